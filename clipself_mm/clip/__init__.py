@@ -1,0 +1,28 @@
+"""The only code that knows the insides of a CLIP: towers, dense features, weights, text."""
+
+from .build_tower import build_tower
+from .checkpoints import export_tower, read_state
+from .eva02_vit import EVA02ViT
+from .openclip_vit import OpenCLIPViT
+from .prompts import PROMPT_TEMPLATES, average_prompts, expand_prompts
+from .region_pooling import mask_pool, roi_pool
+from .text_tower import TextTower
+from .tower_source import TowerSource, find_source
+from .vision_tower import VisionTower
+
+__all__ = [
+    'PROMPT_TEMPLATES',
+    'EVA02ViT',
+    'OpenCLIPViT',
+    'TextTower',
+    'TowerSource',
+    'VisionTower',
+    'average_prompts',
+    'build_tower',
+    'expand_prompts',
+    'export_tower',
+    'find_source',
+    'mask_pool',
+    'read_state',
+    'roi_pool',
+]

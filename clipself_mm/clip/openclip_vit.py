@@ -1,0 +1,86 @@
+"""Adapter of open_clip's own ViT: the OpenAI, LAION, DataComp, ... towers."""
+
+from collections.abc import Sequence
+
+import torch
+from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+from torch import Tensor, nn
+
+from .positions import resize_positions
+from .value_path import packed_attention, packed_value_path
+from .vision_tower import CLIP_MEAN, CLIP_STD, Embedded, VisionTower
+
+
+class OpenCLIPViT(VisionTower):
+    """An OpenAI-style ViT: learned positions, packed attention, projection without bias.
+
+    Args:
+        visual: open_clip's ``VisionTransformer`` that pools by its class token.
+        mean: RGB mean of its inputs, in 0-1 units.
+        std: RGB standard deviation of its inputs, in 0-1 units.
+
+    Raises:
+        NotImplementedError: The tower pools otherwise or its blocks are not the standard ones.
+    """
+
+    def __init__(
+        self,
+        visual: VisionTransformer,
+        mean: Sequence[float] = CLIP_MEAN,
+        std: Sequence[float] = CLIP_STD,
+    ) -> None:
+        if visual.attn_pool is not None or visual.pool_type != 'tok':
+            raise NotImplementedError('only ViTs that pool by their class token have a dense path')
+        if not all(type(b) is ResidualAttentionBlock for b in visual.transformer.resblocks):
+            raise NotImplementedError("only open_clip's standard residual attention blocks work")
+        super().__init__(
+            visual,
+            width=visual.conv1.out_channels,
+            dim=visual.output_dim,
+            patch_size=visual.patch_size[0],
+            image_size=visual.image_size[0],
+            mean=mean,
+            std=std,
+        )
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The transformer blocks in order."""
+        return self.visual.transformer.resblocks
+
+    def embed(self, images: Tensor) -> Embedded:
+        """Convolve, prepend the class token, add positions, norm (see ``VisionTower``)."""
+        visual = self.visual
+        patches = visual.conv1(images)
+        grid = tuple(patches.shape[-2:])
+        cls_token = visual.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
+        tokens = torch.cat([cls_token, patches.flatten(2).transpose(1, 2)], dim=1)
+        tokens = tokens + resize_positions(visual.positional_embedding, grid).to(tokens.dtype)
+        return Embedded(visual.ln_pre(tokens), grid, None)
+
+    def run_block(
+        self,
+        block: nn.Module,
+        tokens: Tensor,
+        positions: None,
+        queries: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Pre-norm attention and MLP, each with its residual (see ``VisionTower``)."""
+        context = block.ln_1(tokens)
+        stream, looking = (tokens, context) if queries is None else (queries, block.ln_1(queries))
+        stream = stream + block.ls_1(packed_attention(block.attn, looking, context, mask))
+        return stream + block.ls_2(block.mlp(block.ln_2(stream)))
+
+    def run_value_path(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        """The block with attention reduced to its value path (see ``VisionTower``)."""
+        tokens = tokens + block.ls_1(packed_value_path(block.attn, block.ln_1(tokens)))
+        return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """Final norm and projection into the joint space."""
+        return self.visual.ln_post(tokens) @ self.visual.proj
+
+    def parameters_off_value_path(self, block: nn.Module) -> list[nn.Parameter]:
+        """None: queries, keys and values are one packed tensor."""
+        return []

@@ -1,0 +1,91 @@
+"""Position tables of ViTs for an arbitrary token grid: learned (resized) and rotary (rebuilt).
+
+Pure functions of tensors; no model is known here.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Resize learned absolute positions to a token grid, leaving the class entry alone.
+
+    Bicubic without antialiasing, as the published CLIPSelf weights were trained with.
+
+    Args:
+        positions: Class entry followed by a square grid row by row, shape (1 + L, C).
+        grid: Wanted (rows, columns) of tokens.
+
+    Returns:
+        Shape (1 + rows * columns, C).
+
+    Raises:
+        ValueError: The stored grid is not square.
+    """
+    length = positions.shape[0] - 1
+    side = round(length**0.5)
+    if side * side != length:
+        raise ValueError(f'expected 1 + a square number of positions, got {positions.shape[0]}')
+    if (side, side) == tuple(grid):
+        return positions
+    table = positions[1:].T.reshape(1, -1, side, side)
+    table = F.interpolate(table.float(), size=grid, mode='bicubic', align_corners=False)
+    table = table.flatten(2)[0].T.to(positions.dtype)
+    return torch.cat([positions[:1], table])
+
+
+def rotary_table(
+    grid: tuple[int, int],
+    head_dim: int,
+    pretrained_side: int = 16,
+    theta: float = 10000.0,
+    device: torch.device | str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Sine and cosine tables of EVA-02's two-dimensional rotary embedding.
+
+    Positions of each axis are scaled to the side of the pre-training grid, so that an image of any
+    size or aspect spans the range of angles the tower has learned. The first half of a head's
+    channels turns with the row, the second with the column; neighbours form the rotated pairs.
+
+    Args:
+        grid: (rows, columns) of tokens.
+        head_dim: Channels of one attention head, divisible by 4.
+        pretrained_side: Tokens a side of the pre-training grid (16 in every EVA-02 CLIP).
+        theta: Base of the geometric series of frequencies.
+        device: Where the tables are made.
+
+    Returns:
+        (sine, cosine), each of shape (rows * columns, head_dim).
+    """
+    half = head_dim // 2
+    frequencies = theta ** (-torch.arange(0, half, 2, device=device).float() / half)
+
+    def angles(count: int) -> Tensor:
+        steps = torch.arange(count, device=device).float() / count * pretrained_side
+        return torch.outer(steps, frequencies).repeat_interleave(2, dim=-1)
+
+    rows, columns = grid
+    table = torch.cat(
+        [
+            angles(rows)[:, None].expand(rows, columns, half),
+            angles(columns)[None].expand(rows, columns, half),
+        ],
+        dim=-1,
+    ).flatten(0, 1)
+    return table.sin(), table.cos()
+
+
+def rotate(features: Tensor, sine: Tensor, cosine: Tensor) -> Tensor:
+    """Turn neighbouring channel pairs by the tables' angles.
+
+    Args:
+        features: Queries or keys, shape (..., L, head_dim).
+        sine: Shape (L, head_dim).
+        cosine: Shape (L, head_dim).
+
+    Returns:
+        Same shape and dtype as ``features``.
+    """
+    turned = torch.stack([-features[..., 1::2], features[..., ::2]], dim=-1).flatten(-2)
+    return (features * cosine + turned * sine).to(features.dtype)
