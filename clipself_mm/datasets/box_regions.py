@@ -1,0 +1,78 @@
+"""Annotated boxes with their classes, for region classification (paper, Table 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmengine.registry import DATASETS
+
+from .category_labels import category_labels
+from .coco_json import load_coco_json
+from .image_regions import ImageRegions, check_box
+from .vocabulary import load_vocabulary
+
+
+@DATASETS.register_module()
+class BoxRegions(ImageRegions):
+    """Images of a COCO instances json with labelled boxes.
+
+    A sample starts as that of `ImageRegions`, with `labels` (int64, (R)) and `is_thing` (bool,
+    (R)) of its `boxes_xywh`. Crowd boxes are left out: they show no single object.
+
+    Args:
+        ann_file: COCO instances json.
+        vocabulary: Name or file of the vocabulary; categories are matched by name.
+        ignore_unknown: Leave out boxes of categories the vocabulary has not (the default is an
+            error).
+        **kwargs: As in `ImageRegions`.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        vocabulary: str,
+        ignore_unknown: bool = False,
+        **kwargs: object,
+    ) -> None:
+        self.vocabulary = load_vocabulary(vocabulary)
+        self.ignore_unknown = ignore_unknown
+        things = set(self.vocabulary.things)
+        self._thing_labels = [
+            label for label, name in enumerate(self.vocabulary.classes) if name in things
+        ]
+        super().__init__(ann_file=ann_file, **kwargs)
+        self._metainfo.update(classes=self.vocabulary.classes, things=self.vocabulary.things)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the annotation file.
+
+        Returns:
+            One dict per image, in the order of the file.
+
+        Raises:
+            FileNotFoundError: If the file does not exist.
+            ValueError: If it is broken or disagrees with the vocabulary; names the file.
+        """
+        keys = ('images', 'annotations', 'categories')
+        content = load_coco_json(self.ann_file, keys, self.backend_args)
+        label_of = category_labels(
+            content['categories'], self.vocabulary, self.ann_file, self.ignore_unknown
+        )
+        collected: dict[int | str, list[tuple[list, int]]] = {}
+        for annotation in content['annotations']:
+            label = label_of.get(annotation['category_id'])
+            if label is not None and not annotation.get('iscrowd'):
+                box = check_box(annotation.get('bbox'), annotation.get('id'), self.ann_file)
+                collected.setdefault(annotation['image_id'], []).append((box, label))
+        return [
+            dict(self.image_info(image), **self._regions(collected.get(image['id'], [])))
+            for image in content['images']
+        ]
+
+    def _regions(self, annotated: list[tuple[list, int]]) -> dict:
+        """Return boxes, labels and is_thing of one image's (box, label) pairs."""
+        labels = np.array([label for _, label in annotated], np.int64)
+        return dict(
+            boxes_xywh=np.array([box for box, _ in annotated], np.float64).reshape(-1, 4),
+            labels=labels,
+            is_thing=np.isin(labels, self._thing_labels),
+        )

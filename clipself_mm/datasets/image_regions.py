@@ -1,0 +1,197 @@
+"""Images with boxes as the training data of CLIPSelf: any COCO-style or LVIS-style json."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.fileio import join_path
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+
+from .coco_json import image_file_name, load_coco_json
+from .draw import Draw
+from .image_read_error import ImageReadError
+
+
+def check_box(box: object, annotation_id: object, path: str) -> list[float]:
+    """Check an annotated box.
+
+    Args:
+        box: What stands under `bbox`.
+        annotation_id: Id of the annotation, for the error.
+        path: The annotation file, for the error.
+
+    Returns:
+        x, y, width, height in source pixels.
+
+    Raises:
+        ValueError: If the box is not four finite numbers; names file and annotation.
+    """
+    try:
+        edges = [float(edge) for edge in box]
+    except (TypeError, ValueError):
+        edges = []
+    if len(edges) != 4 or not all(map(math.isfinite, edges)):
+        raise ValueError(
+            f'{path}: bbox of annotation {annotation_id} is {box}, expected four finite numbers '
+            'x, y, width, height'
+        )
+    return edges
+
+
+def boxes_by_image(annotations: list[dict], path: str) -> dict[int | str, np.ndarray]:
+    """Collect the boxes of each image.
+
+    Crowd boxes are kept, as in the release: a region needs no single object.
+
+    Args:
+        annotations: Entries with `image_id` and `bbox` (x, y, width, height in pixels); an entry
+            without `bbox` is passed over.
+        path: The annotation file, for the error.
+
+    Returns:
+        Image id to boxes x, y, width, height in source pixels, float64 of shape (R, 4), in the
+        order of the file.
+
+    Raises:
+        ValueError: If a box is not four finite numbers; names file and annotation.
+    """
+    collected: dict[int | str, list] = {}
+    for annotation in annotations:
+        box = annotation.get('bbox')
+        if box is None:
+            continue
+        box = check_box(box, annotation.get('id'), path)
+        collected.setdefault(annotation['image_id'], []).append(box)
+    return {key: np.array(boxes, np.float64) for key, boxes in collected.items()}
+
+
+@DATASETS.register_module()
+class ImageRegions(BaseDataset):
+    """Images of a COCO-style json, each with its boxes as possible regions.
+
+    A sample starts as `img_id`, `img_path`, `height` and `width` (where annotated), `boxes_xywh`
+    (x, y, width, height in source pixels as annotated, float64 of shape (R, 4); the area limits
+    of regions hold for these numbers, so they are not rounded), and `draw` (seed, number, index).
+
+    Args:
+        ann_file: COCO-style or LVIS-style json; only `images` must be there.
+        data_prefix: `img`: folder of the images.
+        on_bad_image: `raise`, or `skip`: log a warning with the running count and take the next
+            image instead. The choice is the same in every run.
+        backend_args: Arguments of MMEngine's file backend for the json.
+        **kwargs: As in MMEngine's `BaseDataset`.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        data_prefix: dict | None = None,
+        on_bad_image: str = 'raise',
+        backend_args: dict | None = None,
+        **kwargs: object,
+    ) -> None:
+        if on_bad_image not in ('raise', 'skip'):
+            raise ValueError(f"on_bad_image is 'raise' or 'skip', not {on_bad_image!r}")
+        if on_bad_image == 'skip' and kwargs.get('test_mode'):
+            raise ValueError("on_bad_image='skip' would count another image twice in a test")
+        self.on_bad_image = on_bad_image
+        self.bad_images: set[str] = set()
+        self._warned = False
+        self.backend_args = backend_args
+        super().__init__(ann_file=ann_file, data_prefix=data_prefix or dict(img=''), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the annotation file.
+
+        Returns:
+            One dict per image, in the order of the file.
+
+        Raises:
+            FileNotFoundError: If the file does not exist.
+            ValueError: If it is broken or lists no image; names the file.
+        """
+        content = load_coco_json(self.ann_file, ('images',), self.backend_args)
+        if not content['images']:
+            raise ValueError(f'{self.ann_file} lists no image')
+        boxes = boxes_by_image(content.get('annotations', []), self.ann_file)
+        return [
+            dict(self.image_info(image), boxes_xywh=boxes.get(image['id'], np.zeros((0, 4))))
+            for image in content['images']
+        ]
+
+    def image_info(self, image: dict) -> dict:
+        """Return what a sample knows of its image.
+
+        Args:
+            image: Entry of `images` in the json.
+
+        Returns:
+            `img_id`, `img_path` and, where annotated, `height` and `width` in pixels.
+        """
+        info = dict(
+            img_id=image['id'],
+            img_path=join_path(self.data_prefix['img'], image_file_name(image, self.ann_file)),
+        )
+        for key in ('height', 'width'):
+            if image.get(key):
+                info[key] = int(image[key])
+        return info
+
+    def prepare_data(self, idx: int) -> dict:
+        """Run the pipeline on one image, or on the next good one.
+
+        Args:
+            idx: A `Draw`, or a plain index that counts as seed 0, number 0.
+
+        Returns:
+            What the pipeline gives; where it gives None in training, that of the next image.
+
+        Raises:
+            ImageReadError: If an image cannot be used and `on_bad_image` is `raise`.
+            RuntimeError: If `max_refetch` images in a row give no sample.
+        """
+        draw = self._draw_of(idx)
+        bad = None
+        for step in range(min(self.max_refetch + 1, len(self))):
+            results = self.get_data_info((int(draw) + step) % len(self))
+            results['draw'] = draw.key
+            try:
+                sample = self.pipeline(results)
+            except ImageReadError as error:
+                if self.on_bad_image == 'raise':
+                    raise
+                bad = error
+                self._count(error)
+                continue
+            if sample is not None or self.test_mode:
+                return sample
+        raise RuntimeError(
+            f'{self.ann_file}: {step + 1} images in a row gave no sample; the last bad one: {bad}'
+        )
+
+    def _draw_of(self, idx: int) -> Draw:
+        """Return the draw of an index; warn once if it is plain, for then it never changes."""
+        if not (isinstance(idx, Draw) or self.test_mode or self._warned):
+            self._warned = True
+            print_log(
+                'plain indices: every epoch draws the same regions. Use DrawSampler or '
+                'InfiniteDrawSampler as the sampler of the dataloader.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return Draw.of(idx)
+
+    def _count(self, error: ImageReadError) -> None:
+        """Log a bad image the first time this process meets it."""
+        if error.path in self.bad_images:
+            return
+        self.bad_images.add(error.path)
+        print_log(
+            f'skipped {error} (bad image number {len(self.bad_images)} in this process)',
+            logger='current',
+            level=logging.WARNING,
+        )

@@ -1,0 +1,26 @@
+"""The endless sampler whose indices say which pass over the data they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mmengine.dataset import InfiniteSampler
+from mmengine.registry import DATA_SAMPLERS
+
+from ..draw import Draw
+
+
+@DATA_SAMPLERS.register_module()
+class InfiniteDrawSampler(InfiniteSampler):
+    """MMEngine's `InfiniteSampler` yielding `Draw` indices.
+
+    `number` of a draw is the pass over the data set, counted in the stream all processes share.
+    It is a property of the position in that stream, so a stream that is fast-forwarded, by the
+    parent's `skip` (newer MMEngine) or by drawing and dropping (older), goes on as the unbroken
+    one.
+    """
+
+    def _infinite_indices(self) -> Iterator[Draw]:
+        """Yield the stream shared by all processes, before it is sliced by rank."""
+        for position, index in enumerate(super()._infinite_indices()):
+            yield Draw(index, self.seed, position // self.size)

@@ -1,0 +1,74 @@
+"""Annotated things and stuff with their segments, for region classification (paper, Table 2)."""
+
+from __future__ import annotations
+
+from mmengine.fileio import join_path
+from mmengine.registry import DATASETS
+
+from .box_regions import BoxRegions
+from .category_labels import category_labels
+from .coco_json import load_coco_json
+from .image_regions import check_box
+
+
+@DATASETS.register_module()
+class PanopticRegions(BoxRegions):
+    """Images of a COCO panoptic json with their segments.
+
+    A sample starts as that of `BoxRegions` (for stuff, `boxes_xywh` is the annotated box until
+    `LoadSegments` measures the segment), with `seg_map_path` and `segment_ids`, the ids of its
+    regions in that id image. Crowd segments are kept, as in the release. An image without an
+    annotation is left out.
+
+    Args:
+        ann_file: COCO panoptic json.
+        data_prefix: `img`: folder of the images; `seg`: folder of the id images.
+        vocabulary: Name or file of the vocabulary; categories are matched by name.
+        **kwargs: As in `BoxRegions`.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        data_prefix: dict | None = None,
+        vocabulary: str = 'coco_panoptic',
+        **kwargs: object,
+    ) -> None:
+        prefix = dict(dict(img='', seg=''), **(data_prefix or {}))
+        super().__init__(ann_file=ann_file, vocabulary=vocabulary, data_prefix=prefix, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the annotation file.
+
+        Returns:
+            One dict per annotated image, in the order of the annotations.
+
+        Raises:
+            FileNotFoundError: If the file does not exist.
+            ValueError: If it is broken or disagrees with the vocabulary; names the file.
+        """
+        keys = ('images', 'annotations', 'categories')
+        content = load_coco_json(self.ann_file, keys, self.backend_args)
+        label_of = category_labels(
+            content['categories'], self.vocabulary, self.ann_file, self.ignore_unknown
+        )
+        images = {image['id']: image for image in content['images']}
+        return [self._image(entry, images, label_of) for entry in content['annotations']]
+
+    def _image(self, entry: dict, images: dict, label_of: dict[int, int]) -> dict:
+        """Return what the file says about one image."""
+        image = images.get(entry.get('image_id'))
+        if image is None or 'segments_info' not in entry:
+            raise ValueError(
+                f"{self.ann_file}: expected entries with 'segments_info' and the 'image_id' of a "
+                f'listed image, got image_id {entry.get("image_id")} and {sorted(entry)}'
+            )
+        segments = [part for part in entry['segments_info'] if part['category_id'] in label_of]
+        boxes = [check_box(part.get('bbox'), part['id'], self.ann_file) for part in segments]
+        labels = [label_of[part['category_id']] for part in segments]
+        return dict(
+            self.image_info(image),
+            **self._regions(list(zip(boxes, labels, strict=True))),
+            segment_ids=[int(part['id']) for part in segments],
+            seg_map_path=join_path(self.data_prefix['seg'], entry['file_name']),
+        )

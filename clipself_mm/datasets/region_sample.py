@@ -1,0 +1,44 @@
+"""The container that carries an image's regions, and later the model's answers about them."""
+
+from __future__ import annotations
+
+from mmengine.structures import BaseDataElement, InstanceData
+
+
+class RegionSample(BaseDataElement):
+    """Regions of one image.
+
+    Metainfo: `img_id`, `img_path`, `ori_shape` (height, width of the source), `img_shape`
+    (height, width of the input before padding), `scale` (source pixels to input pixels), `draw`
+    (seed, number, index its random choices come from).
+    """
+
+    @property
+    def regions(self) -> InstanceData:
+        """Given regions.
+
+        `boxes_px` (float32 xyxy in input pixels, shape (R, 4)) and, where annotated, `labels`
+        (int64, (R)), `is_thing` (bool, (R)), `masks` (bool on the token grid, (R, h, w)).
+        """
+        return self._regions
+
+    @regions.setter
+    def regions(self, value: InstanceData) -> None:
+        self.set_field(value, '_regions', dtype=InstanceData)
+
+    @regions.deleter
+    def regions(self) -> None:
+        del self._regions
+
+    @property
+    def pred_regions(self) -> InstanceData:
+        """Predicted classes: `boxes_topk`, `masks_topk`, `crops_topk`, int64 of shape (R, k)."""
+        return self._pred_regions
+
+    @pred_regions.setter
+    def pred_regions(self, value: InstanceData) -> None:
+        self.set_field(value, '_pred_regions', dtype=InstanceData)
+
+    @pred_regions.deleter
+    def pred_regions(self) -> None:
+        del self._pred_regions

@@ -1,0 +1,174 @@
+"""Given boxes as regions: the paper's training with proposals (sections 3.2 and 4.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmengine.registry import TASK_UTILS
+
+from .enlarge_boxes import enlarge_about
+
+
+def valid_boxes(
+    boxes_xywh: np.ndarray, min_size: float, max_size: float, height: int, width: int
+) -> np.ndarray:
+    """Tell which boxes may serve as regions.
+
+    Args:
+        boxes_xywh: Boxes x, y, width, height in source pixels, shape (R, 4).
+        min_size: Side of the smallest square allowed, in pixels (an equal area is kept).
+        max_size: Side of the largest square allowed, in pixels (an equal area is kept).
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+
+    Returns:
+        Booleans of shape (R): area in [min_size^2, max_size^2] and some of it in the image.
+    """
+    x, y, w, h = boxes_xywh.T
+    inside = (w > 0) & (h > 0) & (x < width) & (y < height) & (x + w > 0) & (y + h > 0)
+    return inside & (w * h >= min_size**2) & (w * h <= max_size**2)
+
+
+def proposal_boxes(boxes_xywh: np.ndarray) -> np.ndarray:
+    """Turn boxes x, y, width, height into boxes xyxy, float64 of shape (R, 4)."""
+    return np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], axis=1)
+
+
+def proposal_crop_boxes(
+    boxes_xywh: np.ndarray, crop_scale: float, height: int, width: int
+) -> np.ndarray:
+    """Return the teacher's crop boxes of proposals.
+
+    Args:
+        boxes_xywh: Boxes x, y, width, height in source pixels, shape (R, 4).
+        crop_scale: Size of the crop relative to the box.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+
+    Returns:
+        Boxes xyxy clipped to the image, float64 of shape (R, 4).
+    """
+    centers, sizes = boxes_xywh[:, :2] + boxes_xywh[:, 2:] * 0.5, boxes_xywh[:, 2:]
+    return enlarge_about(centers, sizes, crop_scale, height, width)
+
+
+def top_left_quarter(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the region of an image without any valid box, as the release has it.
+
+    Args:
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+
+    Returns:
+        The box (0, 0, W/4, H/4) and its crop box, whose corners are whole pixels and which is
+        not enlarged; both float64 of shape (1, 4).
+    """
+    box = np.array([[0, 0, width / 4, height / 4]])
+    return box, np.floor(box)
+
+
+def jitter_boxes(
+    boxes_xywh: np.ndarray,
+    amount: float,
+    height: int,
+    width: int,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Move each side of each box by a random share of the box, staying in the image.
+
+    Args:
+        boxes_xywh: Boxes x, y, width, height in source pixels, shape (R, 4).
+        amount: Largest move, relative to the box's width or height, below 0.5.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        generator: Source of the noise.
+
+    Returns:
+        Boxes x, y, width, height in source pixels, float64 of shape (R, 4).
+    """
+    noise = generator.uniform(-amount, amount, size=boxes_xywh.shape)
+    corners = proposal_boxes(boxes_xywh) + noise * np.tile(boxes_xywh[:, 2:], 2)
+    corners = np.clip(corners, 0, [width, height, width, height])
+    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+
+
+@TASK_UTILS.register_module()
+class ProposalRegions:
+    """Draw regions from the boxes given with the image.
+
+    The first `max_regions` boxes of a random order are looked at and those with an area in
+    [`min_size`^2, `max_size`^2] are kept. The student pools the box, the teacher sees it
+    enlarged. An image without such a box gives its top-left quarter.
+
+    Args:
+        min_size: Side of the smallest square allowed, in source pixels.
+        max_size: Side of the largest square allowed, in source pixels.
+        max_regions: Largest number of regions of an image.
+        crop_scale: Size of the teacher's crop relative to the box.
+        jitter: Largest relative move of a box's sides; 0 takes the boxes as they are. For exact
+            boxes that stand in for the looser ones of a proposal network.
+    """
+
+    def __init__(
+        self,
+        min_size: float = 8,
+        max_size: float = 1024,
+        max_regions: int = 20,
+        crop_scale: float = 1.5,
+        jitter: float = 0.0,
+    ) -> None:
+        if not 0 <= min_size <= max_size:
+            raise ValueError(f'expected 0 <= min_size <= max_size, got {min_size} and {max_size}')
+        if max_regions < 1:
+            raise ValueError(f'max_regions is at least 1, not {max_regions}')
+        if not 0 <= jitter < 0.5:
+            raise ValueError(f'jitter is in [0, 0.5), not {jitter}')
+        self.min_size = min_size
+        self.max_size = max_size
+        self.max_regions = max_regions
+        self.crop_scale = crop_scale
+        self.jitter = jitter
+
+    def __call__(
+        self, results: dict, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the regions of one image.
+
+        Args:
+            results: Sample with `ori_shape` (height, width) in pixels and `boxes_xywh` in source
+                pixels, shape (R, 4).
+            generator: Source of every random choice.
+
+        Returns:
+            What the student pools and what the teacher sees, both xyxy in source pixels, float64
+            of shape (R, 4) with R >= 1.
+        """
+        order = generator.permutation(len(results['boxes_xywh']))
+        boxes_src, crop_boxes_src, _ = self.select(results, order, generator)
+        return boxes_src, crop_boxes_src
+
+    def select(
+        self, results: dict, order: np.ndarray, generator: np.random.Generator | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Take the regions of one image in a given order.
+
+        Args:
+            results: As in the call.
+            order: Indices of the boxes; the first `max_regions` are looked at.
+            generator: Source of the jitter, unused without.
+
+        Returns:
+            The two results of the call, and the places in `order` they came from (int64 of shape
+            (R); the place 0 for the fallback).
+        """
+        height, width = results['ori_shape']
+        boxes_xywh = np.asarray(results['boxes_xywh'], np.float64).reshape(-1, 4)
+        boxes_xywh = boxes_xywh[order[: self.max_regions]]
+        valid = valid_boxes(boxes_xywh, self.min_size, self.max_size, height, width)
+        places = np.flatnonzero(valid)
+        if not len(places):
+            return *top_left_quarter(height, width), np.zeros(1, np.int64)
+        boxes_xywh = boxes_xywh[places]
+        if self.jitter:
+            boxes_xywh = jitter_boxes(boxes_xywh, self.jitter, height, width, generator)
+        crop_boxes_src = proposal_crop_boxes(boxes_xywh, self.crop_scale, height, width)
+        return proposal_boxes(boxes_xywh), crop_boxes_src, places

@@ -1,0 +1,21 @@
+"""Steps of a data pipeline, from a file to the tensors of one sample."""
+
+from .annotated_regions import AnnotatedRegions
+from .crop_regions import CropRegions
+from .load_rgb import LoadRGB
+from .load_segments import LoadSegments
+from .pack_regions import PackRegions
+from .resize_longest import ResizeLongest
+from .resize_region_masks import ResizeRegionMasks
+from .sample_regions import SampleRegions
+
+__all__ = [
+    'AnnotatedRegions',
+    'CropRegions',
+    'LoadRGB',
+    'LoadSegments',
+    'PackRegions',
+    'ResizeLongest',
+    'ResizeRegionMasks',
+    'SampleRegions',
+]

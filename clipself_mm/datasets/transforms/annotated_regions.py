@@ -1,0 +1,51 @@
+"""Annotated boxes as the regions to classify, without any random choice."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmengine.registry import TRANSFORMS
+
+from ..samplers.proposal_regions import proposal_boxes, proposal_crop_boxes, valid_boxes
+
+
+@TRANSFORMS.register_module()
+class AnnotatedRegions:
+    """Take the annotated boxes of a sample as its regions, in the order of the file.
+
+    The first `max_regions` are looked at and those with an area in [`min_size`^2, `max_size`^2]
+    are kept (paper, section 4.2, and the release). A thing's crop is enlarged, that of stuff is
+    its box. Adds `boxes_src` and `crop_boxes_src`, as `SampleRegions` does, and selects `labels`,
+    `is_thing` and `segment_ids` accordingly.
+
+    Args:
+        min_size: Side of the smallest square allowed, in source pixels.
+        max_size: Side of the largest square allowed, in source pixels.
+        max_regions: Largest number of annotations looked at.
+        crop_scale: Size of a thing's crop relative to its box.
+    """
+
+    def __init__(
+        self,
+        min_size: float = 8,
+        max_size: float = 1024,
+        max_regions: int = 100,
+        crop_scale: float = 1.5,
+    ) -> None:
+        self.min_size = min_size
+        self.max_size = max_size
+        self.max_regions = max_regions
+        self.crop_scale = crop_scale
+
+    def __call__(self, results: dict) -> dict:
+        """Take the regions of one sample."""
+        height, width = results['ori_shape']
+        valid = valid_boxes(results['boxes_xywh'], self.min_size, self.max_size, height, width)
+        kept = np.flatnonzero(valid[: self.max_regions])
+        boxes_xywh = results['boxes_xywh'][kept]
+        for key in ('labels', 'is_thing', 'segment_ids'):
+            if key in results:
+                results[key] = np.asarray(results[key])[kept]
+        scale = np.where(results['is_thing'], self.crop_scale, 1.0)[:, None]
+        results['boxes_src'] = proposal_boxes(boxes_xywh)
+        results['crop_boxes_src'] = proposal_crop_boxes(boxes_xywh, scale, height, width)
+        return results

@@ -1,0 +1,68 @@
+"""Segments on the grid of the student's tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.registry import TRANSFORMS
+from torch import Tensor
+
+from ..image_read_error import ImageReadError
+
+
+def resize_mask(mask: np.ndarray, grid: int, antialias: bool = True) -> Tensor:
+    """Bring a mask to the token grid of the padded square input.
+
+    Bicubic, longest side to `grid`, the other rounded half to even but at least 1; zeros to the
+    right and below.
+
+    Args:
+        mask: Booleans of shape (H, W).
+        grid: Tokens per side.
+        antialias: As torchvision does since 0.17; without, as before.
+
+    Returns:
+        float32 of shape (grid, grid); a token belongs to the segment where it is above 0.
+    """
+    scale = grid / max(mask.shape)
+    size = [max(round(side * scale), 1) for side in mask.shape]
+    pixels = torch.from_numpy(mask).float()[None, None]
+    resized = F.interpolate(
+        pixels, size=size, mode='bicubic', align_corners=False, antialias=antialias
+    )
+    return F.pad(resized[0, 0], [0, grid - size[1], 0, grid - size[0]])
+
+
+@TRANSFORMS.register_module()
+class ResizeRegionMasks:
+    """Add `masks`, bool of shape (R, h, w): the segment of each region on the token grid.
+
+    h = w = input size / patch size: the masks fit images padded to a square, `image_size` of
+    `RegionPreprocessor`. Needs `segment_map` and `segment_ids`, stands after `ResizeLongest`.
+
+    Args:
+        patch_size: Side of a token in input pixels.
+        antialias: See `resize_mask`.
+
+    Raises:
+        ImageReadError: If a segment has no pixel in the id image.
+    """
+
+    def __init__(self, patch_size: int, antialias: bool = True) -> None:
+        self.patch_size = patch_size
+        self.antialias = antialias
+
+    def __call__(self, results: dict) -> dict:
+        """Resize the masks of one sample."""
+        grid = results['input_size'] // self.patch_size
+        masks = torch.zeros(len(results['segment_ids']), grid, grid, dtype=torch.bool)
+        for place, segment_id in zip(masks, results['segment_ids'], strict=True):
+            mask = results['segment_map'] == segment_id
+            if not mask.any():
+                raise ImageReadError(
+                    results['seg_map_path'], f'segment {segment_id} of the json has no pixel'
+                )
+            place[:] = resize_mask(mask, grid, self.antialias) > 0
+        results['masks'] = masks
+        return results

@@ -1,0 +1,31 @@
+"""The step of a pipeline that decides which regions of an image are distilled."""
+
+from __future__ import annotations
+
+from mmengine.registry import TASK_UTILS, TRANSFORMS
+
+from ..draw import generator_of
+
+
+@TRANSFORMS.register_module()
+class SampleRegions:
+    """Draw the regions of an image with a region sampler.
+
+    Needs `ori_shape` (height, width) and `draw`. Adds `boxes_src`, what the student pools, and
+    `crop_boxes_src`, what the teacher sees: xyxy in pixels of the source image, float64 of shape
+    (R, 4). All random choices come from the sample's draw, none from the state of the process.
+
+    Args:
+        sampler: Config of a region sampler in the registry TASK_UTILS, `GridRegions` or
+            `ProposalRegions`.
+    """
+
+    def __init__(self, sampler: dict) -> None:
+        self.sampler = TASK_UTILS.build(sampler)
+
+    def __call__(self, results: dict) -> dict:
+        """Draw the regions of one sample."""
+        boxes_src, crop_boxes_src = self.sampler(results, generator_of(results['draw']))
+        results['boxes_src'] = boxes_src
+        results['crop_boxes_src'] = crop_boxes_src
+        return results

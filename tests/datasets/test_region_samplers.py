@@ -1,0 +1,148 @@
+import math
+
+import numpy as np
+import pytest
+from mmengine.registry import TASK_UTILS
+
+from clipself_mm.datasets import GridRegions, ProposalRegions
+from clipself_mm.datasets.samplers import enlarge_boxes, grid_boxes, grid_choices
+
+
+def generator(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_choices_by_the_definition():
+    by_definition = [
+        (m, n) for m in range(1, 7) for n in range(1, 7) if math.ceil(m / 2) <= n <= min(2 * m, 6)
+    ]
+    assert sorted(grid_choices(6)) == by_definition
+    assert len(by_definition) == 24
+    assert grid_choices(1) == [(1, 1)]
+
+
+def test_grid_worked_by_hand():
+    assert grid_boxes(height=4, width=6, rows=2, columns=3).tolist() == [
+        [0, 0, 2, 2],
+        [2, 0, 4, 2],
+        [4, 0, 6, 2],
+        [0, 2, 2, 4],
+        [2, 2, 4, 4],
+        [4, 2, 6, 4],
+    ]
+
+
+def test_enlarging_is_about_the_centre_and_stays_inside():
+    boxes = enlarge_boxes(np.array([[4.0, 4, 8, 6], [0, 0, 4, 4]]), 1.5, height=10, width=8.5)
+    assert boxes.tolist() == [[3, 3.5, 8.5, 6.5], [0, 0, 5, 5]]
+    assert enlarge_boxes(np.array([[1.1, 2.2, 3.3, 4.4]]), 1, 10, 10).tolist() == [
+        [1.1, 2.2, 3.3, 4.4]
+    ]
+
+
+def test_grid_draws_every_grid_and_every_cell():
+    sampler, results = GridRegions(max_split=6, max_regions=20), dict(ori_shape=(60, 60))
+    counts, kept = set(), set()
+    for seed in range(400):
+        boxes, crops = sampler(results, generator(seed))
+        np.testing.assert_array_equal(boxes, crops)
+        assert len(np.unique(boxes, axis=0)) == len(boxes) <= 20
+        counts.add(len(boxes))
+        if len(boxes) == 20 and boxes[0, 2] - boxes[0, 0] == boxes[0, 3] - boxes[0, 1] == 10:
+            kept |= {tuple(box) for box in boxes.tolist()}
+    assert counts == {min(m * n, 20) for m, n in grid_choices(6)}
+    assert len(kept) == 36  # of the 6 x 6 grid, every cell is kept sometimes
+
+
+def test_grid_is_uniform_over_the_choices():
+    sampler, shapes = GridRegions(max_split=2), []
+    for seed in range(3000):
+        boxes, _ = sampler(dict(ori_shape=(8, 8)), generator(seed))
+        shapes.append(tuple(np.ptp(boxes[0].reshape(2, 2), axis=0)))
+    # (1, 1), (1, 2), (2, 1), (2, 2): a quarter each; 5 standard deviations are 0.04.
+    for shape in ((8, 8), (4, 8), (8, 4), (4, 4)):
+        assert abs(shapes.count(shape) / len(shapes) - 0.25) < 0.04
+
+
+def proposals(boxes, height=100, width=200):
+    return dict(boxes_xywh=np.array(boxes, float).reshape(-1, 4), ori_shape=(height, width))
+
+
+def test_proposal_and_its_crop_worked_by_hand():
+    boxes, crops = ProposalRegions()(proposals([[20, 30, 40, 20]]), generator())
+    assert boxes.tolist() == [[20, 30, 60, 50]]
+    assert crops.tolist() == [[10, 25, 70, 55]]
+    _, crops = ProposalRegions(crop_scale=1)(proposals([[20, 30, 40, 20]]), generator())
+    assert crops.tolist() == boxes.tolist()
+
+
+def test_area_limits_are_inclusive_on_the_annotated_numbers():
+    sampler = ProposalRegions(min_size=8, max_size=10)
+    # 0.1 + 8 - 0.1 is below 8 in floating point: the area is that of the annotated sides.
+    boxes = [[0.1, 0.3, 8, 8], [50, 50, 7.9, 8], [60, 60, 10, 10], [70, 70, 10, 10.1]]
+    kept, _, places = sampler.select(proposals(boxes), np.arange(4))
+    assert places.tolist() == [0, 2]
+    assert kept[1].tolist() == [60, 60, 70, 70]
+
+
+def test_only_the_first_boxes_of_the_order_are_looked_at():
+    sampler = ProposalRegions(max_regions=2)
+    boxes = [[0, 0, 1, 1], [10, 10, 20, 20], [30, 30, 20, 20]]
+    kept, _, places = sampler.select(proposals(boxes), np.array([0, 2, 1]))
+    assert kept.tolist() == [[30, 30, 50, 50]]
+    assert places.tolist() == [1]
+
+
+def test_order_is_random():
+    boxes = [[10 * i, 0, 10, 10] for i in range(10)]
+    first = {
+        tuple(ProposalRegions(max_regions=1)(proposals(boxes), generator(s))[0][0])
+        for s in range(200)
+    }
+    assert len(first) == 10
+
+
+@pytest.mark.parametrize(
+    'boxes', [[], [[0, 0, 2, 2]], [[300, 0, 20, 20]], [[0, -30, 20, 20]], [[9, 9, -10, -10]]]
+)
+def test_without_a_valid_box_the_top_left_quarter(boxes):
+    kept, crops = ProposalRegions()(proposals(boxes, height=101, width=203), generator())
+    assert kept.tolist() == [[0, 0, 50.75, 25.25]]
+    assert crops.tolist() == [[0, 0, 50, 25]]
+
+
+def test_jitter_stays_in_bounds_and_moves_each_side():
+    sampler, given = ProposalRegions(jitter=0.2), proposals([[20, 30, 40, 20], [0, 0, 200, 100]])
+    moved = np.concatenate(
+        [sampler.select(given, np.arange(2), generator(s))[0][None] for s in range(200)]
+    )
+    first = moved[:, 0] - [20, 30, 60, 50]
+    for side, reach in enumerate((8, 4, 8, 4)):
+        assert np.abs(first[:, side]).max() <= reach
+        assert first[:, side].min() < -0.8 * reach
+        assert first[:, side].max() > 0.8 * reach
+    assert moved[:, 1].min() >= 0
+    assert (moved[:, 1] <= [200, 100, 200, 100]).all()
+    boxes, crops, _ = sampler.select(given, np.arange(1), generator(1))
+    np.testing.assert_allclose(crops, enlarge_boxes(boxes, 1.5, 100, 200))
+
+
+@pytest.mark.parametrize(
+    'wrong', [dict(min_size=9, max_size=8), dict(max_regions=0), dict(jitter=0.5)]
+)
+def test_wrong_arguments_of_proposals(wrong):
+    with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
+        ProposalRegions(**wrong)
+
+
+def test_wrong_arguments_of_the_grid():
+    with pytest.raises(ValueError, match='at least 1'):
+        GridRegions(max_split=0)
+
+
+@pytest.mark.parametrize('name', ['GridRegions', 'ProposalRegions'])
+def test_same_generator_same_regions(name):
+    sampler = TASK_UTILS.build(dict(type=name))
+    given = proposals([[i, i, 20, 20] for i in range(30)])
+    for one, two in zip(sampler(given, generator(4)), sampler(given, generator(4)), strict=True):
+        np.testing.assert_array_equal(one, two)

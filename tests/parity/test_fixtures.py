@@ -1,0 +1,64 @@
+"""The parity bookkeeping itself must be able to fail."""
+
+import numpy as np
+import pytest
+
+from tests.parity import fixtures
+from tests.parity.fixtures import GoldenFile
+
+
+@pytest.fixture
+def golden(tmp_path, monkeypatch):
+    monkeypatch.setattr(fixtures, 'FIXTURES', tmp_path)
+    (tmp_path / 'config.json').write_text('{"toy": {"size": 3}}')
+    np.savez(
+        tmp_path / 'toy.npz',
+        **{
+            'in.x': np.arange(2),
+            'w.layer.bias': np.zeros(1),
+            'out.y': np.array([100.0, 0.0]),
+            'out.edges': np.array([np.inf, np.nan, 1.0]),
+            'out.count': np.array([3, 4]),
+        },
+    )
+    return GoldenFile('toy')
+
+
+def test_reads_groups_and_config(golden):
+    assert golden.config == {'size': 3}
+    assert golden.inputs['x'].tolist() == [0, 1]
+    assert list(golden.weights) == ['layer.bias']
+    assert sorted(golden.outputs) == ['count', 'edges', 'y']
+
+
+def test_tolerance_is_a_share_of_the_largest_magnitude(golden):
+    golden.check('y', np.array([100.0, 0.0009]))
+    with pytest.raises(AssertionError, match='differs by'):
+        golden.check('y', np.array([100.0, 0.0011]))
+    with pytest.raises(AssertionError, match='differs by'):
+        golden.check('y', np.array([100.0, np.nan]))
+    with pytest.raises(AssertionError, match='shape'):
+        golden.check('y', np.zeros((1, 2)))
+
+
+def test_infinities_and_integers_are_exact(golden):
+    golden.check('edges', np.array([np.inf, np.nan, 1.0]))
+    with pytest.raises(AssertionError):
+        golden.check('edges', np.array([-np.inf, np.nan, 1.0]))
+    with pytest.raises(AssertionError):
+        golden.check('count', np.array([3, 5]))
+    golden.check('count', np.array([3, 5]), where=np.array([True, False]))
+
+
+def test_finish_names_what_was_forgotten(golden):
+    golden.check('y', golden.outputs['y'])
+    golden.check('count', golden.outputs['count'])
+    with pytest.raises(AssertionError, match=r"never compared: \['edges'\]"):
+        golden.finish()
+    golden.finish(exempt={'edges': 'a reason'})
+    with pytest.raises(AssertionError, match='do not exist'):
+        golden.finish(exempt={'edges': 'a reason', 'other': 'a reason'})
+    with pytest.raises(AssertionError, match='without a reason'):
+        golden.finish(exempt={'edges': ''})
+    with pytest.raises(AssertionError, match='yet compared'):
+        golden.finish(exempt={'edges': 'a reason', 'y': 'a reason'})

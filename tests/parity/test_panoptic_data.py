@@ -1,0 +1,143 @@
+"""Panoptic regions, from the annotation file to the batch, against the recorded reference."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from clipself_mm.datasets import PanopticRegions
+from clipself_mm.datasets.transforms.resize_region_masks import resize_mask
+from clipself_mm.distillers.region_preprocessor import RegionPreprocessor
+from tests.parity.fixtures import FIXTURES, GoldenFile, fixture_json
+from tests.parity.photos import numbered, save_lossless
+
+pytestmark = pytest.mark.parity
+
+ANNOTATIONS = 'panoptic_eval_annotations.json'
+# Bicubic weights cancel to rounding residue, whose sign decides the > 0 test there.
+RESIDUE = 1e-6
+
+
+def residue(masks):
+    """Tell where a resized mask is rounding residue."""
+    magnitudes = np.abs(np.asarray(masks))
+    return (magnitudes > 0) & (magnitudes < RESIDUE)
+
+
+def write_files(golden, folder):
+    """Write photos, id images and the vocabulary sorted by category id, as recorded."""
+    content = fixture_json(ANNOTATIONS)
+    photos, ids = numbered(golden.inputs, 'photo_'), numbered(golden.inputs, 'segment_ids_')
+    for image, entry, photo, segment_ids in zip(
+        content['images'], content['annotations'], photos, ids, strict=True
+    ):
+        assert image['id'] == entry['image_id']
+        save_lossless(folder / 'img' / image['file_name'], photo)
+        colours = np.stack([segment_ids >> shift & 255 for shift in (0, 8, 16)], -1)
+        save_lossless(folder / 'seg' / entry['file_name'], colours.astype(np.uint8))
+    categories = sorted(content['categories'], key=lambda category: category['id'])
+    vocabulary = dict(
+        classes=[category['name'] for category in categories],
+        things=[category['name'] for category in categories if category['isthing']],
+    )
+    (folder / 'recorded.json').write_text(json.dumps(vocabulary))
+    return content, ids
+
+
+def dataset_of(folder, config, mask_value=None):
+    return PanopticRegions(
+        ann_file=str(FIXTURES / ANNOTATIONS),
+        data_prefix=dict(img=str(folder / 'img'), seg=str(folder / 'seg')),
+        vocabulary=str(folder / 'recorded.json'),
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadRGB'),
+            dict(type='LoadSegments'),
+            dict(type='AnnotatedRegions', min_size=config['min_size'], max_size=config['max_size']),
+            dict(type='CropRegions', size=config['crop_size'], mask_value=mask_value),
+            dict(type='ResizeLongest', size=config['det_image_size']),
+            dict(type='ResizeRegionMasks', patch_size=config['downsample_factor']),
+            dict(type='PackRegions'),
+        ],
+    )
+
+
+def test_panoptic_data(tmp_path):
+    golden = GoldenFile('panoptic_eval')
+    config = golden.config
+    size, crop_size = config['det_image_size'], config['crop_size']
+    content, segment_ids = write_files(golden, tmp_path)
+    plain, masked = dataset_of(tmp_path, config), dataset_of(tmp_path, config, mask_value=114)
+    preprocessor = RegionPreprocessor(image_size=size)
+    assert len(plain) == len(content['annotations'])
+
+    for index, entry in enumerate(content['annotations']):
+        key = f'img{entry["image_id"]}'
+        segments = [segment['id'] for segment in entry['segments_info']]
+        packed = plain[index]
+        data = dict(
+            inputs={
+                'image': [packed['inputs']['image']],
+                'crops': [packed['inputs']['crops']],
+            },
+            data_samples=[packed['data_samples']],
+        )
+        batch = preprocessor(data)
+        regions = batch['data_samples'][0].regions
+        data['inputs']['crops'] = [masked[index]['inputs']['crops']]
+        masked_crops = preprocessor(data)['inputs']['crops']
+
+        template = golden.outputs[f'{key}.boxes_template']
+        valid = np.flatnonzero(template[:, 5])
+        rows = torch.zeros(len(segments), 8)
+        rows[valid, :4] = regions.boxes_px / size
+        rows[valid, 4] = regions.labels.float()
+        rows[valid, 5] = 1
+        boxes_src = regions.boxes_px / packed['data_samples'].scale
+        rows[valid, 6] = (boxes_src[:, 2:] - boxes_src[:, :2]).prod(1)
+        rows[valid, 7] = regions.is_thing.float()
+        golden.check(f'{key}.boxes_template', rows)
+
+        for name, crops in (
+            ('image_crops', batch['inputs']['crops']),
+            ('masked_image_crops', masked_crops),
+        ):
+            padded = torch.zeros(len(segments), 3, crop_size, crop_size)
+            padded[valid] = crops
+            golden.check(f'{key}.{name}', padded)
+
+        grid = size // config['downsample_factor']
+        before = torch.zeros(len(segments), grid, grid)
+        aliased = torch.zeros(len(segments), grid, grid)
+        for row in valid:
+            mask = segment_ids[index] == segments[row]
+            before[row] = resize_mask(mask, grid)
+            aliased[row] = resize_mask(mask, grid, antialias=False)
+        golden.check(f'{key}.gt_masks_before_threshold', before)
+        recorded = residue(golden.outputs[f'{key}.gt_masks_before_threshold'])
+        masks = torch.zeros(len(segments), grid, grid)
+        masks[valid] = regions.masks.float()
+        golden.check(f'{key}.gt_masks', masks, where=~(residue(before) | recorded))
+        golden.check(
+            f'{key}.gt_masks_antialias_false',
+            (aliased > 0).float(),
+            where=~residue(aliased),
+        )
+    golden.finish(
+        exempt={
+            name: "the model's answers, compared in test_panoptic_eval.py"
+            for name in golden.outputs
+            if name.startswith('run.')
+        }
+    )
+
+
+def test_written_id_images_decode_to_the_recorded_ids(tmp_path):
+    golden = GoldenFile('panoptic_eval')
+    content, segment_ids = write_files(golden, tmp_path)
+    for entry, ids in zip(content['annotations'], segment_ids, strict=True):
+        r, g, b = Image.open(tmp_path / 'seg' / entry['file_name']).split()
+        decoded = np.asarray(r, int) + 256 * np.asarray(g, int) + 65536 * np.asarray(b, int)
+        np.testing.assert_array_equal(decoded, ids)
