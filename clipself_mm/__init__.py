@@ -1,0 +1,22 @@
+"""CLIPSelf and F-ViT for MMDetection 3.x: importing the package registers its modules.
+
+``custom_imports = dict(imports=['clipself_mm'])`` in a config is all that a pipeline needs.
+"""
+
+from .environment import require_mm_packages
+from .version import __version__
+
+require_mm_packages()
+
+from . import clip, datasets, distillers, evaluation, hooks, losses, optim  # noqa: E402
+
+__all__ = [
+    '__version__',
+    'clip',
+    'datasets',
+    'distillers',
+    'evaluation',
+    'hooks',
+    'losses',
+    'optim',
+]

@@ -1,0 +1,150 @@
+"""From a list of unpadded images and crops to the two normalised batches of a distiller."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.logging import MessageHub
+from mmengine.model import BaseDataPreprocessor
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from clipself_mm.datasets.region_sample import RegionSample
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def pad_right_below(images: Sequence[Tensor], height: int, width: int) -> Tensor:
+    """Stack images of different size, zeros to the right and below.
+
+    Args:
+        images: Tensors of shape (C, h, w) with h <= height and w <= width; at least one.
+        height: Height of the batch in pixels.
+        width: Width of the batch in pixels.
+
+    Returns:
+        Tensor of shape (N, C, height, width) of the images' dtype.
+
+    Raises:
+        ValueError: If an image is larger than the batch.
+    """
+    batch = images[0].new_zeros(len(images), images[0].shape[0], height, width)
+    for place, image in zip(batch, images, strict=True):
+        h, w = image.shape[-2:]
+        if h > height or w > width:
+            raise ValueError(
+                f'an image of {h} x {w} pixels does not fit image_size {height} x {width}: '
+                'ResizeLongest and the preprocessor must name the same size'
+            )
+        place[:, :h, :w] = image
+    return batch
+
+
+@MODELS.register_module()
+class RegionPreprocessor(BaseDataPreprocessor):
+    """Pad, normalise and move a batch of `PackRegions` samples.
+
+    Images are zero-padded to the right and below while they are still 8-bit, so padding becomes
+    -mean / std, as in the release. Crops of all images are joined: no place is wasted on images
+    with few regions.
+
+    Args:
+        image_size: Side in pixels of the square the images are padded to. None pads to the
+            largest height and width of the batch, rounded up to `pad_divisor`.
+        pad_divisor: See `image_size`.
+        mean: Mean per RGB channel, values in 0-1; CLIP's by default.
+        std: Standard deviation per RGB channel, values in 0-1; CLIP's by default.
+        student_sizes: Multi-scale training: the padded images are resized (bilinear) so that
+            their longest side is one of these, drawn for each iteration from (seed, iteration).
+            None keeps the size. Without effect outside training.
+        non_blocking: Passed on to the copy to the device.
+    """
+
+    def __init__(
+        self,
+        image_size: int | None = None,
+        pad_divisor: int = 1,
+        mean: Sequence[float] = CLIP_MEAN,
+        std: Sequence[float] = CLIP_STD,
+        student_sizes: Sequence[int] | None = None,
+        non_blocking: bool = False,
+    ) -> None:
+        super().__init__(non_blocking=non_blocking)
+        if student_sizes is not None and not student_sizes:
+            raise ValueError('student_sizes is None or lists at least one size')
+        self.image_size = image_size
+        self.pad_divisor = pad_divisor
+        self.student_sizes = None if student_sizes is None else tuple(student_sizes)
+        self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Make the batch.
+
+        Args:
+            data: Collated by `pseudo_collate`: `inputs.image`, a list of N uint8 tensors
+                (3, h, w); `inputs.crops` (optional), a list of N uint8 tensors (R_i, 3, S, S);
+                `data_samples`, a list of N `RegionSample`.
+            training: Whether `student_sizes` applies.
+
+        Returns:
+            dict of `inputs`, with `images` (float32 of shape (N, 3, H, W)) and `crops` (float32 of
+            shape (sum of R_i, 3, S, S), no crop at all if none are given), and `data_samples`,
+            all on the device.
+        """
+        data = self.cast_data(data)
+        samples = data['data_samples']
+        images = self.normalise(self.stack(data['inputs']['image']))
+        if training and self.student_sizes is not None:
+            images, samples = self.resize(images, samples)
+        if 'crops' in data['inputs']:
+            crops = self.normalise(torch.cat(list(data['inputs']['crops'])))
+        else:
+            crops = images.new_empty(0, 3, 1, 1)
+        return dict(inputs=dict(images=images, crops=crops), data_samples=samples)
+
+    def stack(self, images: Sequence[Tensor]) -> Tensor:
+        """Pad images of shape (3, h, w) to one batch (N, 3, H, W)."""
+        if self.image_size is not None:
+            return pad_right_below(images, self.image_size, self.image_size)
+        height, width = (
+            math.ceil(max(image.shape[axis] for image in images) / self.pad_divisor)
+            * self.pad_divisor
+            for axis in (-2, -1)
+        )
+        return pad_right_below(images, height, width)
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Map uint8 values of shape (N, 3, H, W) to (value / 255 - mean) / std."""
+        return pixels.float().div_(255).sub_(self.mean).div_(self.std)
+
+    def resize(
+        self, images: Tensor, samples: list[RegionSample]
+    ) -> tuple[Tensor, list[RegionSample]]:
+        """Bring the batch to the size drawn for this iteration.
+
+        Args:
+            images: Normalised batch of shape (N, 3, H, W).
+            samples: Samples on the device; their `boxes_px` and `scale` are changed.
+
+        Returns:
+            The resized batch and the samples.
+        """
+        hub = MessageHub.get_current_instance()
+        seed, iteration = (int(hub.get_info(key, 0) or 0) for key in ('seed', 'iter'))
+        choice = np.random.default_rng([seed, iteration]).integers(len(self.student_sizes))
+        factor = self.student_sizes[choice] / max(images.shape[-2:])
+        if factor == 1:
+            return images, samples
+        size = [max(round(side * factor), 1) for side in images.shape[-2:]]
+        images = F.interpolate(images, size=size, mode='bilinear')
+        for sample in samples:
+            sample.regions.boxes_px = sample.regions.boxes_px * factor
+            if 'scale' in sample:
+                sample.set_metainfo(dict(scale=sample.scale * factor))
+        return images, samples

@@ -1,0 +1,182 @@
+"""Region classification as a metric of `val` and `test` (paper, Tables 1 and 2).
+
+Shows whether the dense features of a tower know what stands where: the number CLIPSelf raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from mmengine.registry import METRICS
+
+from ..functional import mean_over_classes, rank_of_truth
+
+
+class _Score(NamedTuple):
+    """One line of the table: a way to a region's feature, and whose regions count."""
+
+    field: str
+    name: str
+    things: bool
+
+
+_SCORES = (
+    _Score('boxes_topk', 'boxes', True),
+    _Score('masks_topk', 'thing_masks', True),
+    _Score('masks_topk', 'stuff_masks', False),
+    _Score('crops_topk', 'image_crops', True),
+)
+
+
+@METRICS.register_module()
+class RegionClassificationMetric(BaseMetric):
+    """Mean class accuracy of regions, by box, by mask and by image crop.
+
+    The model leaves in each sample `pred_regions` with any of the fields `boxes_topk`,
+    `masks_topk`, `crops_topk` (class indices, best first, int64, shape (R, k)) next to `regions`
+    with `labels` (int64, shape (R,)) and `is_thing` (bool, shape (R,)). The answer holds, in
+    percent, `boxes/top1`, `thing_masks/top1`, `stuff_masks/top1`, `image_crops/top1` and the
+    same with `top5`; a route the model did not take is absent. Accuracy is averaged over the
+    classes that occur; boxes and image crops count things only.
+
+    Each image adds one item of integers, so the digits do not depend on the number of processes.
+
+    Args:
+        topk: Ranks to report, each at least 1.
+        collect_device: Where results of several processes are gathered, 'cpu' or 'gpu'.
+        prefix: Put before every key, `region` when None.
+        collect_dir: Folder shared by the processes for gathering on the CPU.
+    """
+
+    default_prefix = 'region'
+
+    def __init__(
+        self,
+        topk: Sequence[int] = (1, 5),
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+        collect_dir: str | None = None,
+    ) -> None:
+        super().__init__(collect_device, prefix, collect_dir)
+        self.topk = tuple(topk)
+        if not self.topk or min(self.topk) < 1:
+            raise ValueError(f'topk must list ranks of at least 1, got {self.topk}')
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Add one item for each image: labels, thing flags and the true class's rank by route.
+
+        Args:
+            data_batch: Not used.
+            data_samples: `RegionSample`s as dicts, as mmengine's evaluator hands them over.
+
+        Raises:
+            ValueError: A label or a prediction is outside the class list, or the predictions of
+                an image do not fit its regions. The message names the image.
+        """
+        for sample in data_samples:
+            image = sample.get('img_path', sample.get('img_id'))
+            regions = sample['regions']
+            labels = torch.as_tensor(regions['labels']).cpu()
+            is_thing = torch.as_tensor(regions['is_thing']).bool().cpu()
+            self._check_classes(labels, f'labels of {image}')
+            ranks = {}
+            for field, topk in _predictions(sample).items():
+                topk = torch.as_tensor(topk).cpu()
+                self._check_predictions(topk, len(labels), f'{field} of {image}')
+                ranks[field] = rank_of_truth(topk, labels).numpy()
+            self.results.append(
+                {'labels': labels.numpy(), 'is_thing': is_thing.numpy(), 'ranks': ranks}
+            )
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Mean class accuracies over the whole data set.
+
+        Args:
+            results: Items of all images, of all processes.
+
+        Returns:
+            Score name and rank, `boxes/top1`, to percent.
+
+        Raises:
+            ValueError: There is no result, or no thing (stuff) region for a score that needs it.
+        """
+        classes = len(self._classes)
+        routes = sorted({field for item in results for field in item['ranks']})
+        if not routes:
+            raise ValueError(
+                f'none of {len(results)} images has a prediction: expected pred_regions with '
+                'boxes_topk, masks_topk or crops_topk'
+            )
+        metrics: dict[str, float] = {}
+        lines = []
+        for score in _SCORES:
+            if score.field not in routes:
+                continue
+            labels, ranks = _gather(results, score)
+            if not len(labels):
+                raise ValueError(
+                    f'{score.name} needs {"thing" if score.things else "stuff"} regions, the '
+                    f'{len(results)} images evaluated have none'
+                )
+            total = np.bincount(labels, minlength=classes)
+            values = []
+            for k in self.topk:
+                correct = np.bincount(labels[ranks < k], minlength=classes)
+                values.append(100 * mean_over_classes(correct, total))
+                metrics[f'{score.name}/top{k}'] = values[-1]
+            cells = ''.join(f'{value:>9.2f}' for value in values)
+            lines.append(f'{score.name:<12}{len(labels):>9}{(total > 0).sum():>9}{cells}')
+        ranks_head = ''.join(f'{f"top-{k}":>9}' for k in self.topk)
+        head = f'{"route":<12}{"regions":>9}{"classes":>9}{ranks_head}'
+        table = '\n'.join([head, '-' * len(head), *lines])
+        print_log(f'Region classification, mean class accuracy in %\n{table}', logger='current')
+        return metrics
+
+    @property
+    def _classes(self) -> Sequence[str]:
+        meta = self.dataset_meta or {}
+        if not meta.get('classes'):
+            raise ValueError(
+                "RegionClassificationMetric needs the class names in the data set's metainfo "
+                f'("classes"), which holds {sorted(meta)}'
+            )
+        return meta['classes']
+
+    def _check_classes(self, indices: torch.Tensor, what: str) -> None:
+        classes = len(self._classes)
+        if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < classes:
+            raise ValueError(
+                f'{what}: class indices {int(indices.min())}..{int(indices.max())}, but the data '
+                f'set lists {classes} classes'
+            )
+
+    def _check_predictions(self, topk: torch.Tensor, regions: int, what: str) -> None:
+        needed = min(max(self.topk), len(self._classes))
+        if topk.ndim != 2 or topk.shape[0] != regions or topk.shape[1] < needed:
+            raise ValueError(
+                f'{what}: shape {tuple(topk.shape)}, expected ({regions}, >= {needed})'
+            )
+        self._check_classes(topk, what)
+
+
+def _predictions(sample: Mapping) -> dict[str, torch.Tensor]:
+    """Ranked classes of one image by route, only the routes that the model took."""
+    fields = dict.fromkeys(score.field for score in _SCORES)
+    predicted = sample['pred_regions']
+    return {field: predicted[field] for field in fields if field in predicted}
+
+
+def _gather(results: list[dict], score: _Score) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and ranks, both shape (R,), of all regions that a score counts."""
+    labels, ranks = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for item in results:
+        if score.field in item['ranks']:
+            counted = item['is_thing'] == score.things
+            labels.append(item['labels'][counted])
+            ranks.append(item['ranks'][score.field][counted])
+    return np.concatenate(labels), np.concatenate(ranks)

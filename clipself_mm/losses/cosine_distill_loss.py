@@ -1,0 +1,45 @@
+"""CLIPSelf's loss: a region's dense feature should point where its crop's embedding points."""
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+
+def cosine_distance(student: Tensor, teacher: Tensor, count: Tensor | int | None = None) -> Tensor:
+    """Sum of 1 - cos over regions, divided by their number (paper, section 3.2).
+
+    Args:
+        student: Pooled dense features, shape (R, D).
+        teacher: Crop embeddings, shape (R, D).
+        count: What to divide by; R by default.
+
+    Returns:
+        Scalar, in [0, 2] for the default ``count``; 0 with a gradient path where R is 0.
+    """
+    count = max(len(student), 1) if count is None else count
+    return (1 - F.cosine_similarity(student.float(), teacher.float(), dim=-1)).sum() / count
+
+
+@MODELS.register_module()
+class CosineDistillLoss(nn.Module):
+    """Mean of 1 - cos over all regions of the batch, over all processes.
+
+    Each process divides by the mean number of regions a process holds, so that the averaged
+    gradients are those of one process with the whole batch, however the regions are spread.
+
+    Args:
+        loss_weight: Factor on the loss.
+    """
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Loss of R regions, both inputs of shape (R, D)."""
+        count = torch.tensor(float(len(student)), device=student.device)
+        if get_world_size() > 1:
+            all_reduce(count, op='mean')
+        return self.loss_weight * cosine_distance(student, teacher, count.clamp_min(1e-6))

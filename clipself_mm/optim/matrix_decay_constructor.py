@@ -1,0 +1,89 @@
+"""Parameter groups of the paper's training: what is frozen is left out, vectors do not decay."""
+
+from __future__ import annotations
+
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from torch import nn
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class MatrixDecayConstructor:
+    """Two groups of the trainable parameters: matrices with weight decay, the rest without.
+
+    Parameters of at least two dimensions get the optimizer's `weight_decay`; biases, norms and
+    scalars get 0. Parameters that need no gradient (frozen blocks, the
+    teacher) are not handed over, so the optimizer keeps no state for them.
+
+    Used in a config as `optim_wrapper = dict(constructor='MatrixDecayConstructor', ...)`.
+
+    Args:
+        optim_wrapper_cfg: Config of the wrapper with its `optimizer`.
+        paramwise_cfg: Must be empty: the rule is fixed.
+
+    Raises:
+        ValueError: `optimizer` is missing, or `paramwise_cfg` is given.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        if 'optimizer' not in optim_wrapper_cfg:
+            raise ValueError(
+                f'optim_wrapper needs an `optimizer`, it has only {sorted(optim_wrapper_cfg)}'
+            )
+        if paramwise_cfg:
+            raise ValueError(
+                'MatrixDecayConstructor takes no paramwise_cfg, got '
+                f'{sorted(paramwise_cfg)}; use DefaultOptimWrapperConstructor for other rules'
+            )
+        self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
+        self.optimizer_cfg = dict(self.optim_wrapper_cfg.pop('optimizer'))
+        self.optim_wrapper_cfg.setdefault('type', 'OptimWrapper')
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build the optimizer and its wrapper.
+
+        Args:
+            model: The model, wrapped for distributed training or not.
+
+        Returns:
+            Wrapper of an optimizer with two groups: decayed, then not decayed.
+
+        Raises:
+            ValueError: No parameter of the model is trainable.
+        """
+        if is_model_wrapper(model):
+            model = model.module
+        decayed, plain = split_by_dimension(model)
+        if not decayed and not plain:
+            raise ValueError(
+                f'no parameter of {type(model).__name__} is trainable (requires_grad): is every '
+                'block frozen?'
+            )
+        groups = [{'params': decayed}, {'params': plain, 'weight_decay': 0.0}]
+        optimizer = OPTIMIZERS.build({**self.optimizer_cfg, 'params': groups})
+        print_log(
+            f'MatrixDecayConstructor: {len(decayed)} parameters with weight decay '
+            f'{optimizer.param_groups[0]["weight_decay"]}, {len(plain)} without',
+            logger='current',
+        )
+        return OPTIM_WRAPPERS.build(
+            dict(self.optim_wrapper_cfg), default_args={'optimizer': optimizer}
+        )
+
+
+def split_by_dimension(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Trainable parameters of at least two dimensions, and the others, in the model's order.
+
+    Args:
+        model: Any module; a shared parameter counts once.
+
+    Returns:
+        Parameters with `ndim >= 2` and those with `ndim < 2`.
+    """
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return (
+        [parameter for parameter in trainable if parameter.ndim >= 2],
+        [parameter for parameter in trainable if parameter.ndim < 2],
+    )

@@ -1,0 +1,121 @@
+"""The distiller: what trains, what never changes, and the regions it is fed."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from clipself_mm.datasets import RegionSample
+from clipself_mm.distillers import CLIPSelf
+
+
+def make_model(micro_clip, **options):
+    return CLIPSelf(
+        tower=dict(type='CLIPTower', model=micro_clip),
+        data_preprocessor=dict(type='RegionPreprocessor', image_size=64),
+        **options,
+    )
+
+
+def make_batch(counts, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    samples = []
+    for count in counts:
+        corners = torch.rand(count, 2, generator=generator) * 32
+        boxes = torch.cat(
+            [corners, corners + 8 + 24 * torch.rand(count, 2, generator=generator)], 1
+        )
+        samples.append(RegionSample(regions=InstanceData(boxes_px=boxes)))
+    inputs = dict(
+        images=torch.randn(len(counts), 3, 64, 64, generator=generator),
+        crops=torch.randn(sum(counts), 3, 32, 32, generator=generator),
+    )
+    return inputs, samples
+
+
+def test_loss_is_the_mean_over_all_regions_by_a_plain_loop(micro_clip):
+    model = make_model(micro_clip)
+    inputs, samples = make_batch([3, 1])
+    with torch.no_grad():
+        loss = model(inputs, samples, mode='loss')['loss_cosine']
+        dense = model.student.encode_dense(inputs['images'])
+        target = model.teacher.encode_image(inputs['crops'])
+    from torchvision.ops import roi_align
+
+    distances, region = [], 0
+    for image, sample in enumerate(samples):
+        for box in sample.regions.boxes_px:
+            rois = torch.cat([torch.zeros(1), box])[None]
+            pooled = roi_align(dense[image][None], rois, 1, 1 / 8, -1, True).flatten()
+            wanted = target[region]
+            distances.append(1 - pooled @ wanted / pooled.norm() / wanted.norm())
+            region += 1
+    assert loss == pytest.approx(torch.stack(distances).mean().item(), rel=1e-5)
+
+
+def test_training_changes_unlocked_blocks_and_nothing_else(micro_clip):
+    model = make_model(micro_clip, unlocked_blocks=2).train()
+    before = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    for step in range(3):
+        optimizer.zero_grad()
+        model(*make_batch([4, 2], seed=step), mode='loss')['loss_cosine'].backward()
+        optimizer.step()
+    changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
+    blocks = {f'student.visual.transformer.resblocks.{i}.' for i in (1, 2)}
+    assert changed
+    assert {key for key in changed if not key.startswith(tuple(blocks))} == set()
+    assert all(any(key.startswith(block) for key in changed) for block in blocks)
+    assert not model.teacher.training
+
+
+def test_a_batch_without_regions_gives_zero_gradients(micro_clip):
+    model = make_model(micro_clip).train()
+    loss = model(*make_batch([0, 0]), mode='loss')['loss_cosine']
+    loss.backward()
+    assert loss.item() == 0
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    assert all(p.grad is not None and not p.grad.any() for p in trainable)
+
+
+def test_locked_blocks_keep_no_activations(micro_clip):
+    model = make_model(micro_clip, unlocked_blocks=1).train()
+    tracked = []
+    for block in model.student.blocks:
+        block.ln_2.register_forward_hook(
+            lambda _, __, output: tracked.append(output.grad_fn is not None)
+        )
+    model.student.encode_dense(torch.randn(1, 3, 64, 64))
+    assert tracked == [False, False, True]
+
+
+def test_predict_without_classifier_says_what_is_missing(micro_clip):
+    with pytest.raises(ValueError, match=r'model\.classifier'):
+        make_model(micro_clip)(*make_batch([1]), mode='predict')
+
+
+def test_predict_ranks_classes_by_each_route(micro_clip, tmp_path):
+    classes = ['alpha', 'beta', 'gamma']
+    vocabulary = tmp_path / 'three.txt'
+    vocabulary.write_text('\n'.join(classes))
+    torch.manual_seed(0)
+    vectors = torch.randn(3, 16)
+    torch.save(dict(zip(classes, vectors, strict=True)), tmp_path / 'three.pt')
+    model = make_model(
+        micro_clip,
+        classifier=dict(vocabulary=str(vocabulary), embeddings=str(tmp_path / 'three.pt'), topk=2),
+    ).eval()
+    inputs, samples = make_batch([2, 3])
+    for sample in samples:
+        sample.regions.masks = torch.ones(len(sample.regions), 8, 8, dtype=torch.bool)
+    first, second = model(inputs, samples, mode='predict')
+    with torch.no_grad():
+        crops = model.student.encode_image(inputs['crops'])
+    cosine = torch.nn.functional.cosine_similarity(crops[:, None], vectors[None], dim=-1)
+    expected = cosine.argsort(dim=1, descending=True)[:, :2]
+    assert first.pred_regions.crops_topk.equal(expected[:2])
+    assert second.pred_regions.crops_topk.equal(expected[2:])
+    # One mask over the whole image: every region of an image pools the same feature.
+    assert len(second.pred_regions.masks_topk.unique(dim=0)) == 1
+    assert second.pred_regions.boxes_topk.shape == (3, 2)

@@ -1,0 +1,171 @@
+"""The metric by hand, on what it must refuse, and with two processes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
+from mmengine.registry import METRICS
+from mmengine.structures import BaseDataElement, InstanceData
+
+from clipself_mm.evaluation import RegionClassificationMetric
+
+CLASSES = ('cat', 'dog', 'car', 'sky', 'sea', 'sand')
+CHILD = Path(__file__).with_name('two_process_metric.py')
+
+
+def sample(labels, is_thing, name='a.jpg', **topk):
+    element = BaseDataElement(metainfo={'img_path': name})
+    element.regions = InstanceData(
+        labels=torch.tensor(labels, dtype=torch.int64),
+        is_thing=torch.tensor(is_thing, dtype=torch.bool),
+    )
+    element.pred_regions = InstanceData(
+        **{
+            f'{route}_topk': torch.tensor(ranked, dtype=torch.int64)
+            for route, ranked in topk.items()
+        }
+    )
+    return element
+
+
+def evaluator(**config):
+    metric = METRICS.build({'type': 'RegionClassificationMetric', **config})
+    built = Evaluator([metric])
+    built.dataset_meta = {'classes': CLASSES}
+    return built
+
+
+def evaluate(samples, **config):
+    judge = evaluator(**config)
+    judge.process(samples)
+    return judge.evaluate(len(samples))
+
+
+def test_by_hand():
+    cat_first = [0, 1, 2, 3, 4]
+    sky_first = [3, 4, 5, 0, 1]
+    first = sample(
+        [0, 1, 3],
+        [True, True, False],
+        boxes=[cat_first, cat_first, cat_first],
+        masks=[cat_first, cat_first, sky_first],
+        crops=[cat_first, [1, 0, 2, 3, 4], cat_first],
+    )
+    second = sample(
+        [0, 5],
+        [True, False],
+        boxes=[sky_first, sky_first],
+        masks=[[5, 4, 3, 2, 1], sky_first],
+        crops=[cat_first, cat_first],
+    )
+    assert evaluate([first, second]) == {
+        # cats: one of two first, both within five; the dog only within five.
+        'region/boxes/top1': 25.0,
+        'region/boxes/top5': 100.0,
+        'region/thing_masks/top1': 25.0,
+        'region/thing_masks/top5': 75.0,
+        # sky right; sand third.
+        'region/stuff_masks/top1': 50.0,
+        'region/stuff_masks/top5': 100.0,
+        'region/image_crops/top1': 100.0,
+        'region/image_crops/top5': 100.0,
+    }
+
+
+def test_absent_routes_are_absent():
+    metrics = evaluate([sample([0], [True], boxes=[[0, 1, 2, 3, 4]])])
+    assert metrics == {'region/boxes/top1': 100.0, 'region/boxes/top5': 100.0}
+
+
+def test_image_without_regions_changes_nothing():
+    full = sample([0], [True], boxes=[[0, 1, 2, 3, 4]])
+    empty = sample([], [])
+    empty.pred_regions.boxes_topk = torch.zeros(0, 5, dtype=torch.int64)
+    assert evaluate([empty, full]) == evaluate([full])
+
+
+def test_other_ranks_and_prefix():
+    metrics = evaluate([sample([2], [True], boxes=[[0, 1, 2]])], topk=(1, 2, 3), prefix='original')
+    assert metrics == {
+        'original/boxes/top1': 0.0,
+        'original/boxes/top2': 0.0,
+        'original/boxes/top3': 100.0,
+    }
+
+
+def test_small_vocabulary_ranks_all_its_classes():
+    metric = RegionClassificationMetric()
+    metric.dataset_meta = {'classes': ('cat', 'dog')}
+    metric.process(None, [sample([1], [True], boxes=[[0, 1]]).to_dict()])
+    assert metric.evaluate(1) == {'region/boxes/top1': 0.0, 'region/boxes/top5': 100.0}
+
+
+def test_table_is_logged(caplog):
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    evaluate([sample([0, 1], [True, True], boxes=[[0, 1, 2, 3, 4]] * 2)])
+    logger.removeHandler(caplog.handler)
+    row = next(line for line in caplog.text.splitlines() if line.startswith('boxes'))
+    assert row.split() == ['boxes', '2', '2', '50.00', '100.00']
+
+
+@pytest.mark.parametrize(
+    ('broken', 'message'),
+    [
+        (sample([6], [True], 'b.jpg', boxes=[[0, 1, 2, 3, 4]]), r'labels of b\.jpg.*6 classes'),
+        (sample([-1], [True], 'b.jpg', boxes=[[0, 1, 2, 3, 4]]), r'labels of b\.jpg'),
+        (sample([0], [True], 'b.jpg', boxes=[[0, 1, 2, 3, 9]]), r'boxes_topk of b\.jpg'),
+        (sample([0], [True], 'b.jpg', boxes=[[0, 1, 2, 3]]), r'expected \(1, >= 5\)'),
+    ],
+)
+def test_impossible_indices_name_the_image(broken, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate([broken])
+
+
+def test_prediction_of_another_number_of_regions():
+    broken = sample([0, 1], [True, True], boxes=[[0, 1, 2, 3, 4]] * 2).to_dict()
+    broken['pred_regions']['boxes_topk'] = broken['pred_regions']['boxes_topk'][:1]
+    with pytest.raises(ValueError, match=r'shape \(1, 5\), expected \(2, >= 5\)'):
+        evaluator().process([broken])
+
+
+@pytest.mark.parametrize(
+    ('is_thing', 'message'), [(False, 'boxes needs thing'), (True, 'stuff_masks needs stuff')]
+)
+def test_no_region_of_a_kind_is_an_error(is_thing, message):
+    ranked = [[0, 1, 2, 3, 4]]
+    with pytest.raises(ValueError, match=message):
+        evaluate([sample([0], [is_thing], boxes=ranked, masks=ranked)])
+
+
+def test_no_prediction_is_an_error():
+    with pytest.raises(ValueError, match='none of 1 images has a prediction'):
+        evaluate([sample([0], [True])])
+
+
+def test_missing_class_names_are_an_error():
+    metric = RegionClassificationMetric()
+    metric.dataset_meta = {'palette': []}
+    with pytest.raises(ValueError, match=r"class names.*\['palette'\]"):
+        metric.process(None, [sample([0], [True], boxes=[[0, 1, 2, 3, 4]]).to_dict()])
+
+
+def test_two_processes_give_the_digits_of_one(tmp_path):
+    answers = {}
+    for processes in (1, 2):
+        out = tmp_path / f'{processes}.json'
+        subprocess.run(
+            [sys.executable, CHILD, str(processes), str(out)],
+            check=True,
+            timeout=300,
+            cwd=tmp_path,
+        )
+        answers[processes] = json.loads(out.read_text())
+    assert len(answers[1]) == 8
+    assert answers[1] == answers[2]

@@ -1,0 +1,84 @@
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from torch import nn
+
+from clipself_mm.optim import MatrixDecayConstructor
+
+CONFIG = {
+    'type': 'OptimWrapper',
+    'constructor': 'MatrixDecayConstructor',
+    'optimizer': {'type': 'AdamW', 'lr': 1e-5, 'betas': (0.9, 0.98), 'weight_decay': 0.1},
+}
+
+
+class Student(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 2)
+        self.norm = nn.LayerNorm(4)
+        self.scale = nn.Parameter(torch.tensor(1.0))
+        self.token = nn.Parameter(torch.zeros(1, 1, 4))
+        self.frozen = nn.Linear(4, 4).requires_grad_(False)
+
+
+def test_two_groups_of_what_is_trainable():
+    model = Student()
+    wrapper = build_optim_wrapper(model, CONFIG)
+    decayed, plain = wrapper.optimizer.param_groups
+    assert [id(p) for p in decayed['params']] == [id(model.token), id(model.conv.weight)]
+    assert {id(p) for p in plain['params']} == {
+        id(p) for p in (model.scale, model.conv.bias, model.norm.weight, model.norm.bias)
+    }
+    assert decayed['weight_decay'] == 0.1
+    assert plain['weight_decay'] == 0.0
+    assert decayed['lr'] == plain['lr'] == 1e-5
+    assert decayed['betas'] == plain['betas'] == (0.9, 0.98)
+
+
+def test_only_matrices_shrink_without_a_gradient():
+    model = nn.Linear(2, 2)
+    nn.init.ones_(model.weight)
+    nn.init.ones_(model.bias)
+    config = {**CONFIG, 'optimizer': {'type': 'AdamW', 'lr': 0.5, 'weight_decay': 0.1}}
+    wrapper = build_optim_wrapper(model, config)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    wrapper.step()
+    torch.testing.assert_close(model.weight.data, torch.full((2, 2), 0.95))
+    torch.testing.assert_close(model.bias.data, torch.ones(2))
+
+
+def test_frozen_parameters_have_no_state():
+    model = Student()
+    wrapper = build_optim_wrapper(model, CONFIG)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    wrapper.step()
+    held = {id(parameter) for parameter in wrapper.optimizer.state}
+    assert held == {id(p) for p in model.parameters() if p.requires_grad}
+
+
+def test_two_groups_even_without_vectors():
+    wrapper = build_optim_wrapper(nn.Linear(2, 2, bias=False), CONFIG)
+    assert [len(group['params']) for group in wrapper.optimizer.param_groups] == [1, 0]
+
+
+def test_nothing_trainable():
+    with pytest.raises(ValueError, match='no parameter of Linear is trainable'):
+        build_optim_wrapper(nn.Linear(2, 2).requires_grad_(False), CONFIG)
+
+
+def test_other_rules_are_refused():
+    with pytest.raises(ValueError, match=r"no paramwise_cfg, got \['bias_lr_mult'\]"):
+        build_optim_wrapper(nn.Linear(2, 2), {**CONFIG, 'paramwise_cfg': {'bias_lr_mult': 2.0}})
+    with pytest.raises(ValueError, match='needs an `optimizer`'):
+        MatrixDecayConstructor({'type': 'OptimWrapper'})
+
+
+def test_the_config_is_not_changed():
+    config = {'optimizer': dict(CONFIG['optimizer'])}
+    constructor = MatrixDecayConstructor(config)
+    constructor(nn.Linear(2, 2))
+    assert config == {'optimizer': CONFIG['optimizer']}
+    assert len(constructor(nn.Linear(2, 2)).optimizer.param_groups) == 2

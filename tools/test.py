@@ -1,0 +1,58 @@
+"""Tests a config's model: python tools/test.py CONFIG [CHECKPOINT] [--out FILE.pkl] ..."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.evaluator import DumpResults
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from clipself_mm.launch import add_launch_options, prepare_processes, read_config
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line, as mm's test tools have it."""
+    parser = argparse.ArgumentParser(description='Test a config.')
+    add_launch_options(parser)
+    parser.add_argument(
+        'checkpoint', nargs='?', help='a checkpoint; without one, the weights the config names'
+    )
+    parser.add_argument('--out', help='write the predictions to this .pkl file')
+    parser.add_argument('--show-dir', help='draw the predictions into this folder')
+    return parser.parse_args()
+
+
+def draw_into(config: Config, folder: str) -> None:
+    """Switches the config's visualization hook on."""
+    hook = config.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise KeyError('--show-dir: the config has no default_hooks.visualization to draw with')
+    hook.draw = True
+    if hook.type == 'SegVisualizationHook':
+        config.visualizer.save_dir = folder
+    else:
+        hook.test_out_dir = folder
+
+
+def main() -> None:
+    """Reads the config, builds the runner, tests."""
+    args = parse_args()
+    config = read_config(args)
+    config.load_from = args.checkpoint or config.get('load_from')
+    if args.show_dir is not None:
+        draw_into(config, args.show_dir)
+    prepare_processes(config)
+    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    if args.out is not None:
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()
