@@ -1,0 +1,31 @@
+"""Regions to distil on Shapes-OV: jittered boxes of base classes in the place of proposals."""
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=0,
+    sampler=dict(type='DrawSampler', shuffle=True),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type='ImageRegions',
+        data_root='data/shapes_ov/',
+        ann_file='annotations/instances_train.json',
+        data_prefix=dict(img='train/'),
+        pipeline=[
+            dict(type='LoadRGB'),
+            dict(
+                type='SampleRegions',
+                sampler=dict(
+                    type='ProposalRegions',
+                    min_size=8,
+                    max_size=1024,
+                    max_regions=20,
+                    crop_scale=1.5,
+                    jitter=0.1,
+                ),
+            ),
+            dict(type='CropRegions', size=64),
+            dict(type='ResizeLongest', size=256),
+            dict(type='PackRegions'),
+        ],
+    ),
+)

@@ -1,0 +1,14 @@
+"""Optimisation of CLIPSelf for OpenAI towers: AdamW 1e-5, 6 epochs (paper, section 4.1)."""
+
+optim_wrapper = dict(
+    type='AmpOptimWrapper',
+    constructor='MatrixDecayConstructor',
+    optimizer=dict(type='AdamW', lr=1e-5, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
+)
+param_scheduler = [
+    dict(type='WarmupCosineLR', warmup=1000, end=6, by_epoch=True, convert_to_iter_based=True)
+]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=6, val_interval=1)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=16)

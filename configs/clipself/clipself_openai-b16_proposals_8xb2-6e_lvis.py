@@ -1,0 +1,14 @@
+"""CLIPSelf of OpenAI CLIP ViT-B/16 with region proposals on LVIS as the paper writes it.
+
+    tools/dist_train.sh configs/clipself/clipself_openai-b16_proposals_8xb2-6e_lvis.py 8
+
+No number is published for this combination.
+"""
+
+_base_ = [
+    '../_base_/models/clipself_openai-b16.py',
+    '../_base_/datasets/proposals_1024-224_lvis.py',
+    '../_base_/datasets/panoptic-val_1024-224_coco.py',
+    '../_base_/schedules/distill_6e_openai.py',
+    '../_base_/distill_runtime.py',
+]

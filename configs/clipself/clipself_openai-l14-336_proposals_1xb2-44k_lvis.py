@@ -1,0 +1,18 @@
+"""What the published weights of this recipe really had: one GPU, batch 2, about 44,000 steps.
+
+The release does not synchronise gradients, so each of its 8 GPUs trained alone on an eighth of the
+data. This config is that training at an eighth of the GPU hours.
+
+    python tools/train.py configs/clipself/clipself_openai-l14-336_proposals_1xb2-44k_lvis.py
+
+No number is published for this combination.
+"""
+
+_base_ = './clipself_openai-l14-336_proposals_8xb2-6e_lvis.py'
+
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=44000, val_interval=11000)
+param_scheduler = [dict(type='WarmupCosineLR', warmup=1000, end=44000)]
+train_dataloader = dict(sampler=dict(_delete_=True, type='InfiniteDrawSampler'))
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=2000))
+log_processor = dict(by_epoch=False)
+auto_scale_lr = dict(base_batch_size=2)
