@@ -1,0 +1,47 @@
+# Every target builds the Python environment first if it is not there; nothing else has to be installed by hand.
+#
+#   STACK   onedl (default; current torch) or openmmlab (the classic packages; torch 2.1, Python 3.10-3.11)
+#   VENV    the environment's folder; one that exists and holds everything is used as it is
+#   PYTHON  the interpreter a new environment is made from (3.10-3.12)
+
+STACK ?= onedl
+VENV ?= $(if $(filter openmmlab,$(STACK)),.venv-openmmlab,.venv)
+PYTHON ?=
+JOBS ?= 2
+
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.clipself_mm-$(STACK).stamp
+
+# The checkout stands before an installed copy, so an environment that is shared needs no installation.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+.PHONY: help env demo test lint clean
+
+help:
+	@echo 'make demo    install, make the benchmark, distil the tiny CLIP, print the table (work_dirs/demo)'
+	@echo 'make test    run the test suite (TESTS="-m parity" or a path selects, JOBS=2 processes)'
+	@echo 'make lint    ruff check, ruff format --check, codespell'
+	@echo 'make env     build the environment only; STACK=openmmlab makes the classic one'
+	@echo 'make clean   remove caches and build leftovers; environments, data and work_dirs stay'
+	@echo 'Options: VENV=$(VENV) STACK=$(STACK) PYTHON=(first of 3.11, 3.12, 3.10 that runs)'
+
+env: $(STAMP)
+
+$(STAMP): $(wildcard requirements/*)
+	@bash requirements/install.sh '$(STACK)' '$(VENV)' '$(PYTHON)'
+
+demo: $(STAMP)
+	$(RUN) tools/demo.py $(DEMO_ARGS)
+
+test: export OMP_NUM_THREADS ?= 1
+test: $(STAMP)
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal $(TESTS)
+
+lint: $(STAMP)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m codespell_lib
+
+clean:
+	rm -rf build dist .pytest_cache .ruff_cache
+	find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

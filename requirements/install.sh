@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Makes the Python environment the project runs in: install.sh STACK VENV [PYTHON]
+#
+#   STACK   onedl (maintained packages, current torch) or openmmlab (classic packages, torch 2.1)
+#   VENV    folder of the environment; one that holds everything is used as it is, an incomplete one is completed
+#   PYTHON  interpreter a new environment is made from
+#
+# The one long step is compiling mmcv's ops (10-20 minutes on 2 cores). It is skipped when they can be imported.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+stack=${1:?usage: install.sh STACK VENV [PYTHON]}
+venv=${2:?usage: install.sh STACK VENV [PYTHON]}
+wanted_python=${3:-}
+stamp=$venv/.clipself_mm-$stack.stamp
+log=$venv/mmcv-build.log
+python=$venv/bin/python
+
+say() { printf '== %s\n' "$*"; }
+fail() {
+    printf '\n== The environment is not complete.\n%s\n' "$*" >&2
+    exit 1
+}
+
+# Prints the first interpreter that runs, is new enough, can make an environment and has its headers.
+find_python() {
+    local newest=12 candidate reason
+    [ "$stack" = openmmlab ] && newest=11
+    for candidate in ${wanted_python:-python3.11 python3.12 python3.10 python3 python}; do
+        if reason=$("$candidate" - "$newest" 2>&1 <<'PY'
+import ensurepip, pathlib, sys, sysconfig, venv
+newest = int(sys.argv[1])
+if not (3, 10) <= sys.version_info[:2] <= (3, newest):
+    sys.exit(f'is Python {sys.version.split()[0]}, expected 3.10-3.{newest}')
+header = pathlib.Path(sysconfig.get_paths()['include'], 'Python.h')
+if not header.exists():
+    sys.exit(f'has no headers to compile against ({header})')
+PY
+        ); then
+            printf '%s\n' "$candidate"
+            return
+        fi
+        printf '   %s: %s\n' "$candidate" "${reason##*$'\n'}" >&2
+    done
+    return 1
+}
+
+# Everything can be imported, with versions that fit: what `make` needs of an environment it did not make.
+is_complete() {
+    [ -x "$python" ] || return 1
+    "$python" clipself_mm/environment.py >/dev/null 2>&1 || return 1
+    "$python" - >/dev/null 2>&1 <<'PY'
+import cv2, faster_coco_eval, matplotlib, mmcv.ops, mmdet, mmengine, mmseg, open_clip, panopticapi, pycocotools
+import codespell_lib, pytest, safetensors, sklearn, timm, torch, torchvision, tqdm, xdist
+from importlib.util import find_spec
+raise SystemExit(find_spec('ruff') is None)
+PY
+}
+
+have_ops() { "$python" -c 'import mmcv.ops' >/dev/null 2>&1; }
+
+pip_install() { "$python" -m pip install --disable-pip-version-check "$@"; }
+
+# Compiles mmcv; one short line per object instead of the compiler's output, which goes to $log.
+build_mmcv() {
+    MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)} \
+        pip_install -v --no-build-isolation "$@" -r "requirements/mmcv-$stack.txt" 2>&1 |
+        tee "$log" |
+        awk 'match($0, /^ *\[[0-9]+\/[0-9]+\]/) {
+                 count = substr($0, RSTART, RLENGTH); gsub(/ /, "", count)
+                 if (count != last) { print "   mmcv ops " count; fflush(); last = count }
+             }'
+}
+
+explain_failed_build() {
+    tail -n 30 "$log" >&2
+    fail "mmcv's ops were not built (the last lines are above, all of them in $log).
+They need a C++17 compiler and Python's headers; on Debian and Ubuntu:
+    apt-get install g++ python3-dev
+Little memory? Compile one file at a time: MAX_JOBS=1 make env"
+}
+
+case $stack in
+    onedl | openmmlab) ;;
+    *) fail "STACK=$stack is not known: onedl or openmmlab" ;;
+esac
+
+if ! grep -qs '^built' "$stamp" && is_complete; then
+    say "$venv holds everything: used as it is"
+    echo 'used as it is' 2>/dev/null >"$stamp" || true
+    exit 0
+fi
+
+other=$([ "$stack" = onedl ] && echo mmcv || echo onedl_mmcv)
+if compgen -G "$venv/lib/python3*/site-packages/$other-*.dist-info" >/dev/null; then
+    fail "$venv holds the packages of the other stack; give STACK=$stack a folder of its own with VENV=path"
+fi
+
+if [ ! -x "$python" ]; then
+    say "Looking for a Python to make $venv from"
+    found=$(find_python) || fail "No usable Python (see above). Install one with its headers and venv, on Debian and Ubuntu:
+    apt-get install python3 python3-venv python3-dev
+or name one: make env PYTHON=/path/to/python3.11"
+    "$found" -m venv "$venv"
+fi
+if ! have_ops && ! command -v "${CXX:-c++}" >/dev/null; then
+    fail "mmcv's ops are compiled here, which needs a C++17 compiler (${CXX:-c++} is not there). On Debian and Ubuntu:
+    apt-get install g++ python3-dev"
+fi
+
+say "1/4 torch and build tools ($venv, $("$python" --version), log of the long step in $log)"
+pip_install --upgrade pip
+pip_install -r "requirements/build-$stack.txt"
+pip_install --no-deps --no-build-isolation -e .
+
+if have_ops; then
+    say "2/4 mmcv's compiled ops are there already"
+else
+    say "2/4 compiling mmcv's ops, the long step (10-20 minutes on 2 cores)"
+    build_mmcv || explain_failed_build
+    if ! have_ops; then  # pip caches the wheel it built and does not know for which torch
+        say "The wheel in pip's cache does not fit this torch; compiling once more"
+        build_mmcv --no-cache-dir --force-reinstall --no-deps || explain_failed_build
+        have_ops || explain_failed_build
+    fi
+fi
+
+say "3/4 mmengine, mmdet, mmsegmentation, open_clip and the tools"
+pip_install -c "requirements/build-$stack.txt" \
+    -r "requirements/mm-$stack.txt" -r requirements/runtime.txt -r requirements/dev.txt
+pip_install --no-deps -r requirements/no_deps.txt
+
+say "4/4 checking"
+if ! "$python" -c 'import cv2' 2>/dev/null; then  # the full OpenCV needs libGL, the headless one does not
+    pip_install --force-reinstall --no-deps "$(grep '^opencv-python-headless' "requirements/build-$stack.txt")"
+    "$python" -c 'import cv2' || fail "OpenCV cannot be imported (see above). On Debian and Ubuntu:
+    apt-get install libgl1 libglib2.0-0"
+fi
+"$python" clipself_mm/environment.py || fail 'The packages do not fit each other (see above).'
+is_complete || fail "Something cannot be imported; this says what:
+    $python -c 'import mmcv.ops, mmdet, mmseg, open_clip, timm, faster_coco_eval, panopticapi, pytest'"
+echo built >"$stamp"
+say "Done: $venv"
