@@ -151,10 +151,10 @@ def _load_tensors(path: Path) -> Mapping:
         return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f'{path}: expected nothing but tensors; the file holds pickled objects, '
+            f'{path}: expected nothing but tensors; the file is broken or holds pickled objects, '
             'which are not run'
         ) from error
-    except (SafetensorError, RuntimeError, EOFError) as error:
+    except (SafetensorError, RuntimeError, EOFError, OSError) as error:
         raise ValueError(f'{path}: not a complete checkpoint file: {error}') from error
 
 

@@ -49,7 +49,7 @@ def load_class_embeddings(path: str | Path, classes: Sequence[str]) -> Tensor:
         )
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise ValueError(f'{path}: not a file of class embeddings: {error}') from error
     if not isinstance(content, dict):
         raise ValueError(f'{path}: expected a dictionary of class name to vector')

@@ -22,7 +22,7 @@ def test_choices_by_the_definition():
 
 
 def test_grid_worked_by_hand():
-    assert grid_boxes(height=4, width=6, rows=2, columns=3).tolist() == [
+    expected = [
         [0, 0, 2, 2],
         [2, 0, 4, 2],
         [4, 0, 6, 2],
@@ -30,6 +30,16 @@ def test_grid_worked_by_hand():
         [2, 2, 4, 4],
         [4, 2, 6, 4],
     ]
+    boxes = grid_boxes(height=4, width=6, rows=2, columns=3)
+    np.testing.assert_allclose(boxes, expected, atol=1e-6)
+
+
+def test_grid_cells_meet_and_cover_the_image():
+    boxes = grid_boxes(height=427, width=640, rows=6, columns=5).reshape(6, 5, 4)
+    np.testing.assert_array_equal(boxes[:, :-1, 2], boxes[:, 1:, 0])
+    np.testing.assert_array_equal(boxes[:-1, :, 3], boxes[1:, :, 1])
+    assert boxes[0, 0, :2].tolist() == [0, 0]
+    assert boxes[-1, -1, 2:].tolist() == [640, 427]
 
 
 def test_enlarging_is_about_the_centre_and_stays_inside():
@@ -48,8 +58,9 @@ def test_grid_draws_every_grid_and_every_cell():
         np.testing.assert_array_equal(boxes, crops)
         assert len(np.unique(boxes, axis=0)) == len(boxes) <= 20
         counts.add(len(boxes))
-        if len(boxes) == 20 and boxes[0, 2] - boxes[0, 0] == boxes[0, 3] - boxes[0, 1] == 10:
-            kept |= {tuple(box) for box in boxes.tolist()}
+        sides = boxes[0].reshape(2, 2).round()
+        if (np.ptp(sides, axis=0) == 10).all():
+            kept |= {tuple(box) for box in boxes.round().tolist()}
     assert counts == {min(m * n, 20) for m, n in grid_choices(6)}
     assert len(kept) == 36  # of the 6 x 6 grid, every cell is kept sometimes
 

@@ -1,4 +1,4 @@
-"""Run by a test: evaluate 7 random images with `python two_process_metric.py PROCESSES OUT`."""
+"""Run by a test: `python two_process_metric.py OUT` evaluates 7 random images in two processes."""
 
 import json
 import sys
@@ -6,9 +6,14 @@ from pathlib import Path
 
 import torch
 import torch.distributed
+import torch.multiprocessing
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmengine.structures import BaseDataElement, InstanceData
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from clipself_mm.evaluation import RegionClassificationMetric
 
 IMAGES, CLASSES = 7, 11
 
@@ -28,30 +33,26 @@ def make_sample(index: int) -> BaseDataElement:
     return sample
 
 
-def evaluate(rank: int, processes: int, init: str, out: str) -> None:
-    from clipself_mm.evaluation import RegionClassificationMetric
-
-    torch.set_num_threads(1)
-    if processes > 1:
-        torch.distributed.init_process_group(
-            'gloo', init_method=init, rank=rank, world_size=processes
-        )
+def evaluate() -> dict[str, float]:
     judge = Evaluator([RegionClassificationMetric()])
     judge.dataset_meta = {'classes': [f'class {k}' for k in range(CLASSES)]}
     for index in DefaultSampler(range(IMAGES), shuffle=False):
         judge.process([make_sample(index)])
-    metrics = judge.evaluate(IMAGES)
+    return judge.evaluate(IMAGES)
+
+
+def evaluate_as(rank: int, out: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=2
+    )
+    metrics = evaluate()
     if rank == 0:
         Path(out).write_text(json.dumps(metrics))
-    if processes > 1:
-        torch.distributed.destroy_process_group()
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == '__main__':
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-    count, target = int(sys.argv[1]), sys.argv[2]
-    rendezvous = f'file://{target}.rendezvous'
-    if count == 1:
-        evaluate(0, 1, rendezvous, target)
-    else:
-        torch.multiprocessing.spawn(evaluate, (count, rendezvous, target), nprocs=count)
+    torch.multiprocessing.start_processes(
+        evaluate_as, (sys.argv[1],), nprocs=2, start_method='fork'
+    )

@@ -90,7 +90,12 @@ class RegionClassificationMetric(BaseMetric):
                 self._check_predictions(topk, len(labels), f'{field} of {image}')
                 ranks[field] = rank_of_truth(topk, labels).numpy()
             self.results.append(
-                {'labels': labels.numpy(), 'is_thing': is_thing.numpy(), 'ranks': ranks}
+                {
+                    'image': str(image),
+                    'labels': labels.numpy(),
+                    'is_thing': is_thing.numpy(),
+                    'ranks': ranks,
+                }
             )
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
@@ -103,7 +108,8 @@ class RegionClassificationMetric(BaseMetric):
             Score name and rank, `boxes/top1`, to percent.
 
         Raises:
-            ValueError: There is no result, or no thing (stuff) region for a score that needs it.
+            ValueError: There is no result, a route was taken for some images only, or there is no
+                thing (stuff) region for a score that needs it.
         """
         classes = len(self._classes)
         routes = sorted({field for item in results for field in item['ranks']})
@@ -112,6 +118,12 @@ class RegionClassificationMetric(BaseMetric):
                 f'none of {len(results)} images has a prediction: expected pred_regions with '
                 'boxes_topk, masks_topk or crops_topk'
             )
+        for item in results:
+            if len(item['labels']) and set(item['ranks']) != set(routes):
+                raise ValueError(
+                    f'{item["image"]} has predictions by {sorted(item["ranks"])}, other images by '
+                    f'{routes}'
+                )
         metrics: dict[str, float] = {}
         lines = []
         for score in _SCORES:

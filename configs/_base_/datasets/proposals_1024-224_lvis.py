@@ -1,31 +1,11 @@
-"""Regions to distil: LVIS v1 train with RPN proposals; student 1024 px, crops 224 px."""
+"""Regions to distil: LVIS v1 train, RPN proposals; student 1024 px, crops 224 px."""
+
+_base_ = './proposals_1024-224_coco.py'
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DrawSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
-        type='ImageRegions',
         data_root='data/lvis_v1/',
         ann_file='annotations/lvis_v1_proposals.json',
         data_prefix=dict(img=''),
-        pipeline=[
-            dict(type='LoadRGB'),
-            dict(
-                type='SampleRegions',
-                sampler=dict(
-                    type='ProposalRegions',
-                    min_size=8,
-                    max_size=1024,
-                    max_regions=20,
-                    crop_scale=1.5,
-                ),
-            ),
-            dict(type='CropRegions', size=224),
-            dict(type='ResizeLongest', size=1024),
-            dict(type='PackRegions'),
-        ],
     ),
 )

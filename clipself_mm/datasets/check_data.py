@@ -1,0 +1,243 @@
+"""Says which of the files a config needs are missing or broken, before a run finds out."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.fileio import join_path
+from mmengine.utils import is_abs
+from safetensors import SafetensorError, safe_open
+
+from ..clip.tower_source import find_source
+from .coco_json import image_file_name, load_coco_json
+from .vocabulary import load_vocabulary
+
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+_EVALUATORS = ('val_evaluator', 'test_evaluator')
+_LOCATION = ('data_root', 'ann_file', 'data_prefix')
+_WEIGHTS = ('.bin', '.npy', '.npz', '.pt', '.pth', '.safetensors')
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One file or folder a config needs.
+
+    Attributes:
+        path: As the config means it: relative paths count from the current folder.
+        problem: What is wrong with it; empty if nothing is.
+        note: What was found, for a good one.
+    """
+
+    path: str
+    problem: str = ''
+    note: str = ''
+
+
+def check_config(config: Config) -> Iterator[Finding]:
+    """Walk everything a config reads from disk.
+
+    Checked are the annotation file, images and segment maps of every dataset of the dataloaders,
+    wrapped ones too, the annotation files of the evaluators, the vocabularies, and the towers,
+    checkpoints and embeddings of the model. Images are looked up, not decoded. Nothing is built.
+    URLs are passed over.
+
+    Args:
+        config: A config of this package, of mmdet or of mmseg.
+
+    Yields:
+        One finding per file or folder, each path once.
+    """
+    seen = set()
+    for finding in _walk(config):
+        if finding not in seen:
+            seen.add(finding)
+            yield finding
+
+
+def _walk(config: Config) -> Iterator[Finding]:
+    datasets = []
+    for node in _dicts([config.get(key) for key in _LOADERS]):
+        if 'data_prefix' in node or 'ann_file' in node:
+            datasets.append({key: node.get(key) for key in _LOCATION})
+    for index, dataset in enumerate(datasets):
+        if dataset not in datasets[:index]:  # val and test are often the same
+            yield from check_dataset(dataset)
+    for node in _dicts([config.get(key) for key in _EVALUATORS]):
+        if node.get('ann_file'):
+            yield read_annotations(node['ann_file'])[0]
+    parts = [config.get(key) for key in (*_LOADERS, 'model', 'custom_hooks')]
+    for node in _dicts(parts):
+        yield from _check_named_files(node)
+    if config.get('load_from'):
+        yield from check_weights(config.load_from)
+
+
+def _dicts(node: object) -> Iterator[Mapping]:
+    """All dicts of a nested config, outer ones first."""
+    if isinstance(node, Mapping):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for child in node:
+            yield from _dicts(child)
+
+
+def _check_named_files(node: Mapping) -> Iterator[Finding]:
+    """Check what one dict of a config names: a vocabulary, a tower, a file of weights."""
+    vocabulary = node.get('vocabulary')
+    if isinstance(vocabulary, str):
+        try:
+            classes = load_vocabulary(vocabulary).classes
+            yield Finding(vocabulary, note=f'vocabulary of {len(classes)} classes')
+        except (FileNotFoundError, ValueError) as error:
+            yield Finding(vocabulary, str(error))
+    model = node.get('model')
+    if isinstance(model, str) and model.startswith(('local-dir:', 'pkg:')):
+        try:
+            source = find_source(model, node.get('checkpoint'))
+        except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
+            yield Finding(model, str(error))
+        else:
+            yield from check_weights(source.checkpoint)
+    for value in node.values():
+        if isinstance(value, str) and value.endswith(_WEIGHTS):
+            yield from check_weights(value)
+
+
+def check_dataset(dataset: Mapping) -> Iterator[Finding]:
+    """Check the files of one dataset config.
+
+    Args:
+        dataset: With `data_root`, `ann_file` and `data_prefix` as mmengine's `BaseDataset`.
+
+    Yields:
+        One finding for the annotation file and for each folder.
+    """
+    root = dataset.get('data_root') or ''
+    folders = {
+        key: _below(root, prefix)
+        for key, prefix in (dataset.get('data_prefix') or {}).items()
+        if isinstance(prefix, str)
+    }
+    content = {}
+    if dataset.get('ann_file'):
+        finding, content = read_annotations(_below(root, dataset['ann_file']))
+        yield finding
+    for key, folder in folders.items():
+        yield check_folder(folder, _listed_files(content, key))
+
+
+def _below(root: str, path: str) -> str:
+    """The path as mmengine joins it to the data root."""
+    return join_path(root, path) if root and not is_abs(path) else path
+
+
+def read_annotations(path: str) -> tuple[Finding, dict]:
+    """Read an annotation file: there, whole, COCO-style or mmengine's `data_list`, not empty.
+
+    Args:
+        path: The file; only a local .json is read, of others the presence counts.
+
+    Returns:
+        The finding, and the content of a good COCO-style file, else {}.
+    """
+    if '://' in path:
+        return Finding(path, note='not checked, not a local file'), {}
+    if not Path(path).is_file():
+        return Finding(path, 'is missing'), {}
+    if not path.endswith('.json'):
+        return Finding(path, note='file'), {}
+    try:
+        content = load_coco_json(path, required=())
+        for image in content.get('images', []):
+            image_file_name(image, path)
+    except ValueError as error:
+        return Finding(path, str(error).removeprefix(path).lstrip(': ')), {}
+    if 'data_list' in content:
+        return Finding(path, note=f'{len(content["data_list"])} samples'), {}
+    if not content.get('images'):
+        return Finding(path, f'lists no image; it has {sorted(content)}'), {}
+    return Finding(path, note=f'{len(content["images"])} images'), content
+
+
+def _listed_files(content: dict, key: str) -> list[str] | None:
+    """Names relative to `data_prefix[key]` that a COCO-style file lists; None if not known."""
+    if content and key == 'img':
+        return [image_file_name(image, '') for image in content['images']]
+    if content and key == 'seg':
+        return [
+            entry['file_name'] for entry in content.get('annotations', []) if 'file_name' in entry
+        ]
+    return None
+
+
+def check_folder(folder: str, names: list[str] | None = None) -> Finding:
+    """Check that a folder holds the files listed for it, none of them empty.
+
+    Args:
+        folder: Images or segment maps.
+        names: Paths relative to the folder; None if no list is known, then it must not be empty.
+
+    Returns:
+        One finding, which names the first missing files and says how many there are.
+    """
+    if not Path(folder or '.').is_dir():
+        expected = f', expected with {len(names)} files' if names else ''
+        return Finding(folder, f'is missing{expected}')
+    if names is None:
+        filled = any(True for _ in os.scandir(folder or '.'))
+        return Finding(folder, note='folder') if filled else Finding(folder, 'is an empty folder')
+    sizes: dict[str, dict[str, int]] = {}
+    wrong: list[tuple[str, str]] = []
+    for name in names:
+        parent, file = os.path.split(name)
+        if parent not in sizes:
+            sizes[parent] = _sizes(Path(folder, parent))
+        size = sizes[parent].get(file)
+        if not size:
+            wrong.append((name, 'missing' if size is None else 'empty'))
+    if not wrong:
+        return Finding(folder, note=f'{len(names)} files')
+    counts = ' and '.join(f'{n} {why}' for why, n in Counter(why for _, why in wrong).items())
+    first = ', '.join(name for name, _ in wrong[:_SHOWN])
+    more = ', ...' if len(wrong) > _SHOWN else ''
+    return Finding(folder, f'{counts} of {len(names)} files: {first}{more}')
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """File name -> bytes, for one folder in one pass; {} if it is not there."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+
+
+def check_weights(path: str) -> Iterator[Finding]:
+    """Check a file of weights or embeddings: there and not cut short, without loading tensors."""
+    if '://' in path:
+        return
+    file = Path(path)
+    if not file.is_file():
+        yield Finding(path, 'is missing')
+        return
+    size = file.stat().st_size
+    problem = '' if size else 'is empty'
+    if size and file.suffix == '.safetensors':
+        try:
+            with safe_open(path, framework='pt'):
+                pass
+        except SafetensorError as error:
+            problem = f'is no whole safetensors file ({error})'
+    elif size:
+        with file.open('rb') as stream:
+            archive = stream.read(2) == b'PK'  # what torch.save and np.savez write
+        if archive and not zipfile.is_zipfile(file):
+            problem = f'is cut short: {size} bytes without the end of the archive'
+    yield Finding(path, problem, '' if problem else f'{size / 2**20:.1f} MiB')

@@ -1,0 +1,60 @@
+"""A rendered scene with the exact knowledge of what it shows, and which of it is annotated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .scene_object import SceneObject
+
+MIN_VISIBLE = 0.3
+MIN_EXTENT = 8
+
+
+@dataclass
+class Scene:
+    """A rendered scene and what is known about it.
+
+    Attributes:
+        image: RGB, uint8 (size, size, 3).
+        objects: All drawn objects from back to front, also those too hidden to be annotated.
+        object_map: uint8 (size, size): 0 where stuff is seen, i + 1 where objects[i] is.
+        stuff_map: uint8 (size, size): index into STUFF_CLASSES, also beneath the objects.
+    """
+
+    image: np.ndarray
+    object_map: np.ndarray
+    stuff_map: np.ndarray
+    objects: list[SceneObject] = field(default_factory=list)
+
+    def visible_mask(self, number: int) -> np.ndarray:
+        """Returns the seen pixels of objects[number], bool (size, size)."""
+        return self.object_map == number + 1
+
+    def is_annotated(self, number: int) -> bool:
+        """Whether enough of objects[number] is seen: 30% of it and 8 x 8 pixels."""
+        item = self.objects[number]
+        if item.visible_area < MIN_VISIBLE * item.full_area:
+            return False
+        x0, y0, x1, y1 = mask_box(self.visible_mask(number))
+        return x1 - x0 >= MIN_EXTENT and y1 - y0 >= MIN_EXTENT
+
+    def annotated(self) -> list[int]:
+        """Returns the numbers of the objects that annotations list."""
+        return [number for number in range(len(self.objects)) if self.is_annotated(number)]
+
+
+def mask_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Gives the tight box of a mask.
+
+    Args:
+        mask: Shape (H, W), anything with truth values.
+
+    Returns:
+        x0, y0, x1, y1 in pixels, the maxima exclusive; zeros for an empty mask.
+    """
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(columns):
+        return 0, 0, 0, 0
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -1,0 +1,167 @@
+"""The renderer of Shapes-OV: a scene is a pure function of (seed, index).
+
+A package cannot ship photos, and a distillation can only be judged on images whose objects are
+known. Scenes hold objects of 65 classes over textured stuff, with exact masks of what is seen.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from .classes import STUFF_CLASSES, THING_CLASSES, colour_of, shape_of
+from .outlines import place_outline
+from .scene import Scene
+from .scene_object import SceneObject
+from .scene_style import SceneStyle
+from .textures import TEXTURES
+
+PALETTE = {
+    'red': (216, 38, 38),
+    'green': (34, 172, 60),
+    'blue': (40, 80, 222),
+    'yellow': (246, 214, 32),
+    'purple': (158, 48, 186),
+}
+SUPERSAMPLING = 4
+
+
+def rasterise(rings: list[np.ndarray], size: int) -> np.ndarray:
+    """Turns an outline into the mask that pycocotools reads from it.
+
+    Args:
+        rings: Outer ring and optional hole, (P, 2) in pixels.
+        size: Side of the square mask.
+
+    Returns:
+        Bool mask (size, size).
+    """
+    encoded = coco_mask.frPyObjects([ring.ravel().tolist() for ring in rings], size, size)
+    masks = coco_mask.decode(encoded).astype(bool)
+    return masks[..., 0] & ~masks[..., 1:].any(axis=-1)
+
+
+def render_scene(seed: int, index: int, style: SceneStyle | None = None) -> Scene:
+    """Renders one scene.
+
+    Args:
+        seed: Seed of the data set.
+        index: Number of the scene in it.
+        style: Statistics to draw from, the defaults if None.
+
+    Returns:
+        The scene; equal arguments give equal bytes.
+    """
+    style = style or SceneStyle()
+    rng = np.random.default_rng([seed, index])
+    canvas, stuff_map = _draw_stuff(rng, style)
+    scene = Scene(
+        image=np.empty(0), object_map=np.zeros(stuff_map.shape, np.uint8), stuff_map=stuff_map
+    )
+    for label, rings in _place_objects(rng, style):
+        mask = rasterise(rings, style.size)
+        scene.object_map[mask] = len(scene.objects) + 1
+        scene.objects.append(SceneObject(label, rings, int(mask.sum()), 0))
+        _draw_object(rng, canvas, label, rings)
+    areas = np.bincount(scene.object_map.ravel(), minlength=len(scene.objects) + 1)
+    for item, area in zip(scene.objects, areas[1:], strict=True):
+        item.visible_area = int(area)
+    canvas *= rng.uniform(0.85, 1.1)
+    canvas += rng.uniform(2, 8) * (rng.random(stuff_map.shape, dtype=np.float32)[..., None] - 0.5)
+    scene.image = np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
+    return scene
+
+
+def _draw_stuff(rng: np.random.Generator, style: SceneStyle) -> tuple[np.ndarray, np.ndarray]:
+    """Paints 1 to `max_stuff` regions split by wavy lines: canvas (float32) and label map."""
+    count = int(rng.integers(1, style.max_stuff + 1))
+    kinds = rng.permutation(len(STUFF_CLASSES))[:count]
+    size = style.size
+    axis = np.arange(size, dtype=np.float32) / size
+    x, y = np.meshgrid(axis, axis)
+    x, y = (
+        x + 0.03 * np.sin(y * 9 + rng.uniform(0, 6)),
+        y + 0.03 * np.sin(x * 9 + rng.uniform(0, 6)),
+    )
+    turn = rng.uniform(0, 2 * np.pi)
+    angles = turn + 2 * np.pi * np.arange(count) / count + rng.uniform(-0.4, 0.4, count)
+    distances = [
+        (x - 0.5 - 0.3 * np.cos(angle)) ** 2 + (y - 0.5 - 0.3 * np.sin(angle)) ** 2
+        for angle in angles
+    ]
+    part = np.argmin(distances, axis=0)
+    canvas = np.empty((size, size, 3), np.float32)
+    for number, kind in enumerate(kinds):
+        inside = part == number
+        texture = TEXTURES[STUFF_CLASSES[kind]](rng, size)
+        canvas[inside] = texture[inside] * rng.uniform(0.88, 1.1)
+    return canvas, kinds[part].astype(np.uint8)
+
+
+def _place_objects(
+    rng: np.random.Generator, style: SceneStyle
+) -> list[tuple[int, list[np.ndarray]]]:
+    """Draws classes and outlines; an object without a free place after 40 trials is left out."""
+    low, high = style.objects
+    # Fewer objects are likelier: the number is the smaller of two draws.
+    count = int(rng.integers(low, high + 1, 2).min())
+    boxes: list[np.ndarray] = []
+    placed: list[tuple[int, list[np.ndarray]]] = []
+    for _ in range(count):
+        label = int(rng.integers(len(THING_CLASSES)))
+        angle = np.deg2rad(rng.uniform(-style.max_angle, style.max_angle))
+        aspect = rng.uniform(0.85, 1.15)
+        largest = style.side[1]
+        for _trial in range(40):
+            side = rng.uniform(style.side[0], largest) * style.size
+            outline = place_outline(shape_of(label), (0, 0), side, angle, aspect)
+            least, most = outline[0].min(axis=0), outline[0].max(axis=0)
+            room = style.size - (most - least)
+            corner = np.round(rng.uniform(0, 1, 2) * np.maximum(room, 0), 2)
+            box = np.concatenate([corner, corner + most - least])
+            if all(_cover(box, other) <= style.max_cover for other in boxes):
+                boxes.append(box)
+                placed.append((label, [np.round(ring - least + corner, 2) for ring in outline]))
+                break
+            # A crowded scene gets smaller objects.
+            largest = max(style.side[0], 0.95 * largest)
+    return placed
+
+
+def _cover(box: np.ndarray, other: np.ndarray) -> float:
+    """Intersection of two boxes as a share of the smaller one."""
+    sides = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
+    smaller = min(np.prod(box[2:] - box[:2]), np.prod(other[2:] - other[:2]))
+    return float(np.prod(np.maximum(sides, 0)) / smaller)
+
+
+def _draw_object(
+    rng: np.random.Generator, canvas: np.ndarray, label: int, rings: list[np.ndarray]
+) -> None:
+    """Blends an object with a shaded fill and a darker rim into the canvas, anti-aliased."""
+    size = canvas.shape[0]
+    colour = np.float32(PALETTE[colour_of(label)]) * rng.uniform(0.88, 1.08)
+    direction, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.22)
+    x0, y0 = np.maximum(np.floor(rings[0].min(axis=0)).astype(int) - 1, 0)
+    x1, y1 = np.minimum(np.ceil(rings[0].max(axis=0)).astype(int) + 1, size)
+    height, width = y1 - y0, x1 - x0
+    fine = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING), np.uint8)
+    # OpenCV puts integers at pixel centres, outlines at pixel corners.
+    corners = [np.rint((ring - (x0, y0)) * SUPERSAMPLING - 0.5).astype(np.int32) for ring in rings]
+    cv2.fillPoly(fine, corners, 255)
+    rim = fine.copy()
+    cv2.polylines(rim, corners, True, 0, thickness=SUPERSAMPLING * max(2, size // 100))
+    alpha, core = (_shrink(part, width, height) for part in (fine, rim))
+    ramp_x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
+    ramp_y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
+    shade = 1 + strength * (np.cos(direction) * ramp_x + np.sin(direction) * ramp_y)
+    fill = colour * shade * (0.72 + 0.28 * core)
+    patch = canvas[y0:y1, x0:x1]
+    patch += alpha * (fill - patch)
+
+
+def _shrink(fine: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Averages a supersampled mask (0 to 255) to coverage in 0 to 1, (height, width, 1)."""
+    coverage = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
+    return coverage.astype(np.float32)[..., None] / 255

@@ -1,0 +1,128 @@
+"""Draw what a data set hands to the model: the regions of an image and the crops beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from PIL import Image, ImageDraw
+
+from clipself_mm.datasets.draw import Draw
+
+COLOURS = (
+    (230, 25, 75),
+    (60, 180, 75),
+    (0, 130, 200),
+    (245, 130, 48),
+    (145, 30, 180),
+    (70, 200, 200),
+    (240, 50, 230),
+    (170, 110, 40),
+)
+
+
+def draw_boxes(
+    image: np.ndarray, boxes_px: np.ndarray, names: Sequence[str] | None = None
+) -> Image.Image:
+    """Draw numbered boxes on an image.
+
+    Args:
+        image: uint8 RGB of shape (H, W, 3).
+        boxes_px: Boxes xyxy in pixels of the image, shape (R, 4).
+        names: A name per box, or None.
+
+    Returns:
+        The picture with the boxes.
+    """
+    picture = Image.fromarray(image)
+    pen = ImageDraw.Draw(picture)
+    for number, box_px in enumerate(np.asarray(boxes_px, np.float64)):
+        colour = COLOURS[number % len(COLOURS)]
+        text = f'{number}' if names is None else f'{number} {names[number]}'
+        pen.rectangle(box_px.tolist(), outline=colour, width=2)
+        pen.text((box_px[0] + 3, box_px[1] + 2), text, fill=colour)
+    return picture
+
+
+def crop_sheet(crops: np.ndarray, height: int) -> Image.Image:
+    """Put crops side by side in columns, each framed in the colour of its box.
+
+    Args:
+        crops: uint8 of shape (R, 3, S, S).
+        height: Height of the sheet in pixels; it holds at least one crop a column.
+
+    Returns:
+        The sheet, of width 0 if there is no crop.
+    """
+    size = crops.shape[-1]
+    rows = max(height // size, 1)
+    columns = -(-len(crops) // rows)
+    sheet = Image.new('RGB', (columns * size, max(height, size)), 'white')
+    pen = ImageDraw.Draw(sheet)
+    for number, crop in enumerate(crops):
+        x, y = number // rows * size, number % rows * size
+        sheet.paste(Image.fromarray(np.ascontiguousarray(crop.transpose(1, 2, 0))), (x, y))
+        frame = [x, y, x + size - 1, y + size - 1]
+        pen.rectangle(frame, outline=COLOURS[number % len(COLOURS)], width=2)
+        pen.text((x + 4, y + 3), f'{number}', fill=COLOURS[number % len(COLOURS)])
+    return sheet
+
+
+def draw_sample(packed: dict, classes: Sequence[str] | None = None) -> Image.Image:
+    """Draw one sample: its image with the regions, and the crops to the right of it.
+
+    Args:
+        packed: What `PackRegions` gives.
+        classes: Class names, to name the labels of annotated regions.
+
+    Returns:
+        The picture.
+    """
+    image = packed['inputs']['image'].permute(1, 2, 0).contiguous().numpy()
+    regions = packed['data_samples'].regions
+    names = None
+    if classes is not None and 'labels' in regions:
+        names = [classes[label] for label in regions.labels.tolist()]
+    left = draw_boxes(image, regions.boxes_px.numpy(), names)
+    if not len(packed['inputs'].get('crops', ())):
+        return left
+    right = crop_sheet(packed['inputs']['crops'].numpy(), left.height)
+    both = Image.new('RGB', (left.width + right.width, max(left.height, right.height)), 'white')
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width, 0))
+    return both
+
+
+def browse(
+    config: Config, folder: str | Path, number: int, split: str = 'train', epoch: int = 0
+) -> Iterator[Path]:
+    """Write pictures of the first samples of a config's data set.
+
+    Args:
+        config: Config with `<split>_dataloader`; its modules are imported already.
+        folder: Where the PNG files go; made if need be.
+        number: How many samples.
+        split: `train`, `val` or `test`.
+        epoch: Epoch whose random regions are drawn, with the config's seed.
+
+    Yields:
+        The path of each picture written.
+
+    Raises:
+        ValueError: If the config has no such data set.
+    """
+    loader = config.get(f'{split}_dataloader')
+    if not loader:
+        raise ValueError(f'{config.filename} has no {split}_dataloader')
+    dataset = DATASETS.build(loader['dataset'])
+    seed = (config.get('randomness') or {}).get('seed') or 0
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(min(number, len(dataset))):
+        packed = dataset[Draw(index, seed, epoch)]
+        path = folder / f'{index:04d}_{Path(packed["data_samples"].img_path).stem}.png'
+        draw_sample(packed, dataset.metainfo.get('classes')).save(path)
+        yield path

@@ -1,0 +1,123 @@
+"""Layouts that load, files that are refused, towers that are written."""
+
+import json
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from clipself_mm.clip import build_tower, export_tower, find_source, read_state
+from tests.parity.fixtures import FIXTURES
+
+EVA = FIXTURES / 'eva_tiny_weights.safetensors'
+
+
+def micro_state(micro_clip):
+    return load_file(f'{micro_clip.removeprefix("local-dir:")}/open_clip_model.safetensors')
+
+
+@pytest.mark.parametrize('wrapper', [None, 'state_dict', 'model', 'module'])
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_wrapped_and_prefixed_checkpoints_load_alike(micro_clip, tmp_path, wrapper, prefix):
+    state = micro_state(micro_clip)
+    content = {f'{prefix}{key}': value for key, value in state.items()}
+    torch.save({wrapper: content, 'epoch': 3} if wrapper else content, tmp_path / 'clip.pt')
+    read = read_state(tmp_path / 'clip.pt')
+    assert read.keys() == state.keys()
+    assert all(read[key].equal(state[key]) for key in state)
+
+
+def test_original_eva_names_become_those_of_open_clip():
+    state = read_state(EVA)
+    blocks = {key.split('.')[3] for key in state if key.startswith('visual.trunk.blocks.')}
+    assert not [key for key in state if 'rope' in key]
+    assert 'visual.trunk.blocks.0.attn.q_proj.bias' in state
+    assert blocks == {str(index) for index in range(len(blocks))}
+    names = open_clip.create_model('EVA02-B-16', device='meta').state_dict().keys()
+    assert {k for k in state if '.blocks.0.' in k} == {
+        k for k in names if k.startswith('visual.trunk.blocks.0.')
+    }
+
+
+class Payload:
+    ran = False
+
+    def __reduce__(self):
+        return setattr, (Payload, 'ran', True)
+
+
+def test_pickled_code_is_refused_and_never_runs(tmp_path):
+    torch.save({'state_dict': {}, 'extra': Payload()}, tmp_path / 'evil.pt')
+    with pytest.raises(ValueError, match=r'evil\.pt: expected nothing but tensors'):
+        read_state(tmp_path / 'evil.pt')
+    assert not Payload.ran
+
+
+@pytest.mark.parametrize('name', ['clip.pt', 'clip.safetensors'])
+def test_a_truncated_file_is_named(micro_clip, tmp_path, name):
+    path = tmp_path / name
+    if path.suffix == '.pt':
+        torch.save(micro_state(micro_clip), path)
+    else:
+        save_file(micro_state(micro_clip), path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match='not a complete checkpoint file') as raised:
+        read_state(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_with_both_shapes(micro_clip, tmp_path):
+    state = micro_state(micro_clip)
+    state['visual.conv1.weight'] = torch.zeros(48, 3, 8, 8)
+    state['visual.extra'] = torch.zeros(1)
+    del state['visual.proj']
+    save_file(state, tmp_path / 'other.safetensors')
+    with pytest.raises(ValueError, match=r'other\.safetensors') as raised:
+        build_tower(micro_clip, str(tmp_path / 'other.safetensors'))
+    message = str(raised.value)
+    assert '(48, 3, 8, 8) in the file, (32, 3, 8, 8) in the model' in message
+    assert 'left over visual.extra' in message
+    assert 'missing visual.proj' in message
+
+
+def test_no_clip_is_refused(tmp_path):
+    save_file({'backbone.weight': torch.zeros(1)}, tmp_path / 'resnet.safetensors')
+    with pytest.raises(ValueError, match=r'expected a CLIP with keys "visual\.\*"'):
+        read_state(tmp_path / 'resnet.safetensors')
+
+
+def test_unknown_names_and_missing_files_say_what_was_expected(tmp_path):
+    with pytest.raises(ValueError, match='EVA02-B-16'):
+        find_source('EVA02-B-17')
+    with pytest.raises(FileNotFoundError, match=r'nothing\.pt: no such file'):
+        find_source('EVA02-B-16', str(tmp_path / 'nothing.pt'))
+    with pytest.raises(FileNotFoundError, match=r'open_clip_config\.json'):
+        find_source(f'local-dir:{tmp_path}')
+    (tmp_path / 'open_clip_config.json').write_text('{')
+    with pytest.raises(ValueError, match='expected json'):
+        find_source(f'local-dir:{tmp_path}')
+
+
+def test_exported_tower_loads_in_plain_open_clip_with_the_source_text_tower(micro_clip, tmp_path):
+    tower = build_tower(micro_clip)
+    with torch.no_grad():
+        for parameter in tower.parameters():
+            parameter.add_(1)
+    path = export_tower(tower.state_dict(), tower.source, tmp_path / 'tower')
+    plain = open_clip.create_model(f'local-dir:{tmp_path / "tower"}').state_dict()
+    source = micro_state(micro_clip)
+    for key, value in load_file(path).items():
+        expected = source[key] + 1 if key.startswith('visual.') else source[key]
+        assert value.equal(expected), key
+        assert plain[key].equal(expected), key
+    export_tower(tower.state_dict(), tower.source, tmp_path / 'tower')
+    assert [p.name for p in tmp_path.iterdir()] == ['tower']
+    assert json.loads((tmp_path / 'tower/open_clip_config.json').read_text())['model_cfg']
+
+
+def test_a_tower_without_source_weights_is_not_exported(tmp_path):
+    source = find_source('ViT-B-32')
+    with pytest.raises(ValueError, match='without the checkpoint'):
+        export_tower({}, source, tmp_path / 'tower')
+    assert not (tmp_path / 'tower').exists()

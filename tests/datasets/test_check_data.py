@@ -1,0 +1,171 @@
+"""Which files a config needs, and what is said of each one that is missing or broken."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from safetensors.torch import save_file
+
+from clipself_mm.datasets.check_data import Finding, check_config
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A complete tree of two images in COCO's layout, and the current folder beside it."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ('data/val', 'data/annotations/panoptic', 'weights'):
+        (tmp_path / folder).mkdir(parents=True)
+    names = ['1', '2']
+    for name in names:
+        (tmp_path / f'data/val/{name}.jpg').write_bytes(b'jpeg')
+        (tmp_path / f'data/annotations/panoptic/{name}.png').write_bytes(b'png')
+    images = [dict(id=int(name), file_name=f'{name}.jpg') for name in names]
+    segments = [dict(image_id=int(name), file_name=f'{name}.png') for name in names]
+    content = dict(images=images, annotations=segments, categories=[])
+    (tmp_path / 'data/annotations/panoptic.json').write_text(json.dumps(content))
+    save_file(dict(w=torch.zeros(64)), tmp_path / 'weights/tower.safetensors')
+    torch.save(dict(w=torch.zeros(64)), tmp_path / 'weights/start.pth')
+    np.save(tmp_path / 'weights/classes.npy', np.zeros(3))
+    return tmp_path
+
+
+def config(**changes):
+    dataset = dict(
+        type='PanopticRegions',
+        data_root='data/',
+        ann_file='annotations/panoptic.json',
+        data_prefix=dict(img='val/', seg='annotations/panoptic/'),
+        vocabulary='coco_panoptic',
+    )
+    wrapped = dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', dataset=dataset)])
+    settings = dict(
+        val_dataloader=dict(batch_size=1, dataset=dataset),
+        test_dataloader=dict(batch_size=1, dataset=wrapped),
+        val_evaluator=[dict(type='CocoPanopticMetric', ann_file='data/annotations/panoptic.json')],
+        model=dict(
+            tower=dict(model='ViT-B-16', checkpoint='weights/tower.safetensors'),
+            head=dict(text=dict(embeddings='weights/classes.npy')),
+        ),
+        load_from='weights/start.pth',
+    )
+    return Config({**settings, **changes})
+
+
+def problems(settings):
+    return {found.path: found.problem for found in check_config(settings) if found.problem}
+
+
+def test_a_complete_tree_is_listed_once(tree):
+    found = list(check_config(config()))
+    assert all(finding.problem == '' for finding in found)
+    assert [finding.path for finding in found] == [
+        'data/annotations/panoptic.json',
+        'data/val/',
+        'data/annotations/panoptic/',
+        'coco_panoptic',
+        'weights/tower.safetensors',
+        'weights/classes.npy',
+        'weights/start.pth',
+    ]
+    assert found[0] == Finding('data/annotations/panoptic.json', note='2 images')
+    assert found[3].note == 'vocabulary of 133 classes'
+
+
+def test_truncated_json_is_named(tree):
+    file = tree / 'data/annotations/panoptic.json'
+    file.write_text(file.read_text()[:-20])
+    (problem,) = {text for path, text in problems(config()).items() if path.endswith('.json')}
+    assert 'is no whole JSON file' in problem
+
+
+def test_json_without_images_is_named(tree):
+    (tree / 'data/annotations/panoptic.json').write_text('{"annotations": []}')
+    assert problems(config()) == {
+        'data/annotations/panoptic.json': "lists no image; it has ['annotations']"
+    }
+
+
+def test_a_dataset_inside_wrappers_is_found(tree):
+    settings = config()
+    inner = settings.test_dataloader.dataset.datasets[0].dataset
+    inner.ann_file = 'annotations/other.json'
+    assert problems(settings) == {'data/annotations/other.json': 'is missing'}
+
+
+def test_the_json_of_an_evaluator_is_found(tree):
+    settings = config(test_evaluator=dict(type='CocoMetric', ann_file='elsewhere.json'))
+    assert problems(settings) == {'elsewhere.json': 'is missing'}
+
+
+def test_missing_and_empty_images_are_counted_and_named(tree):
+    (tree / 'data/val/1.jpg').unlink()
+    (tree / 'data/val/2.jpg').write_bytes(b'')
+    assert problems(config()) == {'data/val/': '1 missing and 1 empty of 2 files: 1.jpg, 2.jpg'}
+
+
+def test_a_missing_folder_says_how_much_it_should_hold(tree):
+    (tree / 'data/annotations/panoptic').rename(tree / 'gone')
+    assert problems(config()) == {'data/annotations/panoptic/': 'is missing, expected with 2 files'}
+
+
+def test_lvis_images_are_found_by_their_url(tree):
+    images = [dict(id=1, coco_url='http://somewhere/val/1.jpg')]
+    (tree / 'data/lvis.json').write_text(json.dumps(dict(images=images)))
+    dataset = dict(data_root='data', ann_file='lvis.json', data_prefix=dict(img=''))
+    settings = Config(dict(train_dataloader=dict(dataset=dataset)))
+    assert problems(settings) == {}
+    (tree / 'data/val/1.jpg').unlink()
+    assert problems(settings) == {'data/': '1 missing of 1 files: val/1.jpg'}
+
+
+def test_folders_without_a_list_must_hold_something(tree):
+    """mmseg's datasets: two folders, no annotation file."""
+    (tree / 'ade').mkdir()
+    dataset = dict(data_prefix=dict(img_path='ade', seg_map_path='data/annotations'))
+    settings = Config(dict(val_dataloader=dict(dataset=dataset)))
+    assert problems(settings) == {'ade': 'is an empty folder'}
+
+
+@pytest.mark.parametrize(
+    ('name', 'why'),
+    [
+        ('weights/tower.safetensors', 'is no whole safetensors file'),
+        ('weights/start.pth', 'is cut short'),
+    ],
+)
+def test_truncated_weights_are_named(tree, name, why):
+    content = (tree / name).read_bytes()
+    (tree / name).write_bytes(content[: len(content) // 2])
+    ((path, problem),) = problems(config()).items()
+    assert path == name
+    assert problem.startswith(why)
+
+
+def test_missing_and_empty_weights_are_named(tree):
+    (tree / 'weights/classes.npy').write_bytes(b'')
+    (tree / 'weights/start.pth').unlink()
+    assert problems(config()) == {
+        'weights/classes.npy': 'is empty',
+        'weights/start.pth': 'is missing',
+    }
+
+
+def test_a_tower_folder_must_be_complete(tree):
+    settings = Config(dict(model=dict(tower=dict(model='local-dir:weights'))))
+    ((path, problem),) = problems(settings).items()
+    assert path == 'local-dir:weights'
+    assert 'open_clip_config.json' in problem
+
+
+def test_the_tower_of_the_package_is_there():
+    settings = Config(dict(model=dict(tower=dict(model='pkg:clipself_mm.shapes/tiny_clip'))))
+    (finding,) = check_config(settings)
+    assert finding.path.endswith('tiny_clip/open_clip_model.safetensors')
+    assert finding.problem == ''
+
+
+def test_an_unknown_vocabulary_is_named(tree):
+    settings = Config(dict(model=dict(classifier=dict(vocabulary='no_such'))))
+    assert "vocabulary 'no_such' is neither" in problems(settings)['no_such']

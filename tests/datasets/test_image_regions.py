@@ -1,0 +1,252 @@
+import logging
+
+import numpy as np
+import pytest
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from clipself_mm.datasets import Draw, DrawSampler, ImageReadError, ImageRegions
+from tests.datasets.coco_files import box, training_pipeline, write_images, write_json
+
+PROPOSALS = training_pipeline(dict(type='ProposalRegions'))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three images with two, no and one box."""
+    images = write_images(tmp_path / 'img', [(40, 30), (30, 40), (20, 20)])
+    annotations = [
+        box(0, [1.5, 2, 10, 11]),
+        box(2, [0, 0, 20, 20], iscrowd=1),
+        box(0, [3, 4, 12, 13]),
+        box(99, [0, 0, 9, 9]),
+    ]
+    write_json(tmp_path / 'a.json', images=images, annotations=annotations, categories=[])
+    return tmp_path
+
+
+def dataset_of(folder, name='a.json', **options):
+    return ImageRegions(name, data_root=str(folder), data_prefix=dict(img='img'), **options)
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    seen = []
+
+    def record(message, logger=None, level=logging.INFO):
+        if level >= logging.WARNING:
+            seen.append(message)
+
+    monkeypatch.setattr('clipself_mm.datasets.image_regions.print_log', record)
+    return seen
+
+
+def test_boxes_keep_the_annotated_numbers(folder):
+    info = [dataset_of(folder).get_data_info(index) for index in range(3)]
+    assert [i['img_id'] for i in info] == [0, 1, 2]
+    assert info[0]['boxes_xywh'].tolist() == [[1.5, 2, 10, 11], [3, 4, 12, 13]]
+    assert info[1]['boxes_xywh'].shape == (0, 4)
+    assert info[2]['boxes_xywh'].tolist() == [[0, 0, 20, 20]]
+    assert (info[0]['width'], info[0]['height']) == (40, 30)
+    assert info[0]['img_path'] == str(folder / 'img' / '0.png')
+
+
+def test_built_from_a_config_and_collated(folder):
+    dataset = DATASETS.build(
+        dict(
+            type='ImageRegions',
+            ann_file='a.json',
+            data_root=str(folder),
+            data_prefix=dict(img='img'),
+            pipeline=PROPOSALS,
+        )
+    )
+    batch = pseudo_collate([dataset[Draw(index)] for index in range(3)])
+    assert [tuple(image.shape) for image in batch['inputs']['image']] == [
+        (3, 24, 32),
+        (3, 32, 24),
+        (3, 32, 32),
+    ]
+    # As many crops as regions: nothing is padded to the largest number.
+    assert [len(crops) for crops in batch['inputs']['crops']] == [2, 1, 1]
+    assert [len(sample.regions) for sample in batch['data_samples']] == [2, 1, 1]
+    assert batch['data_samples'][1].regions.boxes_px.tolist() == [[0, 0, 6, 8]]
+
+
+def test_lvis_finds_its_images_by_url(tmp_path):
+    write_images(tmp_path / 'train2017', [(8, 8)])
+    url = 'http://images.cocodataset.org/train2017/0.png'
+    path = write_json(tmp_path / 'lvis.json', images=[dict(id=5, coco_url=url, width=8, height=8)])
+    dataset = ImageRegions(path, data_prefix=dict(img=str(tmp_path)), pipeline=PROPOSALS)
+    assert dataset[Draw(0)]['data_samples'].img_path == str(tmp_path / 'train2017' / '0.png')
+
+
+@pytest.mark.parametrize('serialize', [True, False])
+@pytest.mark.parametrize('lazy', [True, False])
+def test_indices_and_lazy_init(folder, serialize, lazy):
+    options = dict(pipeline=PROPOSALS, serialize_data=serialize, lazy_init=lazy)
+    part = dataset_of(folder, indices=[2, 0], **options)
+    assert len(part) == 2
+    assert part[Draw(0)]['data_samples'].img_id == 2
+    assert len(dataset_of(folder, indices=2, **options)) == 2
+    assert dataset_of(folder, **options).get_subset([1])[Draw(0)]['data_samples'].img_id == 1
+
+
+def test_same_draw_same_sample_other_epoch_other_regions(folder):
+    pipeline = training_pipeline(dict(type='GridRegions'))
+    boxes = [
+        dataset_of(folder, pipeline=pipeline)[draw]['data_samples'].regions.boxes_px.tolist()
+        for draw in (Draw(0, 7, 1), Draw(0, 7, 1), Draw(0, 7, 2), Draw(0, 8, 1))
+    ]
+    assert boxes[0] == boxes[1]
+    assert boxes[0] != boxes[2]
+    assert boxes[0] != boxes[3]
+
+
+def test_plain_indices_are_warned_about_once(folder, warnings):
+    dataset = dataset_of(folder, pipeline=PROPOSALS)
+    assert dataset[0]['data_samples'].draw == (0, 0, 0)
+    assert dataset[1]['data_samples'].draw == (0, 0, 1)
+    assert len(warnings) == 1
+    assert 'DrawSampler' in warnings[0]
+    dataset_of(folder, pipeline=PROPOSALS, test_mode=True)[0]
+    assert len(warnings) == 1
+
+
+def test_a_bad_image_is_an_error_naming_the_file(folder):
+    (folder / 'img' / '1.png').write_bytes(b'no picture')
+    dataset = dataset_of(folder, pipeline=PROPOSALS)
+    with pytest.raises(ImageReadError, match=r'img/1\.png: no whole picture'):
+        dataset[Draw(1)]
+
+
+def test_a_bad_image_in_a_worker_is_an_error_naming_the_file(folder):
+    (folder / 'img' / '1.png').unlink()
+    dataset = dataset_of(folder, pipeline=PROPOSALS)
+    loader = DataLoader(
+        dataset,
+        sampler=DrawSampler(dataset, shuffle=False),
+        num_workers=1,
+        collate_fn=pseudo_collate,
+    )
+    with pytest.raises(RuntimeError, match=r'img/1\.png: no such file'):
+        list(loader)
+
+
+def test_bad_images_are_skipped_and_counted(folder, warnings):
+    (folder / 'img' / '1.png').unlink()
+    (folder / 'img' / '2.png').write_bytes(b'')
+    dataset = dataset_of(folder, pipeline=PROPOSALS, on_bad_image='skip')
+    draws = [Draw(index, 3, 1) for index in (0, 1, 2, 1)]
+    assert [dataset[draw]['data_samples'].img_id for draw in draws] == [0, 0, 0, 0]
+    assert dataset.bad_images == {str(folder / 'img' / name) for name in ('1.png', '2.png')}
+    assert len(warnings) == 2
+    assert 'img/1.png: no such file (bad image number 1 ' in warnings[0]
+    assert 'img/2.png: the file is empty (bad image number 2 ' in warnings[1]
+
+
+def test_the_image_taken_instead_gets_regions_of_its_own(folder, warnings):
+    (folder / 'img' / '2.png').unlink()
+    pipeline = training_pipeline(dict(type='GridRegions'))
+    dataset = dataset_of(folder, pipeline=pipeline, on_bad_image='skip')
+    instead, usual = dataset[Draw(2, 3, 1)], dataset[Draw(0, 3, 1)]
+    assert instead['data_samples'].img_id == usual['data_samples'].img_id == 0
+    assert instead['data_samples'].draw == (3, 1, 2)
+    other, same = (d['data_samples'].regions.boxes_px.tolist() for d in (instead, usual))
+    assert other != same
+
+
+def test_no_usable_image_at_all(folder, warnings):
+    for number in range(3):
+        (folder / 'img' / f'{number}.png').unlink()
+    dataset = dataset_of(folder, pipeline=PROPOSALS, on_bad_image='skip')
+    with pytest.raises(RuntimeError, match=r'3 images in a row .*img/0\.png: no such file'):
+        dataset[Draw(1)]
+
+
+def test_a_pipeline_that_refuses_a_sample_moves_on_deterministically(folder):
+    def refuse_the_first(results):
+        return None if results['img_id'] == 0 else results
+
+    dataset = dataset_of(folder, pipeline=[refuse_the_first])
+    assert {dataset[Draw(0, seed)]['img_id'] for seed in range(5)} == {1}
+    with pytest.raises(Exception, match='None'):
+        dataset_of(folder, pipeline=[refuse_the_first], test_mode=True)[0]
+
+
+def test_pictures_of_every_kind_in_one_batch(tmp_path):
+    pictures = [
+        Image.new('L', (9, 9), 5),
+        Image.new('RGBA', (9, 9)),
+        Image.new('CMYK', (9, 9)),
+        Image.new('RGB', (1, 1)),
+        Image.fromarray(np.zeros((9, 9), np.uint16)),
+    ]
+    entries = []
+    for number, picture in enumerate(pictures):
+        name = f'{number}.{"jpg" if picture.mode == "CMYK" else "png"}'
+        picture.save(tmp_path / name)
+        entries.append(dict(id=number, file_name=name))
+    path = write_json(tmp_path / 'a.json', images=entries)
+    dataset = ImageRegions(path, data_prefix=dict(img=str(tmp_path)), pipeline=PROPOSALS)
+    images = pseudo_collate([dataset[Draw(i)] for i in range(len(pictures))])['inputs']['image']
+    assert {tuple(image.shape) for image in images} == {(3, 32, 32)}
+
+
+@pytest.mark.parametrize(
+    ('text', 'complaint'),
+    [
+        ('{"images": [{"id": 1', 'no whole JSON file'),
+        ('[]', 'expected a COCO-style object'),
+        ('{"annotations": []}', r"expected a list 'images', the file has \['annotations'\]"),
+        ('{"images": {}}', "expected a list 'images'"),
+        ('{"images": []}', 'lists no image'),
+        ('{"images": [{"file_name": "a"}]}', "an image has no 'id'"),
+        ('{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]}', 'twice'),
+        ('{"images": [{"id": 1}]}', "neither 'file_name' nor 'coco_url'"),
+        (
+            '{"images": [{"id": 1, "file_name": "a"}],'
+            ' "annotations": [{"id": 4, "image_id": 1, "bbox": [1, 2, NaN, 3]}]}',
+            'bbox of annotation 4 is',
+        ),
+        (
+            '{"images": [{"id": 1, "file_name": "a"}],'
+            ' "annotations": [{"id": 4, "image_id": 1, "bbox": [1, 2, 3]}]}',
+            'expected four finite numbers',
+        ),
+    ],
+)
+def test_broken_annotation_files(tmp_path, text, complaint):
+    (tmp_path / 'broken.json').write_text(text)
+    with pytest.raises(ValueError, match=complaint) as error:
+        ImageRegions('broken.json', data_root=str(tmp_path))
+    assert 'broken.json' in str(error.value)
+
+
+def test_missing_annotation_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'none\.json does not exist'):
+        ImageRegions('none.json', data_root=str(tmp_path))
+
+
+def test_wrong_options(folder):
+    with pytest.raises(ValueError, match="not 'ignore'"):
+        dataset_of(folder, on_bad_image='ignore')
+    with pytest.raises(ValueError, match='twice in a test'):
+        dataset_of(folder, on_bad_image='skip', test_mode=True)
+
+
+def test_warnings_reach_the_current_logger(folder):
+    (folder / 'img' / '0.png').unlink()
+    records = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = records.append
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    try:
+        dataset_of(folder, pipeline=PROPOSALS, on_bad_image='skip')[Draw(0)]
+    finally:
+        logger.removeHandler(handler)
+    assert ['img/0.png: no such file' in record.getMessage() for record in records] == [True]

@@ -1,0 +1,33 @@
+import pickle
+
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from clipself_mm.datasets import ImageReadError, RegionSample
+
+
+def test_regions_and_predictions_travel_together():
+    sample = RegionSample(metainfo=dict(img_id=4))
+    sample.regions = InstanceData(boxes_px=torch.zeros(2, 4))
+    sample.pred_regions = InstanceData(boxes_topk=torch.zeros(2, 5, dtype=torch.int64))
+    copied = pickle.loads(pickle.dumps(sample)).to('cpu')
+    assert copied.img_id == 4
+    assert copied.regions.boxes_px.shape == (2, 4)
+    assert copied.pred_regions.boxes_topk.shape == (2, 5)
+    del copied.regions, copied.pred_regions
+    assert 'regions' not in copied
+    assert 'pred_regions' not in copied
+
+
+def test_only_instance_data():
+    sample = RegionSample()
+    with pytest.raises(AssertionError):
+        sample.regions = torch.zeros(2, 4)
+    with pytest.raises(AssertionError):
+        sample.pred_regions = [1]
+
+
+def test_image_read_error_survives_pickling():
+    error = pickle.loads(pickle.dumps(ImageReadError('a.png', 'no such file')))
+    assert (error.path, error.why, str(error)) == ('a.png', 'no such file', 'a.png: no such file')

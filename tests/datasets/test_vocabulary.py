@@ -1,0 +1,86 @@
+import dataclasses
+import json
+
+import pytest
+from mmdet.datasets import CocoDataset, CocoPanopticDataset
+
+from clipself_mm.datasets import Vocabulary, load_vocabulary
+
+
+def test_coco_equals_mmdet():
+    coco = load_vocabulary('coco')
+    assert coco.classes == CocoDataset.METAINFO['classes']
+    assert coco.things == coco.classes
+    assert (coco.base, coco.novel) == ((), ())
+    assert dict(zip(coco.classes, coco.ids, strict=True))['toothbrush'] == 90
+
+
+def test_coco_panoptic_equals_mmdet():
+    panoptic = load_vocabulary('coco_panoptic')
+    assert panoptic.classes == CocoPanopticDataset.METAINFO['classes']
+    assert panoptic.things == CocoPanopticDataset.METAINFO['thing_classes']
+    assert (len(panoptic.classes), len(panoptic.things)) == (133, 80)
+    assert dict(zip(panoptic.classes, panoptic.ids, strict=True))['rug-merged'] == 200
+    assert list(panoptic.ids) == sorted(panoptic.ids)
+
+
+def test_splits_have_the_published_sizes():
+    ov_coco, ov_lvis = load_vocabulary('ov_coco'), load_vocabulary('ov_lvis')
+    assert (len(ov_coco.classes), len(ov_coco.base), len(ov_coco.novel)) == (65, 48, 17)
+    assert (len(ov_lvis.classes), len(ov_lvis.base), len(ov_lvis.novel)) == (1203, 866, 337)
+    coco = load_vocabulary('coco')
+    ids = dict(zip(coco.classes, coco.ids, strict=True))
+    assert ov_coco.ids == tuple(ids[name] for name in ov_coco.classes)
+    assert ov_lvis.ids == tuple(range(1, 1204))
+
+
+def test_text_file(tmp_path):
+    (tmp_path / 'mine.txt').write_text('a cat\n\n dog \n', encoding='utf-8')
+    vocabulary = load_vocabulary(tmp_path / 'mine.txt')
+    assert vocabulary == Vocabulary('mine', ('a cat', 'dog'), things=('a cat', 'dog'))
+
+
+def test_json_file_with_stuff(tmp_path):
+    content = dict(classes=['a', 'b', 'sky'], base=['a'], novel=['b', 'sky'], things=['b', 'a'])
+    (tmp_path / 'mine.json').write_text(json.dumps(content))
+    vocabulary = load_vocabulary(str(tmp_path / 'mine.json'))
+    assert vocabulary.name == 'mine'
+    assert vocabulary.things == ('b', 'a')
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        vocabulary.classes = ()
+
+
+@pytest.mark.parametrize(
+    ('content', 'complaint'),
+    [
+        (dict(classes=['a', 'b', 'a']), r"classes lists \['a'\] more than once"),
+        (dict(classes=['a', 'b'], base=['a']), r"\['b'\] are neither base nor novel"),
+        (dict(classes=['a', 'b'], base=['a'], novel=['a', 'b']), r"\['a'\] are both"),
+        (dict(classes=['a'], base=['a'], novel=['c']), r"novel names \['c'\], which are not"),
+        (dict(classes=['a'], things=['c']), r"things names \['c'\]"),
+        (dict(classes=['a', 'b'], ids=[1]), '2 classes, but 1 ids'),
+        (dict(classes=['a', 'b'], ids=[1, 1]), r'ids lists \[1\] more than once'),
+        (dict(classes=['a', 'b'], ids=['x', 'y']), 'ids should be a list of int'),
+        (dict(classes=[]), 'it lists no class'),
+        (dict(classes='ab'), 'classes should be a list of str'),
+        (dict(classes=['a', '']), 'classes should be a list of str'),
+        (dict(classes=['a', 3]), 'classes should be a list of str'),
+        (dict(names=['a']), "expected an object with a list 'classes'"),
+        (['a'], "expected an object with a list 'classes'"),
+    ],
+)
+def test_contradictions_name_the_file(tmp_path, content, complaint):
+    (tmp_path / 'wrong.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=complaint) as error:
+        load_vocabulary(tmp_path / 'wrong.json')
+    assert 'wrong.json' in str(error.value)
+
+
+def test_truncated_and_missing_files(tmp_path):
+    (tmp_path / 'cut.json').write_text('{"classes": ["a"')
+    with pytest.raises(ValueError, match=r'cut\.json is no whole JSON file'):
+        load_vocabulary(tmp_path / 'cut.json')
+    with pytest.raises(FileNotFoundError, match=r"'cocoo' is neither .*'ov_coco', 'ov_lvis'"):
+        load_vocabulary('cocoo')
+    with pytest.raises(FileNotFoundError, match=r'none\.txt'):
+        load_vocabulary(tmp_path / 'none.txt')

@@ -1,0 +1,245 @@
+"""The user's commands on a small Shapes-OV: train, kill, resume, test, export, two processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from tqdm import tqdm
+
+from clipself_mm.clip import build_tower
+from clipself_mm.shapes.export import ShapesOV, export_shapes_ov
+
+ROOT = Path(__file__).parents[1]
+PATCHES = ROOT / 'configs/shapes/clipself_tiny_patches_shapes-ov.py'
+EVALUATION = ROOT / 'configs/shapes/region-eval_tiny_shapes-ov.py'
+INPUT = 64  # pixels; keeps the runs short
+
+
+@pytest.fixture(scope='session')
+def shapes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('shapes_ov')
+    export_shapes_ov(folder, ShapesOV(train=24, val=9, size=128), progress=tqdm)
+    return folder
+
+
+def options(shapes, micro_clip, *more):
+    """Overrides that shrink a Shapes-OV config to seconds."""
+    return [
+        f'train_dataloader.dataset.data_root={shapes}/',
+        f'val_dataloader.dataset.data_root={shapes}/',
+        f'test_dataloader.dataset.data_root={shapes}/',
+        f'train_dataloader.dataset.pipeline.2.size={INPUT // 2}',
+        f'train_dataloader.dataset.pipeline.3.size={INPUT}',
+        f'val_dataloader.dataset.pipeline.4.size={INPUT}',
+        f'test_dataloader.dataset.pipeline.4.size={INPUT}',
+        f'val_dataloader.dataset.pipeline.3.size={INPUT // 2}',
+        f'test_dataloader.dataset.pipeline.3.size={INPUT // 2}',
+        f'model.data_preprocessor.image_size={INPUT}',
+        f'model.tower.model={micro_clip}',
+        f'model.classifier.text.model={micro_clip}',
+        'default_hooks.logger.interval=1',
+        *more,
+    ]
+
+
+def call(command, cwd, **kwargs):
+    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, **kwargs
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def train_command(work_dir, overrides, *arguments, config=PATCHES, tool=ROOT / 'tools/train.py'):
+    command = [sys.executable, tool, config, '--work-dir', work_dir, *arguments]
+    return [str(part) for part in (*command, '--cfg-options', *overrides)]
+
+
+def last_weights(work_dir):
+    path = Path((work_dir / 'last_checkpoint').read_text())
+    return torch.load(path, map_location='cpu', weights_only=False)['state_dict']
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    different = [key for key in one if not one[key].equal(other[key])]
+    assert different == []
+
+
+EPOCHS = ['train_cfg.max_epochs=3', 'param_scheduler.0.end=3', 'param_scheduler.0.warmup=4']
+ITERATION_LOOP = f"""
+_base_ = ['{PATCHES}']
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=18, val_interval=100)
+train_dataloader = dict(sampler=dict(_delete_=True, type='InfiniteDrawSampler'))
+param_scheduler = [dict(type='WarmupCosineLR', warmup=4, end=18)]
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=3))
+log_processor = dict(by_epoch=False)
+"""
+WORKERS = {
+    'no-workers': ['train_dataloader.num_workers=0'],
+    'two-workers': ['train_dataloader.num_workers=2'],
+    'two-persistent-workers': [
+        'train_dataloader.num_workers=2',
+        'train_dataloader.persistent_workers=True',
+    ],
+}
+
+
+def loop_of(loop, folder):
+    """Config and overrides of a short epoch or iteration loop."""
+    if loop == 'epochs':
+        return PATCHES, EPOCHS
+    config = folder / 'iteration_loop.py'
+    config.write_text(ITERATION_LOOP)
+    return config, []
+
+
+@pytest.fixture(scope='session')
+def unbroken(shapes, micro_clip, tmp_path_factory):
+    """Work dirs of the unbroken runs, by loop."""
+    work_dirs = {}
+    for loop in ('epochs', 'iterations'):
+        folder = tmp_path_factory.mktemp(loop)
+        config, length = loop_of(loop, folder)
+        overrides = options(shapes, micro_clip, *length, *WORKERS['no-workers'])
+        call(train_command(folder / 'run', overrides, config=config), folder)
+        work_dirs[loop] = folder / 'run'
+    return work_dirs
+
+
+@pytest.mark.parametrize('workers', WORKERS)
+@pytest.mark.parametrize('loop', ['epochs', 'iterations'])
+def test_a_killed_and_resumed_run_ends_as_the_unbroken_one(
+    shapes, micro_clip, unbroken, tmp_path, loop, workers
+):
+    """Covers two runs with one seed as well: before the kill and after it all weights agree."""
+    config, length = loop_of(loop, tmp_path)
+    overrides = options(shapes, micro_clip, *length, *WORKERS[workers])
+    work_dir = tmp_path / 'run'
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    process = subprocess.Popen(
+        train_command(work_dir, overrides, config=config),
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 240
+    while not (work_dir / 'last_checkpoint').exists():
+        assert process.poll() is None, 'the run ended before it could be killed'
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (work_dir / 'tower').exists(), 'the run was over before the kill'
+    call(train_command(work_dir, overrides, '--resume', config=config), tmp_path)
+    assert_same(last_weights(work_dir), last_weights(unbroken[loop]))
+
+
+def metrics_of(work_dir):
+    """What tools/test.py wrote."""
+    (path,) = work_dir.glob('*/*.json')
+    return {k: v for k, v in json.loads(path.read_text()).items() if k.startswith('region/')}
+
+
+def run_test(work_dir, config, overrides, *arguments):
+    overrides = [item for item in overrides if not item.startswith(('train_', 'val_'))]
+    command = [sys.executable, ROOT / 'tools/test.py', config, *arguments]
+    call([*command, '--work-dir', work_dir, '--cfg-options', *overrides], work_dir.parent)
+    return metrics_of(work_dir)
+
+
+def test_checkpoint_exported_tower_and_validation_agree(shapes, micro_clip, tmp_path):
+    overrides = options(shapes, micro_clip, *EPOCHS, 'train_cfg.val_interval=1')
+    overrides += ['custom_hooks.0.alpha=0.7', 'optim_wrapper.optimizer.lr=0.01']
+    work_dir = tmp_path / 'run'
+    call(train_command(work_dir, overrides), tmp_path)
+    (scalars,) = work_dir.glob('*/vis_data/scalars.json')
+    records = map(json.loads, scalars.read_text().splitlines())
+    validated = [
+        {key: value for key, value in record.items() if key.startswith('region/')}
+        for record in records
+        if 'region/boxes/top1' in record
+    ]
+    assert len(validated) == 3
+    tops = [record['region/boxes/top1'] for record in validated]
+    best = tops.index(max(tops))
+    (best_checkpoint,) = work_dir.glob('best_*.pth')
+    for name, checkpoint, expected in (
+        ('tower', work_dir / 'epoch_3.pth', validated[-1]),
+        ('best_tower', best_checkpoint, validated[best]),
+    ):
+        of_checkpoint = run_test(
+            tmp_path / f'{name}-checkpoint',
+            PATCHES,
+            [item for item in overrides if item.startswith(('test_', 'model.', 'custom_hooks'))],
+            checkpoint,
+        )
+        tower = f'model.tower.model=local-dir:{work_dir / name}'
+        of_tower = run_test(
+            tmp_path / f'{name}-exported',
+            EVALUATION,
+            [item for item in options(shapes, micro_clip) if 'model.tower' not in item] + [tower],
+        )
+        assert of_checkpoint == expected
+        assert of_tower == expected
+    raw = last_weights(work_dir)
+    exported = build_tower(f'local-dir:{work_dir / "tower"}').state_dict()
+    for key, value in exported.items():
+        student, teacher = raw[f'student.{key}'], raw[f'teacher.{key}']
+        torch.testing.assert_close(value, 0.7 * student + 0.3 * teacher)
+    assert any(not exported[key].equal(raw[f'student.{key}']) for key in exported)
+    plain = open_clip.create_model(f'local-dir:{work_dir / "tower"}')
+    images = torch.randn(2, 3, 32, 32)
+    ours = build_tower(f'local-dir:{work_dir / "tower"}').eval()
+    torch.testing.assert_close(plain.eval().encode_image(images), ours.encode_image(images))
+
+
+def test_two_processes_train_and_measure_as_one(shapes, micro_clip, tmp_path):
+    """Batch 2 on two processes is batch 4 on one: the gradients are synchronised."""
+    runs = {}
+    for processes in (1, 2):
+        work_dir = tmp_path / f'{processes}-processes'
+        overrides = options(
+            shapes, micro_clip, *EPOCHS, f'train_dataloader.batch_size={4 // processes}'
+        )
+        if processes == 1:
+            call(train_command(work_dir, overrides), tmp_path)
+        else:
+            port = 29500 + os.getpid() % 500
+            script = ROOT / 'tools/dist_train.sh'
+            command = ['bash', script, PATCHES, 2, '--work-dir', work_dir]
+            call(['env', f'PORT={port}', *command, '--cfg-options', *overrides], tmp_path)
+        runs[processes] = last_weights(work_dir)
+    moved = 0
+    for key, value in runs[1].items():
+        torch.testing.assert_close(runs[2][key], value, rtol=1e-3, atol=1e-5)
+        moved += not value.equal(runs[1][key.replace('student.', 'teacher.')])
+    assert moved > 0
+    checkpoint = tmp_path / '1-processes' / 'epoch_3.pth'
+    overrides = options(shapes, micro_clip)
+    one = run_test(tmp_path / 'one', PATCHES, overrides, checkpoint)
+    script = ROOT / 'tools/dist_test.sh'
+    port = 29000 + os.getpid() % 500
+    command = ['env', f'PORT={port}', 'bash', script, PATCHES, checkpoint, 2]
+    overrides = [item for item in overrides if not item.startswith(('train_', 'val_'))]
+    call([*command, '--work-dir', tmp_path / 'two', '--cfg-options', *overrides], tmp_path)
+    assert metrics_of(tmp_path / 'two') == one
+
+
+def test_mmdet_own_training_tool_runs_the_config_from_any_folder(shapes, micro_clip, tmp_path):
+    import mmdet
+
+    (tool,) = Path(mmdet.__file__).parent.glob('.mim/tools/train.py')
+    overrides = options(shapes, micro_clip, *EPOCHS, 'train_cfg.max_epochs=1')
+    call(train_command(tmp_path / 'run', overrides, tool=tool), tmp_path)
+    assert (tmp_path / 'run' / 'tower' / 'open_clip_model.safetensors').is_file()

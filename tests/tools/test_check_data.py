@@ -1,0 +1,37 @@
+"""tools/check_data.py: one line per file, and an exit code that a script can ask."""
+
+import json
+import sys
+
+import pytest
+
+from tests.tools.test_train import load_tool
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """Runs the tool's main on a config that reads one json without any folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'c.py').write_text("train_dataloader = dict(dataset=dict(ann_file='boxes.json'))")
+
+    def run(*words):
+        monkeypatch.setattr(sys, 'argv', ['check_data.py', 'c.py', *words])
+        load_tool('check_data').main()
+
+    return run
+
+
+def test_good_files_end_well(check, tmp_path, capsys):
+    (tmp_path / 'boxes.json').write_text(json.dumps(dict(images=[dict(id=1, file_name='1.jpg')])))
+    check()
+    assert capsys.readouterr().out.splitlines() == [
+        'ok     boxes.json: 1 images',
+        'Everything the config reads is there.',
+    ]
+
+
+def test_a_missing_file_ends_with_an_error(check, capsys):
+    with pytest.raises(SystemExit, match=r'^1 of the files above are missing or broken') as ended:
+        check('--cfg-options', 'train_dataloader.dataset.ann_file=other.json')
+    assert ended.value.code != 0
+    assert capsys.readouterr().out == 'WRONG  other.json: is missing\n'
