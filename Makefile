@@ -13,6 +13,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.clipself_mm-$(STACK).stamp
 
 # The checkout stands before an installed copy, so an environment that is shared needs no installation.
+unexport STACK VENV PYTHON JOBS
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .PHONY: help env demo test lint clean

@@ -60,11 +60,12 @@ PY
 have_ops() { "$python" -c 'import mmcv.ops' >/dev/null 2>&1; }
 
 pip_install() { "$python" -m pip install --disable-pip-version-check "$@"; }
+pins=(-c "requirements/build-$stack.txt" -c "requirements/mm-$stack.txt")
 
 # Compiles mmcv; one short line per object instead of the compiler's output, which goes to $log.
 build_mmcv() {
     MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)} \
-        pip_install -v --no-build-isolation "$@" -r "requirements/mmcv-$stack.txt" 2>&1 |
+        pip_install -v --no-build-isolation "$@" "${pins[@]}" -r "requirements/mmcv-$stack.txt" 2>&1 |
         tee "$log" |
         awk 'match($0, /^ *\[[0-9]+\/[0-9]+\]/) {
                  count = substr($0, RSTART, RLENGTH); gsub(/ /, "", count)
@@ -126,7 +127,7 @@ else
 fi
 
 say "3/4 mmengine, mmdet, mmsegmentation, open_clip and the tools"
-pip_install -c "requirements/build-$stack.txt" \
+pip_install "${pins[@]}" \
     -r "requirements/mm-$stack.txt" -r requirements/runtime.txt -r requirements/dev.txt
 pip_install --no-deps -r requirements/no_deps.txt
 

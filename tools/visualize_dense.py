@@ -7,9 +7,12 @@ python tools/visualize_dense.py PHOTO.jpg --model EVA02-B-16 --size 1024 --out d
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from PIL import Image, ImageOps
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.clip import build_tower
 from clipself_mm.visualization import draw_dense_clusters

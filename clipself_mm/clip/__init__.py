@@ -8,9 +8,11 @@ from .prompts import PROMPT_TEMPLATES, average_prompts, expand_prompts
 from .region_pooling import mask_pool, roi_pool
 from .text_tower import TextTower
 from .tower_source import TowerSource, find_source
-from .vision_tower import VisionTower
+from .vision_tower import CLIP_MEAN, CLIP_STD, VisionTower
 
 __all__ = [
+    'CLIP_MEAN',
+    'CLIP_STD',
     'PROMPT_TEMPLATES',
     'EVA02ViT',
     'OpenCLIPViT',

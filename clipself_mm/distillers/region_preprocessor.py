@@ -13,10 +13,8 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from clipself_mm.datasets.region_sample import RegionSample
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+from clipself_mm.clip import CLIP_MEAN, CLIP_STD
+from clipself_mm.datasets import RegionSample
 
 
 def pad_right_below(images: Sequence[Tensor], height: int, width: int) -> Tensor:

@@ -1,0 +1,210 @@
+"""requirements/install.sh and the Makefile, with a stand-in for Python that only notes commands.
+
+Nothing is installed: the stand-in writes each `pip install` into a file and answers to imports.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+INHERITED = (
+    'MAKEFLAGS',
+    'MAKELEVEL',
+    'MFLAGS',
+    'STACK',
+    'VENV',
+    'PYTHON',
+    'JOBS',
+)  # from make test
+
+# `complete` and `ops` are files that stand for what can be imported; a pip run that names mmcv's
+# requirements prints what ninja prints and makes `ops`, unless `broken` says that it fails.
+STAND_IN = """#!/usr/bin/env bash
+here=$(dirname "$0")/..
+case "$*" in
+    '--version') echo 'Python 3.11.0' ;;
+    '-c import mmcv.ops') [ -e "$here/ops" ] ;;
+    '-m pip install'*requirements/mmcv-*)
+        echo "$* MMCV_WITH_OPS=$MMCV_WITH_OPS" >> "$here/pip"
+        echo '  [1/2] c++ -O3 bbox.cpp'
+        [ -e "$here/broken" ] && { echo 'fatal error: Python.h: No such file'; exit 1; }
+        echo '  [2/2] c++ -O3 nms.cpp'
+        if [ ! -e "$here/stale" ]; then touch "$here/ops"; else rm "$here/stale"; fi ;;
+    '-m pip install'*no_deps.txt) echo "$*" >> "$here/pip"; touch "$here/complete" ;;
+    '-m pip install'*) echo "$*" >> "$here/pip" ;;
+    *environment.py | '-') [ -e "$here/complete" ] && [ -e "$here/ops" ] ;;
+    '-c import cv2') ;;
+    *) echo "unexpected: $*" >&2; exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def venv(tmp_path):
+    """An environment whose Python is the stand-in; nothing can be imported yet."""
+    python = tmp_path / 'venv/bin/python'
+    python.parent.mkdir(parents=True)
+    python.write_text(STAND_IN)
+    python.chmod(0o755)
+    return tmp_path / 'venv'
+
+
+def install(stack, venv, *python, **env):
+    command = ['bash', ROOT / 'requirements/install.sh', stack, venv, *python]
+    env = {**os.environ, 'CXX': 'true', **env}
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd='/')
+
+
+def pip_runs(venv):
+    """The `pip install` commands that were asked for, without their common beginning."""
+    log = venv / 'pip'
+    beginning = '-m pip install --disable-pip-version-check '
+    return (
+        [run.removeprefix(beginning) for run in log.read_text().splitlines()]
+        if log.exists()
+        else []
+    )
+
+
+def test_a_complete_environment_is_used_as_it_is(venv):
+    (venv / 'complete').touch()
+    (venv / 'ops').touch()
+    done = install('onedl', venv)
+    assert done.returncode == 0, done.stderr
+    assert 'used as it is' in done.stdout
+    assert pip_runs(venv) == []
+    assert (venv / '.clipself_mm-onedl.stamp').read_text() == 'used as it is\n'
+
+
+@pytest.mark.parametrize('stack', ['onedl', 'openmmlab'])
+def test_an_empty_environment_is_filled_in_order(venv, stack):
+    done = install(stack, venv)
+    assert done.returncode == 0, done.stderr
+    pins = f'-c requirements/build-{stack}.txt -c requirements/mm-{stack}.txt'
+    assert pip_runs(venv) == [
+        '--upgrade pip',
+        f'-r requirements/build-{stack}.txt',
+        '--no-deps --no-build-isolation -e .',
+        f'-v --no-build-isolation {pins} -r requirements/mmcv-{stack}.txt MMCV_WITH_OPS=1',
+        f'{pins} -r requirements/mm-{stack}.txt '
+        '-r requirements/runtime.txt -r requirements/dev.txt',
+        '--no-deps -r requirements/no_deps.txt',
+    ]
+    assert (venv / f'.clipself_mm-{stack}.stamp').read_text() == 'built\n'
+
+
+def test_the_build_shows_counts_and_keeps_the_log(venv):
+    done = install('onedl', venv)
+    assert '   mmcv ops [1/2]\n   mmcv ops [2/2]\n' in done.stdout
+    assert 'bbox.cpp' not in done.stdout
+    assert 'bbox.cpp' in (venv / 'mmcv-build.log').read_text()
+
+
+def test_ops_that_are_there_are_not_built_again(venv):
+    (venv / 'ops').touch()
+    done = install('onedl', venv, CXX='no-such-compiler')
+    assert done.returncode == 0, done.stderr
+    assert not any('mmcv-onedl' in run for run in pip_runs(venv))
+
+
+def test_a_cached_wheel_of_another_torch_is_built_again(venv):
+    """The first installation gives ops that cannot be imported."""
+    (venv / 'stale').touch()
+    done = install('onedl', venv)
+    assert done.returncode == 0, done.stderr
+    builds = [run for run in pip_runs(venv) if 'mmcv-onedl' in run]
+    assert len(builds) == 2
+    assert '--no-cache-dir --force-reinstall --no-deps' not in builds[0]
+    assert '--no-cache-dir --force-reinstall --no-deps' in builds[1]
+
+
+def test_a_failed_build_shows_the_log_and_the_remedy(venv):
+    (venv / 'broken').touch()
+    done = install('onedl', venv)
+    assert done.returncode == 1
+    assert 'fatal error: Python.h: No such file' in done.stderr
+    assert 'apt-get install g++ python3-dev' in done.stderr
+    assert not (venv / '.clipself_mm-onedl.stamp').exists()
+
+
+def test_a_missing_compiler_is_noticed_before_anything_is_installed(venv):
+    done = install('onedl', venv, CXX='no-such-compiler')
+    assert done.returncode == 1
+    assert 'no-such-compiler is not there' in done.stderr
+    assert pip_runs(venv) == []
+
+
+def test_the_other_stack_is_not_mixed_in(venv):
+    (venv / 'lib/python3.11/site-packages/onedl_mmcv-2.3.6.dist-info').mkdir(parents=True)
+    done = install('openmmlab', venv)
+    assert done.returncode == 1
+    assert 'holds the packages of the other stack' in done.stderr
+    assert pip_runs(venv) == []
+
+
+def test_unknown_stack(venv):
+    done = install('mmlab', venv)
+    assert done.returncode == 1
+    assert 'STACK=mmlab is not known: onedl or openmmlab' in done.stderr
+
+
+def test_an_interpreter_that_does_not_run_is_passed_over_with_its_reason(tmp_path):
+    shim = tmp_path / 'python3.11'
+    shim.write_text('#!/bin/sh\necho "shim: python3.11: command not found" >&2; exit 127\n')
+    shim.chmod(0o755)
+    done = install('onedl', tmp_path / 'venv', str(shim))
+    assert done.returncode == 1
+    assert f'{shim}: shim: python3.11: command not found' in done.stderr
+    assert 'No usable Python' in done.stderr
+    assert not (tmp_path / 'venv').exists()
+
+
+def make(*words, **env):
+    """Runs make as from a fresh shell, also when the tests themselves were started by make."""
+    clean = {key: os.environ[key] for key in os.environ if key not in INHERITED}
+    return subprocess.run(
+        ['make', '-C', ROOT, '--no-print-directory', *words],
+        capture_output=True,
+        text=True,
+        env={**clean, **env},
+    )
+
+
+def test_make_alone_explains_the_targets():
+    done = make()
+    assert done.returncode == 0
+    for target in ('demo', 'test', 'lint', 'env', 'clean'):
+        assert f'make {target} ' in done.stdout
+
+
+@pytest.mark.parametrize('target', ['demo', 'test', 'lint'])
+def test_make_builds_the_environment_first(tmp_path, target):
+    lines = make('-n', target, f'VENV={tmp_path}/v').stdout.splitlines()
+    assert lines[0].endswith(f"bash requirements/install.sh 'onedl' '{tmp_path}/v' ''")
+    assert lines[1].startswith(f'{tmp_path}/v/bin/python ')
+
+
+def test_make_env_builds_the_classic_stack_beside_the_other():
+    done = make('-n', '-B', 'env', 'STACK=openmmlab', 'PYTHON=python3.10')
+    assert done.stdout.strip() == (
+        "bash requirements/install.sh 'openmmlab' '.venv-openmmlab' 'python3.10'"
+    )
+
+
+def test_make_runs_with_the_checkout_first(venv):
+    """The environment may hold another checkout's installation; this one's code is meant."""
+    (venv / 'complete').touch()
+    (venv / 'ops').touch()
+    python = venv / 'bin/python'
+    python.write_text(
+        STAND_IN.replace(
+            '*) echo "unexpected',
+            "'-m ruff'* | '-m codespell'*) echo \"$PYTHONPATH\" ;;\n    *) echo \"unexpected",
+        )
+    )
+    done = make('lint', f'VENV={venv}', PYTHONPATH='/elsewhere')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f'{ROOT}:/elsewhere'

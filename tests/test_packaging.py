@@ -1,0 +1,180 @@
+"""What an installation holds, and that the lists of requirements agree with each other."""
+
+import base64
+import csv
+import hashlib
+import io
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+import clipself_mm
+from clipself_mm.environment import STACKS, describe_problem
+
+ROOT = Path(__file__).parents[1]
+SOURCES = (
+    'setup.py',
+    'pyproject.toml',
+    'MANIFEST.in',
+    'README.md',
+    'LICENSE',
+    'model-index.yml',
+    'clipself_mm',
+    'configs',
+    'tools',
+)
+
+
+@pytest.fixture(scope='module')
+def checkout(tmp_path_factory):
+    """A copy of the sources, since building writes beside them."""
+    folder = tmp_path_factory.mktemp('checkout')
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns('__pycache__', '.mim')
+            shutil.copytree(source, folder / name, ignore=ignored)
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def build(checkout, kind):
+    """Build with the hook pip calls; returns what is in the wheel or sdist, path -> content."""
+    program = f'from setuptools import build_meta; print(build_meta.build_{kind}("dist"))'
+    command = [sys.executable, '-c', program]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return checkout / 'dist' / done.stdout.splitlines()[-1]
+
+
+def contents(wheel):
+    with ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def files_below(folder, pattern):
+    return {path.relative_to(folder).as_posix() for path in folder.glob(pattern)}
+
+
+@pytest.fixture(scope='module')
+def wheel(checkout):
+    return contents(build(checkout, 'wheel'))
+
+
+@pytest.fixture(scope='module')
+def editable(checkout, wheel):  # after the wheel, so that its leftovers would be noticed
+    return contents(build(checkout, 'editable'))
+
+
+def test_wheel_holds_every_module_and_data_file(checkout, wheel):
+    expected = files_below(checkout, 'clipself_mm/**/*.py')
+    expected |= files_below(checkout, 'clipself_mm/datasets/vocabularies/*.json')
+    expected |= files_below(checkout, 'clipself_mm/clip/*.json')
+    expected |= files_below(checkout, 'clipself_mm/shapes/tiny_clip/*')
+    assert 'clipself_mm/shapes/tiny_clip/open_clip_model.safetensors' in expected
+    assert 'clipself_mm/clip/prompt_templates.json' in expected
+    assert expected - set(wheel) == set()
+
+
+def test_wheel_holds_configs_and_tools_where_mim_looks(checkout, wheel):
+    expected = {'model-index.yml'} | files_below(checkout, 'configs/**/*.py')
+    expected |= files_below(checkout, 'tools/*.py') | files_below(checkout, 'tools/*.sh')
+    shipped = {name for name in wheel if name.startswith('clipself_mm/.mim/')}
+    assert {f'clipself_mm/.mim/{name}' for name in expected} - shipped == set()
+    train = wheel['clipself_mm/.mim/tools/train.py']
+    assert train == (checkout / 'tools/train.py').read_bytes()
+
+
+def test_wheel_holds_nothing_else(wheel):
+    tops = {name.split('/')[0] for name in wheel}
+    assert tops == {'clipself_mm', f'clipself_mm-{clipself_mm.__version__}.dist-info'}
+    assert not any('__pycache__' in name for name in wheel)
+
+
+def test_editable_installation_links_mim_in_the_checkout(checkout, editable):
+    mim = checkout / 'clipself_mm/.mim'
+    for name in ('configs', 'tools', 'model-index.yml'):
+        assert (mim / name).is_symlink()
+        assert (mim / name).resolve() == checkout / name
+
+
+def test_editable_installation_is_a_path_to_the_checkout(checkout, editable):
+    (path_file,) = [name for name in editable if name.endswith('.pth')]
+    assert editable[path_file].decode().strip() == str(checkout)
+    assert not any(name.endswith('.py') and '.mim/' not in name for name in editable)
+
+
+def test_editable_signposts_lead_to_configs_and_tools(checkout, editable, tmp_path):
+    """In site-packages, where mim and mmengine look for an editable installation too."""
+    expected = files_below(checkout, 'configs/**/*.py') | files_below(checkout, 'tools/*.py')
+    shipped = {name for name in editable if name.startswith('clipself_mm/.mim/')}
+    assert shipped == {f'clipself_mm/.mim/{name}' for name in {*expected, 'model-index.yml'}}
+    name = 'configs/shapes/clipself_tiny_patches_shapes-ov.py'
+    signpost = tmp_path / Path(name).name
+    signpost.write_bytes(editable[f'clipself_mm/.mim/{name}'])
+    assert Config.fromfile(signpost).to_dict() == Config.fromfile(checkout / name).to_dict()
+    (tmp_path / 'train.py').write_bytes(editable['clipself_mm/.mim/tools/train.py'])
+    (checkout / 'tools/train.py').write_text('print(__name__, __file__)')
+    done = subprocess.run(
+        [sys.executable, 'train.py'], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ['__main__', str(checkout / 'tools/train.py')]
+
+
+def test_editable_record_lists_every_file_with_its_digest(editable):
+    (record,) = [name for name in editable if name.endswith('/RECORD')]
+    rows = {row[0]: row[1:] for row in csv.reader(io.StringIO(editable.pop(record).decode()))}
+    assert rows.pop(record) == ['', '']
+    assert rows.keys() == editable.keys()
+    for name, data in editable.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip('=')
+        assert rows[name] == [f'sha256={digest}', str(len(data))]
+
+
+def pins(name):
+    """Distribution -> version of the lines `name==version` of requirements/NAME.txt."""
+    text = (ROOT / f'requirements/{name}.txt').read_text()
+    return dict(re.findall(r'^([\w-]+)==([\w.]+)', text, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize('stack', STACKS, ids=lambda stack: stack.name)
+def test_pins_are_those_the_error_message_names(stack):
+    found = {**pins(f'mmcv-{stack.name}'), **pins(f'mm-{stack.name}')}
+    named = dict(package.split('==') for package in stack.packages)
+    assert named.items() <= found.items()
+
+
+@pytest.mark.parametrize('stack', STACKS, ids=lambda stack: stack.name)
+def test_pins_fit_each_other(stack):
+    modules = ('mmcv', 'mmengine', 'mmdet')
+    packages = [package.split('==') for package in stack.packages]
+    found = {
+        module: {name: number} for module, (name, number) in zip(modules, packages, strict=True)
+    }
+    assert describe_problem(found, compiled_ops=True) is None
+
+
+def test_model_index_lists_every_distillation_config():
+    models = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Models']
+    listed = [model['Config'] for model in models]
+    assert len(listed) == len(set(listed))
+    assert [path for path in listed if not (ROOT / path).is_file()] == []
+    assert {f'configs/clipself/{path.name}' for path in ROOT.glob('configs/clipself/*.py')} <= set(
+        listed
+    )
+    assert [model['Name'] for model in models] == [Path(path).stem for path in listed]
+
+
+def test_continuous_integration_runs_both_gates():
+    lines = (ROOT / '.ci/run').read_text().splitlines()
+    assert lines[0] == '#!/usr/bin/env bash'
+    assert 'set -euo pipefail' in lines
+    assert lines.index('make lint') < lines.index('make test')
