@@ -1,6 +1,6 @@
 """CLIPSelf of EVA-02 CLIP ViT-B/16 with image patches on COCO, the schedule as the paper writes it.
 
-    tools/dist_train.sh configs/clipself/clipself_eva02-b16_patches_8xb2-6e_coco.py 8
+    tools/dist_train.sh configs/clipself/clipself_eva02-b16_patches_8xb2-6e_coco.py 8 --amp
 
 Expected top-1 of boxes / stuff masks: 72.1 / 46.8 (paper, Table 2).
 """

@@ -1,6 +1,6 @@
 """CLIPSelf of EVA-02 CLIP ViT-L/14-336 with image patches on COCO as the paper writes it.
 
-    tools/dist_train.sh configs/clipself/clipself_eva02-l14-336_patches_8xb2-6e_coco.py 8
+    tools/dist_train.sh configs/clipself/clipself_eva02-l14-336_patches_8xb2-6e_coco.py 8 --amp
 
 Expected top-1 of boxes / stuff masks: 77.1 / 44.4 (paper, Table A2).
 """

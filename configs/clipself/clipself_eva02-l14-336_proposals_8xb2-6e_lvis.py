@@ -1,6 +1,6 @@
 """CLIPSelf of EVA-02 CLIP ViT-L/14-336 with region proposals on LVIS as the paper writes it.
 
-    tools/dist_train.sh configs/clipself/clipself_eva02-l14-336_proposals_8xb2-6e_lvis.py 8
+    tools/dist_train.sh configs/clipself/clipself_eva02-l14-336_proposals_8xb2-6e_lvis.py 8 --amp
 
 No number is published for this combination.
 """

@@ -3,7 +3,7 @@
 The release does not synchronise gradients, so each of its 8 GPUs trained alone on an eighth of the
 data. This config is that training at an eighth of the GPU hours.
 
-    python tools/train.py configs/clipself/clipself_openai-b16_patches_1xb2-44k_coco.py
+    python tools/train.py configs/clipself/clipself_openai-b16_patches_1xb2-44k_coco.py --amp
 
 Expected top-1 of boxes / stuff masks: 67.4 / 43.4 (paper, Table A2).
 """

@@ -1,6 +1,6 @@
 """CLIPSelf of OpenAI CLIP ViT-B/16 with image patches on COCO, the schedule as the paper writes it.
 
-    tools/dist_train.sh configs/clipself/clipself_openai-b16_patches_8xb2-6e_coco.py 8
+    tools/dist_train.sh configs/clipself/clipself_openai-b16_patches_8xb2-6e_coco.py 8 --amp
 
 Expected top-1 of boxes / stuff masks: 67.4 / 43.4 (paper, Table A2).
 """

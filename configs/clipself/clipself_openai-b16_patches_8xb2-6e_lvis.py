@@ -1,6 +1,6 @@
 """CLIPSelf of OpenAI CLIP ViT-B/16 with image patches on LVIS, the schedule as the paper writes it.
 
-    tools/dist_train.sh configs/clipself/clipself_openai-b16_patches_8xb2-6e_lvis.py 8
+    tools/dist_train.sh configs/clipself/clipself_openai-b16_patches_8xb2-6e_lvis.py 8 --amp
 
 No number is published for this combination.
 """

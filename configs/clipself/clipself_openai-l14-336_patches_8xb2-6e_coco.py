@@ -1,6 +1,6 @@
 """CLIPSelf of OpenAI CLIP ViT-L/14-336 with image patches on COCO as the paper writes it.
 
-    tools/dist_train.sh configs/clipself/clipself_openai-l14-336_patches_8xb2-6e_coco.py 8
+    tools/dist_train.sh configs/clipself/clipself_openai-l14-336_patches_8xb2-6e_coco.py 8 --amp
 
 Expected top-1 of boxes / stuff masks: 68.9 / 35.5 (paper, Table A2).
 """

@@ -1,7 +1,10 @@
-"""Optimisation of CLIPSelf for EVA-02 towers: AdamW 1e-5, 6 epochs (paper, section 4.1)."""
+"""Optimisation of CLIPSelf for EVA-02 towers: AdamW 1e-5, 6 epochs (paper, section 4.1).
+
+The paper trains in mixed precision: give ``--amp`` on GPUs.
+"""
 
 optim_wrapper = dict(
-    type='AmpOptimWrapper',
+    type='OptimWrapper',
     constructor='MatrixDecayConstructor',
     optimizer=dict(type='AdamW', lr=1e-5, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1),
 )

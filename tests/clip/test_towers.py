@@ -1,0 +1,159 @@
+"""What every tower promises, held against open_clip's and timm's own forward passes."""
+
+import open_clip
+import pytest
+import torch
+
+from clipself_mm.clip import EVA02ViT, OpenCLIPViT, build_tower
+
+SMALL_EVA = dict(
+    img_size=64, embed_dim=64, depth=3, num_heads=2, num_classes=24, ref_feat_shape=(16, 16)
+)
+
+
+class Visual(torch.nn.Module):
+    def __init__(self, trunk):
+        super().__init__()
+        self.trunk = trunk
+
+
+def small_eva():
+    import timm
+
+    torch.manual_seed(0)
+    return EVA02ViT(Visual(timm.create_model('eva02_base_patch16_clip_224', **SMALL_EVA))).eval()
+
+
+@pytest.fixture(params=['openai', 'eva02'])
+def tower(request, micro_clip):
+    return build_tower(micro_clip).eval() if request.param == 'openai' else small_eva()
+
+
+def images_of(tower, rows, columns, count=2):
+    generator = torch.Generator().manual_seed(1)
+    size = (rows * tower.patch_size, columns * tower.patch_size)
+    return torch.randn(count, 3, *size, generator=generator)
+
+
+@torch.no_grad()
+def test_image_embedding_is_that_of_open_clip(micro_clip):
+    tower = build_tower(micro_clip).eval()
+    plain = open_clip.create_model(micro_clip).eval()
+    images = images_of(tower, 4, 4)
+    torch.testing.assert_close(tower.encode_image(images), plain.encode_image(images))
+
+
+@torch.no_grad()
+def test_image_embedding_is_that_of_timm_at_the_native_size():
+    tower = small_eva()
+    images = images_of(tower, 4, 4)
+    torch.testing.assert_close(
+        tower.encode_image(images), tower.visual.trunk(images), rtol=1e-4, atol=1e-5
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('grid', [(3, 5), (5, 3), (1, 7), (4, 4)])
+def test_any_grid_gives_unit_dense_features_of_its_shape(tower, grid):
+    images = images_of(tower, *grid)
+    dense = tower.encode_dense(images)
+    assert dense.shape == (2, tower.dim, *grid)
+    torch.testing.assert_close(dense.norm(dim=1), torch.ones(2, *grid))
+    assert tower.encode_image(images).shape == (2, tower.dim)
+
+
+@torch.no_grad()
+def test_rows_and_columns_are_not_mixed_up(tower):
+    """A transposed image through a tower with transposed weights and positions is transposed."""
+    wide = images_of(tower, 2, 5, count=1)
+    dense = tower.encode_dense(wide)
+    twin = tower
+    state = {key: value.clone() for key, value in tower.state_dict().items()}
+    for key, value in state.items():
+        if value.ndim == 4:
+            state[key] = value.transpose(2, 3)
+        if key.endswith(('pos_embed', 'positional_embedding')):
+            flat = value.reshape(-1, value.shape[-1])
+            side = round((len(flat) - 1) ** 0.5)
+            grid = flat[1:].unflatten(0, (side, side)).transpose(0, 1).flatten(0, 1)
+            state[key] = torch.cat([flat[:1], grid]).view_as(value)
+    twin.load_state_dict(state)
+    if isinstance(tower, OpenCLIPViT):
+        mirrored = twin.encode_dense(wide.transpose(2, 3))
+        torch.testing.assert_close(mirrored.transpose(2, 3), dense, rtol=1e-4, atol=1e-5)
+    else:
+        sine, _ = tower.rotary((2, 5), wide.device)
+        half = sine.shape[1] // 2
+        table = sine.unflatten(0, (2, 5))
+        assert table[0, :, :half].eq(0).all()  # the first row turns by nothing
+        assert table[:, 0, half:].eq(0).all()  # nor does the first column
+        assert table[1, 0, :half].ne(0).any()
+        assert table[0, 1, half:].ne(0).any()
+
+
+@torch.no_grad()
+def test_a_mask_over_everything_gives_the_image_embedding(tower):
+    images = images_of(tower, 3, 4)
+    masks = [torch.ones(1, 3, 4), torch.ones(2, 3, 4)]
+    regions = tower.encode_regions_masked(images, masks)
+    expected = tower.encode_image(images)[[0, 1, 1]]
+    torch.testing.assert_close(regions, expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_masked_region_does_not_depend_on_tokens_seen_by_no_one(tower):
+    """With every token outside the region, only the class token remains."""
+    images = images_of(tower, 3, 4, count=1)
+    empty, left = torch.zeros(1, 3, 4), torch.zeros(1, 3, 4)
+    left[:, :, :2] = 1
+    alone = tower.encode_regions_masked(images, [torch.cat([empty, left])])
+    assert not torch.allclose(alone[0], alone[1])
+
+
+@torch.no_grad()
+def test_stages_are_the_tokens_after_each_block_and_the_value_path_at_the_end(tower):
+    images = images_of(tower, 3, 4)
+    maps, dense = tower.stages(images, [0, 2], with_dense=True)
+    tokens, _, positions = tower.embed(images)
+    first = tower.run_block(tower.blocks[0], tokens, positions)
+    second = tower.run_block(tower.blocks[1], first, positions)
+    last = tower.run_value_path(tower.blocks[2], second)
+    for found, expected in zip(maps, (first, last), strict=True):
+        assert found.shape == (2, tower.width, 3, 4)
+        torch.testing.assert_close(found.flatten(2), expected[:, 1:].transpose(1, 2))
+    torch.testing.assert_close(dense, tower.encode_dense(images))
+    maps, dense = tower.stages(images, [1])
+    torch.testing.assert_close(maps[0].flatten(2), second[:, 1:].transpose(1, 2))
+    assert dense is None
+
+
+@pytest.mark.parametrize('indices', [[1, 0], [0, 3], [-1], [1, 1]])
+def test_impossible_stages_are_refused(tower, indices):
+    with pytest.raises(ValueError, match=r'ascend within 0\.\.2'):
+        tower.stages(images_of(tower, 2, 2), indices)
+
+
+def test_image_sides_must_be_whole_patches(tower):
+    with pytest.raises(ValueError, match='not multiples of the patch size'):
+        tower.encode_dense(torch.zeros(1, 3, 2 * tower.patch_size, 2 * tower.patch_size + 1))
+
+
+def test_more_blocks_than_there_are_cannot_be_unlocked(tower):
+    with pytest.raises(ValueError, match='cannot unlock 4 blocks of a tower of 3'):
+        tower.unlock_blocks(4)
+
+
+def test_bfloat16_autocast_stays_close(tower):
+    images = images_of(tower, 4, 4)
+    exact = tower.encode_dense(images)
+    with torch.autocast('cpu', torch.bfloat16):
+        rough = tower.encode_dense(images)
+    cosine = torch.cosine_similarity(exact, rough.float(), dim=1)
+    assert cosine.min() > 0.99
+
+
+def test_towers_without_a_dense_path_are_refused():
+    with torch.device('meta'), pytest.raises(NotImplementedError, match='class token'):
+        build_tower('coca_ViT-B-32')
+    with torch.device('meta'), pytest.raises(NotImplementedError, match='ModifiedResNet'):
+        build_tower('RN50')
