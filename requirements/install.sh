@@ -67,10 +67,11 @@ build_mmcv() {
     MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)} \
         pip_install -v --no-build-isolation "$@" "${pins[@]}" -r "requirements/mmcv-$stack.txt" 2>&1 |
         tee "$log" |
-        awk 'match($0, /^ *\[[0-9]+\/[0-9]+\]/) {
-                 count = substr($0, RSTART, RLENGTH); gsub(/ /, "", count)
-                 if (count != last) { print "   mmcv ops " count; fflush(); last = count }
-             }'
+        while IFS= read -r line; do
+            if [[ $line =~ ^\ *(\[[0-9]+/[0-9]+\]) ]]; then
+                echo "   mmcv ops ${BASH_REMATCH[1]}"
+            fi
+        done
 }
 
 explain_failed_build() {
@@ -103,6 +104,7 @@ if [ ! -x "$python" ]; then
     apt-get install python3 python3-venv python3-dev
 or name one: make env PYTHON=/path/to/python3.11"
     "$found" -m venv "$venv"
+    pip_install --upgrade pip
 fi
 if ! have_ops && ! command -v "${CXX:-c++}" >/dev/null; then
     fail "mmcv's ops are compiled here, which needs a C++17 compiler (${CXX:-c++} is not there). On Debian and Ubuntu:
@@ -110,7 +112,6 @@ if ! have_ops && ! command -v "${CXX:-c++}" >/dev/null; then
 fi
 
 say "1/4 torch and build tools ($venv, $("$python" --version), log of the long step in $log)"
-pip_install --upgrade pip
 pip_install -r "requirements/build-$stack.txt"
 pip_install --no-deps --no-build-isolation -e .
 

@@ -85,7 +85,6 @@ def test_an_empty_environment_is_filled_in_order(venv, stack):
     assert done.returncode == 0, done.stderr
     pins = f'-c requirements/build-{stack}.txt -c requirements/mm-{stack}.txt'
     assert pip_runs(venv) == [
-        '--upgrade pip',
         f'-r requirements/build-{stack}.txt',
         '--no-deps --no-build-isolation -e .',
         f'-v --no-build-isolation {pins} -r requirements/mmcv-{stack}.txt MMCV_WITH_OPS=1',
