@@ -1,4 +1,4 @@
-"""Trains the tiny CLIP that ships in clipself_mm/shapes/tiny_clip (about 20 minutes on two cores).
+"""Trains the tiny CLIP that ships in clipself_mm/shapes/tiny_clip (about 25 minutes on two cores).
 
 python tools/train_tiny_clip.py --out work_dirs/tiny_clip --seed 0
 """

@@ -87,7 +87,7 @@ def export_shapes_ov(
     out: Path,
     spec: ShapesOV,
     workers: int = 1,
-    progress: Callable[..., Iterable] = iter,
+    progress: Callable[..., Iterable] | None = None,
 ) -> bool:
     """Writes images and annotations; the manifest comes last.
 
@@ -96,7 +96,7 @@ def export_shapes_ov(
             `val` and `annotations` are replaced.
         spec: What to render.
         workers: Processes that render; the bytes do not depend on it.
-        progress: Wraps the iteration over images, for example ``tqdm``.
+        progress: Wraps the iteration over images, for example ``tqdm``; takes `total`, `desc`.
 
     Returns:
         False if the folder held this very set already and was left as it is.
@@ -112,7 +112,8 @@ def export_shapes_ov(
         (out / split).mkdir(parents=True)
         (out / 'annotations' / f'panoptic_{split}').mkdir(parents=True)
         jobs = [(out, spec, split, number) for number in range(count)]
-        records = list(progress(_run(jobs, workers), total=count, desc=split))
+        stream = _run(jobs, workers)
+        records = list(progress(stream, total=count, desc=split) if progress else stream)
         _write_annotations(out / 'annotations', split, records)
     _write_json(out / MANIFEST, _manifest(spec))
     return True
@@ -293,9 +294,9 @@ def lvis_categories(instances: Iterable[Record]) -> list[Record]:
         records.append(
             {
                 'id': label + 1,
-                'name': name.replace(' ', '_'),
+                'name': name,
                 'synset': f'{name.replace(" ", "_")}.n.01',
-                'synonyms': [name.replace(' ', '_')],
+                'synonyms': [name],
                 'def': f'a {shape} painted {colour_of(label)}',
                 'frequency': letter,
                 'image_count': len(images[label + 1]),

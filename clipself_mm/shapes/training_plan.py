@@ -12,6 +12,8 @@ class TrainingPlan:
 
     Attributes:
         steps: Optimizer steps.
+        restart: Step at which the learning rate has come down to 0 and starts again from half its
+            peak; no restart if `steps` is not above it.
         batch: Images a step.
         scenes: Scenes in the pool crops are cut from.
         singles: Renders of single objects in the pool.
@@ -22,7 +24,8 @@ class TrainingPlan:
         bfloat16: Run the forward pass in bfloat16 autocast.
     """
 
-    steps: int = 2200
+    steps: int = 3000
+    restart: int = 2200
     batch: int = 128
     scenes: int = 3000
     singles: int = 3000
@@ -36,5 +39,9 @@ class TrainingPlan:
         """Learning rate of a step counted from 0."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.lr * 0.5 * (1 + math.cos(math.pi * progress))
+        if step < self.restart:
+            first, last, peak = self.warmup, min(self.restart, self.steps), self.lr
+        else:
+            first, last, peak = self.restart, self.steps, self.lr / 2
+        progress = (step - first) / max(1, last - first)
+        return peak * 0.5 * (1 + math.cos(math.pi * progress))

@@ -38,6 +38,10 @@ def test_learning_rate_by_hand():
     assert plan.lr_at(9) == pytest.approx(0.4)
     assert plan.lr_at(60) == pytest.approx(0.2)
     assert plan.lr_at(109) == pytest.approx(0.2 * (1 + math.cos(0.99 * math.pi)))
+    again = TrainingPlan(steps=210, restart=110, warmup=10, lr=0.4)
+    assert again.lr_at(60) == pytest.approx(0.2)
+    assert again.lr_at(110) == pytest.approx(0.2)
+    assert again.lr_at(160) == pytest.approx(0.1)
 
 
 def test_contrastive_loss_by_hand():
