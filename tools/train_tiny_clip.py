@@ -6,11 +6,14 @@ python tools/train_tiny_clip.py --out work_dirs/tiny_clip --seed 0
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
 from open_clip import get_tokenizer
 from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.shapes.tiny_clip_model import export_tiny_clip, load_tiny_clip
 from clipself_mm.shapes.tiny_clip_training import train_tiny_clip

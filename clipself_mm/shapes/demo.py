@@ -90,7 +90,7 @@ class Demo:
         towers = {'original': TINY_CLIP} | {m: self._tower(m) for m in METHODS}
         images = [Image.open(path) for path in sorted((self.data_root / 'val').glob('*.jpg'))[:4]]
         panel = draw_dense_clusters(
-            images, {name: build_tower(model) for name, model in towers.items()}, size=256
+            images, {name: build_tower(model) for name, model in towers.items()}, size=128
         )
         path = self.work_dir / 'dense_features.png'
         panel.save(path)

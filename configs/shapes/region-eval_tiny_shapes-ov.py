@@ -11,7 +11,7 @@ _base_ = ['../_base_/datasets/panoptic-val_shapes-ov.py', '../_base_/distill_run
 model = dict(
     type='RegionRecognizer',
     tower=dict(type='CLIPTower', model='pkg:clipself_mm.shapes/tiny_clip'),
-    data_preprocessor=dict(type='RegionPreprocessor', image_size=256),
+    data_preprocessor=dict(type='RegionPreprocessor', image_size=128),
     classifier=dict(
         vocabulary='shapes_ov_panoptic',
         text=dict(model='pkg:clipself_mm.shapes/tiny_clip'),

@@ -19,7 +19,6 @@ from clipself_mm.shapes.export import (
 )
 from clipself_mm.shapes.scene import Scene
 from clipself_mm.shapes.scene_object import SceneObject
-from clipself_mm.shapes.scene_style import SceneStyle
 from clipself_mm.shapes.scenes import render_scene
 
 SPEC = ShapesOV(train=14, val=16, size=128, seed=5)
@@ -80,7 +79,7 @@ def test_pycocotools_reads_masks_boxes_and_areas_that_agree(root):
 def test_objects_are_those_of_the_renderer(root):
     coco = COCO(root / 'annotations' / 'instances_val.json')
     for number in range(16):
-        scene = render_scene(5, 500_000 + number, SceneStyle(size=128))
+        scene = render_scene(5, 500_000 + number, ShapesOV(size=128).style)
         instances = coco.imgToAnns[500_001 + number]
         assert [item['category_id'] - 1 for item in instances] == [
             scene.objects[place].label for place in scene.annotated()

@@ -17,7 +17,7 @@ val_dataloader = dict(
             dict(type='LoadSegments'),
             dict(type='AnnotatedRegions'),
             dict(type='CropRegions', size=64),
-            dict(type='ResizeLongest', size=256),
+            dict(type='ResizeLongest', size=128),
             dict(type='ResizeRegionMasks', patch_size=8),
             dict(type='PackRegions'),
         ],

@@ -1,7 +1,7 @@
 """Regions to distil on Shapes-OV: grid patches, boxes unused."""
 
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=2,
     num_workers=0,
     sampler=dict(type='DrawSampler', shuffle=True),
     collate_fn=dict(type='pseudo_collate'),
@@ -17,7 +17,7 @@ train_dataloader = dict(
                 sampler=dict(type='GridRegions', max_split=6, max_regions=20),
             ),
             dict(type='CropRegions', size=64),
-            dict(type='ResizeLongest', size=256),
+            dict(type='ResizeLongest', size=128),
             dict(type='PackRegions'),
         ],
     ),

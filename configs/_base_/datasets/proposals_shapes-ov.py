@@ -1,7 +1,7 @@
 """Regions to distil on Shapes-OV: jittered boxes of base classes in the place of proposals."""
 
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=2,
     num_workers=0,
     sampler=dict(type='DrawSampler', shuffle=True),
     collate_fn=dict(type='pseudo_collate'),
@@ -24,7 +24,7 @@ train_dataloader = dict(
                 ),
             ),
             dict(type='CropRegions', size=64),
-            dict(type='ResizeLongest', size=256),
+            dict(type='ResizeLongest', size=128),
             dict(type='PackRegions'),
         ],
     ),

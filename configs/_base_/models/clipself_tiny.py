@@ -5,7 +5,7 @@ model = dict(
     tower=dict(type='CLIPTower', model='pkg:clipself_mm.shapes/tiny_clip'),
     unlocked_blocks=None,
     distill_loss=dict(type='CosineDistillLoss'),
-    data_preprocessor=dict(type='RegionPreprocessor', image_size=256),
+    data_preprocessor=dict(type='RegionPreprocessor', image_size=128),
     classifier=dict(
         vocabulary='shapes_ov_panoptic',
         text=dict(model='pkg:clipself_mm.shapes/tiny_clip'),
