@@ -1,9 +1,9 @@
 """Installs the package.
 
-Configs, tools and model-index.yml travel with it as `clipself_mm/.mim`, where `mim` and mmengine
-(`_base_ = 'clipself_mm::...'`) look for them: copies in a wheel, links in a checkout. Both ask for
-the folder of the installed distribution, which is site-packages for an editable installation too,
-so that gets a `.mim` of its own, whose files lead to the checkout's.
+Configs, tools and model-index.yml travel with it as `clipself_mm/.mim`, where `mim` looks for them:
+copies in a wheel, links in a checkout. It asks for the folder of the installed distribution, which
+is site-packages for an editable installation too, so that gets a `.mim` of its own, whose files
+lead to the checkout's.
 """
 
 from __future__ import annotations

@@ -25,7 +25,11 @@ MICRO_CONFIG = {
             'layers': 1,
         },
     },
-    'preprocess_cfg': {},
+    'preprocess_cfg': {
+        'mean': [0.48145466, 0.4578275, 0.40821073],
+        'std': [0.26862954, 0.26130258, 0.27577711],
+        'resize_mode': 'longest',
+    },
 }
 
 

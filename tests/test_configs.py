@@ -15,6 +15,7 @@ from mmengine.registry import (
     MODELS,
     OPTIM_WRAPPER_CONSTRUCTORS,
     PARAM_SCHEDULERS,
+    DefaultScope,
     init_default_scope,
 )
 
@@ -75,6 +76,15 @@ def test_config_builds(path):
                 PARAM_SCHEDULERS.build({**built, 'optimizer': optimizer})
 
 
+@pytest.mark.parametrize('scope', ['mmengine', 'mmdet', 'mmseg'])
+def test_types_need_no_prefix_in_any_scope(scope):
+    with DefaultScope.overwrite_default_scope(scope):
+        preprocessor = MODELS.build(dict(type='RegionPreprocessor', image_size=64))
+        loss = MODELS.build(dict(type='CosineDistillLoss'))
+    for item in (preprocessor, loss):
+        assert type(item).__module__.startswith('clipself_mm.')
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)
 def test_config_opens_as_a_document(path):
     config = Config.fromfile(path)
@@ -93,13 +103,16 @@ def test_base_batch_size_is_that_of_the_name(path):
     assert config.auto_scale_lr.base_batch_size == 8 * config.train_dataloader.batch_size
 
 
+OTHERS = ('DATA_SAMPLERS', 'PARAM_SCHEDULERS', 'OPTIM_WRAPPER_CONSTRUCTORS')
+
+
 def test_no_name_of_ours_is_taken_by_an_mm_package():
     import mmdet.registry
     import mmengine.registry
     import mmseg.registry
 
     ours, taken = 0, {}
-    for kind in ('MODELS', 'DATASETS', 'TRANSFORMS', 'METRICS', 'HOOKS', 'TASK_UTILS'):
+    for kind in ('MODELS', 'DATASETS', 'TRANSFORMS', 'METRICS', 'HOOKS', 'TASK_UTILS', *OTHERS):
         for name, item in getattr(mmengine.registry, kind).module_dict.items():
             if not item.__module__.startswith(clipself_mm.__name__):
                 continue

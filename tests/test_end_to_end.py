@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -74,7 +76,13 @@ def assert_same(one, other):
     assert different == []
 
 
-EPOCHS = ['train_cfg.max_epochs=3', 'param_scheduler.0.end=3', 'param_scheduler.0.warmup=4']
+EPOCHS = [
+    'train_cfg.max_epochs=3',
+    'train_cfg.val_interval=1',
+    'param_scheduler.0.end=3',
+    'param_scheduler.0.warmup=4',
+    'custom_hooks.0.alpha=0.7',
+]
 ITERATION_LOOP = f"""
 _base_ = ['{PATCHES}']
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=18, val_interval=100)
@@ -145,6 +153,12 @@ def test_a_killed_and_resumed_run_ends_as_the_unbroken_one(
     assert_same(last_weights(work_dir), last_weights(unbroken[loop]))
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return listener.getsockname()[1]
+
+
 def metrics_of(work_dir):
     """What tools/test.py wrote."""
     (path,) = work_dir.glob('*/*.json')
@@ -159,8 +173,8 @@ def run_test(work_dir, config, overrides, *arguments):
 
 
 def test_checkpoint_exported_tower_and_validation_agree(shapes, micro_clip, tmp_path):
-    overrides = options(shapes, micro_clip, *EPOCHS, 'train_cfg.val_interval=1')
-    overrides += ['custom_hooks.0.alpha=0.7', 'optim_wrapper.optimizer.lr=0.01']
+    overrides = options(shapes, micro_clip, *EPOCHS)
+    overrides += ['optim_wrapper.optimizer.lr=0.01']
     work_dir = tmp_path / 'run'
     call(train_command(work_dir, overrides), tmp_path)
     (scalars,) = work_dir.glob('*/vis_data/scalars.json')
@@ -198,6 +212,12 @@ def test_checkpoint_exported_tower_and_validation_agree(shapes, micro_clip, tmp_
         student, teacher = raw[f'student.{key}'], raw[f'teacher.{key}']
         torch.testing.assert_close(value, 0.7 * student + 0.3 * teacher)
     assert any(not exported[key].equal(raw[f'student.{key}']) for key in exported)
+    _, _, preprocess = open_clip.create_model_and_transforms(f'local-dir:{work_dir / "tower"}')
+    assert str(preprocess) == str(open_clip.create_model_and_transforms(micro_clip)[2])
+    written = (work_dir / 'best_tower' / 'open_clip_model.safetensors').read_bytes()
+    shutil.rmtree(work_dir / 'best_tower')  # as a kill between checkpoint and export leaves it
+    call(train_command(work_dir, overrides, '--resume'), tmp_path)
+    assert (work_dir / 'best_tower' / 'open_clip_model.safetensors').read_bytes() == written
     plain = open_clip.create_model(f'local-dir:{work_dir / "tower"}')
     images = torch.randn(2, 3, 32, 32)
     ours = build_tower(f'local-dir:{work_dir / "tower"}').eval()
@@ -215,7 +235,7 @@ def test_two_processes_train_and_measure_as_one(shapes, micro_clip, tmp_path):
         if processes == 1:
             call(train_command(work_dir, overrides), tmp_path)
         else:
-            port = 29500 + os.getpid() % 500
+            port = free_port()
             script = ROOT / 'tools/dist_train.sh'
             command = ['bash', script, PATCHES, 2, '--work-dir', work_dir]
             call(['env', f'PORT={port}', *command, '--cfg-options', *overrides], tmp_path)
@@ -229,7 +249,7 @@ def test_two_processes_train_and_measure_as_one(shapes, micro_clip, tmp_path):
     overrides = options(shapes, micro_clip)
     one = run_test(tmp_path / 'one', PATCHES, overrides, checkpoint)
     script = ROOT / 'tools/dist_test.sh'
-    port = 29000 + os.getpid() % 500
+    port = free_port()
     command = ['env', f'PORT={port}', 'bash', script, PATCHES, checkpoint, 2]
     overrides = [item for item in overrides if not item.startswith(('train_', 'val_'))]
     call([*command, '--work-dir', tmp_path / 'two', '--cfg-options', *overrides], tmp_path)

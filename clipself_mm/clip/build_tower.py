@@ -41,7 +41,9 @@ def build_tower(
     )
     if type(visual) not in _ADAPTERS:
         raise NotImplementedError(f'{model}: no adapter for a {type(visual).__name__} tower')
-    tower = _ADAPTERS[type(visual)](visual, mean=source.mean, std=source.std)
+    tower = _ADAPTERS[type(visual)](
+        visual, mean=source.preprocess['mean'], std=source.preprocess['std']
+    )
     tower.source = source
     tower.activation_checkpointing = activation_checkpointing
     if source.checkpoint is None:

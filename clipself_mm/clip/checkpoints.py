@@ -100,7 +100,12 @@ def load_text(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> No
     _load_exactly(module, {k.removeprefix('text.'): v for k, v in rest.items()}, origin)
 
 
-def export_tower(visual_state: Mapping[str, Tensor], source: TowerSource, folder: Path) -> Path:
+def export_tower(
+    visual_state: Mapping[str, Tensor],
+    source: TowerSource,
+    folder: Path,
+    origin: Mapping[str, str | float] | None = None,
+) -> Path:
     """Write a refined image tower with the text tower and logit scale of its source.
 
     The folder loads with ``open_clip.create_model('local-dir:FOLDER')``, the file inside with
@@ -110,6 +115,7 @@ def export_tower(visual_state: Mapping[str, Tensor], source: TowerSource, folder
         visual_state: Keys ``visual.*`` of the refined tower.
         source: What the tower was built from.
         folder: Where to write; replaced if it exists.
+        origin: What the tower was made of, kept under ``origin`` in its configuration.
 
     Returns:
         The weights file inside ``folder``.
@@ -117,31 +123,50 @@ def export_tower(visual_state: Mapping[str, Tensor], source: TowerSource, folder
     Raises:
         ValueError: The source has no checkpoint, or the tower is not of the source's architecture.
     """
-    if source.checkpoint is None:
-        raise ValueError(
-            f'{folder}: cannot export a tower of {source.model} without the checkpoint that '
-            'supplies its text tower'
-        )
-    state = read_state(source.checkpoint)
-    expected = {key for key in state if key.startswith('visual.')}
-    if expected != set(visual_state):
-        raise ValueError(
-            f'{folder}: the tower to export differs from {source.checkpoint} in '
-            f'{sorted(expected ^ set(visual_state))[:5]}'
-        )
-    state.update({key: value.detach().cpu().contiguous() for key, value in visual_state.items()})
+    state = exportable_state(visual_state, source)
     unfinished = folder.with_name(f'.{folder.name}.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     content = {
         'model_cfg': source.config,
-        'preprocess_cfg': {'mean': list(source.mean), 'std': list(source.std)},
+        'preprocess_cfg': source.preprocess,
+        'origin': dict(origin or {}),
     }
     (unfinished / CONFIG_NAME).write_text(json.dumps(content, indent=2))
     save_file(state, unfinished / WEIGHTS_NAME)
-    shutil.rmtree(folder, ignore_errors=True)
+    outdated = folder.with_name(f'.{folder.name}.outdated')
+    shutil.rmtree(outdated, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, outdated)
     os.replace(unfinished, folder)
+    shutil.rmtree(outdated, ignore_errors=True)
     return folder / WEIGHTS_NAME
+
+
+def exportable_state(visual_state: Mapping[str, Tensor], source: TowerSource) -> State:
+    """The source's full state with its image tower replaced, each tensor with memory of its own.
+
+    Args:
+        visual_state: Keys ``visual.*`` of the refined tower.
+        source: What the tower was built from.
+
+    Raises:
+        ValueError: The source has no checkpoint, or the tower is not of the source's architecture.
+    """
+    if source.checkpoint is None:
+        raise ValueError(
+            f'cannot export a tower of {source.model} without the checkpoint that supplies its '
+            'text tower'
+        )
+    state = read_state(source.checkpoint)
+    expected = {key for key in state if key.startswith('visual.')}
+    if expected != set(visual_state):
+        raise ValueError(
+            f'the tower to export differs from {source.checkpoint} in '
+            f'{sorted(expected ^ set(visual_state))[:5]}'
+        )
+    state.update(visual_state)
+    return {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
 
 
 def _load_tensors(path: Path) -> Mapping:

@@ -62,9 +62,9 @@ class EVA02ViT(VisionTower):
         trunk = self.visual.trunk
         patches = trunk.patch_embed.proj(images)
         grid = tuple(patches.shape[-2:])
-        cls_token = trunk.cls_token.to(patches.dtype).expand(len(images), -1, -1)
+        cls_token = trunk.cls_token.expand(len(images), -1, -1)
         tokens = torch.cat([cls_token, patches.flatten(2).transpose(1, 2)], dim=1)
-        tokens = tokens + resize_positions(trunk.pos_embed[0], grid).to(tokens.dtype)
+        tokens = tokens + resize_positions(trunk.pos_embed[0], grid)
         return Embedded(tokens, grid, self.rotary(grid, images.device))
 
     def rotary(self, grid: tuple[int, int], device: torch.device) -> Rotary:

@@ -22,15 +22,15 @@ class TowerSource:
         model: Name that open_clip understands.
         config: open_clip's model configuration (``embed_dim``, ``vision_cfg``, ``text_cfg``, ...).
         checkpoint: File with the weights of both towers, or None for random weights.
-        mean: RGB mean of the inputs, in 0-1 units.
-        std: RGB standard deviation of the inputs, in 0-1 units.
+        preprocess: open_clip's ``preprocess_cfg``: ``mean`` and ``std`` in 0-1 units, and more.
     """
 
     model: str
     config: dict[str, Any] = field(repr=False)
     checkpoint: str | None = None
-    mean: tuple[float, ...] = CLIP_MEAN
-    std: tuple[float, ...] = CLIP_STD
+    preprocess: dict[str, Any] = field(
+        default_factory=lambda: {'mean': list(CLIP_MEAN), 'std': list(CLIP_STD)}, repr=False
+    )
 
 
 def find_source(model: str, checkpoint: str | None = None) -> TowerSource:
@@ -81,6 +81,5 @@ def _source_of_folder(model: str, checkpoint: str | None) -> TowerSource:
         model,
         config,
         checkpoint,
-        tuple(preprocess.get('mean', CLIP_MEAN)),
-        tuple(preprocess.get('std', CLIP_STD)),
+        {'mean': list(CLIP_MEAN), 'std': list(CLIP_STD)} | preprocess,
     )

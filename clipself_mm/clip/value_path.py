@@ -73,14 +73,13 @@ def rotary_attention(
     Returns:
         Projected output, shape (N, Q, C).
     """
-    tables = tuple(table.to(context.device) for table in rotary)
     mixed = _attend(
         attention.q_proj(queries),
         attention.k_proj(context),
         attention.v_proj(context),
         attention.num_heads,
-        rotary_query=tables if queries is context else None,
-        rotary_key=tables,
+        rotary_query=rotary if queries is context else None,
+        rotary_key=rotary,
         mask=mask,
     )
     return attention.proj(attention.norm(mixed))

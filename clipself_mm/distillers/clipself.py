@@ -1,5 +1,7 @@
 """CLIPSelf: a CLIP ViT teaches its own dense features what its image embeddings know."""
 
+import copy
+
 import torch
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
@@ -35,8 +37,8 @@ class CLIPSelf(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
         self.student = MODELS.build(tower)
+        self.teacher = copy.deepcopy(self.student)
         self.student.unlock_blocks(unlocked_blocks)
-        self.teacher = MODELS.build(tower)
         self.teacher.freeze()
         self.distill_loss = MODELS.build(distill_loss or {'type': 'CosineDistillLoss'})
         self.classifier = None if classifier is None else RegionClassifier(**classifier)
@@ -67,12 +69,20 @@ class CLIPSelf(BaseModel):
                 teacher, both normalised.
             data_samples: The regions of each image, in pixels of ``images``.
         """
-        with torch.no_grad():
-            target = self.teacher.encode_image(inputs['crops'])
         dense = self.student.encode_dense(inputs['images'])
         boxes_px = [sample.regions.boxes_px for sample in data_samples]
         pooled = roi_pool(dense, boxes_px, self.student.patch_size)
+        target = self.encode_crops(inputs['crops'])
+        if len(target) != len(pooled):
+            raise ValueError(f'the batch has {len(pooled)} regions and {len(target)} crops')
         return {'loss_cosine': self.distill_loss(pooled, target)}
+
+    @torch.no_grad()
+    def encode_crops(self, crops: Tensor) -> Tensor:
+        """The teacher's embeddings (R, D) of crops (R, 3, S, S); R may be 0."""
+        if not len(crops):
+            return crops.new_zeros(0, self.teacher.dim)
+        return self.teacher.encode_image(crops)
 
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]

@@ -96,7 +96,9 @@ class RegionClassifier(nn.Module):
         found = {'boxes': roi_pool(dense, boxes_px, tower.patch_size)}
         if all('masks' in sample.regions for sample in samples):
             found['masks'] = mask_pool(dense, [sample.regions.masks for sample in samples])
-        if len(crops) and len(crops) == len(found['boxes']):
+        if len(crops) not in (0, len(found['boxes'])):
+            raise ValueError(f'got {len(crops)} crops of {len(found["boxes"])} regions')
+        if len(crops):
             encoded = [tower.encode_image(part) for part in crops.split(self.crop_batch)]
             found['crops'] = torch.cat(encoded)
         return found

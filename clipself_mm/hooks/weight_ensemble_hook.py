@@ -1,5 +1,6 @@
 """Evaluates and exports the blend of student and teacher while training goes on unblended."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from clipself_mm.clip import export_tower
+from clipself_mm.clip.checkpoints import exportable_state
+from clipself_mm.clip.tower_source import CONFIG_NAME
 
 from .ensemble import blend_state
 
@@ -42,14 +45,31 @@ class WeightEnsembleHook(Hook):
         self._exported_best: str | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse at the start what could not be exported at the end."""
-        source = _towers(runner)[0].source
-        if self.export and (source is None or source.checkpoint is None):
-            raise ValueError(
-                'WeightEnsembleHook cannot export a tower without the checkpoint that supplies its '
-                'text tower: set model.tower.checkpoint, or export=False'
-            )
-        self._exported_best = runner.message_hub.runtime_info.get('best_ckpt')
+        """Refuse what could not be exported at the end; catch up on a best tower a kill prevented.
+
+        Raises:
+            ValueError: The tower cannot be exported, or several metrics select a best checkpoint.
+        """
+        if not self.export:
+            return
+        student, teacher = _towers(runner)
+        exportable_state(student.state_dict(), student.source)
+        info = runner.message_hub.runtime_info
+        if any(key.startswith('best_ckpt_') for key in info):
+            raise ValueError('WeightEnsembleHook exports one best tower: give one save_best metric')
+        self._exported_best = info.get('best_ckpt')
+        if self._exported_best is None or self._is_exported(runner, self._exported_best):
+            return
+        content = torch.load(self._exported_best, map_location='cpu', weights_only=False)
+        prefix = 'student.'
+        raw = {
+            key.removeprefix(prefix): value
+            for key, value in content['state_dict'].items()
+            if key.startswith(prefix)
+        }
+        original = {key: value.cpu() for key, value in teacher.state_dict().items()}
+        blend = blend_state(raw, original, self.alpha)
+        self._write(runner, 'best_tower', blend, self._exported_best)
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Swap the blend in."""
@@ -59,7 +79,7 @@ class WeightEnsembleHook(Hook):
         """Export the blend if its checkpoint is a new best; swap the raw student back in."""
         best = runner.message_hub.runtime_info.get('best_ckpt')
         if self.export and best is not None and best != self._exported_best:
-            self._write(runner, 'best_tower')
+            self._write(runner, 'best_tower', _towers(runner)[0].state_dict(), best)
             self._exported_best = best
         self._swap_out(runner)
 
@@ -80,9 +100,10 @@ class WeightEnsembleHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Export the blend of the last weights."""
         if self.export:
-            self._swap_in(runner)
-            self._write(runner, 'tower')
-            self._swap_out(runner)
+            student, teacher = _towers(runner)
+            blend = blend_state(student.state_dict(), teacher.state_dict(), self.alpha)
+            last = runner.message_hub.runtime_info.get('last_ckpt', '')
+            self._write(runner, 'tower', blend, last)
 
     @torch.no_grad()
     def _swap_in(self, runner: Runner) -> None:
@@ -94,10 +115,17 @@ class WeightEnsembleHook(Hook):
         _towers(runner)[0].load_state_dict(self._raw)
         self._raw = None
 
-    def _write(self, runner: Runner, name: str) -> None:
+    def _is_exported(self, runner: Runner, checkpoint: str) -> bool:
+        path = Path(runner.work_dir) / 'best_tower' / CONFIG_NAME
+        return path.is_file() and json.loads(path.read_text())['origin'] == self._origin(checkpoint)
+
+    def _origin(self, checkpoint: str) -> dict[str, str | float]:
+        return {'checkpoint': Path(checkpoint).name, 'alpha': self.alpha}
+
+    def _write(self, runner: Runner, name: str, state: dict[str, Tensor], checkpoint: str) -> None:
         if is_main_process():
-            student = _towers(runner)[0]
-            path = export_tower(student.state_dict(), student.source, Path(runner.work_dir) / name)
+            source, folder = _towers(runner)[0].source, Path(runner.work_dir) / name
+            path = export_tower(state, source, folder, self._origin(checkpoint))
             runner.logger.info(f'The blended tower (alpha {self.alpha}) is written to {path}')
         barrier()
 

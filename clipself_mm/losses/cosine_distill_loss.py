@@ -39,7 +39,9 @@ class CosineDistillLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Loss of R regions, both inputs of shape (R, D)."""
-        count = torch.tensor(float(len(student)), device=student.device)
+        count = None
         if get_world_size() > 1:
+            count = torch.full((), float(len(student)), device=student.device)
             all_reduce(count, op='mean')
-        return self.loss_weight * cosine_distance(student, teacher, count.clamp_min(1e-6))
+            count = count.clamp_min(1e-6)
+        return self.loss_weight * cosine_distance(student, teacher, count)

@@ -89,7 +89,7 @@ def is_complete(out: Path, spec: ShapesOV) -> bool:
         manifest = json.loads((out / MANIFEST).read_text(encoding='utf-8'))
     except (OSError, ValueError):
         return False
-    return manifest == _manifest(spec)
+    return manifest == json.loads(json.dumps(_manifest(spec)))
 
 
 def export_shapes_ov(
@@ -129,7 +129,12 @@ def export_shapes_ov(
 
 
 def _manifest(spec: ShapesOV) -> Record:
-    return {'name': 'Shapes-OV', 'format': FORMAT_VERSION, **asdict(spec)}
+    return {
+        'name': 'Shapes-OV',
+        'format': FORMAT_VERSION,
+        **asdict(spec),
+        'style': asdict(spec.style),
+    }
 
 
 def _clear(out: Path) -> None:

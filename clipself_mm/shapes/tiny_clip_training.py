@@ -134,7 +134,8 @@ def _train_step(
     targets = torch.from_numpy(overlap_targets(batch.labels))
     model.train()
     with _plain_attention(), torch.autocast('cpu', torch.bfloat16, enabled=plan.bfloat16):
-        image, text = model.encode_image(pixels), model.encode_text(tokens)
+        image = model.encode_image(pixels)
+    text = model.encode_text(tokens)  # full precision: torch 2.1 mixes no mask with bf16
     loss = contrastive_loss(image.float(), text.float(), targets, model.logit_scale.exp())
     optimizer.zero_grad(set_to_none=True)
     loss.backward()

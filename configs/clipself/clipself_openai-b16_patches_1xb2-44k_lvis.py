@@ -1,7 +1,7 @@
-"""What the published weights of this recipe really had: one GPU, batch 2, about 44,000 steps.
+"""This recipe on one GPU: batch 2 for 44,000 steps, as the release trains on COCO.
 
-The release does not synchronise gradients, so each of its 8 GPUs trained alone on an eighth of the
-data. This config is that training at an eighth of the GPU hours.
+The release does not synchronise gradients, so each of its 8 GPUs trains alone on an eighth of the
+data. This config is such a training at an eighth of the GPU hours.
 
     python tools/train.py configs/clipself/clipself_openai-b16_patches_1xb2-44k_lvis.py --amp
 

@@ -1,4 +1,4 @@
-"""CLIPSelf of OpenAI CLIP ViT-L/14-336 with region proposals on LVIS as the paper writes it.
+"""CLIPSelf of OpenAI CLIP ViT-L/14-336 with region proposals on LVIS, scheduled as in the paper.
 
     tools/dist_train.sh configs/clipself/clipself_openai-l14-336_proposals_8xb2-6e_lvis.py 8 --amp
 

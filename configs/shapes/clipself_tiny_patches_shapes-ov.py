@@ -3,7 +3,8 @@
     python tools/make_shapes_ov.py
     python tools/train.py configs/shapes/clipself_tiny_patches_shapes-ov.py
 
-EXPECTED
+Expected top-1 of boxes / stuff masks: 20.6 / 78.4 (measured here, mean over 3 seeds;
+docs/reproduce.md).
 """
 
 _base_ = [

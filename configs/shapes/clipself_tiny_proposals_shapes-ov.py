@@ -3,7 +3,8 @@
     python tools/make_shapes_ov.py
     python tools/train.py configs/shapes/clipself_tiny_proposals_shapes-ov.py
 
-EXPECTED
+Expected top-1 of boxes / thing masks: 62.4 / 30.3 (measured here, mean over 3 seeds;
+docs/reproduce.md).
 """
 
 _base_ = [

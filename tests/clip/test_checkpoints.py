@@ -111,9 +111,12 @@ def test_exported_tower_loads_in_plain_open_clip_with_the_source_text_tower(micr
         expected = source[key] + 1 if key.startswith('visual.') else source[key]
         assert value.equal(expected), key
         assert plain[key].equal(expected), key
-    export_tower(tower.state_dict(), tower.source, tmp_path / 'tower')
+    assert json.loads((tmp_path / 'tower/open_clip_config.json').read_text())['origin'] == {}
+    export_tower(tower.state_dict(), tower.source, tmp_path / 'tower', {'alpha': 0.5})
     assert [p.name for p in tmp_path.iterdir()] == ['tower']
-    assert json.loads((tmp_path / 'tower/open_clip_config.json').read_text())['model_cfg']
+    assert json.loads((tmp_path / 'tower/open_clip_config.json').read_text())['origin'] == {
+        'alpha': 0.5
+    }
 
 
 def test_a_tower_without_source_weights_is_not_exported(tmp_path):

@@ -90,6 +90,22 @@ def test_locked_blocks_keep_no_activations(micro_clip):
     assert tracked == [False, False, True]
 
 
+def test_student_and_teacher_start_from_the_same_weights():
+    model = CLIPSelf(
+        tower=dict(type='CLIPTower', model='ViT-S-32'),
+        data_preprocessor=dict(type='RegionPreprocessor', image_size=64),
+    )
+    teacher = model.teacher.state_dict()
+    assert all(value.equal(teacher[key]) for key, value in model.student.state_dict().items())
+
+
+def test_regions_without_crops_are_refused(micro_clip):
+    inputs, samples = make_batch([2])
+    inputs['crops'] = inputs['crops'][:1]
+    with pytest.raises(ValueError, match='2 regions and 1 crops'):
+        make_model(micro_clip)(inputs, samples, mode='loss')
+
+
 def test_predict_without_classifier_says_what_is_missing(micro_clip):
     with pytest.raises(ValueError, match=r'model\.classifier'):
         make_model(micro_clip)(*make_batch([1]), mode='predict')

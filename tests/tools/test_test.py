@@ -3,6 +3,7 @@
 import json
 import pickle
 import sys
+import uuid
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from tests.tools.toy_task import CONFIG
 def evaluate(tmp_path, monkeypatch):
     """Runs tools/test.py's main on the toy config; returns the metrics mmengine wrote."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / 'toy.py').write_text(CONFIG)
+    (tmp_path / 'toy.py').write_text(CONFIG.replace('RUN', uuid.uuid4().hex))
 
     def run(*words):
         monkeypatch.setattr(sys, 'argv', ['test.py', 'toy.py', *words, '--work-dir', 'w'])

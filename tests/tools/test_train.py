@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv('LOCAL_RANK', raising=False)
     file = tmp_path / 'toy.py'
-    file.write_text(CONFIG)
+    file.write_text(CONFIG.replace('RUN', uuid.uuid4().hex))
     return file
 
 

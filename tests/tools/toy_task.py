@@ -44,9 +44,7 @@ class ToyMetric(BaseMetric):
 
 
 CONFIG = """
-import uuid
-
-experiment_name = uuid.uuid4().hex  # runs of one second would share mmengine's logger
+experiment_name = 'RUN'  # runs of one second would share mmengine's logger
 custom_imports = dict(imports=['tests.tools.toy_task'])
 default_scope = 'mmengine'
 model = dict(type='ToyLine')
