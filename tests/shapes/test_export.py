@@ -9,13 +9,12 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from clipself_mm.shapes.annotation_records import captions_of, panoptic_of
 from clipself_mm.shapes.classes import ALL_CLASSES, BASE_CLASSES, NOVEL_CLASSES, THING_CLASSES
 from clipself_mm.shapes.export import (
     ShapesOV,
-    captions_of,
     export_shapes_ov,
     is_complete,
-    panoptic_of,
 )
 from clipself_mm.shapes.scene import Scene
 from clipself_mm.shapes.scene_object import SceneObject
