@@ -8,12 +8,13 @@ from .version import __version__
 
 require_mm_packages()
 
-from . import clip, datasets, distillers, evaluation, hooks, losses, optim  # noqa: E402
+from . import clip, datasets, detection, distillers, evaluation, hooks, losses, optim  # noqa: E402
 
 __all__ = [
     '__version__',
     'clip',
     'datasets',
+    'detection',
     'distillers',
     'evaluation',
     'hooks',

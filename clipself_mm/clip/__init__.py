@@ -2,6 +2,7 @@
 
 from .build_tower import build_tower
 from .checkpoints import export_tower, read_state
+from .class_encoder import ClassEncoder
 from .eva02_vit import EVA02ViT
 from .openclip_vit import OpenCLIPViT
 from .prompts import PROMPT_TEMPLATES, average_prompts, expand_prompts
@@ -14,6 +15,7 @@ __all__ = [
     'CLIP_MEAN',
     'CLIP_STD',
     'PROMPT_TEMPLATES',
+    'ClassEncoder',
     'EVA02ViT',
     'OpenCLIPViT',
     'TextTower',

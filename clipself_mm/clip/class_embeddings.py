@@ -1,9 +1,10 @@
-"""Class embeddings on disk: the ``.pt`` dictionary (name to vector) that existing configs read."""
+"""Class embeddings on disk: the ``.pt`` dictionary or ``.npy`` table that existing configs read."""
 
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,11 +29,40 @@ def save_class_embeddings(path: str | Path, classes: Sequence[str], embeddings: 
     )
 
 
+def read_named_embeddings(path: str | Path) -> dict[str, Tensor]:
+    """Read all embeddings of a file that names its classes.
+
+    Args:
+        path: A ``.pt`` dictionary of name to vector; a ``.npy`` table names nothing and gives {}.
+
+    Returns:
+        Name to unit vector, shape (D).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not such a dictionary, or its vectors differ in length.
+    """
+    path = _existing(path)
+    if path.suffix == '.npy':
+        return {}
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f'{path}: not a file of class embeddings: {error}') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{path}: expected a dictionary of class name to vector')
+    rows = {name: torch.as_tensor(row).float().flatten() for name, row in content.items()}
+    if len({row.shape for row in rows.values()}) > 1:
+        raise ValueError(f'{path}: its vectors have different lengths')
+    return {name: F.normalize(row, dim=-1) for name, row in rows.items()}
+
+
 def load_class_embeddings(path: str | Path, classes: Sequence[str]) -> Tensor:
     """Read the embeddings of classes, in the order of the vocabulary.
 
     Args:
-        path: A ``.pt`` dictionary of name to vector; it may hold more classes.
+        path: A ``.pt`` dictionary of name to vector, which may hold more classes; or a ``.npy``
+            table whose rows are the classes in this order.
         classes: K names.
 
     Returns:
@@ -40,26 +70,35 @@ def load_class_embeddings(path: str | Path, classes: Sequence[str]) -> Tensor:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is not such a dictionary or lacks a class.
+        ValueError: The file is neither, lacks a class, or has not one row a class.
     """
+    path = _existing(path)
+    if path.suffix == '.npy':
+        return _read_table(path, len(classes))
+    named = read_named_embeddings(path)
+    lacking = [name for name in classes if name not in named]
+    if lacking:
+        raise ValueError(
+            f'{path}: lists {len(named)} classes, the vocabulary has {len(classes)}; '
+            f'lacking {", ".join(lacking[:5])}'
+        )
+    return torch.stack([named[name] for name in classes])
+
+
+def _existing(path: str | Path) -> Path:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f'{path}: no such file; tools/make_text_embeddings.py writes class embeddings'
         )
+    return path
+
+
+def _read_table(path: Path, rows: int) -> Tensor:
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f'{path}: not a file of class embeddings: {error}') from error
-    if not isinstance(content, dict):
-        raise ValueError(f'{path}: expected a dictionary of class name to vector')
-    lacking = [name for name in classes if name not in content]
-    if lacking:
-        raise ValueError(
-            f'{path}: lists {len(content)} classes, the vocabulary has {len(classes)}; '
-            f'lacking {", ".join(lacking[:5])}'
-        )
-    rows = [torch.as_tensor(content[name]).float().flatten() for name in classes]
-    if len({row.shape for row in rows}) > 1:
-        raise ValueError(f'{path}: its vectors have different lengths')
-    return F.normalize(torch.stack(rows), dim=-1)
+        table = torch.from_numpy(np.load(path, allow_pickle=False)).float()
+    except (ValueError, EOFError, OSError, TypeError) as error:
+        raise ValueError(f'{path}: not a table of class embeddings: {error}') from error
+    if table.ndim != 2 or len(table) != rows:
+        raise ValueError(f'{path}: a table of shape {tuple(table.shape)} for {rows} classes')
+    return F.normalize(table, dim=-1)

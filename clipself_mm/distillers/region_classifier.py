@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from clipself_mm.clip import TextTower, VisionTower, mask_pool, roi_pool
-from clipself_mm.clip.class_embeddings import load_class_embeddings
+from clipself_mm.clip import ClassEncoder, VisionTower, mask_pool, roi_pool
 from clipself_mm.datasets import RegionSample, load_vocabulary
 
 
@@ -41,8 +40,7 @@ class RegionClassifier(nn.Module):
         if (embeddings is None) == (text is None):
             raise ValueError('give either a file of class embeddings or a text tower')
         self.classes = load_vocabulary(vocabulary).classes
-        self.embeddings = embeddings
-        self.text = text
+        self.encoder = ClassEncoder(embeddings, text)
         self.topk = min(topk, len(self.classes))
         self.crop_batch = crop_batch
         self._class_embeddings: Tensor | None = None
@@ -50,11 +48,7 @@ class RegionClassifier(nn.Module):
     def class_embeddings(self, device: torch.device) -> Tensor:
         """Unit embeddings of the vocabulary, shape (K, D), read or computed once."""
         if self._class_embeddings is None:
-            if self.embeddings is not None:
-                made = load_class_embeddings(self.embeddings, self.classes)
-            else:
-                made = TextTower(**self.text).to(device).embed_classes(self.classes)
-            self._class_embeddings = made
+            self._class_embeddings = self.encoder.encode(self.classes, device)
         self._class_embeddings = self._class_embeddings.to(device)
         return self._class_embeddings
 

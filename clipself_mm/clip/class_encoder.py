@@ -1,0 +1,71 @@
+"""Where the embeddings of class names come from: a file, or the text tower of the CLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .class_embeddings import load_class_embeddings, read_named_embeddings
+from .text_tower import TextTower
+
+
+class ClassEncoder:
+    """Unit embeddings of class names, read or computed on demand.
+
+    Not a module: neither the text tower nor the file belongs to a model's weights.
+
+    Args:
+        embeddings: File that `load_class_embeddings` reads; the classes of a config's vocabulary
+            must all be in it.
+        text: Arguments of `TextTower`. It encodes the vocabulary where there is no file, and names
+            that come up later.
+    """
+
+    def __init__(self, embeddings: str | None = None, text: dict | None = None) -> None:
+        self.embeddings = embeddings
+        self.text = text
+        self._computed: dict[str, Tensor] = {}
+
+    @property
+    def source(self) -> str:
+        """What to name in an error."""
+        return str(self.embeddings or f'the text tower {self.text}')
+
+    def encode(self, classes: Sequence[str], device: torch.device | str = 'cpu') -> Tensor:
+        """Embeddings of a vocabulary's classes.
+
+        Args:
+            classes: K names.
+            device: Where they are computed and left.
+
+        Returns:
+            Shape (K, D).
+
+        Raises:
+            FileNotFoundError: The file or the text tower's checkpoint is missing.
+            ValueError: The file lacks a class, or there is neither a file nor a text tower.
+        """
+        if self.embeddings is None:
+            return self.encode_new(classes, device)
+        return load_class_embeddings(self.embeddings, classes).to(device)
+
+    def encode_new(self, classes: Sequence[str], device: torch.device | str = 'cpu') -> Tensor:
+        """Embeddings of any names: of the file where it has them, else by the text tower.
+
+        Arguments, result and errors as in `encode`. A name is computed once.
+        """
+        known = {} if self.embeddings is None else read_named_embeddings(self.embeddings)
+        known |= self._computed
+        unknown = [name for name in dict.fromkeys(classes) if name not in known]
+        if unknown:
+            if self.text is None:
+                raise ValueError(
+                    f'{self.embeddings or "no file"} has no embedding of {unknown[:5]} and there '
+                    'is no text tower to compute it: give `text` (a CLIP model and its checkpoint)'
+                )
+            made = TextTower(**self.text).to(device).embed_classes(unknown).cpu()
+            self._computed.update(zip(unknown, made, strict=True))
+            known |= self._computed
+        return torch.stack([known[name] for name in classes]).to(device)

@@ -1,0 +1,120 @@
+"""F-ViT: mmdet's two-stage detector on a frozen CLIP ViT, open to any class names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from mmdet.models.detectors import TwoStageDetector
+from mmdet.structures import SampleList
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from .fvit_roi_head import PyramidWithDense
+
+
+@MODELS.register_module()
+class FViT(TwoStageDetector):
+    """Two-stage open-vocabulary detector (paper, section 3.3 and appendix A.3).
+
+    Trains as any `TwoStageDetector`. For prediction the dense CLIP map of the same pass reaches the
+    RoI head, where its scores are fused with the detector's.
+
+    The vocabulary is the config's until `set_vocabulary`; a sample that brings a `text` (mmdet's
+    `DetInferencer(texts=...)`) is scored on the classes it names, only that sample.
+
+    Args:
+        **kwargs: As in mmdet's `TwoStageDetector`: an `FViTBackbone`, a neck, an RPN and an
+            `FViTRoIHead`. A classifier without embeddings and text tower of its own takes the text
+            tower of the backbone's CLIP.
+    """
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        encoder = self.roi_head.bbox_head.fc_cls.encoder
+        source = self.backbone.tower.source
+        if encoder.text is None and source.checkpoint is not None:
+            encoder.text = dict(model=source.model, checkpoint=source.checkpoint)
+        self.classes: tuple[str, ...] = self.roi_head.bbox_head.fc_cls.classes
+
+    def set_vocabulary(self, classes: Sequence[str]) -> None:
+        """Detect these classes from now on, without training.
+
+        Args:
+            classes: K names; label i is `classes[i]`.
+
+        Raises:
+            ValueError: There is no name, a name is doubled, or no text tower to encode one.
+        """
+        classes = tuple(classes)
+        if not classes or len(set(classes)) < len(classes):
+            raise ValueError(f'expected distinct class names, got {list(classes)}')
+        self.roi_head.bbox_head.set_vocabulary(classes)
+        self.classes = classes
+
+    @contextmanager
+    def vocabulary(self, classes: Sequence[str]) -> Iterator[None]:
+        """Detect these classes inside a ``with`` block; arguments as in `set_vocabulary`."""
+        before = self.classes
+        self.set_vocabulary(classes)
+        try:
+            yield
+        finally:
+            self.set_vocabulary(before)
+
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
+    ) -> SampleList:
+        """Detect objects.
+
+        Args:
+            batch_inputs: Normalised images, shape (N, 3, H, W).
+            batch_data_samples: N samples; `proposals` replaces the RPN's, `text` the vocabulary.
+            rescale: Whether boxes are in pixels of the original images.
+
+        Returns:
+            The samples with `pred_instances`: boxes, scores, labels, masks if there is a mask head
+            and, for samples with a `text`, `label_names`.
+        """
+        maps, dense = self.backbone.forward_with_dense(batch_inputs)
+        pyramid = PyramidWithDense(self.neck(maps) if self.with_neck else maps, dense)
+        if batch_data_samples[0].get('proposals', None) is None:
+            proposals = self.rpn_head.predict(pyramid, batch_data_samples, rescale=False)
+        else:
+            proposals = [sample.proposals for sample in batch_data_samples]
+        if any('text' in sample for sample in batch_data_samples):
+            results = [
+                self._predict_named(_one(pyramid, index), proposal, sample, rescale)
+                for index, (proposal, sample) in enumerate(
+                    zip(proposals, batch_data_samples, strict=True)
+                )
+            ]
+        else:
+            results = self.roi_head.predict(pyramid, proposals, batch_data_samples, rescale=rescale)
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def _predict_named(self, pyramid, proposals, sample, rescale):  # noqa: ANN001, ANN202
+        """Second stage of one image on the classes of its `text`, or on the vocabulary."""
+        with self.vocabulary(read_names(sample.text) if 'text' in sample else self.classes):
+            results = self.roi_head.predict(pyramid, [proposals], [sample], rescale=rescale)[0]
+            results.label_names = [self.classes[label] for label in results.labels.tolist()]
+        return results
+
+
+def read_names(text: str | Sequence[str]) -> list[str]:
+    """Class names of a prompt as mmdet's open-vocabulary detectors take it.
+
+    Args:
+        text: Names separated by points, or a sequence of names.
+
+    Returns:
+        The names, stripped; doubled ones once.
+    """
+    names = text.split('.') if isinstance(text, str) else text
+    return list(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def _one(pyramid: PyramidWithDense, index: int) -> PyramidWithDense:
+    return PyramidWithDense(
+        (level[index : index + 1] for level in pyramid), pyramid.dense[index : index + 1]
+    )

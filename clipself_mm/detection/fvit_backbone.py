@@ -1,0 +1,127 @@
+"""A CLIP ViT as the backbone of any mmdet detector: block outputs at four scales.
+
+Knows `clip/` through the `VisionTower` interface only; nothing here is particular to F-ViT's heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class FViTBackbone(BaseModule):
+    """Maps of chosen ViT blocks, brought to the scales of a pyramid (paper, appendix A.3).
+
+    The tower is frozen (eval mode, no gradient) and only the upsamplers train, unless `frozen` is
+    False: then its blocks train too, as in rows 4 and 5 of the paper's Table A3, at the rate that
+    `optim_wrapper.paramwise_cfg.custom_keys['backbone.tower']` gives them.
+
+    Args:
+        tower: Config of the `VisionTower`.
+        out_indices: Block of each map, 0-based. One block may serve several scales.
+        scales: Size of each map relative to the token grid: 4, 2, 1 or 0.5.
+        norm_cfg: Norm between the two deconvolutions of scale 4; None for none.
+        frozen: Whether the tower stays as it is.
+        init_cfg: As in every mm module.
+
+    Raises:
+        ValueError: `out_indices` and `scales` differ in length, or a scale is unknown.
+    """
+
+    def __init__(
+        self,
+        tower: dict,
+        out_indices: Sequence[int] = (3, 5, 7, 11),
+        scales: Sequence[float] = (4, 2, 1, 0.5),
+        norm_cfg: dict | None = None,
+        frozen: bool = True,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if len(out_indices) != len(scales):
+            raise ValueError(f'{len(out_indices)} out_indices for {len(scales)} scales')
+        self.tower = MODELS.build(tower)
+        self.out_indices = tuple(out_indices)
+        self.frozen = frozen
+        self._resizers = []
+        for place, scale in enumerate(scales, start=1):
+            name = f'interpolate{place}'  # the release's names
+            self.add_module(name, build_resizer(scale, self.tower.width, norm_cfg))
+            self._resizers.append(name)
+        if frozen:
+            self.tower.freeze()
+        else:
+            self.tower.unlock_blocks(None)
+
+    def train(self, mode: bool = True) -> FViTBackbone:
+        """Set the mode of the upsamplers; a frozen tower stays in eval."""
+        super().train(mode)
+        if self.frozen:
+            self.tower.eval()
+        return self
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps from fine to coarse.
+
+        Args:
+            images: Normalised, sides divisible by the patch size, shape (N, 3, H, W).
+
+        Returns:
+            One map a scale, each of shape (N, C, scale * h, scale * w).
+        """
+        return self.forward_with_dense(images, with_dense=False)[0]
+
+    def forward_with_dense(
+        self, images: Tensor, with_dense: bool = True
+    ) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """The maps of `forward` and, of the same pass, the dense CLIP map.
+
+        Args:
+            images: As in `forward`.
+            with_dense: Whether to project the last block's tokens into the joint space.
+
+        Returns:
+            The maps, and the L2-normalised dense map of shape (N, D, h, w) or None.
+        """
+        blocks = sorted(set(self.out_indices))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            stages, dense = self.tower.stages(images, blocks, with_dense=with_dense)
+        map_of = dict(zip(blocks, stages, strict=True))
+        maps = tuple(
+            getattr(self, name)(map_of[block])
+            for name, block in zip(self._resizers, self.out_indices, strict=True)
+        )
+        return maps, dense
+
+
+def build_resizer(scale: float, width: int, norm_cfg: dict | None) -> nn.Module:
+    """The module that brings a map of the token grid to a scale (paper, appendix A.3).
+
+    Args:
+        scale: 4 (two deconvolutions around norm and GELU), 2 (one), 1 (nothing) or 0.5 (max pool).
+        width: Channels C of the map.
+        norm_cfg: Norm of scale 4, None for none.
+
+    Raises:
+        ValueError: Another scale.
+    """
+    if scale == 4:
+        norm = build_norm_layer(norm_cfg, width)[1] if norm_cfg else nn.Identity()
+        return nn.Sequential(_double(width), norm, nn.GELU(), _double(width))
+    if scale == 2:
+        return nn.Sequential(_double(width))
+    if scale == 1:
+        return nn.Identity()
+    if scale == 0.5:
+        return nn.MaxPool2d(kernel_size=2, stride=2)
+    raise ValueError(f'scales are 4, 2, 1 and 0.5, got {scale}')
+
+
+def _double(width: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(width, width, kernel_size=2, stride=2)

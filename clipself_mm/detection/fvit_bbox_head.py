@@ -1,0 +1,144 @@
+"""F-ViT's box head: a convolutional head whose classes are text and whose scores ask CLIP too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from clipself_mm.datasets import Vocabulary, load_vocabulary
+
+from .score_fusion import fuse_scores, fusion_weights
+from .text_classifier import TextClassifier
+
+
+@MODELS.register_module()
+class FViTBBoxHead(ConvFCBBoxHead):
+    """mmdet's convolutional box head with a `TextClassifier` and score fusion (paper, section 3.3).
+
+    In training it is an ordinary head over base classes and background. At test time the logits
+    may carry CLIP's beside them (`join_clip`), and `predict_by_feat` turns them into
+    probabilities: fused where CLIP's are there, a softmax where not. The loss must therefore leave
+    test scores as they are, as `OpenVocabCELoss` does.
+
+    Args:
+        vocabulary: Name or path of the vocabulary; its order gives the labels, its split the
+            classes that train.
+        alpha: CLIP's share in the scores of base classes, background and, where the vocabulary has
+            no split, all classes.
+        beta: CLIP's share in the scores of novel classes.
+        clip_temperature: Factor on CLIP's cosines.
+        background_weight: Weight of the background in the loss.
+        cls_predictor_cfg: Config of a `TextClassifier`.
+        loss_cls: Config of an `OpenVocabCELoss`; its `class_weight` follows from the vocabulary
+            unless it is given.
+        **kwargs: As in mmdet's `ConvFCBBoxHead`; `num_classes` follows from the vocabulary.
+
+    Raises:
+        ValueError: `num_classes` contradicts the vocabulary, or the loss would put test scores
+            through a second softmax.
+    """
+
+    def __init__(
+        self,
+        vocabulary: str,
+        alpha: float = 0.1,
+        beta: float = 0.8,
+        clip_temperature: float = 75.0,
+        background_weight: float = 1.0,
+        cls_predictor_cfg: dict | None = None,
+        loss_cls: dict | None = None,
+        **kwargs: object,
+    ) -> None:
+        words = load_vocabulary(vocabulary)
+        if kwargs.setdefault('num_classes', len(words.classes)) != len(words.classes):
+            raise ValueError(
+                f'num_classes is {kwargs["num_classes"]}, vocabulary {vocabulary} lists '
+                f'{len(words.classes)}: leave it out'
+            )
+        loss_cls = dict(loss_cls or {'type': 'OpenVocabCELoss'})
+        loss_cls.setdefault('class_weight', class_weights(words, background_weight))
+        super().__init__(
+            cls_predictor_cfg=dict(cls_predictor_cfg or {}) | {'type': 'TextClassifier'},
+            loss_cls=loss_cls,
+            **kwargs,
+        )
+        if not self.custom_cls_channels:
+            raise ValueError(
+                f'loss_cls {loss_cls["type"]} would put fused probabilities through a softmax: '
+                'use OpenVocabCELoss'
+            )
+        self.fc_cls: TextClassifier
+        self.alpha = alpha
+        self.beta = beta
+        self.clip_temperature = clip_temperature
+        self.configured = words
+        self.set_vocabulary(words.classes)
+
+    def set_vocabulary(self, classes: Sequence[str]) -> None:
+        """Change what the head recognises; no weight depends on it.
+
+        Args:
+            classes: K names. CLIP's share is `alpha` for those that were trained, else `beta`.
+        """
+        classes = tuple(classes)
+        trained = self.configured.base or self.configured.classes
+        novel = set(classes) - set(trained)
+        weights = fusion_weights(classes, novel, self.alpha, self.beta)
+        self.num_classes = len(classes)
+        self.register_buffer(
+            'fusion', weights.to(self.fc_cls.text_embeddings.device), persistent=False
+        )
+        self.fc_cls.set_classes(classes, new=classes != self.configured.classes)
+
+    def join_clip(self, cls_score: Tensor, clip_features: Tensor) -> Tensor:
+        """Put CLIP's logits beside the detector's.
+
+        Args:
+            cls_score: The detector's logits, shape (R, K + 1).
+            clip_features: The boxes' features in the dense CLIP map, shape (R, D).
+
+        Returns:
+            Shape (R, 2 (K + 1)).
+        """
+        clip_logits = self.clip_temperature * self.fc_cls.similarity(clip_features)
+        return torch.cat([cls_score.float(), clip_logits], dim=1)
+
+    def probabilities(self, cls_score: Tensor) -> Tensor:
+        """Scores of the classes and the background, shape (R, K + 1), from what `forward` gives.
+
+        Args:
+            cls_score: Logits, with CLIP's beside them or not: shape (R, K + 1) or (R, 2 (K + 1)).
+        """
+        columns = self.num_classes + 1
+        if cls_score.shape[1] == columns:
+            return cls_score.float().softmax(dim=-1)
+        detector, clip = cls_score.float().split(columns, dim=1)
+        return fuse_scores(detector.softmax(dim=-1), clip.softmax(dim=-1), self.fusion)
+
+    def predict_by_feat(
+        self,
+        rois: tuple[Tensor, ...],
+        cls_scores: tuple[Tensor, ...],
+        *args: object,
+        **kwargs: object,
+    ) -> list:
+        """As mmdet's, on probabilities."""
+        scores = tuple(self.probabilities(item) for item in cls_scores)
+        return super().predict_by_feat(rois, scores, *args, **kwargs)
+
+
+def class_weights(vocabulary: Vocabulary, background: float) -> list[float]:
+    """Weights of the classification loss: 1 for what trains, 0 for novel classes.
+
+    Args:
+        vocabulary: K classes; without a split all of them train.
+        background: Weight of the last column.
+
+    Returns:
+        K + 1 weights.
+    """
+    return [float(name not in vocabulary.novel) for name in vocabulary.classes] + [background]

@@ -1,0 +1,56 @@
+"""F-ViT's RoI head: mmdet's own, which also looks boxes up in the dense CLIP map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mmdet.models.roi_heads import StandardRoIHead
+from mmengine.registry import MODELS
+from torch import Tensor
+
+
+class PyramidWithDense(tuple):
+    """Levels of a pyramid, with the dense CLIP map of the same pass as `dense`.
+
+    A plain tuple for everything in mmdet that slices or walks through the levels.
+
+    Args:
+        levels: The pyramid, each level of shape (N, C, h_l, w_l).
+        dense: L2-normalised dense map, shape (N, D, h, w).
+    """
+
+    dense: Tensor
+
+    def __new__(cls, levels: Iterable[Tensor], dense: Tensor) -> PyramidWithDense:
+        """See the class."""
+        pyramid = super().__new__(cls, levels)
+        pyramid.dense = dense
+        return pyramid
+
+
+@MODELS.register_module()
+class FViTRoIHead(StandardRoIHead):
+    """`StandardRoIHead` that pools each box from the dense CLIP map too, where there is one.
+
+    Args:
+        clip_roi_extractor: Config of the extractor for the CLIP map: RoIAlign 1 x 1 at the tower's
+            stride (paper, section 3.3).
+        **kwargs: As in mmdet's `StandardRoIHead`; the box head is a `FViTBBoxHead`.
+    """
+
+    def __init__(self, clip_roi_extractor: dict, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.clip_roi_extractor = MODELS.build(clip_roi_extractor)
+
+    def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:
+        """Logits and boxes of RoIs; CLIP's logits stand beside the detector's if x is with dense.
+
+        Args:
+            x: The pyramid.
+            rois: Shape (R, 5), index of the image first.
+        """
+        results = super()._bbox_forward(x, rois)
+        if isinstance(x, PyramidWithDense):
+            features = self.clip_roi_extractor([x.dense.float()], rois).flatten(1)
+            results['cls_score'] = self.bbox_head.join_clip(results['cls_score'], features)
+        return results

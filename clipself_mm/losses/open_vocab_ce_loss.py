@@ -1,0 +1,112 @@
+"""Cross entropy of an open-vocabulary detector: classes without boxes leave the softmax."""
+
+from __future__ import annotations
+
+import torch
+from mmdet.models.losses import (
+    CrossEntropyLoss,
+    accuracy,
+    binary_cross_entropy,
+    weight_reduce_loss,
+)
+from mmengine.registry import MODELS
+from torch import Tensor
+
+UNSEEN = 1e-5
+"""A class weight below this marks a class without boxes in training."""
+
+
+def mask_unseen(logits: Tensor, class_weight: Tensor) -> Tensor:
+    """Take the columns of unseen classes out of a softmax.
+
+    Args:
+        logits: Shape (R, K).
+        class_weight: Shape (K).
+
+    Returns:
+        A copy with -inf in the columns whose weight is (nearly) 0.
+    """
+    return logits.masked_fill(class_weight < UNSEEN, -torch.inf)
+
+
+@MODELS.register_module()
+class OpenVocabCELoss(CrossEntropyLoss):
+    """mmdet's cross entropy in which a class weight of 0 also removes the class from the softmax.
+
+    Differs from the release where that gave NaN or had a side effect: a label of a removed class
+    counts nothing, and the caller's logits stay as they are.
+
+    As `loss_cls` of a mmdet head it declares the scores that reach the boxes to be probabilities
+    already: fused scores must not pass a second softmax. The head has to supply them so.
+
+    Args:
+        **kwargs: As in mmdet's `CrossEntropyLoss`; `class_weight` lists K + 1 weights, background
+            last.
+    """
+
+    custom_cls_channels = True
+    custom_activation = True
+    custom_accuracy = True
+
+    def get_cls_channels(self, num_classes: int) -> int:
+        """Columns of the classifier: the classes and, with softmax, the background."""
+        return num_classes if self.use_sigmoid else num_classes + 1
+
+    def get_activation(self, cls_score: Tensor) -> Tensor:
+        """The scores themselves: the head has made them probabilities."""
+        return cls_score
+
+    def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Share of regions whose highest logit among the trained classes is right, in percent."""
+        if self.class_weight is not None:
+            cls_score = mask_unseen(cls_score, cls_score.new_tensor(self.class_weight))
+        return {'acc': accuracy(cls_score, labels)}
+
+    def forward(
+        self,
+        cls_score: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+        ignore_index: int | None = None,
+        **kwargs: object,
+    ) -> Tensor:
+        """The loss, averaged over regions and not over class weights.
+
+        Args:
+            cls_score: Logits, shape (R, K + 1).
+            label: Shape (R); `ignore_index` (default -100) counts nothing.
+            weight: Weight of each region, shape (R).
+            avg_factor: What the sum is divided by; R by default.
+            reduction_override: 'none', 'mean' or 'sum' instead of the configured one.
+            ignore_index: Instead of the configured one.
+            **kwargs: As in mmdet's loss.
+
+        Raises:
+            ValueError: There is not one class weight a column.
+        """
+        if self.class_weight is None:
+            return super().forward(
+                cls_score, label, weight, avg_factor, reduction_override, ignore_index, **kwargs
+            )
+        if len(self.class_weight) != cls_score.shape[1]:
+            raise ValueError(
+                f'{len(self.class_weight)} class weights for {cls_score.shape[1]} columns'
+            )
+        class_weight = cls_score.new_tensor(self.class_weight)
+        ignored = next(i for i in (ignore_index, self.ignore_index, -100) if i is not None)
+        if self.use_sigmoid:
+            loss = binary_cross_entropy(
+                cls_score, label, weight, reduction='none', ignore_index=ignored
+            )
+            reduction = reduction_override or self.reduction
+            loss = weight_reduce_loss(loss * class_weight, None, reduction, avg_factor)
+            return self.loss_weight * loss
+        cls_score = mask_unseen(cls_score, class_weight)
+        counted = label != ignored
+        unseen = counted & (class_weight[label.masked_fill(~counted, 0)] < UNSEEN)
+        label = label.masked_fill(unseen, ignored)
+        return super().forward(
+            cls_score, label, weight, avg_factor, reduction_override, ignore_index, **kwargs
+        )
