@@ -8,7 +8,7 @@ from .version import __version__
 
 require_mm_packages()
 
-from . import clip, datasets, detection, distillers, evaluation, hooks, losses, optim  # noqa: E402
+from . import clip, datasets, detection, distillers, evaluation, hooks, losses, optim, visualization  # noqa: E402
 
 __all__ = [
     '__version__',
@@ -20,4 +20,5 @@ __all__ = [
     'hooks',
     'losses',
     'optim',
+    'visualization',
 ]

@@ -265,7 +265,8 @@ class VisionTower(nn.Module, ABC):
 
     def _dense_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         features = F.normalize(self.project(tokens[:, 1:]), dim=-1)
-        return features.transpose(1, 2).unflatten(2, grid)
+        # Contiguous, since mmcv's CPU ops read a tensor's memory as if it were.
+        return features.transpose(1, 2).unflatten(2, grid).contiguous()
 
     @staticmethod
     def _as_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -5,6 +5,7 @@ from .draw import Draw
 from .image_read_error import ImageReadError
 from .image_regions import ImageRegions
 from .index_samplers import DrawSampler, InfiniteDrawSampler
+from .open_vocab_coco_dataset import OpenVocabCocoDataset
 from .panoptic_regions import PanopticRegions
 from .region_sample import RegionSample
 from .samplers import GridRegions, ProposalRegions
@@ -32,6 +33,7 @@ __all__ = [
     'InfiniteDrawSampler',
     'LoadRGB',
     'LoadSegments',
+    'OpenVocabCocoDataset',
     'PackRegions',
     'PanopticRegions',
     'ProposalRegions',

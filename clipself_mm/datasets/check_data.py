@@ -15,12 +15,13 @@ from mmengine.utils import is_abs
 from safetensors import SafetensorError, safe_open
 
 from ..clip.tower_source import find_source
+from .check_split import describe_split
 from .coco_json import image_file_name, load_coco_json
 from .vocabulary import load_vocabulary
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _EVALUATORS = ('val_evaluator', 'test_evaluator')
-_LOCATION = ('data_root', 'ann_file', 'data_prefix')
+_DATASET = ('type', 'data_root', 'ann_file', 'data_prefix', 'vocabulary', 'base_only')
 _WEIGHTS = ('.bin', '.npy', '.npz', '.pt', '.pth', '.safetensors')
 _SHOWN = 3
 
@@ -65,7 +66,7 @@ def _walk(config: Config) -> Iterator[Finding]:
     datasets = []
     for node in _dicts([config.get(key) for key in _LOADERS]):
         if 'data_prefix' in node or 'ann_file' in node:
-            datasets.append({key: node.get(key) for key in _LOCATION})
+            datasets.append({key: node.get(key) for key in _DATASET})
     for index, dataset in enumerate(datasets):
         if dataset not in datasets[:index]:  # val and test are often the same
             yield from check_dataset(dataset)
@@ -118,7 +119,8 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
         dataset: With `data_root`, `ann_file` and `data_prefix` as mmengine's `BaseDataset`.
 
     Yields:
-        One finding for the annotation file and for each folder.
+        One finding for the annotation file and for each folder, for an `OpenVocabCocoDataset` one
+        more, with the size of what it reads.
     """
     root = dataset.get('data_root') or ''
     folders = {
@@ -128,10 +130,26 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
     }
     content = {}
     if dataset.get('ann_file'):
-        finding, content = read_annotations(_below(root, dataset['ann_file']))
+        path = _below(root, dataset['ann_file'])
+        finding, content = read_annotations(path)
         yield finding
+        if content and dataset.get('type') == 'OpenVocabCocoDataset':
+            yield from _check_split(dataset, content, path)
     for key, folder in folders.items():
         yield check_folder(folder, _listed_files(content, key))
+
+
+def _check_split(dataset: Mapping, content: dict, path: str) -> Iterator[Finding]:
+    """Say how much of the file a detection data set reads; a broken vocabulary is found apart."""
+    try:
+        vocabulary = load_vocabulary(dataset['vocabulary'])
+    except (FileNotFoundError, ValueError):
+        return
+    base_only = bool(dataset.get('base_only'))
+    try:
+        yield Finding(path, note=describe_split(content, vocabulary, base_only, path))
+    except ValueError as error:
+        yield Finding(path, str(error).removeprefix(path).lstrip(': '))
 
 
 def _below(root: str, path: str) -> str:

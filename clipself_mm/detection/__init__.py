@@ -4,7 +4,9 @@ from .fvit import FViT
 from .fvit_backbone import FViTBackbone
 from .fvit_bbox_head import FViTBBoxHead
 from .fvit_roi_head import FViTRoIHead
+from .norm_rpn_head import NormRPNHead
 from .score_fusion import fuse_scores, fusion_weights
+from .simple_fpn import SimpleFPN
 from .text_classifier import TextClassifier
 
 __all__ = [
@@ -12,6 +14,8 @@ __all__ = [
     'FViTBBoxHead',
     'FViTBackbone',
     'FViTRoIHead',
+    'NormRPNHead',
+    'SimpleFPN',
     'TextClassifier',
     'fuse_scores',
     'fusion_weights',

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from mmdet.models.detectors import TwoStageDetector
-from mmdet.structures import SampleList
+from mmdet.structures import DetDataSample, SampleList
 from mmengine.registry import MODELS
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from .fvit_roi_head import PyramidWithDense
@@ -74,7 +75,7 @@ class FViT(TwoStageDetector):
 
         Returns:
             The samples with `pred_instances`: boxes, scores, labels, masks if there is a mask head
-            and, for samples with a `text`, `label_names`.
+            and, where the classes are not the config's, `label_names`.
         """
         maps, dense = self.backbone.forward_with_dense(batch_inputs)
         pyramid = PyramidWithDense(self.neck(maps) if self.with_neck else maps, dense)
@@ -84,21 +85,37 @@ class FViT(TwoStageDetector):
             proposals = [sample.proposals for sample in batch_data_samples]
         if any('text' in sample for sample in batch_data_samples):
             results = [
-                self._predict_named(_one(pyramid, index), proposal, sample, rescale)
-                for index, (proposal, sample) in enumerate(
-                    zip(proposals, batch_data_samples, strict=True)
-                )
+                self._recognise_one(pyramid, index, proposals[index], sample, rescale)
+                for index, sample in enumerate(batch_data_samples)
             ]
         else:
-            results = self.roi_head.predict(pyramid, proposals, batch_data_samples, rescale=rescale)
+            results = self._recognise(pyramid, proposals, batch_data_samples, rescale)
         return self.add_pred_to_datasample(batch_data_samples, results)
 
-    def _predict_named(self, pyramid, proposals, sample, rescale):  # noqa: ANN001, ANN202
-        """Second stage of one image on the classes of its `text`, or on the vocabulary."""
-        with self.vocabulary(read_names(sample.text) if 'text' in sample else self.classes):
-            results = self.roi_head.predict(pyramid, [proposals], [sample], rescale=rescale)[0]
-            results.label_names = [self.classes[label] for label in results.labels.tolist()]
+    def _recognise(
+        self, pyramid: PyramidWithDense, proposals: list, samples: SampleList, rescale: bool
+    ) -> list:
+        """Second stage; new classes are named in the results, for whoever draws or prints them."""
+        results = self.roi_head.predict(pyramid, proposals, samples, rescale=rescale)
+        if self.classes != self.roi_head.bbox_head.configured.classes:
+            for result in results:
+                result.label_names = [self.classes[label] for label in result.labels.tolist()]
         return results
+
+    def _recognise_one(
+        self,
+        pyramid: PyramidWithDense,
+        index: int,
+        proposals: InstanceData,
+        sample: DetDataSample,
+        rescale: bool,
+    ) -> InstanceData:
+        """Second stage of one image, on the classes of its `text` if it brings one."""
+        image = slice(index, index + 1)
+        alone = PyramidWithDense((level[image] for level in pyramid), pyramid.dense[image])
+        names = read_names(sample.text) if 'text' in sample else self.classes
+        with self.vocabulary(names):
+            return self._recognise(alone, [proposals], [sample], rescale)[0]
 
 
 def read_names(text: str | Sequence[str]) -> list[str]:
@@ -112,9 +129,3 @@ def read_names(text: str | Sequence[str]) -> list[str]:
     """
     names = text.split('.') if isinstance(text, str) else text
     return list(dict.fromkeys(name.strip() for name in names if name.strip()))
-
-
-def _one(pyramid: PyramidWithDense, index: int) -> PyramidWithDense:
-    return PyramidWithDense(
-        (level[index : index + 1] for level in pyramid), pyramid.dense[index : index + 1]
-    )

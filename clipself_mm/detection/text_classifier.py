@@ -117,4 +117,4 @@ class TextClassifier(nn.Module):
         """Shape and temperature, for printing."""
         rows, width = self.text_embeddings.shape
         kind = 'learned' if isinstance(self.temperature, nn.Parameter) else 'fixed'
-        return f'{rows} x {width}, {kind} temperature {float(self.temperature):.4g}'
+        return f'{rows} x {width}, {kind} temperature'

@@ -1,5 +1,6 @@
 """Pictures of what the package does: regions of a data set, clusters of dense features."""
 
 from .dense_clusters import cluster_dense_maps, draw_clusters, draw_dense_clusters
+from .open_vocab_visualizer import OpenVocabVisualizer
 
-__all__ = ['cluster_dense_maps', 'draw_clusters', 'draw_dense_clusters']
+__all__ = ['OpenVocabVisualizer', 'cluster_dense_maps', 'draw_clusters', 'draw_dense_clusters']

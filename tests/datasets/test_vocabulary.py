@@ -2,7 +2,12 @@ import dataclasses
 import json
 
 import pytest
-from mmdet.datasets import CocoDataset, CocoPanopticDataset
+from mmdet.datasets import (
+    CocoDataset,
+    CocoPanopticDataset,
+    Objects365V1Dataset,
+    VOCDataset,
+)
 
 from clipself_mm.datasets import Vocabulary, load_vocabulary
 
@@ -22,6 +27,17 @@ def test_coco_panoptic_equals_mmdet():
     assert (len(panoptic.classes), len(panoptic.things)) == (133, 80)
     assert dict(zip(panoptic.classes, panoptic.ids, strict=True))['rug-merged'] == 200
     assert list(panoptic.ids) == sorted(panoptic.ids)
+
+
+@pytest.mark.parametrize(
+    ('name', 'dataset', 'count'),
+    [('objects365v1', Objects365V1Dataset, 365), ('voc07', VOCDataset, 20)],
+)
+def test_transfer_vocabularies_equal_mmdet(name, dataset, count):
+    vocabulary = load_vocabulary(name)
+    assert vocabulary.classes == dataset.METAINFO['classes']
+    assert len(vocabulary.classes) == count
+    assert (vocabulary.base, vocabulary.novel) == ((), ())
 
 
 def test_splits_have_the_published_sizes():

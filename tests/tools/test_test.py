@@ -77,3 +77,24 @@ def test_show_dir_goes_to_the_hook_or_to_the_visualizer():
 def test_show_dir_needs_a_hook_that_draws():
     with pytest.raises(KeyError, match=r'no default_hooks.visualization'):
         load_tool('test').draw_into(Config(dict(default_hooks=dict())), 'drawn')
+
+
+def test_tta_wraps_the_model_and_takes_the_augmented_pipeline():
+    config = Config(
+        dict(
+            model=dict(type='Detector'),
+            test_dataloader=dict(dataset=dict(pipeline=[dict(type='Pack')])),
+            tta_model=dict(type='DetTTAModel', tta_cfg=dict(max_per_img=7)),
+            tta_pipeline=[dict(type='TestTimeAug')],
+        )
+    )
+    load_tool('test').augment(config)
+    assert config.model == dict(
+        type='DetTTAModel', tta_cfg=dict(max_per_img=7), module=dict(type='Detector')
+    )
+    assert config.test_dataloader.dataset.pipeline == [dict(type='TestTimeAug')]
+
+
+def test_tta_needs_what_the_config_should_say():
+    with pytest.raises(KeyError, match='no tta_pipeline'):
+        load_tool('test').augment(Config(dict(tta_model=dict())))

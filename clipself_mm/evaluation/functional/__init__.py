@@ -1,5 +1,6 @@
 """Pure functions of the evaluation: tensors in, numbers out."""
 
+from .category_ids import category_ids
 from .region_accuracy import (
     mean_class_accuracy,
     mean_over_classes,
@@ -7,11 +8,15 @@ from .region_accuracy import (
     ranked_classes,
     ranked_correctness,
 )
+from .split_average_precision import mean_where_annotated, split_average_precision
 
 __all__ = [
+    'category_ids',
     'mean_class_accuracy',
     'mean_over_classes',
+    'mean_where_annotated',
     'rank_of_truth',
     'ranked_classes',
     'ranked_correctness',
+    'split_average_precision',
 ]

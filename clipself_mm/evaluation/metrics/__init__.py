@@ -1,5 +1,7 @@
 """Metrics registered for configs."""
 
+from .open_vocab_coco_metric import OpenVocabCocoMetric
+from .open_vocab_lvis_metric import OpenVocabLVISMetric
 from .region_classification_metric import RegionClassificationMetric
 
-__all__ = ['RegionClassificationMetric']
+__all__ = ['OpenVocabCocoMetric', 'OpenVocabLVISMetric', 'RegionClassificationMetric']

@@ -1,0 +1,40 @@
+"""Detections drawn as in the paper's Figure A2: novel classes red, base classes blue."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.registry import VISUALIZERS
+from mmengine.structures import InstanceData
+
+from clipself_mm.datasets.open_vocab_coco_dataset import BASE_COLOUR, NOVEL_COLOUR
+
+
+@VISUALIZERS.register_module()
+class OpenVocabVisualizer(DetLocalVisualizer):
+    """mmdet's visualizer, whose colours follow the names where a detector was given new classes.
+
+    For the classes of a data set the palette of its metainfo decides. `label_names` in the
+    instances, which `FViT` adds for other classes, are blue if the metainfo lists them among
+    `base_classes` and red if not.
+
+    Args:
+        *args: As in `DetLocalVisualizer`.
+        **kwargs: As in `DetLocalVisualizer`.
+    """
+
+    def _draw_instances(
+        self,
+        image: np.ndarray,
+        instances: InstanceData,
+        classes: list[str] | None,
+        palette: list[tuple] | None,
+    ) -> np.ndarray:
+        """As mmdet's, arguments and result as there."""
+        if 'label_names' in instances:
+            base = set((self.dataset_meta or {}).get('base_classes', ()))
+            palette = [NOVEL_COLOUR] * (max(instances.labels.tolist(), default=-1) + 1)
+            for label, name in zip(instances.labels.tolist(), instances.label_names, strict=True):
+                if name in base:
+                    palette[label] = BASE_COLOUR
+        return super()._draw_instances(image, instances, classes, palette)

@@ -1,0 +1,15 @@
+"""F-ViT on the tiny CLIP and Shapes-OV: OV-COCO (paper, Table 3a) in miniature.
+
+    python tools/make_shapes_ov.py
+    python tools/train.py configs/shapes/fvit_tiny_shapes-ov.py
+
+A distilled tower takes the original's place with ``--cfg-options
+model.backbone.tower.model=local-dir:WORK_DIR/tower``.
+"""
+
+_base_ = [
+    '../_base_/models/fvit_tiny.py',
+    '../_base_/datasets/ov-detection_shapes-ov.py',
+    '../_base_/schedules/fvit_shapes-ov.py',
+    '../_base_/detection_runtime.py',
+]

@@ -1,0 +1,73 @@
+"""A random F-ViT small enough for tests: the Shapes-OV twin's config on the micro CLIP."""
+
+import copy
+from pathlib import Path
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import InstanceData
+
+CONFIG = Path(__file__).parents[2] / 'configs/shapes/fvit_tiny_shapes-ov.py'
+WIDTH, DIM, PATCH = 32, 16, 8  # of the micro CLIP in tests/conftest.py
+NAMES = ['red star', 'blue ring', 'green bolt']
+
+
+def tiny_config(clip, **changes):
+    """The twin's config with the micro CLIP as tower and everything narrowed to it."""
+    config = Config.fromfile(CONFIG)
+    config.merge_from_dict(
+        {
+            'model.backbone.tower.model': clip,
+            'model.backbone.out_indices': (0, 1, 2, 2),
+            'model.neck.in_channels': [WIDTH] * 4,
+            'model.neck.out_channels': 16,
+            'model.rpn_head.in_channels': 16,
+            'model.rpn_head.feat_channels': 16,
+            'model.roi_head.bbox_roi_extractor.out_channels': 16,
+            'model.roi_head.clip_roi_extractor.out_channels': DIM,
+            'model.roi_head.bbox_head.in_channels': 16,
+            'model.roi_head.bbox_head.conv_out_channels': 16,
+            'model.roi_head.bbox_head.fc_out_channels': DIM,
+            'model.train_cfg.rpn_proposal.max_per_img': 20,
+            'model.test_cfg.rpn.max_per_img': 20,
+            'model.test_cfg.rcnn.score_thr': 0.0,
+            **changes,
+        }
+    )
+    return config
+
+
+def build_fvit(clip, seed=0, **changes):
+    config = tiny_config(clip, **changes)
+    init_default_scope('mmdet')
+    torch.manual_seed(seed)
+    model = MODELS.build(copy.deepcopy(config.model))
+    model.init_weights()
+    return model.eval()
+
+
+def images(count=2, size=64, seed=0):
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def samples(count=2, size=64, **extra):
+    made = []
+    for index in range(count):
+        meta = dict(
+            img_id=index,
+            img_shape=(size, size),
+            ori_shape=(size, size),
+            scale_factor=(1.0, 1.0),
+            batch_input_shape=(size, size),
+            pad_shape=(size, size),
+        )
+        sample = DetDataSample(metainfo=meta | extra)
+        sample.gt_instances = InstanceData(
+            bboxes=torch.tensor([[4.0, 4.0, 30.0, 28.0], [20.0, 30.0, 60.0, 60.0]]),
+            labels=torch.tensor([0, 7]),
+        )
+        sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4))
+        made.append(sample)
+    return made
