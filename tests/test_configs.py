@@ -2,11 +2,15 @@
 
 import ast
 import copy
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import (
     DATA_SAMPLERS,
     DATASETS,
@@ -20,9 +24,15 @@ from mmengine.registry import (
 )
 
 import clipself_mm
+from clipself_mm.datasets import load_vocabulary
+from tests.config_files import prediction, write_data, write_own_vocabulary
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
+DETECTORS = [p for p in CONFIGS if not p.name.startswith(('clipself_', 'region-'))]
+DISTILLATIONS = [p for p in CONFIGS if p not in DETECTORS]
+TWINS = [p for p in DETECTORS if re.search('_(clipself-[a-z]+|region-text)_', p.name)]
+FVIT = [p for p in DETECTORS if p.parent.name in ('fvit', 'transfer')]
 
 
 def name_of(path):
@@ -31,18 +41,32 @@ def name_of(path):
 
 def test_configs_are_found():
     folders = {path.parent.name for path in CONFIGS}
-    assert {'clipself', 'region_eval', 'shapes'} <= folders
+    assert {'clipself', 'fvit', 'region_eval', 'shapes', 'transfer'} <= folders
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
-def test_config_builds(path):
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """An empty current folder, but for the vocabulary that the template for own data names."""
+    monkeypatch.chdir(tmp_path)
+    write_own_vocabulary('data/own/vocabulary.json')
+
+
+def build_model(config):
+    """The model, with random weights on the meta device if its own are not in the package."""
+    model = copy.deepcopy(config.model)
+    tower = model.tower if 'tower' in model else model.backbone.tower
+    named = not tower.model.startswith('pkg:')
+    if named:
+        tower.checkpoint = None
+    with torch.device('meta' if named else 'cpu'):
+        return MODELS.build(model)
+
+
+@pytest.mark.parametrize('path', DISTILLATIONS, ids=name_of)
+def test_distillation_config_builds(path):
     config = Config.fromfile(path)
     init_default_scope(config.default_scope)
-    model_config = copy.deepcopy(config.model)
-    if not model_config.tower.model.startswith('pkg:'):
-        model_config.tower.checkpoint = None
-    with torch.device('meta' if model_config.tower.get('checkpoint', 1) is None else 'cpu'):
-        model = MODELS.build(model_config)
+    model = build_model(config)
     for split in ('train', 'val', 'test'):
         loader = config.get(f'{split}_dataloader')
         if loader is not None:
@@ -67,13 +91,231 @@ def test_config_builds(path):
         }
         off_path = {id(p) for p in model.student.parameters_off_value_path(blocks[-1])}
         assert trained == of_blocks - off_path
-        for scheduler in config.param_scheduler:
-            built = dict(scheduler)
-            if built.pop('convert_to_iter_based', False):
-                kind = PARAM_SCHEDULERS.get(built.pop('type'))
-                kind.build_iter_from_epoch(optimizer=optimizer, epoch_length=2000, **built)
-            else:
-                PARAM_SCHEDULERS.build({**built, 'optimizer': optimizer})
+        build_schedulers(config, optimizer)
+
+
+def build_schedulers(config, optimizer):
+    """Build every scheduler of a config, as mmengine's runner does."""
+    for scheduler in config.param_scheduler:
+        built = dict(scheduler)
+        if built.pop('convert_to_iter_based', False):
+            kind = PARAM_SCHEDULERS.get(built.pop('type'))
+            kind.build_iter_from_epoch(optimizer=optimizer, epoch_length=2000, **built)
+        else:
+            PARAM_SCHEDULERS.build({**built, 'optimizer': optimizer})
+
+
+@pytest.mark.parametrize('path', DETECTORS, ids=name_of)
+def test_detector_config_builds(path):
+    config = Config.fromfile(path)
+    init_default_scope(config.default_scope)
+    model = build_model(config)
+    trained = {id(p) for p in model.parameters() if p.requires_grad}
+    tower = model.backbone.tower
+    of_tower = {id(p) for p in tower.parameters()} & trained
+    assert model.backbone.frozen == (not of_tower)
+    assert trained - of_tower
+    for hook in config.get('custom_hooks', []):
+        HOOKS.build(hook)
+    if 'tta_model' in config:
+        MODELS.build(dict(config.tta_model, module=model))
+    if 'optim_wrapper' in config:
+        optimizer = build_optim_wrapper(model, config.optim_wrapper).optimizer
+        lr_of = {id(p): group['lr'] for group in optimizer.param_groups for p in group['params']}
+        paramwise = config.optim_wrapper.get('paramwise_cfg', {})
+        mult = paramwise.get('custom_keys', {}).get('backbone.tower', {}).get('lr_mult', 1)
+        lr = config.optim_wrapper.optimizer.lr
+        assert {lr_of[p] for p in trained - of_tower} == {lr}
+        assert {lr_of[p] for p in of_tower} == ({lr * mult} if of_tower else set())
+        build_schedulers(config, optimizer)
+
+
+@pytest.mark.parametrize('path', [p for p in DETECTORS if p not in TWINS], ids=name_of)
+def test_detector_config_reads_its_data(path):
+    """Pipelines, padding and metric, on one image with one box."""
+    config = Config.fromfile(path)
+    init_default_scope(config.default_scope)
+    preprocessor = MODELS.build(config.model.data_preprocessor)
+    side = config.model.data_preprocessor.pad_size_divisor
+    for split in ('train', 'test'):  # val is test
+        if f'{split}_dataloader' not in config:
+            continue
+        loader = config[f'{split}_dataloader']
+        if loader.dataset.type == 'VOCDataset':
+            assert DATASETS.build({**loader.dataset, 'lazy_init': True}).pipeline.transforms
+            METRICS.build(config.test_evaluator)
+            continue
+        write_data(loader.dataset)
+        dataset = DATASETS.build(loader.dataset)
+        batch = preprocessor(pseudo_collate([dataset[0]]), training=split == 'train')
+        height, width = batch['inputs'].shape[-2:]
+        assert (height % side, width % side) == (0, 0)
+        if path.parent.name in ('fvit', 'transfer'):
+            assert (height, width) == (side, side)
+        if split == 'test':
+            check_prompt_is_kept(dataset)
+            check_metric(config, dataset.metainfo)
+            assert batch['data_samples'][0].gt_instances.bboxes.tolist() == [[10, 10, 30, 26]]
+    if 'val_dataloader' in config:
+        assert config.val_dataloader == config.test_dataloader
+        assert config.val_evaluator == config.test_evaluator
+
+
+def check_prompt_is_kept(dataset):
+    """What `DetInferencer(texts=...)` puts into a sample reaches the model."""
+    prompted = dict(dataset.get_data_info(0), text='cup. pen', custom_entities=True)
+    assert dataset.pipeline(prompted)['data_samples'].text == 'cup. pen'
+    assert 'text' not in dataset[0]['data_samples']
+
+
+def check_metric(config, metainfo):
+    """A right prediction counts as one, and the best checkpoint is chosen by a number there is."""
+    metric = METRICS.build(config.test_evaluator)
+    metric.dataset_meta = metainfo
+    metric.process({}, [prediction(config.test_dataloader.dataset)])
+    numbers = metric.evaluate(1)
+    assert numbers['lvis/segm_ap' if 'lvis/segm_ap' in numbers else 'coco/all_ap50'] > 0.999
+    if 'train_dataloader' in config:
+        assert config.default_hooks.checkpoint.save_best in numbers
+
+
+@pytest.mark.parametrize('path', FVIT, ids=name_of)
+def test_pyramid_has_the_strides_of_the_heads(path):
+    config = Config.fromfile(path)
+    model = build_model(config)
+    side = config.model.data_preprocessor.pad_size_divisor
+    with torch.device('meta'):
+        maps, dense = model.backbone.forward_with_dense(torch.empty(1, 3, side, side))
+        levels = model.neck(maps)
+    strides = [(side / level.shape[3], side / level.shape[2]) for level in levels]
+    assert strides == model.rpn_head.prior_generator.strides
+    roi_head = config.model.roi_head
+    for name in ('bbox_roi_extractor', 'mask_roi_extractor'):
+        if roi_head.get(name) is not None:
+            assert [(s, s) for s in roi_head[name].featmap_strides] == strides[:4]
+    (stride,) = roi_head.clip_roi_extractor.featmap_strides
+    channels = roi_head.clip_roi_extractor.out_channels
+    assert dense.shape == (1, channels, side / stride, side / stride)
+    assert roi_head.bbox_head.fc_out_channels == channels == model.backbone.tower.dim
+
+
+def test_a_real_detector_trains_and_predicts(tmp_path):
+    """OV-LVIS's, the one with every part, on a small image: weights are random, shapes are not."""
+    config = Config.fromfile(ROOT / 'configs/fvit/fvit_eva02-b16_original_8xb8-48e_ov-lvis.py')
+    init_default_scope('mmdet')
+    settings, head = config.model, config.model.roi_head.bbox_head
+    names = (*load_vocabulary(head.vocabulary).classes, 'background')
+    vectors = torch.randn(len(names), 512, generator=torch.Generator().manual_seed(0))
+    torch.save(dict(zip(names, vectors, strict=True)), tmp_path / 'lvis.pt')
+    head.cls_predictor_cfg.embeddings = str(tmp_path / 'lvis.pt')
+    settings.backbone.tower.checkpoint = None
+    settings.data_preprocessor.pad_size_divisor = 128
+    settings.train_cfg.rcnn.sampler.num = 16
+    settings.test_cfg.rcnn.max_per_img = 5
+    torch.manual_seed(0)
+    model = MODELS.build(settings)
+    data = demo_mm_inputs(1, [[3, 100, 128]], num_items=[2], num_classes=3, with_mask=True)
+    losses = model.train()(**model.data_preprocessor(data, training=True), mode='loss')
+    total, losses = model.parse_losses(losses)
+    assert {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox', 'loss_mask'} <= set(losses)
+    assert total.isfinite()
+    total.backward()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    assert all(p.grad is not None for p in trained)
+    with torch.no_grad():
+        found = model.eval().test_step(data)[0].pred_instances
+    assert found.masks.shape[0] == found.bboxes.shape[0] == 5
+    assert tuple(found.masks.shape[1:]) == (100, 128)
+    assert found.labels.max() < 1203
+
+
+@pytest.mark.parametrize(
+    ('tower', 'data', 'side', 'epochs', 'beta', 'clip_temperature', 'background', 'test_cfg'),
+    [
+        ('eva02-b16', 'coco', 640, 3, 0.8, 75, 0.6, (0.01, 0.4, 100)),
+        ('eva02-l14-336', 'coco', 896, 3, 0.8, 75, 0.6, (0.01, 0.4, 100)),
+        ('eva02-b16', 'lvis', 1024, 48, 0.6, 50, 0.9, (0.0001, 0.5, 300)),
+        ('eva02-l14-336', 'lvis', 896, 48, 0.4, 50, 0.9, (0.0001, 0.5, 300)),
+        ('openai-b16', 'coco', 640, 3, 0.8, 75, 0.6, (0.01, 0.4, 100)),
+        ('openai-l14-336', 'coco', 672, 3, 0.8, 75, 0.6, (0.01, 0.4, 100)),
+        ('openai-b16', 'lvis', 640, 48, 0.6, 50, 0.9, (0.0001, 0.5, 300)),
+        ('openai-l14-336', 'lvis', 672, 48, 0.4, 50, 0.9, (0.0001, 0.5, 300)),
+    ],
+)
+def test_fvit_has_the_constants_of_the_release(
+    tower, data, side, epochs, beta, clip_temperature, background, test_cfg
+):
+    name = f'fvit_{tower}_original_8xb8-{epochs}e_ov-{data}.py'
+    config = Config.fromfile(ROOT / 'configs/fvit' / name)
+    model, head = config.model, config.model.roi_head.bbox_head
+    large = 'l14' in tower
+    assert model.data_preprocessor.pad_size_divisor == side
+    assert config.test_pipeline[1].scale == config.train_pipeline[2].scale == (side, side)
+    assert config.train_pipeline[3].crop_size == (side, side)
+    assert model.backbone.out_indices == ((6, 10, 14, 23) if large else (3, 5, 7, 11))
+    assert head.vocabulary == config.train_dataloader.dataset.vocabulary == f'ov_{data}'
+    assert head.vocabulary == config.test_dataloader.dataset.vocabulary
+    assert config.train_dataloader.dataset.base_only
+    assert (head.alpha, head.beta) == (0.1, beta)
+    assert (head.clip_temperature, head.background_weight) == (clip_temperature, background)
+    assert head.cls_predictor_cfg.temperature == 50
+    assert head.cls_predictor_cfg.learn_temperature
+    rcnn = model.test_cfg.rcnn
+    assert (rcnn.score_thr, rcnn.nms.iou_threshold, rcnn.max_per_img) == test_cfg
+    assert model.train_cfg.rcnn.assigner.match_low_quality == (data == 'lvis')
+    assert ('mask_head' in model.roi_head) == ('norm_cfg' in model.rpn_head) == (data == 'lvis')
+    assert config.train_cfg.max_epochs == epochs
+    steps = [item.milestones for item in config.param_scheduler if 'milestones' in item]
+    assert steps == ([[32, 44]] if data == 'lvis' else [])
+
+
+@pytest.mark.parametrize(
+    ('data', 'classes', 'alpha'),
+    [('coco', 80, 0.2), ('objects365v1', 365, 0.3), ('voc07', 20, 0.3)],
+)
+def test_transfer_has_the_constants_of_the_release(data, classes, alpha):
+    name = f'fvit_eva02-l14-336_ov-lvis-to-{data}.py'
+    config = Config.fromfile(ROOT / 'configs/transfer' / name)
+    init_default_scope('mmdet')
+    head = build_model(config).roi_head.bbox_head
+    assert head.num_classes == classes
+    assert head.fusion.shape == (classes + 1,)
+    assert head.configured.novel == ()
+    assert (head.alpha, head.clip_temperature, head.fc_cls.temperature) == (alpha, 120, 50)
+    assert not isinstance(head.fc_cls.temperature, torch.nn.Parameter)
+    dataset = DATASETS.build({**config.test_dataloader.dataset, 'lazy_init': True})
+    assert dataset.metainfo['classes'] == head.fc_cls.classes
+
+
+@pytest.mark.parametrize('path', [p for p in FVIT if '_original_' not in p.name], ids=name_of)
+def test_tower_is_what_a_config_here_exports(path):
+    checkpoint = Path(Config.fromfile(path).model.backbone.tower.checkpoint)
+    if path.stem == 'own_data_template':
+        assert str(checkpoint) in (ROOT / 'docs/data.md').read_text()
+        return
+    assert checkpoint.parts[0] == 'work_dirs'
+    assert checkpoint.parts[2:] == ('tower', 'open_clip_model.safetensors')
+    name = checkpoint.parts[1]
+    folder = 'region_text' if 'region-text' in path.name else 'clipself'
+    assert name.startswith(folder.replace('_', '-'))
+    if (ROOT / 'configs' / folder).is_dir():
+        assert (ROOT / 'configs' / folder / f'{name}.py').is_file()
+
+
+@pytest.mark.parametrize('method', ['clipself-patches', 'clipself-proposals', 'region-text'])
+@pytest.mark.parametrize('end', ['8xb8-3e_ov-coco', '8xb8-48e_ov-lvis'])
+@pytest.mark.parametrize('tower', ['eva02-b16', 'eva02-l14-336', 'openai-b16', 'openai-l14-336'])
+def test_methods_differ_in_the_tower_alone(tower, method, end):
+    path = ROOT / 'configs/fvit' / f'fvit_{tower}_{method}_{end}.py'
+    if tower.startswith('openai') and method != 'clipself-patches':
+        assert not path.exists()
+        return
+    refined = Config.fromfile(path).to_dict()
+    original = Config.fromfile(str(path).replace(method, 'original')).to_dict()
+    file = refined.pop('tower')
+    assert refined['model']['backbone']['tower'].pop('checkpoint') == file
+    assert original['model']['backbone']['tower'].pop('checkpoint') != file
+    assert refined == original
 
 
 @pytest.mark.parametrize('scope', ['mmengine', 'mmdet', 'mmseg'])
@@ -90,17 +332,18 @@ def test_config_opens_as_a_document(path):
     config = Config.fromfile(path)
     text = ast.get_docstring(ast.parse(path.read_text()))
     assert text, f'{path.name} has no docstring'
-    assert f'tools/{"train" if "train_dataloader" in config else "test"}.py' in text or (
-        'tools/dist_train.sh' in text
-    )
+    tools = ('train.py', 'dist_train.sh') if 'train_dataloader' in config else ('test.py',)
+    assert any(f'tools/{tool}' in text for tool in tools)
     assert path.stem in text
     assert config.auto_scale_lr.base_batch_size > 0
 
 
-@pytest.mark.parametrize('path', [p for p in CONFIGS if '8xb2' in p.name], ids=name_of)
+@pytest.mark.parametrize('path', [p for p in CONFIGS if '8xb' in p.name], ids=name_of)
 def test_base_batch_size_is_that_of_the_name(path):
     config = Config.fromfile(path)
-    assert config.auto_scale_lr.base_batch_size == 8 * config.train_dataloader.batch_size
+    per_gpu = int(re.search(r'_8xb(\d+)-', path.name)[1])
+    assert config.train_dataloader.batch_size == per_gpu
+    assert config.auto_scale_lr.base_batch_size == 8 * per_gpu
 
 
 OTHERS = ('DATA_SAMPLERS', 'PARAM_SCHEDULERS', 'OPTIM_WRAPPER_CONSTRUCTORS')

@@ -162,15 +162,25 @@ def test_pins_fit_each_other(stack):
     assert describe_problem(found, compiled_ops=True) is None
 
 
-def test_model_index_lists_every_distillation_config():
+def test_model_index_lists_every_config_that_trains_or_transfers():
     models = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Models']
     listed = [model['Config'] for model in models]
     assert len(listed) == len(set(listed))
     assert [path for path in listed if not (ROOT / path).is_file()] == []
-    assert {f'configs/clipself/{path.name}' for path in ROOT.glob('configs/clipself/*.py')} <= set(
-        listed
-    )
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ('clipself', 'fvit', 'transfer')
+        for path in ROOT.glob(f'configs/{folder}/*.py')
+        if not path.stem.endswith('_template')
+    }
+    assert expected - set(listed) == set()
     assert [model['Name'] for model in models] == [Path(path).stem for path in listed]
+
+
+def test_models_of_the_index_are_in_a_collection_of_it():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    collections = [collection['Name'] for collection in index['Collections']]
+    assert {model['In Collection'] for model in index['Models']} == set(collections)
 
 
 def test_continuous_integration_runs_both_gates():

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -25,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', help='write the predictions to this .pkl file')
     parser.add_argument('--show-dir', help='draw the predictions into this folder')
+    parser.add_argument('--tta', action='store_true', help="test with the config's augmentations")
     return parser.parse_args()
 
 
@@ -40,6 +41,15 @@ def draw_into(config: Config, folder: str) -> None:
         hook.test_out_dir = folder
 
 
+def augment(config: Config) -> None:
+    """Puts the config's `tta_model` and `tta_pipeline` in place, as mm's test tools do."""
+    missing = [key for key in ('tta_model', 'tta_pipeline') if key not in config]
+    if missing:
+        raise KeyError(f'--tta: the config has no {" and no ".join(missing)}')
+    config.model = ConfigDict(**config.tta_model, module=config.model)
+    config.test_dataloader.dataset.pipeline = config.tta_pipeline
+
+
 def main() -> None:
     """Reads the config, builds the runner, tests."""
     args = parse_args()
@@ -47,6 +57,8 @@ def main() -> None:
     config.load_from = args.checkpoint or config.get('load_from')
     if args.show_dir is not None:
         draw_into(config, args.show_dir)
+    if args.tta:
+        augment(config)
     prepare_processes(config)
     runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
     if args.out is not None:
