@@ -1,4 +1,4 @@
-"""Shared stand-ins: a micro CLIP in open_clip's folder format, random but complete."""
+"""Shared stand-ins: a random micro CLIP in open_clip's folder format, a small Shapes-OV."""
 
 import json
 
@@ -6,6 +6,9 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
+from tqdm import tqdm
+
+from clipself_mm.shapes.export import ShapesOV, export_shapes_ov
 
 MICRO_CONFIG = {
     'model_cfg': {
@@ -50,3 +53,11 @@ def write_micro_clip(folder, seed=0):
 def micro_clip(tmp_path_factory):
     """Model name of a random micro CLIP (32 px, patch 8, 3 blocks, D 16)."""
     return write_micro_clip(tmp_path_factory.mktemp('clip') / 'micro')
+
+
+@pytest.fixture(scope='session')
+def shapes(tmp_path_factory):
+    """Folder of a Shapes-OV of 24 and 9 scenes of 128 px."""
+    folder = tmp_path_factory.mktemp('shapes_ov')
+    export_shapes_ov(folder, ShapesOV(train=24, val=9, size=128), progress=tqdm)
+    return folder

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,22 +12,13 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
-from tqdm import tqdm
 
 from clipself_mm.clip import build_tower
-from clipself_mm.shapes.export import ShapesOV, export_shapes_ov
+from tests.commands import ROOT, call, free_port, last_weights, metrics_of, train_command
 
-ROOT = Path(__file__).parents[1]
 PATCHES = ROOT / 'configs/shapes/clipself_tiny_patches_shapes-ov.py'
 EVALUATION = ROOT / 'configs/shapes/region-eval_tiny_shapes-ov.py'
 INPUT = 64  # pixels; keeps the runs short
-
-
-@pytest.fixture(scope='session')
-def shapes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('shapes_ov')
-    export_shapes_ov(folder, ShapesOV(train=24, val=9, size=128), progress=tqdm)
-    return folder
 
 
 def options(shapes, micro_clip, *more):
@@ -49,25 +39,6 @@ def options(shapes, micro_clip, *more):
         'default_hooks.logger.interval=1',
         *more,
     ]
-
-
-def call(command, cwd, **kwargs):
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, **kwargs
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done
-
-
-def train_command(work_dir, overrides, *arguments, config=PATCHES, tool=ROOT / 'tools/train.py'):
-    command = [sys.executable, tool, config, '--work-dir', work_dir, *arguments]
-    return [str(part) for part in (*command, '--cfg-options', *overrides)]
-
-
-def last_weights(work_dir):
-    path = Path((work_dir / 'last_checkpoint').read_text())
-    return torch.load(path, map_location='cpu', weights_only=False)['state_dict']
 
 
 def assert_same(one, other):
@@ -153,30 +124,18 @@ def test_a_killed_and_resumed_run_ends_as_the_unbroken_one(
     assert_same(last_weights(work_dir), last_weights(unbroken[loop]))
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        return listener.getsockname()[1]
-
-
-def metrics_of(work_dir):
-    """What tools/test.py wrote."""
-    (path,) = work_dir.glob('*/*.json')
-    return {k: v for k, v in json.loads(path.read_text()).items() if k.startswith('region/')}
-
-
 def run_test(work_dir, config, overrides, *arguments):
     overrides = [item for item in overrides if not item.startswith(('train_', 'val_'))]
     command = [sys.executable, ROOT / 'tools/test.py', config, *arguments]
     call([*command, '--work-dir', work_dir, '--cfg-options', *overrides], work_dir.parent)
-    return metrics_of(work_dir)
+    return metrics_of(work_dir, 'region/')
 
 
 def test_checkpoint_exported_tower_and_validation_agree(shapes, micro_clip, tmp_path):
     overrides = options(shapes, micro_clip, *EPOCHS)
     overrides += ['optim_wrapper.optimizer.lr=0.01']
     work_dir = tmp_path / 'run'
-    call(train_command(work_dir, overrides), tmp_path)
+    call(train_command(work_dir, overrides, config=PATCHES), tmp_path)
     (scalars,) = work_dir.glob('*/vis_data/scalars.json')
     records = map(json.loads, scalars.read_text().splitlines())
     validated = [
@@ -216,7 +175,7 @@ def test_checkpoint_exported_tower_and_validation_agree(shapes, micro_clip, tmp_
     assert str(preprocess) == str(open_clip.create_model_and_transforms(micro_clip)[2])
     written = (work_dir / 'best_tower' / 'open_clip_model.safetensors').read_bytes()
     shutil.rmtree(work_dir / 'best_tower')  # as a kill between checkpoint and export leaves it
-    call(train_command(work_dir, overrides, '--resume'), tmp_path)
+    call(train_command(work_dir, overrides, '--resume', config=PATCHES), tmp_path)
     assert (work_dir / 'best_tower' / 'open_clip_model.safetensors').read_bytes() == written
     plain = open_clip.create_model(f'local-dir:{work_dir / "tower"}')
     images = torch.randn(2, 3, 32, 32)
@@ -233,7 +192,7 @@ def test_two_processes_train_and_measure_as_one(shapes, micro_clip, tmp_path):
             shapes, micro_clip, *EPOCHS, f'train_dataloader.batch_size={4 // processes}'
         )
         if processes == 1:
-            call(train_command(work_dir, overrides), tmp_path)
+            call(train_command(work_dir, overrides, config=PATCHES), tmp_path)
         else:
             port = free_port()
             script = ROOT / 'tools/dist_train.sh'
@@ -253,7 +212,7 @@ def test_two_processes_train_and_measure_as_one(shapes, micro_clip, tmp_path):
     command = ['env', f'PORT={port}', 'bash', script, PATCHES, checkpoint, 2]
     overrides = [item for item in overrides if not item.startswith(('train_', 'val_'))]
     call([*command, '--work-dir', tmp_path / 'two', '--cfg-options', *overrides], tmp_path)
-    assert metrics_of(tmp_path / 'two') == one
+    assert metrics_of(tmp_path / 'two', 'region/') == one
 
 
 def test_mmdet_own_training_tool_runs_the_config_from_any_folder(shapes, micro_clip, tmp_path):
@@ -261,5 +220,5 @@ def test_mmdet_own_training_tool_runs_the_config_from_any_folder(shapes, micro_c
 
     (tool,) = Path(mmdet.__file__).parent.glob('.mim/tools/train.py')
     overrides = options(shapes, micro_clip, *EPOCHS, 'train_cfg.max_epochs=1')
-    call(train_command(tmp_path / 'run', overrides, tool=tool), tmp_path)
+    call(train_command(tmp_path / 'run', overrides, config=PATCHES, tool=tool), tmp_path)
     assert (tmp_path / 'run' / 'tower' / 'open_clip_model.safetensors').is_file()

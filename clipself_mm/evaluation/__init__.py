@@ -10,11 +10,17 @@ from .functional import (
     ranked_correctness,
     split_average_precision,
 )
-from .metrics import OpenVocabCocoMetric, OpenVocabLVISMetric, RegionClassificationMetric
+from .metrics import (
+    OpenVocabCocoMetric,
+    OpenVocabLVISMetric,
+    ProposalJsonWriter,
+    RegionClassificationMetric,
+)
 
 __all__ = [
     'OpenVocabCocoMetric',
     'OpenVocabLVISMetric',
+    'ProposalJsonWriter',
     'RegionClassificationMetric',
     'category_ids',
     'mean_class_accuracy',

@@ -1,6 +1,13 @@
 """Pictures of what the package does: regions of a data set, clusters of dense features."""
 
 from .dense_clusters import cluster_dense_maps, draw_clusters, draw_dense_clusters
+from .detections import draw_detections
 from .open_vocab_visualizer import OpenVocabVisualizer
 
-__all__ = ['OpenVocabVisualizer', 'cluster_dense_maps', 'draw_clusters', 'draw_dense_clusters']
+__all__ = [
+    'OpenVocabVisualizer',
+    'cluster_dense_maps',
+    'draw_clusters',
+    'draw_dense_clusters',
+    'draw_detections',
+]

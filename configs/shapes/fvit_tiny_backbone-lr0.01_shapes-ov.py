@@ -1,6 +1,6 @@
 """F-ViT whose tower trains at 0.01 of the learning rate: Table A3, rows 4 and 5, in miniature.
 
-    python tools/train.py configs/shapes/fvit_tiny_backbone-lr0.01_shapes-ov.py \
+python tools/train.py configs/shapes/fvit_tiny_backbone-lr0.01_shapes-ov.py \
         --cfg-options model.backbone.tower.model=local-dir:WORK_DIR/tower
 """
 

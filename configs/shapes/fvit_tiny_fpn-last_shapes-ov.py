@@ -1,6 +1,6 @@
 """F-ViT with a standard pyramid of the last block only: row 2 of Table A3 in miniature.
 
-    python tools/train.py configs/shapes/fvit_tiny_fpn-last_shapes-ov.py \
+python tools/train.py configs/shapes/fvit_tiny_fpn-last_shapes-ov.py \
         --cfg-options model.backbone.tower.model=local-dir:WORK_DIR/tower
 """
 

@@ -1,6 +1,6 @@
 """F-ViT with ViTDet's simple pyramid of the last block: row 1 of Table A3 in miniature.
 
-    python tools/train.py configs/shapes/fvit_tiny_simplefpn-last_shapes-ov.py \
+python tools/train.py configs/shapes/fvit_tiny_simplefpn-last_shapes-ov.py \
         --cfg-options model.backbone.tower.model=local-dir:WORK_DIR/tower
 """
 

@@ -6,7 +6,11 @@
 The vocabulary lists the classes in another order and splits nothing: one alpha for all of them.
 """
 
-_base_ = './fvit_tiny_shapes-ov.py'
+_base_ = [
+    '../_base_/models/fvit_tiny.py',
+    '../_base_/datasets/ov-detection-val_shapes-ov.py',
+    '../_base_/detection_runtime.py',
+]
 
 model = dict(
     roi_head=dict(
@@ -18,11 +22,8 @@ model = dict(
         ),
     ),
 )
-test_dataloader = dict(dataset=dict(vocabulary='shapes_coco'))
-train_dataloader = None
-train_cfg = None
-optim_wrapper = None
-param_scheduler = None
-val_dataloader = None
-val_cfg = None
-val_evaluator = None
+val_dataloader = dict(dataset=dict(vocabulary='shapes_coco'))
+test_dataloader = val_dataloader
+test_cfg = dict(type='TestLoop')
+val_cfg = dict(type='ValLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=4)

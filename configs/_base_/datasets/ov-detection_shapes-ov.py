@@ -1,5 +1,7 @@
 """Shapes-OV as OV-COCO is used: boxes of base classes to train, of all classes to test."""
 
+_base_ = './ov-detection-val_shapes-ov.py'
+
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -14,23 +16,6 @@ train_pipeline = [
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(128, 128), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-            'text',
-            'custom_entities',
-        ),
-    ),
 ]
 train_dataloader = dict(
     batch_size=4,
@@ -48,23 +33,3 @@ train_dataloader = dict(
         pipeline=train_pipeline,
     ),
 )
-val_dataloader = dict(
-    batch_size=4,
-    num_workers=0,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='OpenVocabCocoDataset',
-        vocabulary='shapes_ov',
-        data_root='data/shapes_ov/',
-        ann_file='annotations/instances_val.json',
-        data_prefix=dict(img='val/'),
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
-val_evaluator = dict(
-    type='OpenVocabCocoMetric', ann_file='data/shapes_ov/annotations/instances_val.json'
-)
-test_dataloader = val_dataloader
-test_evaluator = val_evaluator

@@ -1,0 +1,31 @@
+"""CLIPSelf of the tiny CLIP with the proposals of an RPN (paper, Table 2, row 3), in miniature.
+
+    python tools/test.py configs/shapes/rpn_tiny_shapes-ov.py CHECKPOINT
+    python tools/train.py configs/shapes/clipself_tiny_rpn-proposals_shapes-ov.py
+
+The first command writes 20 proposals an image of an F-ViT trained on base classes; each pass draws ten.
+"""
+
+_base_ = './clipself_tiny_proposals_shapes-ov.py'
+
+train_dataloader = dict(
+    dataset=dict(
+        ann_file='annotations/rpn_proposals.json',
+        pipeline=[
+            dict(type='LoadRGB'),
+            dict(
+                type='SampleRegions',
+                sampler=dict(
+                    type='ProposalRegions',
+                    min_size=8,
+                    max_size=1024,
+                    max_regions=10,
+                    crop_scale=1.5,
+                ),
+            ),
+            dict(type='CropRegions', size=64),
+            dict(type='ResizeLongest', size=128),
+            dict(type='PackRegions'),
+        ],
+    )
+)

@@ -1,0 +1,155 @@
+"""From an image file to drawn detections: mmdet's inferencer, new class names, colours, flips."""
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet.apis import DetInferencer
+from mmengine.config import Config
+from mmengine.registry import VISUALIZERS
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+from PIL import Image
+
+from clipself_mm.datasets import load_vocabulary
+from clipself_mm.datasets.open_vocab_coco_dataset import BASE_COLOUR, NOVEL_COLOUR
+from clipself_mm.visualization import draw_detections
+from tests.detection.tiny_fvit import NAMES, build_fvit, tiny_config
+
+ROOT = Path(__file__).parents[2]
+WORDS = load_vocabulary('shapes_ov')
+
+
+@pytest.fixture(scope='module')
+def trained(micro_clip, tmp_path_factory):
+    """Files of a (random) detector: config, checkpoint with the classes in it, an image."""
+    folder = tmp_path_factory.mktemp('detector')
+    config = tiny_config(micro_clip)
+    config.dump(folder / 'config.py')
+    meta = dict(
+        classes=WORDS.classes,
+        base_classes=WORDS.base,
+        palette=[BASE_COLOUR if name in WORDS.base else NOVEL_COLOUR for name in WORDS.classes],
+    )
+    model = build_fvit(micro_clip)
+    torch.save(
+        dict(state_dict=model.state_dict(), meta=dict(dataset_meta=meta)), folder / 'last.pth'
+    )
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)).save(folder / 'image.png')
+    return folder
+
+
+def test_inferencer_takes_texts(trained):
+    inferencer = DetInferencer(
+        str(trained / 'config.py'), str(trained / 'last.pth'), device='cpu', show_progress=False
+    )
+    image = str(trained / 'image.png')
+    plain = inferencer(image, no_save_vis=True, return_datasamples=True)['predictions'][0]
+    asked = inferencer(
+        image, texts='red star. pink elephant', no_save_vis=True, return_datasamples=True
+    )['predictions'][0]
+    assert set(asked.pred_instances.label_names) <= {'red star', 'pink elephant'}
+    assert max(plain.pred_instances.labels.tolist()) > 1
+    assert not torch.equal(plain.pred_instances.scores[:5], asked.pred_instances.scores[:5])
+
+
+def test_image_demo_draws_and_writes_predictions(trained, tmp_path):
+    command = [
+        sys.executable,
+        str(ROOT / 'tools/image_demo.py'),
+        str(trained / 'image.png'),
+        str(trained / 'config.py'),
+        str(trained / 'last.pth'),
+        '--texts',
+        '. '.join(NAMES),
+        '--out-dir',
+        str(tmp_path),
+        '--device',
+        'cpu',
+        '--score-thr',
+        '0.0',
+    ]
+    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    (picture,) = (tmp_path / 'vis').iterdir()
+    assert Image.open(picture).size == (120, 90)
+    (written,) = (tmp_path / 'preds').iterdir()
+    found = json.loads(written.read_text())
+    assert set(found['labels']) <= {0, 1, 2}
+
+
+def colours(canvas):
+    return {tuple(pixel) for pixel in canvas.reshape(-1, 3).tolist()}
+
+
+@pytest.mark.parametrize('named', [False, True])
+def test_novel_is_red_and_base_is_blue(named):
+    visualizer = VISUALIZERS.build(dict(type='OpenVocabVisualizer', alpha=1.0))
+    visualizer.dataset_meta = dict(
+        classes=('a', 'b'), base_classes=('a',), palette=[BASE_COLOUR, NOVEL_COLOUR]
+    )
+    for label, expected, other in ((0, BASE_COLOUR, NOVEL_COLOUR), (1, NOVEL_COLOUR, BASE_COLOUR)):
+        found = InstanceData(
+            bboxes=torch.tensor([[5.0, 5.0, 50.0, 50.0]]),
+            labels=torch.tensor([label]),
+            scores=torch.ones(1),
+        )
+        if named:  # new classes: their order says nothing, their names do
+            found.labels = 1 - found.labels
+            found.label_names = ['ab'[label]]
+        canvas = visualizer._draw_instances(
+            np.full((60, 60, 3), 255, np.uint8), found, ('a', 'b'), [BASE_COLOUR, NOVEL_COLOUR]
+        )
+        assert expected in colours(canvas)
+        assert other not in colours(canvas)
+
+
+def test_panel(trained):
+    config = Config.fromfile(trained / 'config.py')
+    panel = draw_detections(
+        config, str(trained / 'last.pth'), [trained / 'image.png'] * 2, score_thr=0.0, side=200
+    )
+    assert panel.size == (400, 150)
+    assert {BASE_COLOUR, NOVEL_COLOUR} & colours(np.asarray(panel))
+
+
+def test_flip_at_test_time_merges_both_views(trained, tmp_path):
+    """The mirror image of an image must be scored alike: TTA on either gives mirrored boxes."""
+    boxes = {}
+    picture = np.asarray(Image.open(trained / 'image.png'))
+    for name, pixels in (('plain', picture), ('mirrored', picture[:, ::-1])):
+        folder = tmp_path / name
+        (folder / 'annotations').mkdir(parents=True)
+        (folder / 'val').mkdir()
+        Image.fromarray(pixels).save(folder / 'val/1.png')
+        content = dict(
+            images=[dict(id=1, file_name='1.png', width=120, height=90)],
+            annotations=[],
+            categories=[dict(id=i, name=n) for i, n in enumerate(WORDS.classes)],
+        )
+        (folder / 'annotations/instances_val.json').write_text(json.dumps(content))
+        config = Config.fromfile(trained / 'config.py')
+        config.model = dict(**config.tta_model, module=config.model)
+        config.test_dataloader.dataset.update(data_root=f'{folder}/', pipeline=config.tta_pipeline)
+        config.test_dataloader.batch_size = 1
+        config.test_evaluator = dict(type='DumpDetResults', out_file_path=str(folder / 'found.pkl'))
+        for key in list(config):
+            if key.startswith(('train', 'val')) or key in ('optim_wrapper', 'param_scheduler'):
+                config.pop(key)
+        config.work_dir = str(folder / 'work')
+        runner = Runner.from_cfg(config)
+        state = torch.load(trained / 'last.pth', weights_only=False)['state_dict']
+        runner.model.module.load_state_dict(state)
+        runner.test_loop.run()
+        found = pickle.loads((folder / 'found.pkl').read_bytes())[0]['pred_instances']
+        boxes[name] = found
+    plain, mirrored = boxes['plain'], boxes['mirrored']
+    torch.testing.assert_close(plain['scores'][:5], mirrored['scores'][:5], rtol=1e-3, atol=1e-4)
+    turned = mirrored['bboxes'][:5].clone()
+    turned[:, [0, 2]] = 120 - turned[:, [2, 0]]
+    torch.testing.assert_close(plain['bboxes'][:5], turned, rtol=0, atol=0.5)

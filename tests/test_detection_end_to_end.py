@@ -1,0 +1,205 @@
+"""The user's detection commands on a small Shapes-OV: every twin, resume, two processes, tools."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from clipself_mm.clip import TextTower
+from clipself_mm.clip.class_embeddings import save_class_embeddings
+from tests.commands import ROOT, call, free_port, last_weights, metrics_of, train_command
+
+CONFIGS = ROOT / 'configs/shapes'
+FVIT = CONFIGS / 'fvit_tiny_shapes-ov.py'
+LVIS = CONFIGS / 'fvit_tiny_shapes-ov-lvis.py'
+TRANSFER = CONFIGS / 'transfer_tiny_shapes-ov.py'
+TWINS = sorted(set(CONFIGS.glob('fvit_*.py')))
+PREFIXES = ('coco/', 'lvis/')
+VOCABULARIES = ROOT / 'clipself_mm/datasets/vocabularies'
+TINY_CLIP = 'pkg:clipself_mm.shapes/tiny_clip'
+
+
+def testing(shapes, config):
+    """Overrides that point a test at the small set."""
+    name = 'lvis_val' if config == LVIS else 'instances_val'
+    return [
+        f'test_dataloader.dataset.data_root={shapes}/',
+        f'test_evaluator.ann_file={shapes}/annotations/{name}.json',
+    ]
+
+
+def training(shapes, config, *more):
+    """Overrides that shrink a training to two iterations an epoch."""
+    return [
+        *testing(shapes, config),
+        *(item.replace('test_', 'val_') for item in testing(shapes, config)),
+        f'train_dataloader.dataset.data_root={shapes}/',
+        'train_dataloader.dataset.indices=8',
+        'train_cfg.max_epochs=1',
+        'train_cfg.val_interval=1',
+        'model.train_cfg.rpn_proposal.max_per_img=50',
+        'model.test_cfg.rpn.max_per_img=30',
+        *more,
+    ]
+
+
+def validated(work_dir):
+    """The metrics of the last validation of a training."""
+    records = []
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        records += map(json.loads, path.read_text().splitlines())
+    measured = [{k: v for k, v in r.items() if k.startswith(PREFIXES)} for r in records]
+    return [item for item in measured if item][-1]
+
+
+def run_test(work_dir, config, checkpoint, overrides):
+    command = [sys.executable, ROOT / 'tools/test.py', config, checkpoint]
+    call([*command, '--work-dir', work_dir, '--cfg-options', *overrides], work_dir.parent)
+    return metrics_of(work_dir, *PREFIXES)
+
+
+@pytest.fixture(scope='session')
+def trained(shapes, tmp_path_factory):
+    """Trains a twin once; gives its work folder."""
+    folder = tmp_path_factory.mktemp('fvit')
+
+    def train(config):
+        work_dir = folder / config.stem
+        if not work_dir.exists():
+            call(train_command(work_dir, training(shapes, config), config=config), folder)
+        return work_dir
+
+    return train
+
+
+def test_twins_are_found():
+    names = {path.name for path in TWINS}
+    assert {FVIT.name, LVIS.name, 'fvit_tiny_simplefpn-last_shapes-ov.py'} <= names
+
+
+@pytest.mark.parametrize('config', TWINS, ids=lambda path: path.stem)
+def test_each_twin_trains_and_tests(trained, shapes, tmp_path, config):
+    work_dir = trained(config)
+    options = [*testing(shapes, config), 'model.test_cfg.rpn.max_per_img=30']
+    tested = run_test(tmp_path / 'test', config, work_dir / 'epoch_1.pth', options)
+    assert tested == validated(work_dir)
+    wanted = (
+        {'lvis/segm_apr', 'lvis/bbox_ap'}
+        if config == LVIS
+        else {'coco/novel_ap50', 'coco/base_ap50', 'coco/all_ap50'}
+    )
+    assert wanted <= tested.keys()
+    (best,) = work_dir.glob('best_*.pth')
+    assert ('segm_apr' if config == LVIS else 'novel_ap50') in best.name
+
+
+def test_transfer_takes_the_lvis_detector(trained, shapes, tmp_path):
+    checkpoint = trained(LVIS) / 'epoch_1.pth'
+    tested = run_test(tmp_path / 'test', TRANSFER, checkpoint, testing(shapes, TRANSFER))
+    assert tested['coco/all_ap50'] >= 0
+    assert not any('novel' in key for key in tested)
+
+
+def test_resume_continues(trained, shapes, tmp_path):
+    work_dir = tmp_path / 'run'
+    shutil.copytree(trained(FVIT), work_dir)
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
+    before = last_weights(work_dir)
+    options = training(shapes, FVIT, 'train_cfg.max_epochs=2')
+    done = call(train_command(work_dir, options, '--resume', config=FVIT), tmp_path)
+    assert 'Epoch(train) [2][2/2]' in done.stdout
+    assert 'Epoch(train) [1]' not in done.stdout
+    after = last_weights(work_dir)
+    changed = {key for key in after if not after[key].equal(before[key])}
+    assert any(key.startswith('roi_head.bbox_head') for key in changed)
+    assert not any(key.startswith('backbone.tower') for key in changed)
+
+
+def test_two_processes(trained, shapes, tmp_path):
+    """Training runs under gloo and measuring gives what one process gives."""
+    script = ROOT / 'tools/dist_train.sh'
+    command = ['env', f'PORT={free_port()}', 'bash', script, FVIT, 2]
+    options = training(shapes, FVIT, 'train_dataloader.batch_size=2')
+    call([*command, '--work-dir', tmp_path / 'two', '--cfg-options', *options], tmp_path)
+    two = last_weights(tmp_path / 'two')
+    start = last_weights(trained(FVIT))
+    assert two.keys() == start.keys()
+    checkpoint = tmp_path / 'two' / 'epoch_1.pth'
+    one = run_test(tmp_path / 'one', FVIT, checkpoint, testing(shapes, FVIT))
+    script = ROOT / 'tools/dist_test.sh'
+    command = ['env', f'PORT={free_port()}', 'bash', script, FVIT, checkpoint, 2]
+    options = testing(shapes, FVIT)
+    call([*command, '--work-dir', tmp_path / 'both', '--cfg-options', *options], tmp_path)
+    assert metrics_of(tmp_path / 'both', *PREFIXES) == one
+
+
+def test_mmdet_own_tools_run_the_config_from_any_folder(shapes, tmp_path):
+    import mmdet
+
+    (tool,) = Path(mmdet.__file__).parent.glob('.mim/tools/train.py')
+    call(train_command(tmp_path / 'run', training(shapes, FVIT), config=FVIT, tool=tool), tmp_path)
+    assert validated(tmp_path / 'run')['coco/all_ap50'] >= 0
+
+
+def write_own_data(shapes, folder):
+    """Shapes-OV as somebody's own data: other names, other ids, classes in another order."""
+    words = json.loads((VOCABULARIES / 'shapes_ov.json').read_text())
+    named = {name: f'item {number}' for number, name in enumerate(sorted(words['classes']))}
+    lists = {key: [named[n] for n in reversed(words[key])] for key in ('classes', 'base', 'novel')}
+    (folder / 'vocabulary.json').write_text(json.dumps(lists))
+    for split, source in (('train', 'instances_train_all'), ('val', 'instances_val')):
+        (folder / split).symlink_to(shapes / split)
+        content = json.loads((shapes / 'annotations' / f'{source}.json').read_text())
+        for category in content['categories']:
+            category.update(id=1000 - category['id'], name=named[category['name']])
+        for annotation in content['annotations']:
+            annotation['category_id'] = 1000 - annotation['category_id']
+        (folder / f'{split}.json').write_text(json.dumps(content))
+    text = TextTower(TINY_CLIP)
+    spoken = [*words['classes'], 'background']
+    save_class_embeddings(
+        folder / 'words.pt',
+        [named.get(name, name) for name in spoken],
+        text.embed_classes(spoken),
+    )
+
+
+def test_own_data_by_the_template(trained, shapes, tmp_path):
+    """Renamed data with one config and one vocabulary is judged as the original is."""
+    own = tmp_path / 'data/own'
+    own.mkdir(parents=True)
+    write_own_data(shapes, own)
+    model = Config.fromfile(FVIT).model
+    head = model.roi_head.bbox_head
+    head.vocabulary = 'data/own/vocabulary.json'
+    head.cls_predictor_cfg.embeddings = 'data/own/words.pt'
+    model._delete_ = True
+    config = tmp_path / 'own.py'
+    template = ROOT / 'configs/fvit/own_data_template.py'
+    config.write_text(f'_base_ = {str(template)!r}\nmodel = {model.to_dict()!r}\n')
+    small = [
+        'val_dataloader.dataset.pipeline.1.scale=(128,128)',
+        'val_dataloader.num_workers=0',
+        'val_dataloader.persistent_workers=False',
+    ]
+    small += [item.replace('val_', 'test_') for item in small]
+    checkpoint = trained(FVIT) / 'epoch_1.pth'
+    found = run_test(tmp_path / 'own-test', config, checkpoint, small)
+    expected = run_test(tmp_path / 'test', FVIT, checkpoint, testing(shapes, FVIT))
+    assert found.keys() == expected.keys()
+    assert found == pytest.approx(expected, abs=1e-6)
+    small += [
+        'train_dataloader.dataset.pipeline.2.scale=(128,128)',
+        'train_dataloader.dataset.pipeline.3.crop_size=(128,128)',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'train_dataloader.dataset.indices=8',
+        'train_dataloader.batch_size=4',
+        'train_cfg.max_epochs=1',
+        'train_dataloader.dataset.filter_cfg.min_size=1',
+    ]
+    call(train_command(tmp_path / 'run', small, config=config), tmp_path)
+    assert validated(tmp_path / 'run')['coco/novel_ap50'] >= 0
