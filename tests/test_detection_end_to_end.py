@@ -3,10 +3,13 @@
 import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from clipself_mm.clip import TextTower
 from clipself_mm.clip.class_embeddings import save_class_embeddings
@@ -15,6 +18,7 @@ from tests.commands import ROOT, call, free_port, last_weights, metrics_of, trai
 CONFIGS = ROOT / 'configs/shapes'
 FVIT = CONFIGS / 'fvit_tiny_shapes-ov.py'
 LVIS = CONFIGS / 'fvit_tiny_shapes-ov-lvis.py'
+PROPOSE = CONFIGS / 'rpn_tiny_shapes-ov.py'
 TRANSFER = CONFIGS / 'transfer_tiny_shapes-ov.py'
 TWINS = sorted(set(CONFIGS.glob('fvit_*.py')))
 PREFIXES = ('coco/', 'lvis/')
@@ -98,9 +102,39 @@ def test_each_twin_trains_and_tests(trained, shapes, tmp_path, config):
 
 def test_transfer_takes_the_lvis_detector(trained, shapes, tmp_path):
     checkpoint = trained(LVIS) / 'epoch_1.pth'
+    config = Config.fromfile(TRANSFER)
+    init_default_scope('mmdet')
+    model = MODELS.build(config.model)
+    state = torch.load(checkpoint, map_location='cpu', weights_only=False)['state_dict']
+    missing, unused = model.load_state_dict(state, strict=False)
+    assert missing == []
+    assert all('mask_head' in key or key.endswith('fc_cls.temperature') for key in unused)
     tested = run_test(tmp_path / 'test', TRANSFER, checkpoint, testing(shapes, TRANSFER))
     assert tested['coco/all_ap50'] >= 0
     assert not any('novel' in key for key in tested)
+
+
+def test_proposals_of_a_detector_are_distilled(trained, shapes, tmp_path):
+    """The RPN's proposals reach CLIPSelf as a file."""
+    out = tmp_path / 'proposals.json'
+    options = [
+        f'test_dataloader.dataset.data_root={shapes}/',
+        f'test_evaluator.ann_file={shapes}/annotations/instances_train.json',
+        f'test_evaluator.out_file={out}',
+        'test_evaluator.score_thr=0.0',
+    ]
+    command = [sys.executable, ROOT / 'tools/test.py', PROPOSE, trained(FVIT) / 'epoch_1.pth']
+    call([*command, '--work-dir', tmp_path / 'rpn', '--cfg-options', *options], tmp_path)
+    content = json.loads(out.read_text())
+    per_image = Counter(entry['image_id'] for entry in content['annotations'])
+    assert set(per_image) == {image['id'] for image in content['images']}
+    assert set(per_image.values()) == {20}
+    config = Config.fromfile(CONFIGS / 'clipself_tiny_rpn-proposals_shapes-ov.py')
+    dataset = config.train_dataloader.dataset
+    dataset.update(data_root=f'{shapes}/', ann_file=str(out))
+    init_default_scope('mmengine')
+    sample = DATASETS.build(dataset)[0]
+    assert len(sample['data_samples'].regions) == 10
 
 
 def test_resume_continues(trained, shapes, tmp_path):

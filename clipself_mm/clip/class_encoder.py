@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from .class_embeddings import load_class_embeddings, read_named_embeddings
 from .text_tower import TextTower
+
+_logger = logging.getLogger(__name__)
 
 
 class ClassEncoder:
@@ -65,7 +68,14 @@ class ClassEncoder:
                     f'{self.embeddings or "no file"} has no embedding of {unknown[:5]} and there '
                     'is no text tower to compute it: give `text` (a CLIP model and its checkpoint)'
                 )
+            _logger.info('embedding %d class names by %s', len(unknown), self.text)
             made = TextTower(**self.text).to(device).embed_classes(unknown).cpu()
             self._computed.update(zip(unknown, made, strict=True))
             known |= self._computed
+        widths = {known[name].shape[0] for name in classes}
+        if len(widths) > 1:
+            raise ValueError(
+                f'{self.embeddings} and the text tower {self.text} give embeddings of different '
+                f'widths, {sorted(widths)}: they are not of one CLIP'
+            )
         return torch.stack([known[name] for name in classes]).to(device)

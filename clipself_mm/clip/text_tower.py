@@ -7,10 +7,14 @@ import torch
 import torch.nn.functional as F
 from open_clip.model import _build_text_tower
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from .checkpoints import load_text, read_state
 from .prompts import PROMPT_TEMPLATES, average_prompts, expand_prompts
 from .tower_source import find_source
+
+LONG = 20
+"""Batches of prompts from which on a bar shows how far they are."""
 
 
 class TextTower(nn.Module):
@@ -60,10 +64,11 @@ class TextTower(nn.Module):
         """
         prompts = [prompt for name in classes for prompt in expand_prompts(name, templates)]
         device = next(self.parameters()).device
+        starts = range(0, len(prompts), batch_size)
         encoded = [
             F.normalize(
                 self.encode_text(self.tokenizer(prompts[i : i + batch_size]).to(device)), dim=-1
             )
-            for i in range(0, len(prompts), batch_size)
+            for i in tqdm(starts, desc='prompts', disable=len(starts) < LONG)
         ]
         return average_prompts(torch.cat(encoded).unflatten(0, (len(classes), -1)))

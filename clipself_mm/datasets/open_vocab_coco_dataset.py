@@ -109,10 +109,16 @@ class OpenVocabCocoDataset(CocoDataset):
 
         Raises:
             FileNotFoundError: If the file does not exist.
-            ValueError: If it is broken or lacks a class it should have; names the file.
+            ValueError: If it is broken or lacks a class or a key it should have; names the file.
         """
         keys = ('images', 'annotations', 'categories')
         content = load_coco_json(self.ann_file, keys, self.backend_args)
+        for annotation in content['annotations']:
+            lacking = {'image_id', 'category_id', 'bbox', 'area'} - annotation.keys()
+            if lacking:
+                raise ValueError(
+                    f'{self.ann_file}: annotation {annotation.get("id")} lacks {sorted(lacking)}'
+                )
         self.cat2label = base_complete_labels(content['categories'], self.vocabulary, self.ann_file)
         self.cat_ids = sorted(self.cat2label, key=self.cat2label.get)
         if self.base_only:

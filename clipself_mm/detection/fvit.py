@@ -45,7 +45,8 @@ class FViT(TwoStageDetector):
             classes: K names; label i is `classes[i]`.
 
         Raises:
-            ValueError: There is no name, a name is doubled, or no text tower to encode one.
+            ValueError: There is no name, or one is doubled. A name that cannot be encoded, for
+                lack of a text tower, is an error of the next prediction.
         """
         classes = tuple(classes)
         if not classes or len(set(classes)) < len(classes):
@@ -74,8 +75,8 @@ class FViT(TwoStageDetector):
             rescale: Whether boxes are in pixels of the original images.
 
         Returns:
-            The samples with `pred_instances`: boxes, scores, labels, masks if there is a mask head
-            and, where the classes are not the config's, `label_names`.
+            The samples with `pred_instances`: boxes, scores, labels, `label_names`, and masks if
+            there is a mask head.
         """
         maps, dense = self.backbone.forward_with_dense(batch_inputs)
         pyramid = PyramidWithDense(self.neck(maps) if self.with_neck else maps, dense)
@@ -95,11 +96,10 @@ class FViT(TwoStageDetector):
     def _recognise(
         self, pyramid: PyramidWithDense, proposals: list, samples: SampleList, rescale: bool
     ) -> list:
-        """Second stage; new classes are named in the results, for whoever draws or prints them."""
+        """Second stage; results name their labels, since a checkpoint's classes may be others."""
         results = self.roi_head.predict(pyramid, proposals, samples, rescale=rescale)
-        if self.classes != self.roi_head.bbox_head.configured.classes:
-            for result in results:
-                result.label_names = [self.classes[label] for label in result.labels.tolist()]
+        for result in results:
+            result.label_names = [self.classes[label] for label in result.labels.tolist()]
         return results
 
     def _recognise_one(

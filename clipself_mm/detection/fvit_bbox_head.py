@@ -62,14 +62,14 @@ class FViTBBoxHead(ConvFCBBoxHead):
         loss_cls = dict(loss_cls or {'type': 'OpenVocabCELoss'})
         loss_cls.setdefault('class_weight', class_weights(words, background_weight))
         super().__init__(
-            cls_predictor_cfg=dict(cls_predictor_cfg or {}) | {'type': 'TextClassifier'},
+            cls_predictor_cfg={'type': 'TextClassifier'} | dict(cls_predictor_cfg or {}),
             loss_cls=loss_cls,
             **kwargs,
         )
-        if not self.custom_cls_channels:
+        if not self.custom_cls_channels or getattr(self.loss_cls, 'use_sigmoid', False):
             raise ValueError(
-                f'loss_cls {loss_cls["type"]} would put fused probabilities through a softmax: '
-                'use OpenVocabCELoss'
+                f'loss_cls {loss_cls} does not fit fused probabilities, which are a softmax over '
+                'classes and background: use OpenVocabCELoss without use_sigmoid'
             )
         self.fc_cls: TextClassifier
         self.alpha = alpha

@@ -3,6 +3,13 @@
 from .durable_checkpoint_hook import DurableCheckpointHook
 from .ensemble import blend_state
 from .sync_bn_hook import SyncBNHook
+from .vocabulary_check_hook import VocabularyCheckHook
 from .weight_ensemble_hook import WeightEnsembleHook
 
-__all__ = ['DurableCheckpointHook', 'SyncBNHook', 'WeightEnsembleHook', 'blend_state']
+__all__ = [
+    'DurableCheckpointHook',
+    'SyncBNHook',
+    'VocabularyCheckHook',
+    'WeightEnsembleHook',
+    'blend_state',
+]

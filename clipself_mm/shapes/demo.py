@@ -124,7 +124,7 @@ class Demo:
             f'train_dataloader.dataset.data_root={self.data_root}/',
             f'val_dataloader.dataset.data_root={self.data_root}/',
             f'val_evaluator.ann_file={self.data_root}/annotations/instances_val.json',
-            'train_cfg.val_interval=1000',  # measured in a step of its own
+            'train_cfg.val_begin=1000',  # measured in a step of its own
         )
 
     def _train(self, config: str, name: str, *options: str) -> None:

@@ -40,7 +40,8 @@ def draw_detections(
         picture = Image.open(path).convert('RGB')
         scale = side / max(picture.size)
         picture = np.asarray(picture.resize([round(scale * length) for length in picture.size]))
-        found = inference_detector(model, np.ascontiguousarray(picture[..., ::-1]))
+        found = inference_detector(model, str(path))
+        found.pred_instances.bboxes *= scale
         visualizer.add_datasample(
             path.stem, picture, found, draw_gt=False, pred_score_thr=score_thr, show=False
         )

@@ -12,11 +12,10 @@ from clipself_mm.datasets.open_vocab_coco_dataset import BASE_COLOUR, NOVEL_COLO
 
 @VISUALIZERS.register_module()
 class OpenVocabVisualizer(DetLocalVisualizer):
-    """mmdet's visualizer, whose colours follow the names where a detector was given new classes.
+    """mmdet's visualizer, whose colours follow the names that `FViT` gives its detections.
 
-    For the classes of a data set the palette of its metainfo decides. `label_names` in the
-    instances, which `FViT` adds for other classes, are blue if the metainfo lists them among
-    `base_classes` and red if not.
+    `label_names` in the instances are blue if the metainfo lists them among `base_classes` and red
+    if not. Where the metainfo splits nothing, and for annotations, the palette decides.
 
     Args:
         *args: As in `DetLocalVisualizer`.
@@ -31,10 +30,15 @@ class OpenVocabVisualizer(DetLocalVisualizer):
         palette: list[tuple] | None,
     ) -> np.ndarray:
         """As mmdet's, arguments and result as there."""
+        base = set((self.dataset_meta or {}).get('base_classes', ()))
         if 'label_names' in instances:
-            base = set((self.dataset_meta or {}).get('base_classes', ()))
-            palette = [NOVEL_COLOUR] * (max(instances.labels.tolist(), default=-1) + 1)
-            for label, name in zip(instances.labels.tolist(), instances.label_names, strict=True):
-                if name in base:
-                    palette[label] = BASE_COLOUR
+            count = max(instances.labels.tolist(), default=-1) + 1
+            if base:
+                palette = [NOVEL_COLOUR] * count
+                for label, name in zip(
+                    instances.labels.tolist(), instances.label_names, strict=True
+                ):
+                    palette[label] = BASE_COLOUR if name in base else NOVEL_COLOUR
+            elif isinstance(palette, list) and len(palette) < count:
+                palette = 'random'
         return super()._draw_instances(image, instances, classes, palette)

@@ -3,7 +3,8 @@
     python tools/test.py configs/shapes/rpn_tiny_shapes-ov.py CHECKPOINT
     python tools/train.py configs/shapes/clipself_tiny_rpn-proposals_shapes-ov.py
 
-The first command writes 20 proposals an image of an F-ViT trained on base classes; each pass draws ten.
+The first command writes the proposals of an F-ViT trained on base classes, 20 an image; each pass
+draws ten of them.
 """
 
 _base_ = './clipself_tiny_proposals_shapes-ov.py'

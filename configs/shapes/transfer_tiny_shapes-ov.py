@@ -1,7 +1,7 @@
 """A detector trained on Shapes-OV's LVIS files detects its COCO vocabulary (Table 4) in miniature.
 
     python tools/test.py configs/shapes/transfer_tiny_shapes-ov.py \
-        work_dirs/fvit_tiny_shapes-ov-lvis/epoch_4.pth
+        work_dirs/fvit_tiny_shapes-ov-lvis/epoch_3.pth
 
 The vocabulary lists the classes in another order and splits nothing: one alpha for all of them.
 """
@@ -13,6 +13,7 @@ _base_ = [
 ]
 
 model = dict(
+    rpn_head=dict(type='NormRPNHead', norm_cfg=dict(type='BN')),
     roi_head=dict(
         bbox_head=dict(
             vocabulary='shapes_coco',
@@ -21,6 +22,7 @@ model = dict(
             cls_predictor_cfg=dict(temperature=50.0, learn_temperature=False),
         ),
     ),
+    test_cfg=dict(rcnn=dict(score_thr=0.0001, nms=dict(iou_threshold=0.5), max_per_img=300)),
 )
 val_dataloader = dict(dataset=dict(vocabulary='shapes_coco'))
 test_dataloader = val_dataloader

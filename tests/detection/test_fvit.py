@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import torch
+from mmengine.registry import MODELS
 from torchvision.ops import roi_align
 
 from clipself_mm.clip import TextTower
 from clipself_mm.datasets import load_vocabulary
+from clipself_mm.detection import TextClassifier
 from clipself_mm.detection.fvit import read_names
 from tests.detection.tiny_fvit import NAMES, PATCH, build_fvit, images, samples
 
@@ -167,7 +169,7 @@ def test_new_vocabulary(model, micro_clip):
     assert (found.scores[0] - expected[:, :-1].max()).abs() < 2e-5 * expected.max()
     after = model.predict(batch, samples())[0].pred_instances
     assert torch.equal(before.scores, after.scores)
-    assert 'label_names' not in after
+    assert after.label_names[0] == WORDS.classes[after.labels[0]]
 
 
 def test_texts_of_samples(model):
@@ -180,7 +182,7 @@ def test_texts_of_samples(model):
     torch.testing.assert_close(found[0].pred_instances.scores, first.scores)
     assert found[0].pred_instances.label_names == first.label_names
     torch.testing.assert_close(found[1].pred_instances.scores, second.scores)
-    assert 'label_names' not in found[1].pred_instances
+    assert found[1].pred_instances.label_names == second.label_names
 
 
 def test_names_of_a_prompt():
@@ -209,6 +211,7 @@ def test_checkpoints_do_not_depend_on_the_vocabulary(model, micro_clip):
     [
         ({'vocabulary': 'shapes_ov', 'num_classes': 80}, 'leave it out'),
         ({'loss_cls': dict(_delete_=True, type='CrossEntropyLoss')}, 'OpenVocabCELoss'),
+        ({'loss_cls.use_sigmoid': True}, 'without use_sigmoid'),
     ],
 )
 def test_contradictions_are_refused(micro_clip, changes, message):
@@ -245,3 +248,32 @@ def test_no_text_tower_to_ask(micro_clip, tmp_path):
     model.set_vocabulary(['pink elephant'])
     with pytest.raises(ValueError, match='pink elephant'):
         model.predict(images(1), samples(1))
+
+
+def test_cosines_stay_exact_under_autocast(model):
+    """In bfloat16 the logits, 50 times a cosine, would be off by tenths."""
+    features = torch.randn(6, 16)
+    exact = model.roi_head.bbox_head.fc_cls(features)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        mixed = model.roi_head.bbox_head.fc_cls(features)
+    torch.testing.assert_close(mixed, exact)
+
+
+def test_mixed_precision_trains_and_predicts(micro_clip):
+    model = build_fvit(micro_clip)
+    full = model.predict(images(), samples())[0].pred_instances
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        mixed = model.predict(images(), samples())[0].pred_instances
+        train_steps(model, count=1)
+    assert abs(mixed.scores[0] - full.scores[0]) < 0.1 * full.scores[0]
+
+
+def test_a_classifier_of_the_users_own_is_kept(micro_clip):
+    class LouderClassifier(TextClassifier):
+        def forward(self, features):
+            return 2 * super().forward(features)
+
+    MODELS.register_module(name='LouderClassifier', module=LouderClassifier, force=True)
+    place = 'model.roi_head.bbox_head.cls_predictor_cfg.type'
+    model = build_fvit(micro_clip, **{place: 'LouderClassifier'})
+    assert type(model.roi_head.bbox_head.fc_cls) is LouderClassifier

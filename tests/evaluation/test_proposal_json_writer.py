@@ -54,7 +54,7 @@ def test_best_proposals_above_the_threshold(ann_file, tmp_path):
 
 
 def test_missing_json(tmp_path):
-    with pytest.raises(FileNotFoundError, match='nowhere.json'):
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.json'):
         METRICS.build(
             dict(
                 type='ProposalJsonWriter',

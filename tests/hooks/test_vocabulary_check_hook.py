@@ -1,0 +1,51 @@
+"""A detector and its data speak of the same classes, or nothing runs."""
+
+from types import SimpleNamespace
+
+import pytest
+from mmengine.model import BaseTTAModel
+from torch import nn
+
+from clipself_mm.hooks import VocabularyCheckHook
+
+
+class Detector(nn.Module):
+    classes = ('cup', 'pen', 'key')
+
+
+class Augmented(BaseTTAModel):
+    def merge_preds(self, data_samples_list):
+        return data_samples_list
+
+
+def runner_of(model, classes):
+    loader = SimpleNamespace(dataset=SimpleNamespace(metainfo=dict(classes=classes)))
+    return SimpleNamespace(
+        model=model, train_dataloader=loader, val_dataloader=loader, test_dataloader=loader
+    )
+
+
+@pytest.mark.parametrize('moment', ['train', 'val', 'test'])
+@pytest.mark.parametrize(
+    ('classes', 'message'),
+    [
+        (['cup', 'key', 'pen'], r"3 classes and the data set 3.*label 1.*\['pen', 'key'\]"),
+        (['cup', 'pen'], 'data set 2, which differ from label 2'),
+        (['cup', 'pen', 'key', 'jar'], 'data set 4, which differ from label 3'),
+    ],
+)
+def test_other_classes_are_refused(moment, classes, message):
+    check = getattr(VocabularyCheckHook(), f'before_{moment}')
+    with pytest.raises(ValueError, match=message):
+        check(runner_of(Detector(), classes))
+
+
+def test_behind_wrappers():
+    model = Augmented(module=Detector())
+    with pytest.raises(ValueError, match='differ from label 0'):
+        VocabularyCheckHook().before_test(runner_of(model, ['pen', 'cup', 'key']))
+    assert VocabularyCheckHook().before_test(runner_of(model, ['cup', 'pen', 'key'])) is None
+
+
+def test_models_of_others_pass():
+    assert VocabularyCheckHook().before_train(runner_of(nn.Identity(), ['a'])) is None
