@@ -89,7 +89,9 @@ def colours(canvas):
 
 @pytest.mark.parametrize('named', [False, True])
 def test_novel_is_red_and_base_is_blue(named):
-    visualizer = VISUALIZERS.build(dict(type='OpenVocabVisualizer', alpha=1.0))
+    visualizer = VISUALIZERS.build(
+        dict(type='OpenVocabVisualizer', alpha=1.0, name=f'colours-{named}')
+    )
     visualizer.dataset_meta = dict(
         classes=('a', 'b'), base_classes=('a',), palette=[BASE_COLOUR, NOVEL_COLOUR]
     )
@@ -142,10 +144,8 @@ def test_flip_at_test_time_merges_both_views(trained, tmp_path):
             if key.startswith(('train', 'val')) or key in ('optim_wrapper', 'param_scheduler'):
                 config.pop(key)
         config.work_dir = str(folder / 'work')
-        runner = Runner.from_cfg(config)
-        state = torch.load(trained / 'last.pth', weights_only=False)['state_dict']
-        runner.model.module.load_state_dict(state)
-        runner.test_loop.run()
+        config.load_from = str(trained / 'last.pth')
+        Runner.from_cfg(config).test()
         found = pickle.loads((folder / 'found.pkl').read_bytes())[0]['pred_instances']
         boxes[name] = found
     plain, mirrored = boxes['plain'], boxes['mirrored']
