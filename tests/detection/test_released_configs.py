@@ -1,12 +1,15 @@
 """Configs of released detectors become this package's; what is not known is listed."""
 
 import copy
+import json
 import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DATASETS, HOOKS, METRICS
 
 from clipself_mm.detection.released_configs import convert_config, renamed_config
 from tests.detection.released_twin import (
@@ -82,6 +85,207 @@ def fvlm(micro_clip, tmp_path):
     )
 
 
+NAMES = [*reversed(CLASSES)]
+"""The categories of the files in another order than the vocabulary's."""
+
+
+def write_boxes(path, names):
+    """Two images, each with one box of every named class; ids 1.. in the order of `NAMES`."""
+    boxes = [
+        dict(image_id=image, category_id=NAMES.index(name) + 1, bbox=[8 * i, 0, 8, 4], area=32)
+        for image in (1, 2)
+        for i, name in enumerate(names)
+    ]
+    for i, box in enumerate(boxes):
+        box |= dict(id=i + 1, iscrowd=0)
+    images = [dict(id=i, file_name=f'{i}.png', width=64, height=32) for i in (1, 2)]
+    categories = [dict(id=i, name=name) for i, name in enumerate(NAMES, start=1)]
+    path.write_text(json.dumps(dict(images=images, annotations=boxes, categories=categories)))
+    return str(path)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Data sections as CLIM's layout has them: one metric a split, each with its own file."""
+    files = {
+        name: write_boxes(tmp_path / f'{name}.json', names)
+        for name, names in dict(
+            all=NAMES, base=[name for name in NAMES if name != 'cross'], novel=['cross']
+        ).items()
+    }
+    dataset = dict(type='CocoDataset', data_root=f'{tmp_path}/', ann_file='all.json', pipeline=[])
+    dataset['data_prefix'] = dict(img='')
+    return dict(
+        train_dataloader=dict(batch_size=2, dataset=copy.deepcopy(dataset)),
+        val_dataloader=dict(
+            dataset=dict(dataset, test_mode=True, metainfo=dict(classes=[*NAMES], era=1))
+        ),
+        val_evaluator=[
+            dict(type='CocoMetric', prefix='Base', ann_file=files['base'], metric='bbox'),
+            dict(type='CocoMetric', prefix='Novel', ann_file=files['novel'], metric='bbox'),
+        ],
+        default_hooks=dict(
+            checkpoint=dict(
+                type='CheckpointHook', save_best=['Base/bbox_mAP_50', 'Novel/bbox_mAP_50']
+            )
+        ),
+    )
+
+
+def problems_of(content, vocabulary):
+    """The lines by what they are about."""
+    lines = renamed_config(content, vocabulary)[1]
+    return {line.partition(':')[0]: line.partition(': ')[2] for line in lines}
+
+
+def test_coco_data_become_the_vocabularys(fvlm, data, tmp_path):
+    before = copy.deepcopy(data)
+    content, problems = renamed_config(data, fvlm['vocabulary'])
+    assert problems == []
+    assert data == before
+    assert content['train_dataloader'] == dict(
+        batch_size=2,
+        dataset=dict(
+            type='OpenVocabCocoDataset',
+            vocabulary=fvlm['vocabulary'],
+            base_only=True,
+            data_root=f'{tmp_path}/',
+            ann_file='all.json',
+            pipeline=[],
+            data_prefix=dict(img=''),
+        ),
+    )
+    train = DATASETS.build(content['train_dataloader']['dataset'])
+    labels = [item['bbox_label'] for item in train.load_data_list()[0]['instances']]
+    assert labels == [3, 2, 0]  # ring, star, disc; cross is novel
+    val = DATASETS.build(content['val_dataloader']['dataset'])
+    assert val.metainfo['classes'] == CLASSES
+    assert val.metainfo['era'] == 1
+    labels = [item['bbox_label'] for item in val.load_data_list()[0]['instances']]
+    assert labels == [3, 2, 1, 0]
+
+    assert content['val_evaluator'] == dict(
+        type='OpenVocabCocoMetric', ann_file=f'{tmp_path}/all.json', metric='bbox'
+    )
+    metric = METRICS.build(content['val_evaluator'])
+    metric.dataset_meta = val.metainfo
+    for image in (1, 2):  # only the cross is found, third in the file
+        found = dict(bboxes=np.array([[16, 0, 24, 4.0]]), scores=np.ones(1), labels=np.ones(1, int))
+        metric.results.append((dict(), dict(found, img_id=image)))
+    numbers = metric.evaluate(size=2)
+    hook = HOOKS.build(content['default_hooks']['checkpoint'])
+    assert [round(numbers[key], 6) for key in hook.key_indicators] == [0, 1]
+
+
+def test_data_sets_in_wrappers(fvlm, data):
+    dataset = data['train_dataloader']['dataset']
+    caption = dict(type='CocoCaptionOVDDataset', ann_file='captions.json')
+    lvis = dict(dataset, type='mmdet.LVISV1Dataset')
+    repeated = dict(type='RepeatDataset', times=2, dataset=lvis)
+    data['train_dataloader']['dataset'] = dict(type='ConcatDataset', datasets=[repeated])
+    content, problems = renamed_config(data, fvlm['vocabulary'])
+    assert problems == []
+    new = content['train_dataloader']['dataset']['datasets'][0]['dataset']
+    assert (new['type'], new['base_only']) == ('OpenVocabCocoDataset', True)
+    assert renamed_config(content, fvlm['vocabulary']) == (content, [])  # ours stays as it is
+
+    data['train_dataloader']['dataset']['datasets'].append(caption)
+    problems = problems_of(data, fvlm['vocabulary'])
+    assert list(problems) == ['train_dataloader.dataset.datasets.1.type']
+    assert 'write OpenVocabCocoDataset' in problems.popitem()[1]
+
+
+def test_data_that_would_mean_something_else_is_listed(fvlm, data):
+    data['train_dataloader']['dataset'] |= dict(type='VOCDataset')
+    data['val_dataloader']['dataset'] |= dict(
+        metainfo=dict(classes=['disc', 'cross', 'star', 'hexagon']), ann_fil='x.json'
+    )
+    data['val_evaluator'] = dict(type='CocoMetric', ann_file='all.json')
+    data['test_evaluator'] = [dict(type='LVISMetric', ann_file='a'), dict(type='TheirMetric')]
+    data['default_hooks']['checkpoint']['save_best'] = 'coco/bbox_mAP_50'
+    problems = problems_of(data, fvlm['vocabulary'])
+    assert "VOCDataset', whose labels" in problems.pop('train_dataloader.dataset.type')
+    assert "['hexagon', 'ring']" in problems.pop('val_dataloader.dataset.metainfo.classes')
+    assert 'of CocoDataset' in problems.pop('val_dataloader.dataset.ann_fil')
+    assert 'write OpenVocabCocoMetric' in problems.pop('val_evaluator')
+    assert "['LVISMetric', 'TheirMetric']" in problems.pop('test_evaluator')
+    assert 'write coco/novel_ap50' in problems.pop('default_hooks.checkpoint.save_best')
+    assert problems == {}
+
+
+def test_pair_of_metrics_that_no_single_one_replaces_is_listed(fvlm, data):
+    base, novel = data['val_evaluator']
+    data['val_dataloader']['dataset']['ann_file'] = 'base.json'  # which lacks the novel boxes
+    assert 'one json of all classes' in problems_of(data, fvlm['vocabulary'])['val_evaluator']
+    novel['ann_file'] = base['ann_file'] = 'both.json'
+    content, problems = renamed_config(data, fvlm['vocabulary'])
+    assert problems == []
+    assert content['val_evaluator']['ann_file'] == 'both.json'
+    novel['classwise'] = True
+    assert 'write the same' in problems_of(data, fvlm['vocabulary'])['val_evaluator']
+    base['classwise'] = True
+    base['iou_thrs'] = novel['iou_thrs'] = [0.5]
+    assert list(problems_of(data, fvlm['vocabulary'])) == ['val_evaluator.iou_thrs']
+
+
+def test_vocabulary_without_a_split_has_no_novel_numbers(data, tmp_path):
+    path = tmp_path / 'plain.json'
+    path.write_text(json.dumps(dict(classes=CLASSES)))
+    assert problems_of(data, str(path)) == {
+        'val_evaluator': f'Base and Novel, but {path} has no split',
+        'default_hooks.checkpoint.save_best.0': f"'Base/bbox_mAP_50', but {path} has no split",
+        'default_hooks.checkpoint.save_best.1': f"'Novel/bbox_mAP_50', but {path} has no split",
+    }
+    data['default_hooks']['checkpoint']['save_best'] = 'all_ap50'
+    data['val_evaluator'] = dict(type='OpenVocabCocoMetric', ann_file='all.json')
+    content, problems = renamed_config(data, str(path))
+    assert problems == []
+    assert 'base_only' not in content['train_dataloader']['dataset']
+    assert content['default_hooks']['checkpoint'] == dict(
+        type='CheckpointHook', save_best='coco/all_ap50', rule='greater'
+    )
+
+
+HEAD = 'model.roi_head.bbox_head'
+
+
+@pytest.mark.parametrize(
+    ('given', 'where', 'what'),
+    [
+        (dict(class_weight=[1, 1, 0, 1, 0.6]), '.loss_cls.class_weight', 'cross 1 instead of 0.0'),
+        (dict(class_weight=[1, 0, 1, 0.6]), '.loss_cls.class_weight', '4 weights'),
+        (
+            dict(class_weight=[1, 0, 1, 1, 0.6], bg_weight=0.2),
+            '.loss_cls.class_weight',
+            'background 0.6 instead of 0.2',
+        ),
+        (dict(seen_classes=['disc', 'star']), '.seen_classes', "['ring']"),
+        (dict(all_classes=['disc', 'cross', 'star']), '.all_classes', "['ring']"),
+        (dict(all_classes=NAMES), '.all_classes', 'not in the order'),
+        (dict(all_classes='nowhere.json'), '.all_classes', 'nowhere.json does not exist; None'),
+        (dict(seen_classes=3), '.seen_classes', 'got int'),
+    ],
+)
+def test_split_of_the_head_that_is_not_the_vocabularys_is_listed(fvlm, given, where, what):
+    head = fvlm['theirs']['model']['roi_head']['bbox_head']
+    fvlm['theirs']['model']['backbone']['pretrained'] = None
+    for key, value in given.items():
+        (head if key.endswith('classes') else head['loss_cls'])[key] = value
+    problems = problems_of(fvlm['theirs'], fvlm['vocabulary'])
+    assert list(problems) == [f'{HEAD}{where}']
+    assert what in problems.popitem()[1]
+
+
+def test_zero_weights_need_a_vocabulary_with_that_split(fvlm, tmp_path):
+    fvlm['theirs']['model']['backbone']['pretrained'] = None
+    del fvlm['theirs']['default_hooks']
+    path = tmp_path / 'plain.json'
+    path.write_text(json.dumps(dict(classes=CLASSES)))
+    problems = problems_of(fvlm['theirs'], str(path))
+    assert list(problems) == [f'{HEAD}.loss_cls.class_weight']
+    assert 'cross 0 instead of 1.0' in problems.popitem()[1]
+
+
 def test_clim_config_builds_the_same_detector(fvlm, tmp_path):
     fvlm['theirs']['model']['backbone']['pretrained'] = None
     Config(fvlm['theirs']).dump(tmp_path / 'base.py')
@@ -92,6 +296,7 @@ def test_clim_config_builds_the_same_detector(fvlm, tmp_path):
     assert model == fvlm['ours'] | dict(train_cfg=None)
     assert config.custom_imports.imports == ['clipself_mm']
     assert config.default_hooks.checkpoint.save_best == 'coco/novel_ap50'
+    assert HOOKS.build(config.default_hooks.checkpoint).rules == ['greater']
     assert config.optim_wrapper.optimizer == dict(type='AdamW', lr=1e-4)
 
 
@@ -118,7 +323,7 @@ def test_everything_unknown_is_listed_and_nothing_written(fvlm, tmp_path):
     assert not (tmp_path / 'ours.py').exists()
 
 
-def test_authors_transfer_head_and_eva_names(fvlm):
+def test_authors_transfer_head_and_eva_names(fvlm, tmp_path):
     theirs = copy.deepcopy(fvlm['theirs']['model']) | dict(type='FViT', pretrained=None)
     theirs['backbone'] = dict(
         type='EvaCLIPViT',
@@ -130,7 +335,9 @@ def test_authors_transfer_head_and_eva_names(fvlm):
     theirs['roi_head']['type'] = 'FViTRoIHead'
     head = theirs['roi_head']['bbox_head']
     head |= dict(type='FViTTransferBBoxHead', alpha=0.3, fixed_temperature=50.0)
-    head |= dict(all_classes='coco.json', class_embed='coco.pt', learned_temperature=0.0)
+    (tmp_path / 'all.json').write_text(json.dumps(CLASSES))
+    head |= dict(all_classes=str(tmp_path / 'all.json'), seen_classes=['ring', 'disc', 'star'])
+    head |= dict(class_embed='coco.pt', learned_temperature=0.0)
     for key in ('beta', 'cls_temp', 'cls_embeddings_path'):
         del head[key]
     content, problems = renamed_config(dict(model=theirs), fvlm['vocabulary'])
@@ -184,3 +391,17 @@ def test_tool(fvlm, tmp_path, monkeypatch):
     model = build_detector(Config.fromfile(target).model.to_dict(), seed=1)
     assert model.classes == CLASSES
     assert len(detections(model)[0]) == 20
+
+
+def test_child_config_mends_what_is_listed(data, fvlm, tmp_path):
+    data['val_dataloader']['dataset']['ann_file'] = 'base.json'
+    Config(data).dump(tmp_path / 'theirs.py')
+    arguments = (tmp_path / 'ours.py', fvlm['vocabulary'])
+    with pytest.raises(ValueError, match='val_evaluator: Base and Novel are counted in'):
+        convert_config(tmp_path / 'theirs.py', *arguments)
+    metric = "dict(_delete_=True, type='OpenVocabCocoMetric', ann_file='all.json')"
+    (tmp_path / 'mine.py').write_text(f"_base_ = 'theirs.py'\nval_evaluator = {metric}\n")
+    convert_config(tmp_path / 'mine.py', *arguments)
+    assert Config.fromfile(tmp_path / 'ours.py').val_evaluator == dict(
+        type='OpenVocabCocoMetric', ann_file='all.json'
+    )
