@@ -6,13 +6,11 @@ not known, or would mean something else under the vocabulary, is an error; all a
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import mmcv.ops
 from mmdet.utils import register_all_modules
 from mmengine import registry
 from mmengine.config import Config
@@ -24,6 +22,7 @@ from clipself_mm.hooks.durable_local_backend import DurableLocalBackend
 from clipself_mm.losses.open_vocab_ce_loss import UNSEEN
 
 from .fvit_bbox_head import class_weights
+from .registered_types import accepted_arguments, is_registered
 
 TYPES = {
     'FViT': 'FViT',
@@ -388,44 +387,3 @@ class _Renaming:
                 f'{path}: does not follow from vocabulary {self.vocabulary}: {", ".join(odd[:5])}; '
                 'give the one whose novel classes have 0'
             )
-
-
-def is_registered(kind: str) -> bool:
-    """Whether a type can be built under mmdet's scope, or is an operation of mmcv."""
-    places = [
-        registry.MODELS,
-        registry.TRANSFORMS,
-        registry.DATASETS,
-        registry.DATA_SAMPLERS,
-        registry.METRICS,
-        registry.EVALUATOR,
-        registry.HOOKS,
-        registry.LOOPS,
-        registry.OPTIMIZERS,
-        registry.OPTIM_WRAPPERS,
-        registry.OPTIM_WRAPPER_CONSTRUCTORS,
-        registry.PARAM_SCHEDULERS,
-        registry.TASK_UTILS,
-        registry.MODEL_WRAPPERS,
-        registry.WEIGHT_INITIALIZERS,
-        registry.LOG_PROCESSORS,
-        registry.RUNNERS,
-        registry.VISBACKENDS,
-        registry.VISUALIZERS,
-    ]
-    for place in places:
-        with place.switch_scope_and_registry('mmdet') as scoped:
-            if scoped.get(kind) is not None:
-                return True
-    return hasattr(mmcv.ops, kind)
-
-
-def accepted_arguments(module: type) -> set[str]:
-    """Names of all arguments that a class takes, by `**kwargs` those of what it inherits from."""
-    names: set[str] = set()
-    for ancestor in inspect.getmro(module):
-        if '__init__' in vars(ancestor):
-            names |= set(inspect.signature(ancestor.__init__).parameters)
-            if 'kwargs' not in inspect.signature(ancestor.__init__).parameters:
-                break
-    return names - {'self', 'args', 'kwargs'}

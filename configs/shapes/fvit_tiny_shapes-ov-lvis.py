@@ -40,9 +40,13 @@ train_pipeline = [
     *_base_.train_pipeline[2:],
 ]
 train_dataloader = dict(
-    dataset=dict(ann_file='annotations/lvis_train.json', pipeline=train_pipeline)
+    dataset=dict(
+        ann_file='annotations/lvis_train.json',
+        data_prefix=dict(img=''),  # LVIS names images with their folder
+        pipeline=train_pipeline,
+    )
 )
-val_dataloader = dict(dataset=dict(ann_file='annotations/lvis_val.json'))
+val_dataloader = dict(dataset=dict(ann_file='annotations/lvis_val.json', data_prefix=dict(img='')))
 test_dataloader = val_dataloader
 val_evaluator = dict(
     _delete_=True,

@@ -20,6 +20,7 @@ model = dict(
     backbone=_base_.model.backbone,
     neck=_base_.model.neck,
     rpn_head=_base_.model.rpn_head,
+    train_cfg=None,
     test_cfg=dict(
         rpn=dict(
             nms_pre=500,
