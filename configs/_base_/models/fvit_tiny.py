@@ -1,151 +1,37 @@
 """F-ViT on the tiny CLIP that ships with the package: every component of the real one, narrower."""
 
+_base_ = './fvit_eva02-b16_ov-coco.py'
+
 model = dict(
-    type='FViT',
     data_preprocessor=dict(
-        type='DetDataPreprocessor',
         mean=[122.7709383, 116.7460125, 104.09373615],  # CLIP's, as the tiny tower is trained with
         std=[68.5005327, 66.6321375, 70.32316305],
-        bgr_to_rgb=True,
-        pad_mask=True,
         pad_size_divisor=128,
     ),
     backbone=dict(
-        type='FViTBackbone',
-        tower=dict(type='CLIPTower', model='pkg:clipself_mm.shapes/tiny_clip'),
+        tower=dict(_delete_=True, type='CLIPTower', model='pkg:clipself_mm.shapes/tiny_clip'),
         out_indices=(1, 2, 3, 4),
-        norm_cfg=dict(type='BN'),
     ),
-    neck=dict(
-        type='FPN',
-        in_channels=[128, 128, 128, 128],
-        out_channels=64,
-        num_outs=5,
-        norm_cfg=dict(type='BN'),
-    ),
+    neck=dict(in_channels=[128, 128, 128, 128], out_channels=64),
     rpn_head=dict(
-        type='RPNHead',
         in_channels=64,
         feat_channels=64,
-        num_convs=2,
-        anchor_generator=dict(
-            type='AnchorGenerator',
-            scales=[8],
-            ratios=[0.5, 1.0, 2.0],
-            strides=[2, 4, 8, 16, 32],
-        ),
-        bbox_coder=dict(
-            type='DeltaXYWHBBoxCoder',
-            target_means=[0.0, 0.0, 0.0, 0.0],
-            target_stds=[1.0, 1.0, 1.0, 1.0],
-        ),
-        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
-        loss_bbox=dict(type='L1Loss', loss_weight=1.0),
+        anchor_generator=dict(strides=[2, 4, 8, 16, 32]),
     ),
     roi_head=dict(
-        type='FViTRoIHead',
-        bbox_roi_extractor=dict(
-            type='SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0),
-            out_channels=64,
-            featmap_strides=[2, 4, 8, 16],
-            finest_scale=28,
-        ),
-        clip_roi_extractor=dict(
-            type='SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=1, sampling_ratio=0, aligned=True),
-            out_channels=128,
-            featmap_strides=[8],
-        ),
+        bbox_roi_extractor=dict(out_channels=64, featmap_strides=[2, 4, 8, 16], finest_scale=28),
+        clip_roi_extractor=dict(out_channels=128, featmap_strides=[8]),
         bbox_head=dict(
-            type='FViTBBoxHead',
             vocabulary='shapes_ov',
-            alpha=0.1,
-            beta=0.8,
-            clip_temperature=75.0,
-            background_weight=0.6,
             in_channels=64,
             conv_out_channels=64,
             fc_out_channels=128,
-            roi_feat_size=7,
-            num_shared_convs=4,
-            num_shared_fcs=2,
-            num_cls_fcs=1,
-            num_reg_fcs=1,
-            norm_cfg=dict(type='BN'),
-            reg_class_agnostic=True,
-            bbox_coder=dict(
-                type='DeltaXYWHBBoxCoder',
-                target_means=[0.0, 0.0, 0.0, 0.0],
-                target_stds=[0.1, 0.1, 0.2, 0.2],
-            ),
-            cls_predictor_cfg=dict(
-                type='TextClassifier', background='text', temperature=50.0, learn_temperature=True
-            ),
-            loss_cls=dict(type='OpenVocabCELoss'),
-            loss_bbox=dict(type='L1Loss', loss_weight=1.0),
         ),
     ),
     train_cfg=dict(
-        rpn=dict(
-            assigner=dict(
-                type='MaxIoUAssigner',
-                pos_iou_thr=0.7,
-                neg_iou_thr=0.3,
-                min_pos_iou=0.3,
-                match_low_quality=True,
-                ignore_iof_thr=-1,
-            ),
-            sampler=dict(
-                type='RandomSampler',
-                num=128,
-                pos_fraction=0.5,
-                neg_pos_ub=-1,
-                add_gt_as_proposals=False,
-            ),
-            allowed_border=-1,
-            pos_weight=-1,
-            debug=False,
-        ),
-        rpn_proposal=dict(
-            nms_pre=500,
-            max_per_img=200,
-            nms=dict(type='nms', iou_threshold=0.7),
-            min_bbox_size=0,
-        ),
-        rcnn=dict(
-            assigner=dict(
-                type='MaxIoUAssigner',
-                pos_iou_thr=0.5,
-                neg_iou_thr=0.5,
-                min_pos_iou=0.5,
-                match_low_quality=False,
-                ignore_iof_thr=-1,
-            ),
-            sampler=dict(
-                type='RandomSampler',
-                num=64,
-                pos_fraction=0.25,
-                neg_pos_ub=-1,
-                add_gt_as_proposals=True,
-            ),
-            mask_size=14,
-            pos_weight=-1,
-            debug=False,
-        ),
+        rpn=dict(sampler=dict(num=128)),
+        rpn_proposal=dict(nms_pre=500, max_per_img=200),
+        rcnn=dict(sampler=dict(num=64)),
     ),
-    test_cfg=dict(
-        rpn=dict(
-            nms_pre=500,
-            max_per_img=100,
-            nms=dict(type='nms', iou_threshold=0.7),
-            min_bbox_size=0,
-        ),
-        rcnn=dict(
-            score_thr=0.01,
-            nms=dict(type='nms', iou_threshold=0.4),
-            max_per_img=100,
-            mask_thr_binary=0.5,
-        ),
-    ),
+    test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=100)),
 )
