@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -30,6 +31,7 @@ class ClassEncoder:
         self.embeddings = embeddings
         self.text = text
         self._computed: dict[str, Tensor] = {}
+        self._looked_up: dict[tuple[str, ...], Tensor] = {}
 
     @property
     def source(self) -> str:
@@ -52,15 +54,17 @@ class ClassEncoder:
         """
         if self.embeddings is None:
             return self.encode_new(classes, device)
-        return load_class_embeddings(self.embeddings, classes).to(device)
+        key = tuple(classes)
+        if key not in self._looked_up:
+            self._looked_up[key] = load_class_embeddings(self.embeddings, classes)
+        return self._looked_up[key].to(device)
 
     def encode_new(self, classes: Sequence[str], device: torch.device | str = 'cpu') -> Tensor:
         """Embeddings of any names: of the file where it has them, else by the text tower.
 
         Arguments, result and errors as in `encode`. A name is computed once.
         """
-        known = {} if self.embeddings is None else read_named_embeddings(self.embeddings)
-        known |= self._computed
+        known = self._in_file | self._computed
         unknown = [name for name in dict.fromkeys(classes) if name not in known]
         if unknown:
             if self.text is None:
@@ -79,3 +83,7 @@ class ClassEncoder:
                 f'widths, {sorted(widths)}: they are not of one CLIP'
             )
         return torch.stack([known[name] for name in classes]).to(device)
+
+    @cached_property
+    def _in_file(self) -> dict[str, Tensor]:
+        return {} if self.embeddings is None else read_named_embeddings(self.embeddings)
