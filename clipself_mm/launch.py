@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import datetime
 import os
 from pathlib import Path
@@ -58,6 +59,8 @@ def prepare_processes(config: Config) -> None:
         return
     timeout = config.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
     torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=timeout))
+    # gloo's threads must end before the interpreter does, else it may abort at exit.
+    atexit.register(torch.distributed.destroy_process_group)
     wrapper = config.get('model_wrapper_cfg') or {
         'type': 'MMDistributedDataParallel',
         'broadcast_buffers': False,
