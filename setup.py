@@ -43,6 +43,8 @@ EXTRAS = {
     'mm-openmmlab': ['mmengine>=0.10.7', 'mmdet>=3.3,<3.4'],
     'seg-openmmlab': ['mmsegmentation>=1.2'],
     'lvis': ['faster-coco-eval>=1.6'],
+    'hf': ['transformers>=4.55'],
+    'onnx': ['onnx>=1.16', 'onnxruntime>=1.18'],
     'dev': ['codespell', 'pytest', 'pytest-xdist', 'ruff'],
 }
 

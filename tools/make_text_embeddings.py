@@ -12,38 +12,46 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.clip import TextTower
-from clipself_mm.clip.class_embeddings import save_class_embeddings
+from clipself_mm.clip import PROMPT_TEMPLATES, TextTower
+from clipself_mm.clip.class_embeddings import check_suffix, save_class_embeddings
+from clipself_mm.clip.embedding_origin import EmbeddingOrigin
+from clipself_mm.clip.prompts import read_templates
 from clipself_mm.datasets import load_vocabulary
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Write the class embeddings of a vocabulary.')
-    parser.add_argument('vocabulary', help='name (ov_coco, ...) or a .json or .txt file')
-    parser.add_argument(
-        '--model', required=True, help='open_clip name, local-dir:FOLDER or pkg:PACKAGE/FOLDER'
-    )
-    parser.add_argument('--checkpoint', help='weights; a folder brings its own')
-    parser.add_argument('--out', required=True, help='.pt dictionary of class name to vector')
-    parser.add_argument(
+    add = parser.add_argument
+    add('vocabulary', help='name (ov_coco, ...) or a .json or .txt file')
+    add('--model', required=True, help='open_clip name, local-dir:FOLDER or pkg:PACKAGE/FOLDER')
+    add('--checkpoint', help='weights; a folder brings its own')
+    add('--out', required=True, help='.safetensors, .pt or .npy file to write, see docs/text.md')
+    add('--prompts', help='.json or .txt file of templates with {}; default: the 63 of ViLD')
+    add(
         '--no-background',
         dest='background',
         action='store_false',
         help='leave out "background", which detectors read as one class more',
     )
-    parser.add_argument('--device', default='cpu')
+    add('--device', default='cpu')
     return parser.parse_args()
 
 
 def main() -> None:
     """Encode, write, say where."""
     args = parse_args()
-    classes = list(load_vocabulary(args.vocabulary).classes)
+    check_suffix(args.out)
+    templates = read_templates(args.prompts) if args.prompts else PROMPT_TEMPLATES
+    vocabulary = load_vocabulary(args.vocabulary)
+    classes, synonyms = list(vocabulary.classes), vocabulary.synonyms
     if args.background and 'background' not in classes:
         classes.append('background')
     tower = TextTower(args.model, args.checkpoint).to(args.device)
-    save_class_embeddings(args.out, classes, tower.embed_classes(classes))
+    embeddings = tower.embed_classes(classes, templates, synonyms=synonyms)
+    weights = Path(tower.source.checkpoint).name
+    origin = EmbeddingOrigin(templates, synonyms, args.model, weights)
+    save_class_embeddings(args.out, classes, embeddings, origin)
     print(f'{len(classes)} class embeddings of {args.model} written to {args.out}')
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
 
-from .class_embeddings import load_class_embeddings, read_named_embeddings
+from .class_embeddings import (
+    load_class_embeddings,
+    near_misses,
+    read_named_embeddings,
+    read_origin,
+)
+from .embedding_origin import EmbeddingOrigin
+from .prompts import PROMPT_TEMPLATES
 from .text_tower import TextTower
 
 _logger = logging.getLogger(__name__)
@@ -24,12 +31,20 @@ class ClassEncoder:
         embeddings: File that `load_class_embeddings` reads; the classes of a config's vocabulary
             must all be in it.
         text: Arguments of `TextTower`. It encodes the vocabulary where there is no file, and names
-            that come up later.
+            that come up later, these by the prompts of the file where it tells them.
+        synonyms: Other names of classes, averaged into what the text tower computes. A file's
+            vectors are taken as they are.
     """
 
-    def __init__(self, embeddings: str | None = None, text: dict | None = None) -> None:
+    def __init__(
+        self,
+        embeddings: str | None = None,
+        text: dict | None = None,
+        synonyms: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.embeddings = embeddings
         self.text = text
+        self.synonyms = synonyms or {}
         self._computed: dict[str, Tensor] = {}
         self._looked_up: dict[tuple[str, ...], Tensor] = {}
 
@@ -57,6 +72,7 @@ class ClassEncoder:
         key = tuple(classes)
         if key not in self._looked_up:
             self._looked_up[key] = load_class_embeddings(self.embeddings, classes)
+            self._compare_models()
         return self._looked_up[key].to(device)
 
     def encode_new(self, classes: Sequence[str], device: torch.device | str = 'cpu') -> Tensor:
@@ -71,10 +87,19 @@ class ClassEncoder:
                 raise ValueError(
                     f'{self.embeddings or "no file"} has no embedding of {unknown[:5]} and there '
                     'is no text tower to compute it: give `text` (a CLIP model and its checkpoint)'
+                    f'{near_misses(unknown, self._in_file)}'
                 )
             _logger.info('embedding %d class names by %s', len(unknown), self.text)
-            made = TextTower(**self.text).to(device).embed_classes(unknown).cpu()
-            self._computed.update(zip(unknown, made, strict=True))
+            made = (
+                TextTower(**self.text)
+                .to(device)
+                .embed_classes(
+                    unknown,
+                    templates=self._origin.templates or PROMPT_TEMPLATES,
+                    synonyms=self.synonyms,
+                )
+            )
+            self._computed.update(zip(unknown, made.cpu(), strict=True))
             known |= self._computed
         widths = {known[name].shape[0] for name in classes}
         if len(widths) > 1:
@@ -86,4 +111,30 @@ class ClassEncoder:
 
     @cached_property
     def _in_file(self) -> dict[str, Tensor]:
-        return {} if self.embeddings is None else read_named_embeddings(self.embeddings)
+        if self.embeddings is None:
+            return {}
+        self._compare_models()
+        return read_named_embeddings(self.embeddings)
+
+    @cached_property
+    def _origin(self) -> EmbeddingOrigin:
+        return EmbeddingOrigin() if self.embeddings is None else read_origin(self.embeddings)
+
+    def _compare_models(self) -> None:
+        """Warn if file and config name two CLIPs; a folder does not say which one is in it."""
+        theirs, ours = self._origin.model, (self.text or {}).get('model')
+        if theirs is None or ours is None or ':' in theirs + ours:
+            return
+        if theirs.replace('/', '-') != ours.replace('/', '-'):
+            _warn_of_two_models(str(self.embeddings), theirs, ours)
+
+
+@cache
+def _warn_of_two_models(embeddings: str, theirs: str, ours: str) -> None:
+    _logger.warning(
+        '%s: its embeddings are of the CLIP %s, the config has %s; embeddings and features of '
+        'two CLIPs do not match',
+        embeddings,
+        theirs,
+        ours,
+    )

@@ -1,18 +1,25 @@
-"""Adapter of EVA-02: timm's trunk inside open_clip's ``TimmModel``."""
+"""Adapter of timm's ``Eva`` inside open_clip's ``TimmModel``: EVA, EVA-02 and PE-Core."""
 
 from collections.abc import Sequence
 
 import torch
-from timm.models.eva import Eva, EvaAttention
+from timm.layers import AttentionPoolLatent
+from timm.models.eva import Eva, EvaBlockPostNorm
 from torch import Tensor, nn
 
+from .attention_pool import check_latent_pool, latent_value_path
 from .positions import resize_positions, rotary_table
-from .value_path import Rotary, rotary_attention, rotary_value_path
-from .vision_tower import CLIP_MEAN, CLIP_STD, Embedded, VisionTower
+from .value_path import Rotary, check_timm_attention, timm_attention, timm_value_path
+from .vision_tower import CLIP_MEAN, CLIP_STD
+from .vit_tower import Embedded, ViTTower
 
 
-class EVA02ViT(VisionTower):
-    """An EVA-02 CLIP ViT: learned and rotary positions, inner norms, head with bias.
+class EVA02ViT(ViTTower):
+    """An EVA-02 CLIP ViT or a relative: learned and mostly rotary positions, head with bias.
+
+    EVA-02-B and -L have rotary positions, inner norms and separate projections; EVA-g and EVA-02-E
+    have learned positions only and one fused projection, -E norms after each branch. PE-Core
+    has rotary positions and pools all its tokens by attention.
 
     The rotary tables are rebuilt for the grid of each input (timm inside open_clip keeps the native
     grid's), for any grid, square or not.
@@ -23,7 +30,7 @@ class EVA02ViT(VisionTower):
         std: RGB standard deviation of its inputs, in 0-1 units.
 
     Raises:
-        NotImplementedError: The trunk is not an EVA-02 that pools by its class token.
+        NotImplementedError: The trunk has a part that is not known here; the message names it.
     """
 
     def __init__(
@@ -33,22 +40,20 @@ class EVA02ViT(VisionTower):
         std: Sequence[float] = CLIP_STD,
     ) -> None:
         trunk = visual.trunk
-        attentions = [getattr(block, 'attn', None) for block in getattr(trunk, 'blocks', [])]
-        if (
-            not isinstance(trunk, Eva)
-            or trunk.rope is None
-            or trunk.global_pool != 'token'
-            or not all(isinstance(a, EvaAttention) and a.q_proj is not None for a in attentions)
-        ):
-            raise NotImplementedError('expected an EVA-02 trunk with rotary positions')
+        _check_trunk(trunk)
+        if len(getattr(visual, 'head', ())):
+            raise NotImplementedError('expected the projection in the trunk, found another head')
+        patch_size = trunk.patch_embed.patch_size[0]
         super().__init__(
             visual,
             width=trunk.embed_dim,
             dim=trunk.head.out_features,
-            patch_size=trunk.patch_embed.patch_size[0],
-            image_size=trunk.patch_embed.img_size[0],
+            patch_size=patch_size,
+            image_size=trunk.patch_embed.grid_size[0] * patch_size,
             mean=mean,
             std=std,
+            prefix=trunk.num_prefix_tokens,
+            pools_class_token=trunk.global_pool == 'token',
         )
         self._tables: dict[tuple, Rotary] = {}
 
@@ -58,47 +63,107 @@ class EVA02ViT(VisionTower):
         return self.visual.trunk.blocks
 
     def embed(self, images: Tensor) -> Embedded:
-        """Convolve, prepend the class token, add learned positions (see ``VisionTower``)."""
+        """Convolve, prepend the class token, add learned positions (see ``ViTTower``)."""
         trunk = self.visual.trunk
         patches = trunk.patch_embed.proj(images)
-        grid = tuple(patches.shape[-2:])
-        cls_token = trunk.cls_token.expand(len(images), -1, -1)
-        tokens = torch.cat([cls_token, patches.flatten(2).transpose(1, 2)], dim=1)
-        tokens = tokens + resize_positions(trunk.pos_embed[0], grid)
-        return Embedded(tokens, grid, self.rotary(grid, images.device))
+        grid = tuple(map(int, patches.shape[-2:]))
+        tokens = patches.flatten(2).transpose(1, 2)
+        if self.prefix:
+            tokens = torch.cat([trunk.cls_token.expand(images.shape[0], -1, -1), tokens], dim=1)
+        tokens = tokens + resize_positions(trunk.pos_embed[0], grid, prefix=self.prefix)
+        rotary = None if trunk.rope is None else self.rotary(grid, images.device)
+        return Embedded(trunk.norm_pre(tokens), grid, rotary)
 
     def rotary(self, grid: tuple[int, int], device: torch.device) -> Rotary:
         """The (sine, cosine) tables of a token grid, made once a grid and device."""
         key = (grid, device)
         if key not in self._tables:
-            head_dim = self.blocks[0].attn.head_dim
-            side = self.visual.trunk.rope.ref_feat_shape[0]
-            self._tables[key] = rotary_table(grid, head_dim, pretrained_side=side, device=device)
+            rope = self.visual.trunk.rope
+            self._tables[key] = rotary_table(
+                grid,
+                self.blocks[0].attn.head_dim,
+                pretrained_side=rope.ref_feat_shape[0],
+                theta=rope.temperature,
+                offset=rope.grid_offset,
+                columns_first=rope.grid_indexing == 'xy',
+                device=device,
+            )
         return self._tables[key]
 
     def run_block(
         self,
         block: nn.Module,
         tokens: Tensor,
-        positions: Rotary,
+        positions: Rotary | None,
         queries: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Pre-norm attention and MLP, each with its residual (see ``VisionTower``)."""
-        context = block.norm1(tokens)
-        stream, looking = (tokens, context) if queries is None else (queries, block.norm1(queries))
-        stream = stream + rotary_attention(block.attn, looking, context, positions, mask)
-        return stream + block.mlp(block.norm2(stream))
+        """Attention and MLP, each with its norm and residual (see ``ViTTower``)."""
+        context = _before_attention(block, tokens)
+        looking = context if queries is None else _before_attention(block, queries)
+        mixed = timm_attention(block.attn, looking, context, positions, mask, self.prefix)
+        return _after_attention(block, tokens if queries is None else queries, mixed)
 
     def run_value_path(self, block: nn.Module, tokens: Tensor) -> Tensor:
-        """The block with attention reduced to its value path (see ``VisionTower``)."""
-        tokens = tokens + rotary_value_path(block.attn, block.norm1(tokens))
-        return tokens + block.mlp(block.norm2(tokens))
+        """The block with attention reduced to its value path (see ``ViTTower``)."""
+        mixed = timm_value_path(block.attn, _before_attention(block, tokens))
+        return _after_attention(block, tokens, mixed)
 
     def project(self, tokens: Tensor) -> Tensor:
-        """Final norm and projection into the joint space."""
-        return self.visual.trunk.head(self.visual.trunk.norm(tokens))
+        """Final norm, pooling of one token where it is attention, and projection."""
+        trunk = self.visual.trunk
+        tokens = trunk.norm(tokens)
+        if trunk.attn_pool is not None:
+            tokens = latent_value_path(trunk.attn_pool, tokens)
+        return trunk.head(tokens)
+
+    def pool(self, tokens: Tensor) -> Tensor:
+        """The class token or the attention pooling of all tokens, projected."""
+        trunk = self.visual.trunk
+        if self.pools_class_token:
+            return self.project(tokens[:, 0])
+        return trunk.head(trunk.attn_pool(trunk.norm(tokens)))
 
     def parameters_off_value_path(self, block: nn.Module) -> list[nn.Parameter]:
-        """The separate query and key projections."""
+        """The query and key projections, where they are parameters of their own."""
+        if block.attn.q_proj is None:
+            return [] if block.attn.q_bias is None else [block.attn.q_bias]
         return [*block.attn.q_proj.parameters(), *block.attn.k_proj.parameters()]
+
+
+def _before_attention(block: nn.Module, tokens: Tensor) -> Tensor:
+    return tokens if isinstance(block, EvaBlockPostNorm) else block.norm1(tokens)
+
+
+def _after_attention(block: nn.Module, stream: Tensor, mixed: Tensor) -> Tensor:
+    if isinstance(block, EvaBlockPostNorm):
+        stream = stream + block.norm1(mixed)
+        return stream + block.norm2(block.mlp(stream))
+    stream = stream + mixed
+    return stream + block.mlp(block.norm2(stream))
+
+
+def _check_trunk(trunk: nn.Module) -> None:
+    if not isinstance(trunk, Eva):
+        raise NotImplementedError(f'expected an EVA-02 trunk, got a {type(trunk).__name__}')
+    rope = trunk.rope
+    unknown = {
+        f'pooling {trunk.global_pool!r}': trunk.global_pool not in ('token', 'map'),
+        "an attention pooling that is not timm's latent one": trunk.attn_pool is not None
+        and not isinstance(trunk.attn_pool, AttentionPoolLatent),
+        'register tokens': trunk.reg_token is not None,
+        'no learned positions, or none for its class token': trunk.pos_embed is None
+        or trunk.no_embed_class,
+        'layer scale': any(getattr(b, 'gamma_1', None) is not None for b in trunk.blocks),
+        "another rotary embedding than EVA-02's": rope is not None
+        and getattr(rope, 'ref_feat_shape', None) is None,
+        'a norm after its pooling': not isinstance(trunk.fc_norm, nn.Identity),
+        'no projection': not isinstance(trunk.head, nn.Linear),
+    }
+    found = [part for part, present in unknown.items() if present]
+    if found:
+        raise NotImplementedError(f'this Eva trunk has {", ".join(found)}')
+    for block in trunk.blocks:
+        check_timm_attention(block.attn)
+    if trunk.attn_pool is not None:
+        check_latent_pool(trunk.attn_pool)

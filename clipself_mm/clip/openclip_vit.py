@@ -1,4 +1,4 @@
-"""Adapter of open_clip's own ViT: the OpenAI, LAION, DataComp, ... towers."""
+"""Adapter of open_clip's own ViT: OpenAI, LAION, DataComp, MetaCLIP, DFN, CLIPA, ... towers."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,17 @@ from torch import Tensor, nn
 
 from .positions import resize_positions
 from .value_path import packed_attention, packed_value_path
-from .vision_tower import CLIP_MEAN, CLIP_STD, Embedded, VisionTower
+from .vision_tower import CLIP_MEAN, CLIP_STD
+from .vit_tower import Embedded, ViTTower
 
 
-class OpenCLIPViT(VisionTower):
+class OpenCLIPViT(ViTTower):
     """An OpenAI-style ViT: learned positions, packed attention, projection without bias.
 
+    It pools by its class token or, as CLIPA does, by the mean of its patches.
+
     Args:
-        visual: open_clip's ``VisionTransformer`` that pools by its class token.
+        visual: open_clip's ``VisionTransformer``.
         mean: RGB mean of its inputs, in 0-1 units.
         std: RGB standard deviation of its inputs, in 0-1 units.
 
@@ -29,8 +32,11 @@ class OpenCLIPViT(VisionTower):
         mean: Sequence[float] = CLIP_MEAN,
         std: Sequence[float] = CLIP_STD,
     ) -> None:
-        if visual.attn_pool is not None or visual.pool_type != 'tok':
-            raise NotImplementedError('only ViTs that pool by their class token have a dense path')
+        if visual.attn_pool is not None or visual.pool_type not in ('tok', 'avg'):
+            raise NotImplementedError(
+                'expected a ViT that pools by its class token or the mean of its patches, '
+                "got one with CoCa's attentional pooler or without pooling"
+            )
         if not all(type(b) is ResidualAttentionBlock for b in visual.transformer.resblocks):
             raise NotImplementedError("only open_clip's standard residual attention blocks work")
         super().__init__(
@@ -41,6 +47,7 @@ class OpenCLIPViT(VisionTower):
             image_size=visual.image_size[0],
             mean=mean,
             std=std,
+            pools_class_token=visual.pool_type == 'tok',
         )
 
     @property
@@ -49,11 +56,11 @@ class OpenCLIPViT(VisionTower):
         return self.visual.transformer.resblocks
 
     def embed(self, images: Tensor) -> Embedded:
-        """Convolve, prepend the class token, add positions, norm (see ``VisionTower``)."""
+        """Convolve, prepend the class token, add positions, norm (see ``ViTTower``)."""
         visual = self.visual
         patches = visual.conv1(images)
-        grid = tuple(patches.shape[-2:])
-        cls_token = visual.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
+        grid = tuple(map(int, patches.shape[-2:]))
+        cls_token = visual.class_embedding.to(patches.dtype).expand(images.shape[0], 1, -1)
         tokens = torch.cat([cls_token, patches.flatten(2).transpose(1, 2)], dim=1)
         tokens = tokens + resize_positions(visual.positional_embedding, grid).to(tokens.dtype)
         return Embedded(visual.ln_pre(tokens), grid, None)
@@ -66,20 +73,29 @@ class OpenCLIPViT(VisionTower):
         queries: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Pre-norm attention and MLP, each with its residual (see ``VisionTower``)."""
+        """Pre-norm attention and MLP, each with its residual (see ``ViTTower``)."""
         context = block.ln_1(tokens)
         stream, looking = (tokens, context) if queries is None else (queries, block.ln_1(queries))
         stream = stream + block.ls_1(packed_attention(block.attn, looking, context, mask))
         return stream + block.ls_2(block.mlp(block.ln_2(stream)))
 
     def run_value_path(self, block: nn.Module, tokens: Tensor) -> Tensor:
-        """The block with attention reduced to its value path (see ``VisionTower``)."""
+        """The block with attention reduced to its value path (see ``ViTTower``)."""
         tokens = tokens + block.ls_1(packed_value_path(block.attn, block.ln_1(tokens)))
         return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
 
     def project(self, tokens: Tensor) -> Tensor:
         """Final norm and projection into the joint space."""
         return self.visual.ln_post(tokens) @ self.visual.proj
+
+    def pool(self, tokens: Tensor) -> Tensor:
+        """The class token, or the mean of the patches before or after norm and projection."""
+        if self.pools_class_token:
+            return self.project(tokens[:, 0])
+        patches = tokens[:, self.prefix :]
+        if self.visual.final_ln_after_pool:
+            return self.project(patches.mean(dim=1))
+        return self.project(patches).mean(dim=1)
 
     def parameters_off_value_path(self, block: nn.Module) -> list[nn.Parameter]:
         """None: queries, keys and values are one packed tensor."""

@@ -3,36 +3,42 @@
 Pure functions of tensors; no model is known here.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+def resize_positions(positions: Tensor, grid: tuple[int, int], prefix: int = 1) -> Tensor:
     """Resize learned absolute positions to a token grid, leaving the class entry alone.
 
     Bicubic without antialiasing, as the published CLIPSelf weights were trained with.
 
     Args:
-        positions: Class entry followed by a square grid row by row, shape (1 + L, C).
+        positions: Entries of the prefix followed by a square grid row by row, shape (P + L, C).
         grid: Wanted (rows, columns) of tokens.
+        prefix: Entries P before the grid: 1 for a class token (or the mean token of a CLIP
+            ResNet), 0 where there is none.
 
     Returns:
-        Shape (1 + rows * columns, C).
+        Shape (P + rows * columns, C).
 
     Raises:
         ValueError: The stored grid is not square.
     """
-    length = positions.shape[0] - 1
-    side = round(length**0.5)
+    length = int(positions.shape[0]) - prefix
+    side = math.isqrt(max(length, 0))
     if side * side != length:
-        raise ValueError(f'expected 1 + a square number of positions, got {positions.shape[0]}')
+        raise ValueError(
+            f'expected {prefix} + a square number of positions, got {positions.shape[0]}'
+        )
     if (side, side) == tuple(grid):
         return positions
-    table = positions[1:].T.reshape(1, -1, side, side)
+    table = positions[prefix:].T.reshape(1, -1, side, side)
     table = F.interpolate(table.float(), size=grid, mode='bicubic', align_corners=False)
     table = table.flatten(2)[0].T.to(positions.dtype)
-    return torch.cat([positions[:1], table])
+    return torch.cat([positions[:prefix], table])
 
 
 def rotary_table(
@@ -40,9 +46,11 @@ def rotary_table(
     head_dim: int,
     pretrained_side: int = 16,
     theta: float = 10000.0,
+    offset: float = 0.0,
+    columns_first: bool = False,
     device: torch.device | str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sine and cosine tables of EVA-02's two-dimensional rotary embedding.
+    """Sine and cosine tables of the two-dimensional rotary embedding of EVA-02 and PE-Core.
 
     Positions of each axis are scaled to the side of the pre-training grid, so that an image of any
     size or aspect spans the range of angles the tower has learned. The first half of a head's
@@ -53,6 +61,8 @@ def rotary_table(
         head_dim: Channels of one attention head, divisible by 4.
         pretrained_side: Tokens a side of the pre-training grid (16 in every EVA-02 CLIP).
         theta: Base of the geometric series of frequencies.
+        offset: What is added to the index of a row or column (1 in PE-Core with a class token).
+        columns_first: Whether the first half of the channels turns with the column (PE-Core).
         device: Where the tables are made.
 
     Returns:
@@ -62,17 +72,15 @@ def rotary_table(
     frequencies = theta ** (-torch.arange(0, half, 2, device=device).float() / half)
 
     def angles(count: int) -> Tensor:
-        steps = torch.arange(count, device=device).float() / count * pretrained_side
+        steps = (torch.arange(count, device=device).float() + offset) / count * pretrained_side
         return torch.outer(steps, frequencies).repeat_interleave(2, dim=-1)
 
     rows, columns = grid
-    table = torch.cat(
-        [
-            angles(rows)[:, None].expand(rows, columns, half),
-            angles(columns)[None].expand(rows, columns, half),
-        ],
-        dim=-1,
-    ).flatten(0, 1)
+    halves = [
+        angles(rows)[:, None].expand(rows, columns, half),
+        angles(columns)[None].expand(rows, columns, half),
+    ]
+    table = torch.cat(halves[::-1] if columns_first else halves, dim=-1).flatten(0, 1)
     return table.sin(), table.cos()
 
 

@@ -1,6 +1,7 @@
 """The text side of a CLIP: from class names to the unit embeddings that classify regions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import open_clip
 import torch
@@ -10,22 +11,32 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .checkpoints import load_text, read_state
-from .prompts import PROMPT_TEMPLATES, average_prompts, expand_prompts
-from .tower_source import find_source
+from .prompts import (
+    PROMPT_TEMPLATES,
+    average_names,
+    average_prompts,
+    check_templates,
+    expand_prompts,
+)
+from .tower_source import CONFIG_NAME, TowerSource, find_source
 
-LONG = 20
+LONG = 4
 """Batches of prompts from which on a bar shows how far they are."""
+
+_POSITION_IDS = 'text.transformer.embeddings.position_ids'
 
 
 class TextTower(nn.Module):
     """open_clip's text tower with its tokenizer, frozen.
 
     Args:
-        model: Name or folder, see ``find_source``.
+        model: Name or folder, see ``find_source``. A folder brings the files of its tokenizer, if
+            that is one of Hugging Face's.
         checkpoint: Weights in any layout that ``read_state`` knows; a folder brings its own.
 
     Raises:
         ValueError: There is no checkpoint: a random text tower would name classes at random.
+        ImportError: The tokenizer or the tower is Hugging Face's and their package is missing.
     """
 
     def __init__(self, model: str, checkpoint: str | None = None) -> None:
@@ -33,12 +44,19 @@ class TextTower(nn.Module):
         source = find_source(model, checkpoint)
         if source.checkpoint is None:
             raise ValueError(f'the text tower of {model} needs a checkpoint')
+        if needs_transformers(source):
+            _import_transformers(model)
+        self.source = source
         config = source.config
+        # The checkpoint has the weights of a Hugging Face tower; tokens are not asked for.
+        text_cfg = config['text_cfg'] | dict(hf_model_pretrained=False, output_tokens=False)
         self.text = _build_text_tower(
-            config['embed_dim'], dict(config['text_cfg']), config.get('quick_gelu', False)
+            config['embed_dim'], text_cfg, config.get('quick_gelu', False)
         )
-        load_text(self.text, read_state(source.checkpoint), source.checkpoint)
-        self.tokenizer = open_clip.get_tokenizer(source.model)
+        state = read_state(source.checkpoint)
+        state.pop(_POSITION_IDS, None)  # counts 0, 1, 2, ...; in files of transformers before 4.31
+        load_text(self.text, state, source.checkpoint)
+        self.tokenizer = build_tokenizer(source)
         self.requires_grad_(False).eval()
 
     def encode_text(self, tokens: Tensor) -> Tensor:
@@ -51,18 +69,32 @@ class TextTower(nn.Module):
         classes: Sequence[str],
         templates: Sequence[str] = PROMPT_TEMPLATES,
         batch_size: int = 512,
+        synonyms: Mapping[str, Sequence[str]] | None = None,
     ) -> Tensor:
         """Prompt-averaged embeddings of classes (ViLD's 63 prompts by default).
+
+        Each name is averaged over the prompts, then each class over its names.
 
         Args:
             classes: K names.
             templates: P prompts with ``{}`` for the class and ``{article}`` for a or an.
             batch_size: Prompts a forward pass.
+            synonyms: Other names of classes; entries of classes that are not asked for are passed
+                over.
 
         Returns:
             Unit vectors, shape (K, D).
+
+        Raises:
+            ValueError: There is no class, a name is empty, or a template has no ``{}``.
         """
-        prompts = [prompt for name in classes for prompt in expand_prompts(name, templates)]
+        if not classes:
+            raise ValueError('there is no class to embed')
+        templates = check_templates(templates)
+        names = [(name, *(synonyms or {}).get(name, ())) for name in classes]
+        prompts = [
+            prompt for own in names for name in own for prompt in expand_prompts(name, templates)
+        ]
         device = next(self.parameters()).device
         starts = range(0, len(prompts), batch_size)
         encoded = [
@@ -71,4 +103,34 @@ class TextTower(nn.Module):
             )
             for i in tqdm(starts, desc='prompts', disable=len(starts) < LONG)
         ]
-        return average_prompts(torch.cat(encoded).unflatten(0, (len(classes), -1)))
+        by_name = average_prompts(torch.cat(encoded).unflatten(0, (-1, len(templates))))
+        return average_names(by_name, [len(own) for own in names])
+
+
+def build_tokenizer(source: TowerSource) -> Callable[[list[str]], Tensor]:
+    """The tokenizer of a CLIP: sentences to ids, shape (T, context).
+
+    It is open_clip's by name or by the folder's configuration. A folder in transformers' own
+    layout has no such configuration; it is an OpenAI-style CLIP, whose tokenizer open_clip brings.
+    """
+    folder = source.model.removeprefix('local-dir:')
+    if folder != source.model and not (Path(folder) / CONFIG_NAME).is_file():
+        return open_clip.SimpleTokenizer(context_length=source.config['text_cfg']['context_length'])
+    return open_clip.get_tokenizer(source.model)
+
+
+def needs_transformers(source: TowerSource) -> bool:
+    """Whether the tokenizer or the text tower of a CLIP is one of Hugging Face's."""
+    text_cfg = source.config['text_cfg']
+    named = text_cfg.get('hf_tokenizer_name') or text_cfg.get('hf_model_name')
+    return bool(named) or (':' not in source.model and 'siglip' in source.model.lower())
+
+
+def _import_transformers(model: str) -> None:
+    try:
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f'the text tower of {model} needs the package transformers, which the extra hf '
+            f'brings: pip install clipself_mm[hf] ({error})'
+        ) from error

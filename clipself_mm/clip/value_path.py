@@ -1,7 +1,8 @@
-"""Attention of CLIP's two ViT families, whole and reduced to its value path, as pure functions.
+"""Attention of CLIP's ViT families, whole and reduced to its value path, as pure functions.
 
-The modules are open_clip's (``nn.MultiheadAttention``) and timm's (``EvaAttention``); only their
-weights are used here, so that one fused kernel serves training, teacher and masked variants.
+The modules are open_clip's (``nn.MultiheadAttention``) and timm's (``Attention`` and its rotary
+kin); only their weights are used here, so that one fused kernel serves training, teacher and
+masked variants.
 """
 
 import torch
@@ -34,7 +35,7 @@ def packed_attention(
     else:
         query = F.linear(queries, weight[:width], bias[:width])
         key, value = F.linear(context, weight[width:], bias[width:]).chunk(2, dim=-1)
-    mixed = _attend(query, key, value, attention.num_heads, mask=mask)
+    mixed = attend(query, key, value, attention.num_heads, mask=mask)
     return attention.out_proj(mixed)
 
 
@@ -53,52 +54,74 @@ def packed_value_path(attention: nn.MultiheadAttention, tokens: Tensor) -> Tenso
     return attention.out_proj(value)
 
 
-def rotary_attention(
+def check_timm_attention(attention: nn.Module) -> None:
+    """Refuse an attention of timm that does more than ``timm_attention`` does.
+
+    Raises:
+        NotImplementedError: The message names what it does.
+    """
+    unknown = {
+        'norms of queries and keys': not isinstance(attention.q_norm, nn.Identity),
+        'a gate': attention.gate is not None,
+        'rotation by halves': getattr(attention, 'rotate_half', False),
+        'grouped queries': getattr(attention, 'num_kv_groups', 1) != 1,
+    }
+    found = [part for part, present in unknown.items() if present]
+    if found:
+        raise NotImplementedError(f'this {type(attention).__name__} has {", ".join(found)}')
+
+
+def timm_attention(
     attention: nn.Module,
     queries: Tensor,
     context: Tensor,
-    rotary: Rotary,
+    rotary: Rotary | None = None,
     mask: Tensor | None = None,
+    prefix: int = 1,
 ) -> Tensor:
-    """Multi-head attention of an EVA-02 block with its inner norm.
+    """Multi-head attention of a timm block, with its inner norm where it has one.
 
     Args:
-        attention: timm's ``EvaAttention`` with separate projections.
+        attention: timm's ``Attention``, ``EvaAttention`` or ``AttentionRope``.
         queries: Normed tokens that look, shape (N, Q, C). Where they are not the context itself
             they stand for class tokens, which no rotation touches.
-        context: Normed tokens looked at, class token first, shape (N, 1 + h * w, C).
-        rotary: (sine, cosine) tables for the patches.
-        mask: True where a query may look, shape (N, Q, 1 + h * w).
+        context: Normed tokens looked at, prefix first, shape (N, P + h * w, C).
+        rotary: (sine, cosine) tables for the patches, None for no rotation.
+        mask: True where a query may look, shape (N, Q, P + h * w).
+        prefix: Tokens before the patches, P.
 
     Returns:
         Projected output, shape (N, Q, C).
     """
-    mixed = _attend(
-        attention.q_proj(queries),
-        attention.k_proj(context),
-        attention.v_proj(context),
+    of_query, of_key, of_value = _projections(attention)
+    mixed = attend(
+        F.linear(queries, *of_query),
+        F.linear(context, *of_key),
+        F.linear(context, *of_value),
         attention.num_heads,
         rotary_query=rotary if queries is context else None,
         rotary_key=rotary,
         mask=mask,
+        prefix=prefix,
     )
     return attention.proj(attention.norm(mixed))
 
 
-def rotary_value_path(attention: nn.Module, tokens: Tensor) -> Tensor:
-    """Value projection, inner norm, output projection of an EVA-02 block (paper, section 3.1).
+def timm_value_path(attention: nn.Module, tokens: Tensor) -> Tensor:
+    """Value projection, inner norm, output projection of a timm block (paper, section 3.1).
 
     Args:
-        attention: timm's ``EvaAttention`` with separate projections.
+        attention: timm's ``Attention``, ``EvaAttention`` or ``AttentionRope``.
         tokens: Normed tokens, shape (N, L, C).
 
     Returns:
         Shape (N, L, C).
     """
-    return attention.proj(attention.norm(attention.v_proj(tokens)))
+    value = F.linear(tokens, *_projections(attention)[2])
+    return attention.proj(attention.norm(value))
 
 
-def _attend(
+def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -106,17 +129,48 @@ def _attend(
     rotary_query: Rotary | None = None,
     rotary_key: Rotary | None = None,
     mask: Tensor | None = None,
+    prefix: int = 1,
 ) -> Tensor:
+    """Multi-head scaled dot product attention by the fused kernel.
+
+    Args:
+        query: Shape (N, Q, C).
+        key: Shape (N, L, C).
+        value: Shape (N, L, C).
+        heads: Number of heads.
+        rotary_query: Tables that turn the queries, None for no rotation.
+        rotary_key: Tables that turn the keys, None for no rotation.
+        mask: True where a query may look, shape (N, Q, L).
+        prefix: Leading tokens that no rotation touches.
+
+    Returns:
+        Shape (N, Q, C).
+    """
     query, key, value = (
         item.unflatten(-1, (heads, -1)).transpose(1, 2) for item in (query, key, value)
     )
-    query, key = _rotate_patches(query, rotary_query), _rotate_patches(key, rotary_key)
+    query = _rotate_patches(query, rotary_query, prefix)
+    key = _rotate_patches(key, rotary_key, prefix)
     mask = None if mask is None else mask[:, None]
     mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     return mixed.transpose(1, 2).flatten(2)
 
 
-def _rotate_patches(features: Tensor, rotary: Rotary | None) -> Tensor:
+def _projections(attention: nn.Module) -> list[tuple[Tensor, Tensor | None]]:
+    """(weight, bias) of queries, keys and values, whether timm fuses them or not."""
+    if attention.qkv is None:
+        layers = (attention.q_proj, attention.k_proj, attention.v_proj)
+        return [(layer.weight, layer.bias) for layer in layers]
+    bias = attention.qkv.bias
+    if getattr(attention, 'q_bias', None) is not None:
+        no_bias = torch.zeros_like(attention.q_bias)
+        bias = torch.cat([attention.q_bias, no_bias, attention.v_bias])
+    biases = (None, None, None) if bias is None else bias.chunk(3)
+    return list(zip(attention.qkv.weight.chunk(3), biases, strict=True))
+
+
+def _rotate_patches(features: Tensor, rotary: Rotary | None, prefix: int) -> Tensor:
     if rotary is None:
         return features
-    return torch.cat([features[:, :, :1], rotate(features[:, :, 1:], *rotary)], dim=2)
+    turned = rotate(features[:, :, prefix:], *rotary)
+    return torch.cat([features[:, :, :prefix], turned], dim=2)

@@ -1,46 +1,36 @@
 """The interface through which everything outside this folder sees a CLIP image tower.
 
-A tower is a ViT with a class token. How it embeds, attends and projects is the adapter's business
-(``openclip_vit.py``, ``eva02_vit.py``); what it is asked for is decided here, once for all towers.
+What a tower is asked for is said here; how a ViT answers is in ``vit_tower.py``, how a CNN answers
+in ``clip_resnet.py``.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-import torch
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-class Embedded(NamedTuple):
-    """Tokens about to enter the first block, and what the blocks need to know of their places."""
-
-    tokens: Tensor
-    """Class token first, then patches row by row, shape (N, 1 + h * w, C)."""
-    grid: tuple[int, int]
-    """(h, w)."""
-    positions: Any
-    """Rotary tables, or None where positions were added to the tokens."""
-
-
 class VisionTower(nn.Module, ABC):
-    """A CLIP ViT that gives image embeddings, dense features and intermediate maps.
+    """A CLIP image tower that gives image embeddings, dense features and intermediate maps.
 
     Args:
         visual: open_clip's image tower; its parameters keep open_clip's names under ``visual.``.
-        width: Channels of a token, C.
+        width: Channels C of the map before pooling.
         dim: Channels of the joint embedding, D.
-        patch_size: Pixels a token.
+        patch_size: Pixels a cell of the dense map.
         image_size: Side of the images the tower was trained with.
         mean: RGB mean of its inputs, in 0-1 units.
         std: RGB standard deviation of its inputs, in 0-1 units.
 
     Attributes:
+        frozen: Whether ``freeze`` was called: the tower then stays in eval mode.
         source: Which model and file the weights came from; set by ``build_tower``.
     """
 
@@ -63,60 +53,19 @@ class VisionTower(nn.Module, ABC):
         self.image_size = image_size
         self.mean = tuple(mean)
         self.std = tuple(std)
-        self.activation_checkpointing = False
-        self.trains_stem = True
-        self.first_trainable_block = 0
+        self.frozen = False
         self.source: Any = None
 
-    # What an adapter provides.
+    # What every tower can do.
 
     @property
     @abstractmethod
-    def blocks(self) -> nn.ModuleList:
-        """The transformer blocks in order."""
+    def dense_path(self) -> str:
+        """What makes a dense feature of a token, in a few words (docs/towers.md has the rule)."""
 
     @abstractmethod
-    def embed(self, images: Tensor) -> Embedded:
-        """Patch embedding, class token and positions for images of shape (N, 3, H, W)."""
-
-    @abstractmethod
-    def run_block(
-        self,
-        block: nn.Module,
-        tokens: Tensor,
-        positions: Any,  # noqa: ANN401 - the adapter's own kind
-        queries: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
-        """One residual block: ``queries`` attend to ``tokens``.
-
-        Args:
-            block: One of ``blocks``.
-            tokens: Shape (N, L, C).
-            positions: ``Embedded.positions``.
-            queries: Class-token-like queries, shape (N, Q, C); by default the tokens themselves.
-            mask: True where a query may look, shape (N, Q, L); by default everywhere.
-
-        Returns:
-            The updated queries, shape (N, Q, C).
-        """
-
-    @abstractmethod
-    def run_value_path(self, block: nn.Module, tokens: Tensor) -> Tensor:
-        """One residual block whose attention is replaced by its value path (paper, section 3.1)."""
-
-    @abstractmethod
-    def project(self, tokens: Tensor) -> Tensor:
-        """Final norm and projection into the joint space, shape (..., C) -> (..., D)."""
-
-    @abstractmethod
-    def parameters_off_value_path(self, block: nn.Module) -> list[nn.Parameter]:
-        """Whole parameters of a block that its value path does not touch (queries, keys)."""
-
-    # What everyone asks for.
-
     def encode_image(self, images: Tensor) -> Tensor:
-        """Image-level embedding.
+        """Image-level embedding, that of open_clip's own model.
 
         Args:
             images: Normalised, sides divisible by ``patch_size``, shape (N, 3, H, W).
@@ -124,69 +73,55 @@ class VisionTower(nn.Module, ABC):
         Returns:
             Not normalised, shape (N, D).
         """
-        tokens, _, positions = self._embed(images)
-        tokens = self._run_blocks(tokens, positions, stop=len(self.blocks) - 1)
-        cls_token = self._step(
-            len(self.blocks) - 1, self.run_block, tokens, positions, tokens[:, :1]
-        )
-        return self.project(cls_token[:, 0])
 
+    @abstractmethod
     def encode_dense(self, images: Tensor) -> Tensor:
-        """Dense features by the value path of the last block (paper, section 3.1).
+        """An embedding in the joint space for every cell of the map.
 
         Args:
             images: Normalised, sides divisible by ``patch_size``, shape (N, 3, H, W).
 
         Returns:
-            L2-normalised over channels, shape (N, D, h, w).
+            L2-normalised over channels, contiguous, shape (N, D, h, w).
         """
-        tokens, grid, positions = self._embed(images)
-        tokens = self._run_blocks(tokens, positions, stop=len(self.blocks) - 1)
-        tokens = self._step(len(self.blocks) - 1, self.run_value_path, tokens)
-        return self._dense_map(tokens, grid)
 
+    @abstractmethod
     def stages(
         self, images: Tensor, out_indices: Sequence[int], with_dense: bool = False
     ) -> tuple[list[Tensor], Tensor | None]:
-        """Maps after chosen blocks, as an F-ViT backbone takes them (paper, appendix A.3).
-
-        The last block, where it is among them, runs without attention.
+        """Maps after chosen stages, as the backbone of a detector takes them.
 
         Args:
-            images: Normalised, shape (N, 3, H, W).
-            out_indices: Ascending indices of blocks, 0-based.
+            images: Normalised, sides divisible by ``patch_size``, shape (N, 3, H, W).
+            out_indices: Ascending indices of stages, 0-based.
             with_dense: Whether to return the dense map of the same pass too.
 
         Returns:
-            The raw maps, each of shape (N, C, h, w), and the dense map (N, D, h, w) or None.
+            The raw maps and the dense map (N, D, h, w) or None. The maps of a ViT have the shape
+            (N, C, h, w), those of a CNN each their own width and stride.
 
         Raises:
             ValueError: An index is out of range or out of order.
         """
-        last = len(self.blocks) - 1
-        ascending = list(out_indices) == sorted(set(out_indices))
-        if not ascending or out_indices[0] < 0 or out_indices[-1] > last:
-            raise ValueError(f'out_indices {list(out_indices)} must ascend within 0..{last}')
-        tokens, grid, positions = self._embed(images)
-        maps, start = [], 0
-        for index in out_indices:
-            if index == last:
-                break
-            tokens = self._run_blocks(tokens, positions, start=start, stop=index + 1)
-            maps.append(self._as_map(tokens, grid))
-            start = index + 1
-        if last in out_indices or with_dense:
-            tokens = self._run_blocks(tokens, positions, start=start, stop=last)
-            tokens = self._step(last, self.run_value_path, tokens)
-        if last in out_indices:
-            maps.append(self._as_map(tokens, grid))
-        return maps, self._dense_map(tokens, grid) if with_dense else None
+
+    # What some towers can do.
+
+    def unlock_blocks(self, count: int | None = None) -> None:
+        """Freeze the tower but for its last ``count`` blocks, as CLIPSelf trains it.
+
+        Args:
+            count: How many blocks train; None for all of them, 0 for none.
+
+        Raises:
+            NotImplementedError: The tower has no transformer blocks.
+            ValueError: The tower has fewer blocks.
+        """
+        raise NotImplementedError(
+            f'{type(self).__name__} has no transformer blocks to unlock; CLIPSelf trains ViTs'
+        )
 
     def encode_regions_masked(self, images: Tensor, masks: Sequence[Tensor]) -> Tensor:
         """Region embeddings by masked attention (paper, Table A1, row 3).
-
-        For each region a copy of the class token looks, in every block, only at the class token
-        and at the tokens inside the region; no token sees the copies.
 
         Args:
             images: Normalised, shape (N, 3, H, W).
@@ -194,80 +129,57 @@ class VisionTower(nn.Module, ABC):
 
         Returns:
             Not normalised, shape (sum of R_i, D), images in order.
-        """
-        tokens, grid, positions = self._embed(images)
-        counts = [len(item) for item in masks]
-        visible = tokens.new_zeros(len(images), max(counts), *grid, dtype=torch.bool)
-        for row, item in zip(visible, masks, strict=True):
-            row[: len(item)] = item.to(device=row.device).bool()
-        visible = F.pad(visible.flatten(2), (1, 0), value=True)
-        copies = tokens[:, :1].expand(-1, max(counts), -1)
-        for block in self.blocks:
-            copies = self.run_block(block, tokens, positions, queries=copies, mask=visible)
-            tokens = self.run_block(block, tokens, positions)
-        regions = torch.cat([row[:n] for row, n in zip(copies, counts, strict=True)])
-        return self.project(regions)
-
-    def unlock_blocks(self, count: int | None = None) -> None:
-        """Freeze the tower but for its last ``count`` blocks, as CLIPSelf trains it.
-
-        Patch embedding, positions, class token, final norm and projection stay frozen, and so do
-        the last block's queries and keys, which the value path does not use.
-
-        Args:
-            count: How many blocks train; None for all of them, 0 for none.
 
         Raises:
-            ValueError: The tower has fewer blocks.
+            NotImplementedError: The tower does not pool by a class token.
         """
-        total = len(self.blocks)
-        count = total if count is None else count
-        if not 0 <= count <= total:
-            raise ValueError(f'cannot unlock {count} blocks of a tower of {total}')
-        self.requires_grad_(False)
-        self.trains_stem = False
-        self.first_trainable_block = total - count
-        for block in self.blocks[total - count :]:
-            block.requires_grad_(True)
-        for parameter in self.parameters_off_value_path(self.blocks[-1]):
-            parameter.requires_grad_(False)
+        raise NotImplementedError(
+            f'masked attention follows a class token through the blocks; this '
+            f'{type(self).__name__} does not pool by one'
+        )
+
+    # Frozen is frozen.
 
     def freeze(self) -> None:
-        """Freeze every parameter and put the tower in eval mode."""
-        self.unlock_blocks(0)
+        """Freeze every parameter and keep the tower in eval mode."""
+        self.requires_grad_(False)
+        self.frozen = True
         self.eval()
 
-    # Inner steps.
+    def train(self, mode: bool = True) -> VisionTower:
+        """Set the mode; a frozen tower stays in eval, so that no statistic of it moves."""
+        return super().train(mode and not self.frozen)
 
-    def _embed(self, images: Tensor) -> Embedded:
+    # What the adapters share.
+
+    def check_sides(self, images: Tensor) -> None:
+        """Refuse images whose sides are not whole cells.
+
+        Raises:
+            ValueError: A side is not divisible by ``patch_size``.
+        """
         height, width = images.shape[-2:]
         if height % self.patch_size or width % self.patch_size:
             raise ValueError(
                 f'image sides {height} x {width} are not multiples of the patch size '
                 f'{self.patch_size}'
             )
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_stem):
-            return self.embed(images)
-
-    def _run_blocks(self, tokens: Tensor, positions: Any, stop: int, start: int = 0) -> Tensor:  # noqa: ANN401
-        for index in range(start, stop):
-            tokens = self._step(index, self.run_block, tokens, positions)
-        return tokens
-
-    def _step(self, index: int, run: Callable[..., Tensor], *inputs: Any) -> Tensor:  # noqa: ANN401
-        """Run one block, keeping activations only from the first trainable block on."""
-        block = self.blocks[index]
-        tracked = torch.is_grad_enabled() and index >= self.first_trainable_block
-        if tracked and self.activation_checkpointing and self.training:
-            return checkpoint(run, block, *inputs, use_reentrant=False)
-        with torch.set_grad_enabled(tracked):
-            return run(block, *inputs)
-
-    def _dense_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        features = F.normalize(self.project(tokens[:, 1:]), dim=-1)
-        # Contiguous, since mmcv's CPU ops read a tensor's memory as if it were.
-        return features.transpose(1, 2).unflatten(2, grid).contiguous()
 
     @staticmethod
-    def _as_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        return tokens[:, 1:].transpose(1, 2).unflatten(2, grid).contiguous()
+    def check_stages(out_indices: Sequence[int], count: int) -> None:
+        """Refuse indices that do not ascend within the ``count`` stages.
+
+        Raises:
+            ValueError: An index is out of range or out of order, or there is none.
+        """
+        indices = list(out_indices)
+        ascending = indices and indices == sorted(set(indices))
+        if not ascending or indices[0] < 0 or indices[-1] >= count:
+            raise ValueError(f'out_indices {indices} must ascend within 0..{count - 1}')
+
+    @staticmethod
+    def unit_map(features: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Embeddings of cells row by row, shape (N, h * w, D), as a unit map (N, D, h, w)."""
+        features = F.normalize(features, dim=-1)
+        # Contiguous, since mmcv's CPU ops read a tensor's memory as if it were.
+        return features.transpose(1, 2).unflatten(2, grid).contiguous()

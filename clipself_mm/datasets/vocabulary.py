@@ -5,8 +5,8 @@ Label i is class i of the vocabulary, whatever order an annotation file lists it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .coco_json import read_json
@@ -26,10 +26,11 @@ class Vocabulary:
         novel: Classes without boxes in training; empty if the vocabulary has no split.
         things: Classes of countable objects; the others are stuff.
         ids: Category id of each class in the original annotation files, or empty.
+        synonyms: Other names of some classes, which a text tower averages into the class.
 
     Raises:
         ValueError: If a name is doubled or unknown, if base and novel overlap or leave a class
-            out, or if there is not one id per class.
+            out, if there is not one id per class, or if a synonym is empty or names two classes.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Vocabulary:
     novel: tuple[str, ...] = ()
     things: tuple[str, ...] = ()
     ids: tuple[int, ...] = ()
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Check the lists against each other."""
@@ -59,6 +61,7 @@ class Vocabulary:
                 raise ValueError(f'{neither} are neither base nor novel')
         if self.ids and len(self.ids) != len(self.classes):
             raise ValueError(f'it lists {len(self.classes)} classes, but {len(self.ids)} ids')
+        _check_synonyms(self.synonyms, self.classes)
 
 
 def _check_unique(key: str, names: Sequence) -> None:
@@ -66,6 +69,24 @@ def _check_unique(key: str, names: Sequence) -> None:
     doubled = sorted({name for name in names if names.count(name) > 1}, key=str)
     if doubled:
         raise ValueError(f'{key} lists {doubled} more than once')
+
+
+def _check_synonyms(synonyms: Mapping[str, Sequence[str]], classes: Sequence[str]) -> None:
+    """Raise ValueError if a synonym belongs to no class, to two, or to one twice."""
+    known, meant = set(classes), {}
+    for name, others in synonyms.items():
+        if name not in known:
+            raise ValueError(f'synonyms names {name!r}, which is not among its classes')
+        if not others or not all(isinstance(other, str) and other.strip() for other in others):
+            raise ValueError(f'synonyms of {name!r} should be a list of names, got {others!r:.80}')
+        for other in others:
+            if other in known:
+                raise ValueError(f'synonym {other!r} of {name!r} is a class itself')
+            if other in meant:
+                raise ValueError(
+                    f'synonym {other!r} of {name!r} is listed for {meant[other]!r} already'
+                )
+            meant[other] = name
 
 
 def _check_types(key: str, entries: object) -> None:
@@ -79,17 +100,34 @@ def _check_types(key: str, entries: object) -> None:
 
 
 def _read(path: Path) -> dict:
-    """Read the lists of a vocabulary file; ValueError if they are not lists of names."""
+    """Read what a vocabulary file says; ValueError if it has not lists of names."""
     if path.suffix == '.txt':
-        lines = path.read_text(encoding='utf-8').splitlines()
-        return dict(classes=[line.strip() for line in lines if line.strip()])
+        return _read_lines(path.read_text(encoding='utf-8').splitlines())
     content = read_json(str(path))
     if not isinstance(content, dict) or 'classes' not in content:
         raise ValueError("expected an object with a list 'classes'")
     lists = {key: content[key] for key in _KEYS if key in content}
     for key, entries in lists.items():
         _check_types(key, entries)
-    return lists
+    synonyms = content.get('synonyms', {})
+    if not isinstance(synonyms, dict) or not all(isinstance(x, list) for x in synonyms.values()):
+        raise ValueError(f'synonyms should map a class to a list of names, got {synonyms!r:.80}')
+    return lists | dict(synonyms=synonyms)
+
+
+def _read_lines(lines: Sequence[str]) -> dict:
+    """A class a line, other names of it behind semicolons."""
+    classes, synonyms = [], {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        name, *others = (part.strip() for part in line.split(';'))
+        if not all((name, *others)):
+            raise ValueError(f'line {number} has an empty name: {line!r:.80}')
+        classes.append(name)
+        if others:
+            synonyms[name] = [*synonyms.get(name, []), *others]
+    return dict(classes=classes, synonyms=synonyms)
 
 
 def vocabulary_path(name_or_path: str | Path) -> Path:
@@ -122,7 +160,8 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
     Args:
         name_or_path: Name of a vocabulary of the package (`coco`, `coco_panoptic`, `ov_coco`,
             `ov_lvis`, ...); or a json file with `classes` and optionally `base`, `novel`,
-            `things` (default: all classes) and `ids`; or a text file with one class a line.
+            `things` (default: all classes), `ids` and `synonyms`; or a text file with one class a
+            line, its synonyms behind it after semicolons.
 
     Returns:
         The vocabulary, named after its file.
@@ -134,7 +173,9 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
     path = vocabulary_path(name_or_path)
     try:
         lists = _read(path)
+        synonyms = {name: tuple(others) for name, others in lists.pop('synonyms').items()}
         lists.setdefault('things', lists['classes'])
-        return Vocabulary(path.stem, **{key: tuple(value) for key, value in lists.items()})
+        lists = {key: tuple(value) for key, value in lists.items()}
+        return Vocabulary(path.stem, **lists, synonyms=synonyms)
     except ValueError as error:
         raise ValueError(f'vocabulary {path}: {error}') from error

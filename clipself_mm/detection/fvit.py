@@ -26,8 +26,8 @@ class FViT(TwoStageDetector):
 
     Args:
         **kwargs: As in mmdet's `TwoStageDetector`: an `FViTBackbone`, a neck, an RPN and an
-            `FViTRoIHead`. A classifier without embeddings and text tower of its own takes the text
-            tower of the backbone's CLIP.
+            `FViTRoIHead`. A classifier without a text tower of its own takes that of the backbone's
+            CLIP.
     """
 
     def __init__(self, **kwargs: object) -> None:

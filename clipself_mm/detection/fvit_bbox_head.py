@@ -76,6 +76,7 @@ class FViTBBoxHead(ConvFCBBoxHead):
         self.beta = beta
         self.clip_temperature = clip_temperature
         self.configured = words
+        self.fc_cls.encoder.synonyms = self.fc_cls.encoder.synonyms or words.synonyms
         self.set_vocabulary(words.classes)
 
     def set_vocabulary(self, classes: Sequence[str]) -> None:

@@ -12,17 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
-from clipself_mm.clip.checkpoints import canonical_names
+from clipself_mm.clip.checkpoints import misfits
+from clipself_mm.clip.class_embeddings import BACKGROUND, check_suffix, save_class_embeddings
+from clipself_mm.clip.layouts import canonical_names
+from clipself_mm.clip.weight_file import read_weight_file
 from clipself_mm.hooks.durable_local_backend import DurableLocalBackend
-
-from .checkpoint_reader import read_checkpoint
-from .text_classifier import BACKGROUND
 
 State = dict[str, Tensor]
 
@@ -76,13 +75,13 @@ def read_detector(path: str | Path) -> Conversion:
     """Read and convert a checkpoint of the authors' F-ViT or of CLIM's F-VLM.
 
     Args:
-        path: File of an mm runner, or of a bare state dict; never run, see `read_checkpoint`.
+        path: File of an mm runner, or of a bare state dict; never run, see `read_weight_file`.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is broken, holds code, or another detector.
     """
-    content = read_checkpoint(path)
+    content = read_weight_file(path)
     state = content.get('state_dict', content)
     state = {key: value.detach() for key, value in state.items() if isinstance(value, Tensor)}
     if state and all(key.startswith('module.') for key in state):
@@ -140,25 +139,6 @@ def convert_state(state: Mapping[str, Tensor], origin: str) -> Conversion:
     return result
 
 
-def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
-    """What keeps a state dict from loading into a model.
-
-    Args:
-        expected: The model's state dict.
-        state: The one to load.
-
-    Returns:
-        A line for every tensor that is missing, left over or of another shape; none if all fits.
-    """
-    problems = [f'missing {key}' for key in expected if key not in state]
-    problems += [f'left over {key}' for key in state if key not in expected]
-    return problems + [
-        f'{key} is {tuple(state[key].shape)} in the file, {tuple(expected[key].shape)} in the model'
-        for key in expected
-        if key in state and state[key].shape != expected[key].shape
-    ]
-
-
 def check_fit(conversion: Conversion, config: str | Path) -> tuple[str, ...]:
     """Build the detector of a config and make sure that the weights are its weights, all of them.
 
@@ -193,7 +173,9 @@ def save_detector(conversion: Conversion, path: str | Path, classes: Sequence[st
     """
     meta = dict(dataset_meta=dict(classes=tuple(classes))) if classes else {}
     state = {key: value.contiguous().clone() for key, value in conversion.state.items()}
-    _save(dict(meta=meta, state_dict=state), path)
+    buffer = io.BytesIO()
+    torch.save(dict(meta=meta, state_dict=state), buffer)
+    DurableLocalBackend().put(buffer.getvalue(), path)
 
 
 def save_embeddings(
@@ -203,36 +185,27 @@ def save_embeddings(
 
     Args:
         conversion: The checkpoint.
-        path: A `.pt` dictionary of name to vector, or a `.npy` table in the order of the file.
+        path: A `.pt` or `.safetensors` of names and vectors, or a `.npy` table in the order of the
+            file.
         classes: Their names in the file's order; by default those that the file gives.
 
     Raises:
-        ValueError: There are none, or a `.pt` is asked for and the names do not fit.
+        ValueError: There are none, or names are asked for and do not fit.
     """
     table = conversion.embeddings
     if table is None:
         raise ValueError(f'{path}: the checkpoint holds no class embeddings to write')
-    if Path(path).suffix == '.npy':
-        _save(table.float().numpy(), path)
-        return
     names = [*(classes or conversion.classes)]
-    if len(names) + 1 == len(table):
+    if check_suffix(path) == '.npy':
+        names = [str(row) for row in range(len(table))]
+    elif len(names) + 1 == len(table):
         names.append(BACKGROUND)
     if len(names) != len(table):
         raise ValueError(
             f'{path}: {len(table)} embeddings and {len(names)} class names; give the vocabulary in '
             'whose order they are, or write a .npy'
         )
-    _save({name: row.float().clone() for name, row in zip(names, table, strict=True)}, path)
-
-
-def _save(content: dict | np.ndarray, path: str | Path) -> None:
-    buffer = io.BytesIO()
-    if isinstance(content, np.ndarray):
-        np.save(buffer, content)
-    else:
-        torch.save(content, buffer)
-    DurableLocalBackend().put(buffer.getvalue(), path)
+    save_class_embeddings(path, names, table)
 
 
 def _class_names(meta: Mapping) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from clipself_mm.clip import ClassEncoder
-
-BACKGROUND = 'background'
+from clipself_mm.clip.class_embeddings import BACKGROUND
 
 
 @MODELS.register_module()
@@ -26,11 +25,13 @@ class TextClassifier(nn.Module):
         in_features: Width of the feature, which is CLIP's D; set by the head.
         out_features: Classes and background, K + 1; set by the head.
         embeddings: File of class embeddings, see `ClassEncoder`.
-        text: Arguments of `TextTower`, see `ClassEncoder`. With neither, `FViT` gives the text
-            tower of its backbone's CLIP.
+        text: Arguments of `TextTower`, see `ClassEncoder`. Without, `FViT` gives the text tower of
+            its backbone's CLIP.
         background: 'text' for the embedding of the word, 'learned' for a parameter.
         temperature: Its value, or where it starts from.
         learn_temperature: Whether it trains.
+        synonyms: Other names of classes, see `ClassEncoder`. Without, `FViTBBoxHead` gives those of
+            its vocabulary.
 
     Raises:
         ValueError: `background` is neither.
@@ -45,11 +46,12 @@ class TextClassifier(nn.Module):
         background: str = 'text',
         temperature: float = 50.0,
         learn_temperature: bool = True,
+        synonyms: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         super().__init__()
         if background not in ('text', 'learned'):
             raise ValueError(f"background is 'text' or 'learned', not {background!r}")
-        self.encoder = ClassEncoder(embeddings, text)
+        self.encoder = ClassEncoder(embeddings, text, synonyms)
         self.classes: tuple[str, ...] = ()
         table = torch.zeros(out_features, in_features)
         self.register_buffer('text_embeddings', table, persistent=False)

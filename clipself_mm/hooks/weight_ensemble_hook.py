@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from clipself_mm.clip import export_tower
-from clipself_mm.clip.checkpoints import exportable_state
+from clipself_mm.clip.tower_export import exportable_state
 from clipself_mm.clip.tower_source import CONFIG_NAME
 
 from .ensemble import blend_state

@@ -95,7 +95,7 @@ def test_unknown_names_and_missing_files_say_what_was_expected(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'open_clip_config\.json'):
         find_source(f'local-dir:{tmp_path}')
     (tmp_path / 'open_clip_config.json').write_text('{')
-    with pytest.raises(ValueError, match='expected json'):
+    with pytest.raises(ValueError, match='not the configuration of a CLIP'):
         find_source(f'local-dir:{tmp_path}')
 
 

@@ -1,75 +1,236 @@
-"""Class embeddings: what is computed, written and read back, and what is refused."""
+"""Class embeddings on disk: what is written and read back, and what is refused."""
 
+import json
+import os
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 
 from clipself_mm.clip import TextTower
-from clipself_mm.clip.class_embeddings import load_class_embeddings, save_class_embeddings
-from clipself_mm.clip.prompts import expand_prompts
+from clipself_mm.clip.class_embeddings import (
+    load_class_embeddings,
+    read_named_embeddings,
+    read_origin,
+    save_class_embeddings,
+)
+from clipself_mm.clip.embedding_origin import EmbeddingOrigin
 
-ROOT = Path(__file__).parents[2]
-
-
-def test_embeddings_are_the_mean_over_prompts_by_a_plain_loop(micro_clip):
-    tower = TextTower(micro_clip)
-    templates = ('a photo of {article} {}.', 'itap of my {}.', '{}')
-    found = tower.embed_classes(['apple', 'red star'], templates, batch_size=4)
-    for row, name in zip(found, ['apple', 'red star'], strict=True):
-        vectors = [
-            F.normalize(tower.encode_text(tower.tokenizer([text])), dim=-1)[0]
-            for text in expand_prompts(name, templates)
-        ]
-        expected = F.normalize(torch.stack(vectors).mean(0), dim=0)
-        torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-6)
-
-
-def test_a_random_text_tower_is_refused():
-    with pytest.raises(ValueError, match='needs a checkpoint'):
-        TextTower('ViT-B-32')
+TOOL = Path(__file__).parents[2] / 'tools/make_text_embeddings.py'
+FORMATS = ('.pt', '.npy', '.safetensors')
+NAMED = ('.pt', '.safetensors')
+VECTORS = F.normalize(torch.arange(1.0, 7).view(3, 2), dim=-1)
+ORIGIN = EmbeddingOrigin(
+    templates=('a photo of {article} {}.', '{}'),
+    synonyms={'sofá': ('couch', 'settee')},
+    model='ViT-B-16',
+    checkpoint='vit.pt',
+)
 
 
-def test_written_embeddings_come_back_in_the_order_asked_for(tmp_path):
-    vectors = F.normalize(torch.arange(1.0, 7).view(3, 2), dim=-1)
-    save_class_embeddings(tmp_path / 'e.pt', ['a', 'b', 'c'], vectors)
-    torch.testing.assert_close(
-        load_class_embeddings(tmp_path / 'e.pt', ['c', 'a']), vectors[[2, 0]]
+@pytest.mark.parametrize('suffix', NAMED)
+def test_written_embeddings_come_back_in_the_order_asked_for(tmp_path, suffix):
+    path = tmp_path / 'new' / f'e{suffix}'
+    save_class_embeddings(path, ['a', 'b', 'c'], VECTORS)
+    torch.testing.assert_close(load_class_embeddings(path, ['c', 'a']), VECTORS[[2, 0]])
+    named = read_named_embeddings(path)
+    assert list(named) == ['a', 'b', 'c']
+    torch.testing.assert_close(named['b'], VECTORS[1])
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_the_old_formats_are_what_other_code_reads(tmp_path):
+    save_class_embeddings(tmp_path / 'e.npy', ['a', 'b', 'c'], VECTORS)
+    table = np.load(tmp_path / 'e.npy')
+    assert table.dtype == np.float32
+    assert np.array_equal(table, VECTORS.numpy())
+    save_class_embeddings(tmp_path / 'e.pt', ['a', 'b', 'c'], VECTORS)
+    content = torch.load(tmp_path / 'e.pt', weights_only=True)
+    assert [*content] == ['a', 'b', 'c']
+    assert torch.equal(content['c'], VECTORS[2])
+
+
+def test_safetensors_say_what_they_hold(tmp_path):
+    path = tmp_path / 'e.safetensors'
+    save_class_embeddings(path, ['sofá', 'b', 'c'], VECTORS, ORIGIN)
+    with safe_open(path, framework='np') as file:
+        header = file.metadata()
+        assert np.array_equal(file.get_tensor('embeddings'), VECTORS.numpy())
+    assert json.loads(header['classes']) == ['sofá', 'b', 'c']
+    assert json.loads(header['templates']) == ['a photo of {article} {}.', '{}']
+    assert json.loads(header['synonyms']) == {'sofá': ['couch', 'settee']}
+    assert (header['model'], header['checkpoint']) == ('"ViT-B-16"', '"vit.pt"')
+    assert header['format_version'] == '1'
+    assert read_origin(path) == ORIGIN
+    save_class_embeddings(tmp_path / 'e.pt', ['a', 'b', 'c'], VECTORS, ORIGIN)
+    assert read_origin(tmp_path / 'e.pt') == EmbeddingOrigin()
+
+
+def test_a_table_is_counted(tmp_path):
+    path = tmp_path / 'e.npy'
+    save_class_embeddings(path, ['a', 'b', 'background'], 3 * VECTORS)
+    torch.testing.assert_close(load_class_embeddings(path, ['a', 'b', 'background']), VECTORS)
+    torch.testing.assert_close(load_class_embeddings(path, ['a', 'b']), VECTORS[:2])
+    assert read_named_embeddings(path) == {}
+    with pytest.raises(ValueError, match=r'shape \(3, 2\) for 1 classes; .* or one more, the back'):
+        load_class_embeddings(path, ['a'])
+    with pytest.raises(ValueError, match=r'for 4 classes; .* order, or one more'):
+        load_class_embeddings(path, ['a', 'b', 'c', 'd'])
+    with pytest.raises(ValueError, match=r'for 2 classes; .* order, the background last'):
+        load_class_embeddings(path, ['a', 'background'])
+
+
+@pytest.mark.parametrize('suffix', NAMED)
+def test_missing_classes_are_listed_and_near_misses_named(tmp_path, suffix):
+    path = tmp_path / f'e{suffix}'
+    save_class_embeddings(path, ['traffic light', 'Dog', 'cat'], VECTORS)
+    wanted = ['cat', 'traffic_light', 'dog', 'owl']
+    with pytest.raises(ValueError, match='lacking traffic_light, dog, owl;') as caught:
+        load_class_embeddings(path, wanted)
+    text = str(caught.value)
+    assert f'{path}: lists 3 classes, the vocabulary has 4' in text
+    assert "found 'traffic light', the vocabulary has 'traffic_light'" in text
+    assert "found 'Dog', the vocabulary has 'dog'" in text
+    assert 'owl;' in text
+    assert "'owl'" not in text
+
+
+def test_what_cannot_be_written(tmp_path):
+    with pytest.raises(ValueError, match=r"e\.csv: .* a \.pt, \.npy, \.safetensors .* not '\.csv'"):
+        save_class_embeddings(tmp_path / 'e.csv', ['a', 'b', 'c'], VECTORS)
+    with pytest.raises(ValueError, match=r'2 classes, embeddings of shape \(3, 2\)'):
+        save_class_embeddings(tmp_path / 'e.npy', ['a', 'b'], VECTORS)
+    with pytest.raises(ValueError, match='listed twice'):
+        save_class_embeddings(tmp_path / 'e.npy', ['a', 'b', 'a'], VECTORS)
+    assert not any(tmp_path.iterdir())
+    (tmp_path / 'e.csv').touch()
+    with pytest.raises(ValueError, match=r"e\.csv: .* not '\.csv'"):
+        load_class_embeddings(tmp_path / 'e.csv', ['a'])
+
+
+@pytest.mark.parametrize('suffix', FORMATS)
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f'e{suffix}'
+    save_class_embeddings(path, ['a', 'b', 'c'], VECTORS)
+    before = path.read_bytes()
+
+    def fail(*args):
+        raise OSError('no space left')
+
+    monkeypatch.setattr(os, 'replace', fail)
+    with pytest.raises(OSError, match='no space left'):
+        save_class_embeddings(path, ['a', 'b', 'c'], -VECTORS)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize('suffix', FORMATS)
+@pytest.mark.parametrize('damage', ['truncated', 'empty', 'text'])
+def test_broken_files_are_one_error(tmp_path, suffix, damage):
+    path = tmp_path / f'e{suffix}'
+    save_class_embeddings(path, ['a', 'b', 'c'], VECTORS)
+    whole = path.read_bytes()
+    path.write_bytes({'truncated': whole[:-7], 'empty': b'', 'text': b'a,b,c\n' * 40}[damage])
+    expected = {'.pt': 'a dictionary of', '.npy': 'a table of', '.safetensors': "'embeddings'"}
+    for read in (read_named_embeddings, lambda path: load_class_embeddings(path, ['a', 'b', 'c'])):
+        with pytest.raises(ValueError, match='not a whole file of class embeddings') as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+        assert expected[suffix] in str(caught.value)
+        assert '\n' not in str(caught.value)
+
+
+def write_torch(content):
+    return lambda path: torch.save(content, path)
+
+
+def write_table(content):
+    return lambda path: np.save(path, content)
+
+
+def write_safetensors(table, **header):
+    whole = dict(format='clipself_mm class embeddings', format_version='1', classes='["a", "b"]')
+    header = {key: text for key, text in (whole | header).items() if text is not None}
+    return lambda path: safetensors.torch.save_file({'embeddings': table}, path, header)
+
+
+@pytest.mark.parametrize(
+    ('name', 'write', 'complaint'),
+    [
+        ('tensor.pt', write_torch(torch.eye(2)), 'a dictionary of .* found a Tensor'),
+        ('numbers.pt', write_torch({0: torch.ones(2)}), 'found the key 0'),
+        ('none.pt', write_torch({}), 'vectors of no length'),
+        ('lengths.pt', write_torch(dict(a=torch.ones(2), b=torch.ones(3))), r'\[2, 3\] length'),
+        ('detector.pt', write_torch(dict(state_dict=dict(w=torch.ones(2)))), 'expected a dictio'),
+        ('nan.pt', write_torch(dict(a=torch.tensor([1, float('nan')]))), 'not finite'),
+        ('code.pt', write_torch(dict(a=Path('x'))), 'expected a dictionary'),
+        ('line.npy', write_table(np.ones(3)), r'found the shape \(3,\)'),
+        ('objects.npy', write_table(np.array([{}, 1], dtype=object)), 'expected a table'),
+        ('words.npy', write_table(np.array([['a', 'b']])), 'expected a table'),
+        ('tower.safetensors', write_safetensors(torch.eye(2), format='pt'), r"\['embeddings'\]"),
+        ('next.safetensors', write_safetensors(torch.eye(2), format_version='2'), 'version 2'),
+        ('count.safetensors', write_safetensors(torch.eye(3)), 'found 3 rows'),
+        ('names.safetensors', write_safetensors(torch.eye(2), classes=None), 'expected a tensor'),
+        ('json.safetensors', write_safetensors(torch.eye(2), classes='["a'), 'expected a tensor'),
+    ],
+)
+def test_other_files_are_refused(tmp_path, name, write, complaint):
+    write(tmp_path / name)
+    with pytest.raises(ValueError, match=complaint) as caught:
+        read_named_embeddings(tmp_path / name)
+    assert name in str(caught.value)
+
+
+def test_a_header_without_origin_is_refused_where_it_is_asked_for(tmp_path):
+    write_safetensors(torch.eye(2))(tmp_path / 'e.safetensors')
+    with pytest.raises(ValueError, match=r'e\.safetensors: .* how it was made'):
+        read_origin(tmp_path / 'e.safetensors')
+
+
+def test_missing_file(tmp_path):
+    for read in (read_named_embeddings, read_origin, lambda path: load_class_embeddings(path, [])):
+        with pytest.raises(FileNotFoundError, match=r'e\.pt: no such file; tools/make_text'):
+            read(tmp_path / 'e.pt')
+
+
+def test_tool_writes_a_vocabulary_with_background_synonyms_and_prompts(micro_clip, tmp_path):
+    (tmp_path / 'pets.txt').write_text('cat; kitty\ndog\n')
+    (tmp_path / 'prompts.txt').write_text('itap of my {}.\n\n{} indoors\n')
+    out = tmp_path / 'made' / 'pets.safetensors'
+    asked = ['pets.txt', '--model', micro_clip, '--out', out, '--prompts', 'prompts.txt']
+    command = [str(part) for part in (sys.executable, TOOL, *asked)]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    templates, synonyms = ('itap of my {}.', '{} indoors'), {'cat': ('kitty',)}
+    made = TextTower(micro_clip).embed_classes(
+        ['cat', 'dog', 'background'], templates, synonyms=synonyms
     )
+    torch.testing.assert_close(
+        load_class_embeddings(out, ['cat', 'dog', 'background']), made, rtol=1e-4, atol=1e-6
+    )
+    expected = EmbeddingOrigin(templates, synonyms, micro_clip, 'open_clip_model.safetensors')
+    assert read_origin(out) == expected
 
 
-@pytest.mark.parametrize('damage', ['missing', 'truncated', 'lacks a class', 'no dictionary'])
-def test_bad_embedding_files_are_named(tmp_path, damage):
-    path = tmp_path / 'e.pt'
-    save_class_embeddings(path, ['a', 'b'], torch.eye(2))
-    message = {
-        'missing': 'no such file',
-        'truncated': 'not a file of class embeddings',
-        'lacks a class': 'lacking c',
-        'no dictionary': 'expected a dictionary',
-    }[damage]
-    if damage == 'missing':
-        path.unlink()
-    elif damage == 'truncated':
-        path.write_bytes(path.read_bytes()[:100])
-    elif damage == 'no dictionary':
-        torch.save(torch.eye(2), path)
-    error = FileNotFoundError if damage == 'missing' else ValueError
-    with pytest.raises(error, match=message) as raised:
-        load_class_embeddings(path, ['a', 'c'])
-    assert str(path) in str(raised.value)
-
-
-def test_tool_writes_a_vocabulary_with_background(micro_clip, tmp_path):
-    (tmp_path / 'pets.txt').write_text('cat\ndog\n')
-    out = tmp_path / 'made' / 'pets.pt'
-    tool = ROOT / 'tools/make_text_embeddings.py'
-    command = [sys.executable, tool, tmp_path / 'pets.txt', '--model', micro_clip, '--out', out]
-    subprocess.run([str(part) for part in command], check=True, cwd=tmp_path)
-    written = torch.load(out, weights_only=True)
-    assert list(written) == ['cat', 'dog', 'background']
-    expected = TextTower(micro_clip).embed_classes(['cat'])[0]
-    torch.testing.assert_close(written['cat'], expected, rtol=1e-4, atol=1e-6)
+@pytest.mark.parametrize(
+    ('out', 'prompts', 'complaint'),
+    [
+        ('pets.csv', '{} here', 'class embeddings are a .pt, .npy, .safetensors file'),
+        ('pets.pt', 'a photo', 'prompts.txt: expected templates with {} once'),
+    ],
+)
+def test_tool_refuses_before_the_tower_is_built(tmp_path, monkeypatch, out, prompts, complaint):
+    (tmp_path / 'pets.txt').write_text('cat\n')
+    (tmp_path / 'prompts.txt').write_text(prompts)
+    asked = f'tool pets.txt --model local-dir:nowhere --out {out} --prompts prompts.txt'
+    monkeypatch.setattr(sys, 'argv', asked.split())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        runpy.run_path(str(TOOL), run_name='__main__')

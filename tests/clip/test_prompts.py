@@ -1,7 +1,16 @@
+import json
+
 import pytest
 import torch
 
-from clipself_mm.clip.prompts import PROMPT_TEMPLATES, average_prompts, expand_prompts
+from clipself_mm.clip.prompts import (
+    PROMPT_TEMPLATES,
+    average_names,
+    average_prompts,
+    check_templates,
+    expand_prompts,
+    read_templates,
+)
 
 
 def test_templates_are_the_63_of_vild():
@@ -49,3 +58,65 @@ def test_average_weighs_prompts_equally():
 def test_average_needs_three_dimensions():
     with pytest.raises(ValueError, match=r'\(K, P, D\), got \(4, 2\)'):
         average_prompts(torch.zeros(4, 2))
+
+
+def test_average_of_names_by_hand():
+    # The first class points between its two names, the second keeps its only one.
+    names = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+    expected = torch.tensor([[0.5**0.5, 0.5**0.5], [0.6, 0.8]])
+    torch.testing.assert_close(average_names(names, [2, 1]), expected)
+
+
+@pytest.mark.parametrize('counts', [[1, 1], [3, 0], [2, 2]])
+def test_names_must_be_split_up_whole(counts):
+    with pytest.raises(ValueError, match='3 embeddings of names do not split'):
+        average_names(torch.eye(3), counts)
+
+
+SET = ('a photo of {article} {}.', '{} indoors')
+
+
+@pytest.mark.parametrize(
+    ('name', 'text'),
+    [
+        ('list.json', json.dumps(SET)),
+        ('object.json', json.dumps(dict(templates=SET, source='mine'))),
+        ('lines.txt', 'a photo of {article} {}.\n\n  {} indoors \n'),
+    ],
+)
+def test_prompt_files(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert read_templates(tmp_path / name) == SET
+
+
+def test_the_packaged_set_is_such_a_file():
+    assert check_templates(PROMPT_TEMPLATES) == PROMPT_TEMPLATES
+
+
+@pytest.mark.parametrize(
+    ('name', 'text', 'complaint'),
+    [
+        ('lacks.txt', '{} here\na photo\n', "with {} once .* got 'a photo'"),
+        ('twice.txt', '{} and {}', "got '{} and {}'"),
+        ('other.txt', 'a {} of {color}', "got 'a {} of {color}'"),
+        ('article.txt', 'only {article}', "got 'only {article}'"),
+        ('escaped.txt', 'a {{}}', "got 'a {{}}'"),
+        ('brace.txt', 'a {} {', "got 'a {} {'"),
+        ('empty.txt', '\n', r'a list of templates, got \[\]'),
+        ('word.json', '"a {}"', "a list of templates, got 'a {}'"),
+        ('number.json', '[1]', 'got 1'),
+        ('keys.json', '{"prompts": ["{}"]}', 'a list of templates, got None'),
+        ('cut.json', '["{}"', r'prompts .*cut\.json'),
+        ('set.yaml', '- "{}"', r'a \.json or \.txt file, not'),
+    ],
+)
+def test_prompt_files_that_are_refused(tmp_path, name, text, complaint):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=complaint) as caught:
+        read_templates(tmp_path / name)
+    assert name in str(caught.value)
+
+
+def test_missing_prompt_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'none\.txt: no such file'):
+        read_templates(tmp_path / 'none.txt')

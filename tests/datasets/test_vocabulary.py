@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 from mmdet.datasets import (
@@ -9,7 +10,9 @@ from mmdet.datasets import (
     VOCDataset,
 )
 
-from clipself_mm.datasets import Vocabulary, load_vocabulary
+from clipself_mm.datasets import Vocabulary, load_vocabulary, vocabulary
+
+FOLDER = Path(vocabulary.__file__).parent / 'vocabularies'
 
 
 def test_coco_equals_mmdet():
@@ -56,6 +59,42 @@ def test_text_file(tmp_path):
     assert vocabulary == Vocabulary('mine', ('a cat', 'dog'), things=('a cat', 'dog'))
 
 
+def test_synonyms_in_both_kinds_of_file(tmp_path):
+    (tmp_path / 'mine.txt').write_text('couch; sofa ;settee\ncat\nbus;coach\n')
+    expected = {'couch': ('sofa', 'settee'), 'bus': ('coach',)}
+    by_lines = load_vocabulary(tmp_path / 'mine.txt')
+    assert by_lines.classes == ('couch', 'cat', 'bus')
+    assert by_lines.synonyms == expected
+    (tmp_path / 'mine.json').write_text(
+        json.dumps(dict(classes=['couch', 'cat', 'bus'], synonyms=expected))
+    )
+    assert load_vocabulary(tmp_path / 'mine.json') == by_lines
+    assert hash(by_lines) == hash(dataclasses.replace(by_lines))
+
+
+def test_packaged_vocabularies_have_no_synonyms():
+    names = [path.stem for path in FOLDER.glob('*.json')]
+    assert len(names) > 5
+    assert all(load_vocabulary(name).synonyms == {} for name in names)
+
+
+@pytest.mark.parametrize(
+    ('line', 'complaint'),
+    [
+        ('cat;', 'line 2 has an empty name'),
+        (';cat', 'line 2 has an empty name'),
+        ('cat;;kitty', 'line 2 has an empty name'),
+        ('cat; dog', "synonym 'dog' of 'cat' is a class itself"),
+        ('dog; hound', r"classes lists \['dog'\] more than once"),
+    ],
+)
+def test_bad_lines(tmp_path, line, complaint):
+    (tmp_path / 'wrong.txt').write_text(f'dog\n{line}\n')
+    with pytest.raises(ValueError, match=complaint) as error:
+        load_vocabulary(tmp_path / 'wrong.txt')
+    assert 'wrong.txt' in str(error.value)
+
+
 def test_json_file_with_stuff(tmp_path):
     content = dict(classes=['a', 'b', 'sky'], base=['a'], novel=['b', 'sky'], things=['b', 'a'])
     (tmp_path / 'mine.json').write_text(json.dumps(content))
@@ -81,6 +120,19 @@ def test_json_file_with_stuff(tmp_path):
         (dict(classes='ab'), 'classes should be a list of str'),
         (dict(classes=['a', '']), 'classes should be a list of str'),
         (dict(classes=['a', 3]), 'classes should be a list of str'),
+        (dict(classes=['a'], synonyms=['b']), 'synonyms should map a class to a list'),
+        (dict(classes=['a'], synonyms=dict(a='b')), 'synonyms should map a class to a list'),
+        (dict(classes=['a'], synonyms=dict(b=['c'])), "synonyms names 'b', which is not"),
+        (dict(classes=['a'], synonyms=dict(a=[])), r"synonyms of 'a' .* got \(\)"),
+        (dict(classes=['a'], synonyms=dict(a=['b', ' '])), "synonyms of 'a' should be a list"),
+        (dict(classes=['a'], synonyms=dict(a=[3])), "synonyms of 'a' should be a list"),
+        (dict(classes=['a', 'b'], synonyms=dict(a=['b'])), "synonym 'b' of 'a' is a class itself"),
+        (dict(classes=['a'], synonyms=dict(a=['a'])), "synonym 'a' of 'a' is a class itself"),
+        (dict(classes=['a'], synonyms=dict(a=['x', 'x'])), "'x' of 'a' is listed for 'a' already"),
+        (
+            dict(classes=['a', 'b'], synonyms=dict(a=['x'], b=['x'])),
+            "synonym 'x' of 'b' is listed for 'a' already",
+        ),
         (dict(names=['a']), "expected an object with a list 'classes'"),
         (['a'], "expected an object with a list 'classes'"),
     ],

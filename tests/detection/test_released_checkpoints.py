@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from clipself_mm.clip import TowerSource
 from clipself_mm.clip.class_embeddings import load_class_embeddings
-from clipself_mm.detection.checkpoint_reader import StandIn, TensorPickle, read_checkpoint
+from clipself_mm.clip.tensor_pickle import StandIn, TensorPickle
+from clipself_mm.clip.weight_file import read_weight_file
 from clipself_mm.detection.released_checkpoints import (
     check_fit,
     read_detector,
@@ -311,13 +312,13 @@ def test_code_in_a_pickle_is_named_and_never_runs(fvlm, tmp_path, zipped):
 
 def test_a_script_archive_is_refused(tmp_path):
     torch.jit.save(torch.jit.script(torch.nn.Identity()), str(tmp_path / 'script.pth'))
-    with pytest.raises(ValueError, match=r'script\.pth: .*TorchScript'):
+    with pytest.raises(ValueError, match=r'script\.pth: is no F-ViT'):
         read_detector(tmp_path / 'script.pth')
 
 
 def test_what_runners_write_beside_tensors_is_not_built(tmp_path):
     path = mmdet3_file(tmp_path / 'log.pth', dict(weight=torch.arange(3)))
-    content = read_checkpoint(path)
+    content = read_weight_file(path)
     assert content['state_dict']['weight'].tolist() == [0, 1, 2]
     assert isinstance(content['message_hub']['runtime_info']['best'], StandIn)
     assert isinstance(content['message_hub']['log_scalars']['train/loss'], StandIn)

@@ -1,0 +1,100 @@
+"""From any CLIP that opens to any layout that can be written (`tools/convert_tower.py`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .build_tower import load_tower, tower_of
+from .checkpoints import Checkpoint, read_checkpoint
+from .onnx_export import compare_onnx, export_onnx
+from .tower_export import check_complete, write_authors, write_hugging_face, write_open_clip
+from .tower_source import CONFIG_NAME, HF_CONFIG_NAME, TowerSource, find_source
+
+TARGETS = ('open_clip', 'authors', 'hugging_face', 'onnx')
+
+_WRITERS = {
+    'open_clip': write_open_clip,
+    'authors': write_authors,
+    'hugging_face': write_hugging_face,
+}
+
+
+def convert_tower(
+    source: str,
+    target: Path,
+    to: str,
+    model: str | None = None,
+    text_from: str | None = None,
+    size: tuple[int, int] | None = None,
+    trust_pickle: bool = False,
+) -> list[str]:
+    """Read a CLIP and write it in another layout; nothing is written unless all of it fits.
+
+    Args:
+        source: A file that ``read_checkpoint`` opens, a folder or hub name that ``find_source``
+            knows, or a pretrained tag of ``model``.
+        target: Folder (``open_clip``, ``hugging_face``) or file (``authors``, ``onnx``).
+        to: One of ``TARGETS``.
+        model: The architecture, where the source is a file or a tag.
+        text_from: File with the text tower and logit scale, where the source has none.
+        size: (H, W) of an ONNX file's input; the size of the tower's training by default.
+        trust_pickle: Run the source's pickle, see ``read_weight_file``.
+
+    Returns:
+        Lines that say what the source was and what was written.
+
+    Raises:
+        FileNotFoundError: The source is missing.
+        ValueError: The source is no CLIP of the model's architecture, lacks a text tower, or the
+            architecture does not exist in the target's layout.
+        NotImplementedError: The architecture has no dense path (``onnx``).
+    """
+    if target.exists() and target.is_dir() != (to in ('open_clip', 'hugging_face')):
+        kind = 'a folder' if to in ('open_clip', 'hugging_face') else 'a file'
+        raise ValueError(f'{target}: exists and is not {kind}, which {to} is')
+    clip = _find(source, model)
+    checkpoint = read_checkpoint(clip.checkpoint, trust_pickle)
+    lines = [
+        f'{clip.checkpoint}: {checkpoint.layout.holder}, names of {checkpoint.layout.naming}, '
+        f'{len(checkpoint.state)} tensors'
+    ]
+    if checkpoint.layout.holder == 'CLIPSelf run':
+        lines.append('the raw student; the blend of the run is in its folder "tower"')
+    if to == 'onnx':
+        return lines + _write_onnx(checkpoint, clip, target, size)
+    state = checkpoint.state
+    if text_from is not None:
+        other = read_checkpoint(text_from).state
+        state = {key: value for key, value in state.items() if key.startswith('visual.')}
+        state |= {key: value for key, value in other.items() if not key.startswith('visual.')}
+    check_complete(state, clip, clip.checkpoint)
+    written = _WRITERS[to](state, clip, target)
+    return [*lines, f'{written}: {len(state)} tensors for {to}']
+
+
+def _find(source: str, model: str | None) -> TowerSource:
+    folder = Path(source)
+    if (folder / CONFIG_NAME).is_file() or (folder / HF_CONFIG_NAME).is_file():
+        return find_source(f'local-dir:{source}')
+    if source.startswith(('local-dir:', 'hf-hub:', 'pkg:')):
+        return find_source(source)
+    if model is None:
+        raise ValueError(
+            f'{source}: a file does not say which CLIP it is of; name it with --model (an '
+            'open_clip name such as EVA02-B-16 or ViT-B-16-quickgelu, or local-dir:FOLDER)'
+        )
+    return find_source(model, source)
+
+
+def _write_onnx(
+    checkpoint: Checkpoint, clip: TowerSource, target: Path, size: tuple[int, int] | None
+) -> list[str]:
+    tower = tower_of(clip)
+    load_tower(tower, checkpoint)
+    size = size or (tower.image_size, tower.image_size)
+    export_onnx(tower, target, size)
+    difference = compare_onnx(tower, target, size)
+    return [
+        f'{target}: dense map for {size[0]} x {size[1]} pixels, {difference:.1e} from the tower at '
+        'most (onnxruntime)'
+    ]

@@ -1,0 +1,261 @@
+"""What all ViT towers have in common; the adapters say how theirs embeds, attends and projects."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .vision_tower import CLIP_MEAN, CLIP_STD, VisionTower
+
+
+class Embedded(NamedTuple):
+    """Tokens about to enter the first block, and what the blocks need to know of their places."""
+
+    tokens: Tensor
+    """Prefix (class token) first, then patches row by row, shape (N, P + h * w, C)."""
+    grid: tuple[int, int]
+    """(h, w)."""
+    positions: Any
+    """Rotary tables, or None where positions were added to the tokens."""
+
+
+class ViTTower(VisionTower):
+    """A CLIP ViT.
+
+    Its dense feature is what the pooling would make of a token if it saw nothing else. A class
+    token that looks at one patch takes up this patch's value: the last block is reduced to its
+    value path (paper, section 3.1). Towers that pool after the blocks (attention pooling, mean)
+    run every block whole, and ``project`` reduces the pooling to one token.
+
+    Dropout, patch dropout and stochastic depth of the wrapped model are never applied.
+
+    Args:
+        visual: open_clip's image tower; its parameters keep open_clip's names under ``visual.``.
+        width: Channels of a token, C.
+        dim: Channels of the joint embedding, D.
+        patch_size: Pixels a token.
+        image_size: Side of the images the tower was trained with.
+        mean: RGB mean of its inputs, in 0-1 units.
+        std: RGB standard deviation of its inputs, in 0-1 units.
+        prefix: Tokens before the patches, P.
+        pools_class_token: Whether the image embedding is the class token's.
+    """
+
+    def __init__(
+        self,
+        visual: nn.Module,
+        *,
+        width: int,
+        dim: int,
+        patch_size: int,
+        image_size: int,
+        mean: Sequence[float] = CLIP_MEAN,
+        std: Sequence[float] = CLIP_STD,
+        prefix: int = 1,
+        pools_class_token: bool = True,
+    ) -> None:
+        super().__init__(
+            visual,
+            width=width,
+            dim=dim,
+            patch_size=patch_size,
+            image_size=image_size,
+            mean=mean,
+            std=std,
+        )
+        self.prefix = prefix
+        self.pools_class_token = pools_class_token
+        self.activation_checkpointing = False
+        self.trains_stem = True
+        self.first_trainable_block = 0
+
+    # What an adapter provides.
+
+    @property
+    @abstractmethod
+    def blocks(self) -> nn.ModuleList | nn.Sequential:
+        """The transformer blocks in order."""
+
+    @abstractmethod
+    def embed(self, images: Tensor) -> Embedded:
+        """Patch embedding, class token and positions for images of shape (N, 3, H, W)."""
+
+    @abstractmethod
+    def run_block(
+        self,
+        block: nn.Module,
+        tokens: Tensor,
+        positions: Any,  # noqa: ANN401 - the adapter's own kind
+        queries: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """One residual block: ``queries`` attend to ``tokens``.
+
+        Args:
+            block: One of ``blocks``.
+            tokens: Shape (N, L, C).
+            positions: ``Embedded.positions``.
+            queries: Class-token-like queries, shape (N, Q, C); by default the tokens themselves.
+            mask: True where a query may look, shape (N, Q, L); by default everywhere.
+
+        Returns:
+            The updated queries, shape (N, Q, C).
+        """
+
+    @abstractmethod
+    def run_value_path(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        """One residual block whose attention is replaced by its value path (paper, section 3.1)."""
+
+    @abstractmethod
+    def project(self, tokens: Tensor) -> Tensor:
+        """What the pooling and projection make of each token alone, (..., C) -> (..., D)."""
+
+    @abstractmethod
+    def pool(self, tokens: Tensor) -> Tensor:
+        """The image embedding of the last block's tokens, (N, L, C) -> (N, D).
+
+        Of a tower that pools by its class token only this token is given.
+        """
+
+    @abstractmethod
+    def parameters_off_value_path(self, block: nn.Module) -> list[nn.Parameter]:
+        """Whole parameters of a block that its value path does not touch (queries, keys)."""
+
+    # What everyone asks for.
+
+    @property
+    def dense_path(self) -> str:
+        """What makes a dense feature of a token, in a few words."""
+        if self.pools_class_token:
+            return 'value path of the last block'
+        return 'pooling of one token'
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Image-level embedding (see ``VisionTower``)."""
+        tokens, _, positions = self._embed(images)
+        last = len(self.blocks) - 1
+        tokens = self._run_blocks(tokens, positions, stop=last)
+        queries = tokens[:, :1] if self.pools_class_token else None
+        return self.pool(self._step(last, self.run_block, tokens, positions, queries))
+
+    def encode_dense(self, images: Tensor) -> Tensor:
+        """Dense features by the rule of the class (see ``VisionTower``)."""
+        tokens, grid, positions = self._embed(images)
+        tokens = self._run_blocks(tokens, positions, stop=len(self.blocks) - 1)
+        return self._dense_map(self._run_last(tokens, positions), grid)
+
+    def stages(
+        self, images: Tensor, out_indices: Sequence[int], with_dense: bool = False
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """Maps after chosen blocks, as F-ViT takes them (paper, appendix A.3).
+
+        The last block, where it is among them, runs as for the dense map: without attention in
+        towers that pool by their class token (see ``VisionTower``).
+        """
+        last = len(self.blocks) - 1
+        self.check_stages(out_indices, len(self.blocks))
+        tokens, grid, positions = self._embed(images)
+        maps, start = [], 0
+        for index in out_indices:
+            if index == last:
+                break
+            tokens = self._run_blocks(tokens, positions, start=start, stop=index + 1)
+            maps.append(self._as_map(tokens, grid))
+            start = index + 1
+        if last in out_indices or with_dense:
+            tokens = self._run_blocks(tokens, positions, start=start, stop=last)
+            tokens = self._run_last(tokens, positions)
+        if last in out_indices:
+            maps.append(self._as_map(tokens, grid))
+        return maps, self._dense_map(tokens, grid) if with_dense else None
+
+    def encode_regions_masked(self, images: Tensor, masks: Sequence[Tensor]) -> Tensor:
+        """Region embeddings by masked attention (see ``VisionTower``).
+
+        For each region a copy of the class token looks, in every block, only at the class token
+        and at the tokens inside the region; no token sees the copies.
+        """
+        if not self.pools_class_token:
+            return super().encode_regions_masked(images, masks)
+        tokens, grid, positions = self._embed(images)
+        counts = [len(item) for item in masks]
+        visible = tokens.new_zeros(len(images), max(counts), *grid, dtype=torch.bool)
+        for row, item in zip(visible, masks, strict=True):
+            row[: len(item)] = item.to(device=row.device).bool()
+        visible = F.pad(visible.flatten(2), (1, 0), value=True)
+        copies = tokens[:, :1].expand(-1, max(counts), -1)
+        for block in self.blocks:
+            copies = self.run_block(block, tokens, positions, queries=copies, mask=visible)
+            tokens = self.run_block(block, tokens, positions)
+        regions = torch.cat([row[:n] for row, n in zip(copies, counts, strict=True)])
+        return self.project(regions)
+
+    def unlock_blocks(self, count: int | None = None) -> None:
+        """Freeze the tower but for its last ``count`` blocks, as CLIPSelf trains it.
+
+        Patch embedding, positions, class token, pooling, final norm and projection stay frozen,
+        and so do the last block's queries and keys where the value path makes no use of them.
+
+        Args:
+            count: How many blocks train; None for all of them, 0 for none.
+
+        Raises:
+            ValueError: The tower has fewer blocks.
+        """
+        total = len(self.blocks)
+        count = total if count is None else count
+        if not 0 <= count <= total:
+            raise ValueError(f'cannot unlock {count} blocks of a tower of {total}')
+        self.requires_grad_(False)
+        self.frozen = False
+        self.trains_stem = False
+        self.first_trainable_block = total - count
+        for block in self.blocks[total - count :]:
+            block.requires_grad_(True)
+        if self.pools_class_token:
+            for parameter in self.parameters_off_value_path(self.blocks[-1]):
+                parameter.requires_grad_(False)
+
+    def freeze(self) -> None:
+        """Freeze every parameter and keep the tower in eval mode."""
+        self.unlock_blocks(0)
+        super().freeze()
+
+    # Inner steps.
+
+    def _embed(self, images: Tensor) -> Embedded:
+        self.check_sides(images)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_stem):
+            return self.embed(images)
+
+    def _run_blocks(self, tokens: Tensor, positions: Any, stop: int, start: int = 0) -> Tensor:  # noqa: ANN401
+        for index in range(start, stop):
+            tokens = self._step(index, self.run_block, tokens, positions)
+        return tokens
+
+    def _run_last(self, tokens: Tensor, positions: Any) -> Tensor:  # noqa: ANN401
+        last = len(self.blocks) - 1
+        if self.pools_class_token:
+            return self._step(last, self.run_value_path, tokens)
+        return self._step(last, self.run_block, tokens, positions)
+
+    def _step(self, index: int, run: Callable[..., Tensor], *inputs: Any) -> Tensor:  # noqa: ANN401
+        """Run one block, keeping activations only from the first trainable block on."""
+        block = self.blocks[index]
+        tracked = torch.is_grad_enabled() and index >= self.first_trainable_block
+        if tracked and self.activation_checkpointing and self.training:
+            return checkpoint(run, block, *inputs, use_reentrant=False)
+        with torch.set_grad_enabled(tracked):
+            return run(block, *inputs)
+
+    def _dense_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        return self.unit_map(self.project(tokens[:, self.prefix :]), grid)
+
+    def _as_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        return tokens[:, self.prefix :].transpose(1, 2).unflatten(2, grid).contiguous()

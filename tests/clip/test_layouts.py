@@ -1,0 +1,194 @@
+"""Every row of the table of docs/checkpoints.md: a file in that layout gives the tower it is of."""
+
+import json
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from clipself_mm.clip import TextTower, build_tower, read_state
+from clipself_mm.clip.checkpoints import read_checkpoint
+from clipself_mm.clip.eva_names import to_original
+from clipself_mm.clip.hugging_face_names import to_hugging_face
+from tests.clip.micro_eva import write_micro_eva
+from tests.clip.micro_script import script_archive
+
+IMAGES = torch.randn(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+HEAD_DIM = 16
+
+
+@pytest.fixture(scope='module')
+def micro_eva(tmp_path_factory):
+    return write_micro_eva(tmp_path_factory.mktemp('eva') / 'micro')
+
+
+def state_of(model):
+    return load_file(f'{model.removeprefix("local-dir:")}/open_clip_model.safetensors')
+
+
+def visual_of(state):
+    return {key: value for key, value in state.items() if key.startswith('visual.')}
+
+
+def prefixed(prefix, state):
+    return {f'{prefix}{key}': value for key, value in state.items()}
+
+
+def openai(state):
+    """What OpenAI's state dicts hold beside the weights, here of the micro CLIP."""
+    sizes = dict(input_resolution=32, context_length=24, vocab_size=49408)
+    return state | {key: torch.tensor(value) for key, value in sizes.items()}
+
+
+def detector(prefix, state):
+    others = [
+        'backbone.interpolate1.0.weight',
+        'neck.fpn_convs.0.conv.bias',
+        'rpn_head.rpn_cls.bias',
+    ]
+    head = ['roi_head.bbox_head.fc_reg.weight', 'backbone.text.ln_final.bias']
+    return prefixed(prefix, visual_of(state)) | {name: torch.ones(2) for name in others + head}
+
+
+def student(state):
+    visual = visual_of(state)
+    teacher = {key: torch.zeros_like(value) for key, value in visual.items()}
+    return prefixed('student.', visual) | prefixed('teacher.', teacher)
+
+
+def authors(state):
+    """EVA-CLIP's names under DDP's prefix, beside the rest of the authors' training loop."""
+    return prefixed('module.', to_original(state, HEAD_DIM))
+
+
+VIT = {
+    'open_clip .pt': ('CLIP', 'open_clip', lambda s: s),
+    'open_clip training': (
+        'CLIP',
+        'open_clip',
+        lambda s: dict(state_dict=s, optimizer={}),
+    ),
+    'DDP': ('CLIP', 'open_clip', lambda s: dict(state_dict=prefixed('module.', s))),
+    'torch.compile': ('CLIP', 'open_clip', lambda s: dict(model=prefixed('_orig_mod.', s))),
+    'OpenAI state dict': ('CLIP', 'OpenAI', openai),
+    'Hugging Face': ('CLIP', 'Hugging Face', to_hugging_face),
+    'CLIPSelf run': ('CLIPSelf run', 'open_clip', lambda s: dict(state_dict=student(s), meta={})),
+    'F-ViT': ('F-ViT', 'open_clip', lambda s: dict(state_dict=detector('backbone.tower.', s))),
+    'authors, OpenAI ViT': ('CLIP', 'open_clip', lambda s: dict(state_dict=prefixed('module.', s))),
+    "CLIM's F-VLM": (
+        'released detector',
+        'open_clip',
+        lambda s: dict(state_dict=detector('backbone.clip_model.', s)),
+    ),
+}
+EVA = {
+    'EVA-CLIP': ('CLIP', 'EVA-CLIP', lambda s: to_original(s, HEAD_DIM)),
+    'EVA-CLIP, DeepSpeed': ('CLIP', 'EVA-CLIP', lambda s: dict(module=to_original(s, HEAD_DIM))),
+    'authors, EVA-02': ('CLIP', 'EVA-CLIP', lambda s: dict(epoch=6, state_dict=authors(s))),
+    'open_clip of EVA-02': ('CLIP', 'open_clip', lambda s: s),
+    'authors, F-ViT': (
+        'released detector',
+        'EVA-CLIP',
+        lambda s: dict(state_dict=detector('backbone.', to_original(s, HEAD_DIM))),
+    ),
+    'F-ViT of EVA-02': ('F-ViT', 'open_clip', lambda s: detector('backbone.tower.', s)),
+}
+
+
+def check_same_tower(model, path):
+    expected, found = build_tower(model).eval(), build_tower(model, str(path)).eval()
+    with torch.no_grad():
+        assert found.encode_dense(IMAGES).equal(expected.encode_dense(IMAGES))
+        assert found.encode_image(IMAGES).equal(expected.encode_image(IMAGES))
+
+
+def quick(model, folder):
+    """The same CLIP with QuickGELU, as OpenAI's are."""
+    folder.mkdir()
+    content = json.loads((_folder(model) / 'open_clip_config.json').read_text())
+    content['model_cfg']['quick_gelu'] = True
+    (folder / 'open_clip_config.json').write_text(json.dumps(content))
+    save_file(state_of(model), folder / 'open_clip_model.safetensors')
+    return f'local-dir:{folder}'
+
+
+def _folder(model):
+    return Path(model.removeprefix('local-dir:'))
+
+
+@pytest.mark.parametrize('suffix', ['pt', 'safetensors', 'old.pt'])
+@pytest.mark.parametrize('row', VIT)
+def test_a_vit_in_any_layout(row, suffix, micro_clip, tmp_path):
+    holder, naming, made = VIT[row]
+    content = made(state_of(micro_clip))
+    if suffix == 'safetensors':
+        content = content.get('state_dict', content.get('model', content))
+        save_file(content, tmp_path / 'clip.safetensors')
+    else:
+        torch.save(
+            content, tmp_path / f'clip.{suffix}', _use_new_zipfile_serialization=suffix == 'pt'
+        )
+    path = tmp_path / f'clip.{suffix}'
+    assert read_checkpoint(path).layout == (holder, naming)
+    model = quick(micro_clip, tmp_path / 'quick') if naming == 'OpenAI' else micro_clip
+    check_same_tower(model, path)
+
+
+@pytest.mark.parametrize('row', EVA)
+def test_an_eva02_in_any_layout(row, micro_eva, tmp_path):
+    holder, naming, made = EVA[row]
+    torch.save(made(state_of(micro_eva)), tmp_path / 'eva.pt')
+    assert read_checkpoint(tmp_path / 'eva.pt').layout == (holder, naming)
+    check_same_tower(micro_eva, tmp_path / 'eva.pt')
+
+
+@pytest.mark.parametrize('half', [False, True])
+def test_openais_archive_is_read_without_being_run(half, micro_clip, tmp_path, monkeypatch):
+    clip = open_clip.create_model(quick(micro_clip, tmp_path / 'quick')).eval()
+    script_archive(clip, tmp_path / 'clip.pt', half)
+    monkeypatch.setattr(torch.jit, 'load', lambda *_, **__: pytest.fail('it was run'))
+    found, layout = read_checkpoint(tmp_path / 'clip.pt')
+    assert layout == ('CLIP', 'OpenAI')
+    expected = (clip.half() if half else clip).state_dict()
+    assert found.keys() == expected.keys()
+    assert all(found[key].equal(expected[key]) for key in expected)
+    if not half:
+        check_same_tower(f'local-dir:{tmp_path / "quick"}', tmp_path / 'clip.pt')
+
+
+def test_openais_weights_need_openais_activation(micro_clip, tmp_path):
+    torch.save(openai(state_of(micro_clip)), tmp_path / 'clip.pt')
+    with pytest.raises(ValueError, match=r'clip\.pt: .*QuickGELU'):
+        build_tower(micro_clip, str(tmp_path / 'clip.pt'))
+
+
+def test_every_tensor_that_is_no_part_of_a_clip_is_named(micro_clip, tmp_path):
+    extra = {f'decoder.{index}.weight': torch.zeros(index, 2) for index in range(1, 31)}
+    torch.save(state_of(micro_clip) | extra, tmp_path / 'more.pt')
+    with pytest.raises(ValueError, match=r'more\.pt: 30 tensors') as raised:
+        read_state(tmp_path / 'more.pt')
+    assert all(f'{key} {tuple(value.shape)}' in str(raised.value) for key, value in extra.items())
+    torch.save(student(state_of(micro_clip)) | {'head.bias': torch.ones(3)}, tmp_path / 'run.pth')
+    with pytest.raises(ValueError, match=r'head\.bias \(3,\)'):
+        read_state(tmp_path / 'run.pth')
+
+
+def test_a_file_of_another_architecture_is_refused_with_both_shapes(
+    micro_clip, micro_eva, tmp_path
+):
+    state = state_of(micro_clip)
+    state['visual.conv1.weight'] = torch.zeros(48, 3, 8, 8)
+    torch.save(dict(state_dict=state), tmp_path / 'wide.pt')
+    with pytest.raises(ValueError, match=r'wide\.pt.*\n.*\(48, 3, 8, 8\) in the file, \(32, 3'):
+        build_tower(micro_clip, str(tmp_path / 'wide.pt'))
+    torch.save(to_original(state_of(micro_eva), HEAD_DIM), tmp_path / 'eva.pt')
+    with pytest.raises(ValueError, match=r'left over visual\.trunk\.blocks\.1\.mlp\.fc2\.bias'):
+        build_tower(micro_clip, str(tmp_path / 'eva.pt'))
+
+
+def test_an_image_tower_alone_names_no_classes(micro_clip, tmp_path):
+    torch.save(student(state_of(micro_clip)), tmp_path / 'run.pth')
+    with pytest.raises(ValueError, match=r'run\.pth: .*image tower alone'):
+        TextTower(micro_clip, str(tmp_path / 'run.pth'))
