@@ -1,6 +1,8 @@
 """Trains the tiny CLIP that ships in clipself_mm/shapes/tiny_clip (about 25 minutes on two cores).
 
 python tools/train_tiny_clip.py --out work_dirs/tiny_clip --seed 0
+
+With a ResNet as image tower: --tower resnet --out work_dirs/tiny_clip_resnet
 """
 
 from __future__ import annotations
@@ -15,22 +17,22 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.shapes.tiny_clip_model import export_tiny_clip, load_tiny_clip
+from clipself_mm.shapes.tiny_clip_model import IMAGE_TOWERS, export_tiny_clip, load_tiny_clip
 from clipself_mm.shapes.tiny_clip_training import train_tiny_clip
 from clipself_mm.shapes.training_plan import TrainingPlan
 from clipself_mm.shapes.zero_shot import zero_shot_accuracy
+
+NUMBERS = ('seed', 'steps', 'batch', 'scenes', 'singles')
 
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--out', type=Path, default=Path('work_dirs/tiny_clip'))
+    parser.add_argument('--tower', choices=IMAGE_TOWERS, default='vit', help='image tower')
+    parser.add_argument('--out', type=Path, help='default work_dirs/tiny_clip[_resnet]')
     parser.add_argument('--work-dir', type=Path, help='checkpoints, default OUT/checkpoints')
-    parser.add_argument('--seed', type=int, default=TrainingPlan.seed)
-    parser.add_argument('--steps', type=int, default=TrainingPlan.steps)
-    parser.add_argument('--batch', type=int, default=TrainingPlan.batch)
-    parser.add_argument('--scenes', type=int, default=TrainingPlan.scenes)
-    parser.add_argument('--singles', type=int, default=TrainingPlan.singles)
+    for name in NUMBERS:
+        parser.add_argument(f'--{name}', type=int, default=getattr(TrainingPlan, name))
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--check', type=int, default=200, help='held-out scenes of the last check')
     parser.add_argument('--resume', action='store_true', help='continue from the last checkpoint')
@@ -41,13 +43,15 @@ def main() -> None:
     """Trains, exports, reloads the export with open_clip and prints its zero-shot accuracy."""
     args = parse_args()
     torch.set_num_threads(args.threads)
-    numbers = {key: getattr(args, key) for key in ('steps', 'batch', 'scenes', 'singles', 'seed')}
-    plan = TrainingPlan(**numbers)
-    work_dir = args.work_dir or args.out / 'checkpoints'
-    model = train_tiny_clip(plan, work_dir, args.resume, progress=tqdm, report=tqdm.write)
-    path = export_tiny_clip(model, args.out)
-    tokenizer = get_tokenizer(f'local-dir:{args.out}')
-    accuracy = zero_shot_accuracy(load_tiny_clip(args.out), tokenizer, args.check)
+    plan = TrainingPlan(**{name: getattr(args, name) for name in NUMBERS})
+    out = args.out or Path('work_dirs', f'tiny_clip_{args.tower}'.removesuffix('_vit'))
+    work_dir = args.work_dir or out / 'checkpoints'
+    model = train_tiny_clip(
+        plan, work_dir, args.resume, progress=tqdm, report=tqdm.write, tower=args.tower
+    )
+    path = export_tiny_clip(model, out, args.tower)
+    tokenizer = get_tokenizer(f'local-dir:{out}')
+    accuracy = zero_shot_accuracy(load_tiny_clip(out), tokenizer, args.check)
     print(f'{path}: zero-shot top-1 {accuracy["top1"]:.1f}, top-5 {accuracy["top5"]:.1f}')
 
 

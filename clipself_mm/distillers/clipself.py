@@ -11,6 +11,7 @@ from clipself_mm.clip import roi_pool
 from clipself_mm.datasets import RegionSample
 
 from .region_classifier import RegionClassifier
+from .region_preprocessor import check_normalisation
 
 
 @MODELS.register_module()
@@ -37,6 +38,7 @@ class CLIPSelf(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
         self.student = MODELS.build(tower)
+        check_normalisation(self.data_preprocessor, self.student)
         self.teacher = copy.deepcopy(self.student)
         self.student.unlock_blocks(unlocked_blocks)
         self.teacher.freeze()

@@ -4,25 +4,30 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmengine.registry import TASK_UTILS
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from clipself_mm.clip import ClassEncoder, VisionTower, mask_pool, roi_pool
+from clipself_mm.clip import ClassEncoder, VisionTower
 from clipself_mm.datasets import RegionSample, load_vocabulary
+
+DEFAULT_ROUTES = ('DenseRoute', 'ImageCropRoute')
+"""Those of the paper's Tables 1 and 2."""
 
 
 class RegionClassifier(nn.Module):
-    """Ranks a vocabulary's classes for regions, by three routes (paper, section 4.2, Table 2).
+    """Ranks a vocabulary's classes for regions, by several routes (paper, Tables 2 and A1).
 
-    Boxes pool the dense map by RoIAlign, masks by the mask-weighted mean, and crops are encoded as
-    images. Masks and crops are classified where the samples bring them.
+    A route is a way to a region's feature. By default boxes and masks are pooled out of the dense
+    map and crops are encoded as images. Masks and crops are classified where the samples bring
+    them.
 
     Args:
         vocabulary: Name or path of the vocabulary; labels are indices into its classes.
         embeddings: File of class embeddings. Otherwise they are computed on first use.
         text: Arguments of ``TextTower``: the CLIP whose text tower computes them.
         topk: How many ranked classes to keep.
-        crop_batch: Crops encoded at a time.
+        routes: Types or configs of `RegionRoute`s; `DEFAULT_ROUTES` when None.
 
     Raises:
         ValueError: Not exactly one of ``embeddings`` and ``text`` is given.
@@ -34,15 +39,22 @@ class RegionClassifier(nn.Module):
         embeddings: str | None = None,
         text: dict | None = None,
         topk: int = 5,
-        crop_batch: int = 128,
+        routes: Sequence[str | dict] | None = None,
     ) -> None:
         super().__init__()
         if (embeddings is None) == (text is None):
             raise ValueError('give either a file of class embeddings or a text tower')
-        self.classes = load_vocabulary(vocabulary).classes
-        self.encoder = ClassEncoder(embeddings, text)
+        words = load_vocabulary(vocabulary)
+        self.classes = words.classes
+        self.encoder = ClassEncoder(embeddings, text, words.synonyms)
         self.topk = min(topk, len(self.classes))
-        self.crop_batch = crop_batch
+        routes = DEFAULT_ROUTES if routes is None else routes
+        if not routes or isinstance(routes, str):
+            raise ValueError(f'routes is a list of at least one route, got {routes!r}')
+        self.routes = [
+            TASK_UTILS.build({'type': route} if isinstance(route, str) else route)
+            for route in routes
+        ]
         self._class_embeddings: Tensor | None = None
 
     def class_embeddings(self, device: torch.device) -> Tensor:
@@ -81,20 +93,20 @@ class RegionClassifier(nn.Module):
     def features(
         self, tower: VisionTower, images: Tensor, crops: Tensor, samples: Sequence[RegionSample]
     ) -> dict[str, Tensor]:
-        """Region features by route: ``boxes`` and, where possible, ``masks`` and ``crops``.
+        """Region features by name, of all routes.
 
-        Arguments as in ``classify``; each value has shape (sum of R_i, D), not normalised.
+        Arguments as in ``classify``; each value has shape (sum of R_i, D), not normalised. By
+        default the names are ``boxes`` and, where possible, ``masks`` and ``crops``.
+
+        Raises:
+            ValueError: Two routes give features of one name.
         """
-        dense = tower.encode_dense(images)
-        boxes_px = [sample.regions.boxes_px for sample in samples]
-        found = {'boxes': roi_pool(dense, boxes_px, tower.patch_size)}
-        if all('masks' in sample.regions for sample in samples):
-            found['masks'] = mask_pool(dense, [sample.regions.masks for sample in samples])
-        if len(crops) not in (0, len(found['boxes'])):
-            raise ValueError(f'got {len(crops)} crops of {len(found["boxes"])} regions')
-        if len(crops):
-            encoded = [tower.encode_image(part) for part in crops.split(self.crop_batch)]
-            found['crops'] = torch.cat(encoded)
+        found: dict[str, Tensor] = {}
+        for route in self.routes:
+            features = route.features(tower, images, crops, samples)
+            if twice := sorted(found.keys() & features.keys()):
+                raise ValueError(f'{type(route).__name__} gives {twice}, as a route before it does')
+            found |= features
         return found
 
     def similarity(self, features: Tensor) -> Tensor:

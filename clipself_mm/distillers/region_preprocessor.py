@@ -13,7 +13,7 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from clipself_mm.clip import CLIP_MEAN, CLIP_STD
+from clipself_mm.clip import CLIP_MEAN, CLIP_STD, VisionTower
 from clipself_mm.datasets import RegionSample
 
 
@@ -41,6 +41,27 @@ def pad_right_below(images: Sequence[Tensor], height: int, width: int) -> Tensor
             )
         place[:, :h, :w] = image
     return batch
+
+
+def check_normalisation(preprocessor: BaseDataPreprocessor, tower: VisionTower) -> None:
+    """Make sure that a tower is given what it was trained with.
+
+    Args:
+        preprocessor: A model's data preprocessor; other kinds than `RegionPreprocessor` pass.
+        tower: The tower it feeds.
+
+    Raises:
+        ValueError: Mean or standard deviation are not the tower's.
+    """
+    if not isinstance(preprocessor, RegionPreprocessor):
+        return
+    for name, given in preprocessor.constants.items():
+        wanted = getattr(tower, name)
+        if any(abs(one - other) > 1e-4 for one, other in zip(given, wanted, strict=True)):
+            raise ValueError(
+                f'data_preprocessor normalises with {name}={given}, but the tower was trained with '
+                f'{wanted}: give RegionPreprocessor that {name}'
+            )
 
 
 @MODELS.register_module()
@@ -78,6 +99,7 @@ class RegionPreprocessor(BaseDataPreprocessor):
         self.image_size = image_size
         self.pad_divisor = pad_divisor
         self.student_sizes = None if student_sizes is None else tuple(student_sizes)
+        self.constants = dict(mean=tuple(mean), std=tuple(std))
         self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 

@@ -1,17 +1,22 @@
 """A tower under region classification alone, for ``tools/test.py`` without a distillation."""
 
+import torch
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from clipself_mm.datasets import RegionSample
 
 from .region_classifier import RegionClassifier
+from .region_preprocessor import check_normalisation
 
 
 @MODELS.register_module()
 class RegionRecognizer(BaseModel):
     """Classifies annotated regions by a frozen tower's features (paper, Tables 1, 2, A1, A2).
+
+    Nothing trains. Its one parameter outside the tower is there for DistributedDataParallel, which
+    refuses a model without any that asks for a gradient.
 
     Args:
         tower: Config of a ``VisionTower``.
@@ -22,8 +27,10 @@ class RegionRecognizer(BaseModel):
     def __init__(self, tower: dict, classifier: dict, data_preprocessor: dict) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
         self.tower = MODELS.build(tower)
+        check_normalisation(self.data_preprocessor, self.tower)
         self.tower.freeze()
         self.classifier = RegionClassifier(**classifier)
+        self.unused = nn.Parameter(torch.zeros(1))
 
     def forward(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample], mode: str = 'predict'

@@ -1,5 +1,6 @@
 """Evaluation: pure functions in `functional`, registered metrics in `metrics`."""
 
+from .accuracy_table import AccuracyRow, AccuracyTable, read_accuracy
 from .functional import (
     category_ids,
     mean_class_accuracy,
@@ -16,8 +17,12 @@ from .metrics import (
     ProposalJsonWriter,
     RegionClassificationMetric,
 )
+from .region_accuracy_sweep import measure_by_size
+from .route_title import route_title
 
 __all__ = [
+    'AccuracyRow',
+    'AccuracyTable',
     'OpenVocabCocoMetric',
     'OpenVocabLVISMetric',
     'ProposalJsonWriter',
@@ -26,8 +31,11 @@ __all__ = [
     'mean_class_accuracy',
     'mean_over_classes',
     'mean_where_annotated',
+    'measure_by_size',
     'rank_of_truth',
     'ranked_classes',
     'ranked_correctness',
+    'read_accuracy',
+    'route_title',
     'split_average_precision',
 ]

@@ -1,4 +1,4 @@
-"""Contrastive training of the tiny CLIP that ships with the package.
+"""Contrastive training of the tiny CLIP that ships with the package, and of its ResNet twin.
 
 It stands in for a web-scale CLIP: right on crops, never taught anything about dense features.
 """
@@ -48,6 +48,7 @@ def train_tiny_clip(
     report_every: int = 250,
     report: Callable[[str], None] = print,
     check_scenes: int = 60,
+    tower: str = 'vit',
 ) -> nn.Module:
     """Trains the tiny CLIP.
 
@@ -61,25 +62,27 @@ def train_tiny_clip(
         report_every: Steps between checkpoints and zero-shot checks.
         report: Receives one line a check.
         check_scenes: Held-out scenes of a check.
+        tower: Image tower, ``vit`` or ``resnet`` (``IMAGE_TOWERS``).
 
     Returns:
         The trained model in eval mode.
 
     Raises:
-        ValueError: If the checkpoint to resume belongs to another plan.
+        ValueError: If the checkpoint to resume belongs to another plan or image tower.
     """
     from open_clip import SimpleTokenizer
 
-    model = build_tiny_clip(plan.seed)
+    model = build_tiny_clip(plan.seed, tower)
     tokenizer = SimpleTokenizer(context_length=model.context_length)
     optimizer = _optimizer(model, plan)
     checkpoint = Path(work_dir) / 'checkpoint.pth'
     start = 0
     if resume and checkpoint.exists():
         state = torch.load(checkpoint, map_location='cpu', weights_only=True)
-        if state['plan'] != asdict(plan):
+        written = (state.get('tower', 'vit'), state['plan'])  # the first ones name no tower
+        if written != (tower, asdict(plan)):
             raise ValueError(
-                f'{checkpoint} was written by {state["plan"]}, asked for {asdict(plan)}'
+                f'{checkpoint} was written by {written}, asked for {(tower, asdict(plan))}'
             )
         model.load_state_dict(state['model'])
         optimizer.load_state_dict(state['optimizer'])
@@ -90,6 +93,7 @@ def train_tiny_clip(
         losses.append(_train_step(model, tokenizer, optimizer, crops, plan, step))
         if (step + 1) % report_every == 0 or step + 1 == plan.steps:
             state = {
+                'tower': tower,
                 'plan': asdict(plan),
                 'step': step + 1,
                 'model': model.state_dict(),

@@ -1,5 +1,6 @@
 """Pictures of what the package does: regions of a data set, clusters of dense features."""
 
+from .accuracy_plot import draw_accuracy_by_size
 from .dense_clusters import cluster_dense_maps, draw_clusters, draw_dense_clusters
 from .detections import draw_detections
 from .open_vocab_visualizer import OpenVocabVisualizer
@@ -7,6 +8,7 @@ from .open_vocab_visualizer import OpenVocabVisualizer
 __all__ = [
     'OpenVocabVisualizer',
     'cluster_dense_maps',
+    'draw_accuracy_by_size',
     'draw_clusters',
     'draw_dense_clusters',
     'draw_detections',

@@ -4,35 +4,13 @@ import open_clip
 import pytest
 import torch
 
-from clipself_mm.clip import EVA02ViT, OpenCLIPViT, build_tower
-
-SMALL_EVA = dict(
-    img_size=64, embed_dim=64, depth=3, num_heads=2, num_classes=24, ref_feat_shape=(16, 16)
-)
-
-
-class Visual(torch.nn.Module):
-    def __init__(self, trunk):
-        super().__init__()
-        self.trunk = trunk
-
-
-def small_eva():
-    import timm
-
-    torch.manual_seed(0)
-    return EVA02ViT(Visual(timm.create_model('eva02_base_patch16_clip_224', **SMALL_EVA))).eval()
+from clipself_mm.clip import OpenCLIPViT, build_tower
+from tests.clip.small_towers import images_of, small_tower
 
 
 @pytest.fixture(params=['openai', 'eva02'])
 def tower(request, micro_clip):
-    return build_tower(micro_clip).eval() if request.param == 'openai' else small_eva()
-
-
-def images_of(tower, rows, columns, count=2):
-    generator = torch.Generator().manual_seed(1)
-    size = (rows * tower.patch_size, columns * tower.patch_size)
-    return torch.randn(count, 3, *size, generator=generator)
+    return build_tower(micro_clip).eval() if request.param == 'openai' else small_tower('eva02')
 
 
 @torch.no_grad()
@@ -45,7 +23,7 @@ def test_image_embedding_is_that_of_open_clip(micro_clip):
 
 @torch.no_grad()
 def test_image_embedding_is_that_of_timm_at_the_native_size():
-    tower = small_eva()
+    tower = small_tower('eva02')
     images = images_of(tower, 4, 4)
     torch.testing.assert_close(
         tower.encode_image(images), tower.visual.trunk(images), rtol=1e-4, atol=1e-5
@@ -154,7 +132,7 @@ def test_bfloat16_autocast_stays_close(tower):
 
 @torch.no_grad()
 def test_eva02_keeps_its_residual_stream_in_full_precision_under_autocast():
-    tower = small_eva()
+    tower = small_tower('eva02')
     with torch.autocast('cpu', torch.bfloat16):
         tokens, _, positions = tower.embed(images_of(tower, 4, 4))
         after = tower.run_block(tower.blocks[0], tokens, positions)

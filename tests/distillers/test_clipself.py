@@ -7,7 +7,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from clipself_mm.datasets import RegionSample
-from clipself_mm.distillers import CLIPSelf
+from clipself_mm.distillers import CLIPSelf, RegionRecognizer
 
 
 def make_model(micro_clip, **options):
@@ -135,3 +135,17 @@ def test_predict_ranks_classes_by_each_route(micro_clip, tmp_path):
     # One mask over the whole image: every region of an image pools the same feature.
     assert len(second.pred_regions.masks_topk.unique(dim=0)) == 1
     assert second.pred_regions.boxes_topk.shape == (3, 2)
+
+
+@pytest.mark.parametrize('name', ['mean', 'std'])
+def test_pixels_normalised_for_another_clip_are_refused(micro_clip, name):
+    siglip = dict(type='RegionPreprocessor', image_size=64, **{name: (0.5, 0.5, 0.5)})
+    tower = dict(type='CLIPTower', model=micro_clip)
+    with pytest.raises(ValueError, match=rf'{name}=\(0\.5, 0\.5, 0\.5\), but the tower'):
+        CLIPSelf(tower=tower, data_preprocessor=siglip)
+    with pytest.raises(ValueError, match=rf'{name}=\(0\.5, 0\.5, 0\.5\), but the tower'):
+        RegionRecognizer(
+            tower=tower,
+            classifier=dict(vocabulary='shapes_ov', text=dict(model=micro_clip)),
+            data_preprocessor=siglip,
+        )

@@ -106,13 +106,57 @@ def test_small_vocabulary_ranks_all_its_classes():
     assert metric.evaluate(1) == {'region/boxes/top1': 0.0, 'region/boxes/top5': 100.0}
 
 
-def test_table_is_logged(caplog):
+def test_other_routes_keep_their_prefix():
+    right, wrong = [0, 1, 2, 3, 4], [5, 4, 3, 2, 1]
+    metrics = evaluate(
+        [
+            sample(
+                [0, 3],
+                [True, False],
+                masked_boxes=[right, right],
+                masked_masks=[wrong, [3, 0, 1, 2, 4]],
+            )
+        ]
+    )
+    assert metrics == {
+        'region/masked_boxes/top1': 100.0,
+        'region/masked_boxes/top5': 100.0,
+        'region/masked_thing_masks/top1': 0.0,
+        'region/masked_thing_masks/top5': 0.0,
+        'region/masked_stuff_masks/top1': 100.0,
+        'region/masked_stuff_masks/top5': 100.0,
+    }
+
+
+def test_predictions_of_an_unknown_name_are_refused():
+    with pytest.raises(ValueError, match=r'a\.jpg: expected predictions named .*got points_topk'):
+        evaluate([sample([0], [True], points=[[0, 1, 2, 3, 4]])])
+
+
+def test_the_logged_table_has_a_row_a_route(caplog):
+    """As the paper's Table A1: image crops first, in the column of boxes."""
+    cat_first, sky_first = [0, 1, 2, 3, 4], [3, 4, 5, 0, 1]
+    ranked = [cat_first, cat_first, cat_first]
+    routes = dict(
+        masked_boxes=[sky_first, cat_first, cat_first],
+        masks=[cat_first, sky_first, sky_first],
+        boxes=ranked,
+        crops=[cat_first, [1, 0, 2, 3, 4], cat_first],
+    )
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
-    evaluate([sample([0, 1], [True, True], boxes=[[0, 1, 2, 3, 4]] * 2)])
+    evaluate([sample([0, 1, 3], [True, True, False], **routes)])
     logger.removeHandler(caplog.handler)
-    row = next(line for line in caplog.text.splitlines() if line.startswith('boxes'))
-    assert row.split() == ['boxes', '2', '2', '50.00', '100.00']
+    title, head, line, *rows, counts = caplog.text.splitlines()[-7:]
+    assert title.endswith('mean class accuracy top-1 / top-5 in %')
+    assert head.split() == ['features', 'boxes', 'thing', 'masks', 'stuff', 'masks']
+    assert set(line) == {'-'}
+    assert [' '.join(row.split()) for row in (*rows, counts)] == [
+        'image crops 100.00 / 100.00 - -',
+        'dense features 50.00 / 100.00 50.00 / 100.00 100.00 / 100.00',
+        'masked attention 0.00 / 100.00 - -',
+        'regions / classes 2 / 2 2 / 2 1 / 1',
+    ]
 
 
 @pytest.mark.parametrize(

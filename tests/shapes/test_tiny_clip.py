@@ -2,11 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import open_clip
 import pytest
 import torch
+from open_clip.modified_resnet import ModifiedResNet
 from PIL import Image
 
 from clipself_mm.clip import build_tower, roi_pool
@@ -15,6 +17,7 @@ from clipself_mm.shapes.classes import ALL_CLASSES
 from clipself_mm.shapes.scene import mask_box
 from clipself_mm.shapes.scenes import render_scene
 from clipself_mm.shapes.tiny_clip_model import (
+    IMAGE_TOWERS,
     TINY_CLIP,
     build_tiny_clip,
     export_tiny_clip,
@@ -54,8 +57,10 @@ def test_contrastive_loss_by_hand():
     assert contrastive_loss(image, text, shared, scale) == pytest.approx(mean)
 
 
-def test_interrupted_and_resumed_training_ends_with_the_same_weights(tmp_path):
-    whole = train_tiny_clip(PLAN, tmp_path / 'whole', report=silent, check_scenes=2)
+@pytest.mark.parametrize('tower', IMAGE_TOWERS)
+def test_interrupted_and_resumed_training_ends_with_the_same_weights(tmp_path, tower):
+    options = dict(report=silent, check_scenes=2, tower=tower)
+    whole = train_tiny_clip(PLAN, tmp_path / 'whole', **options)
 
     def stop_after_three(steps):
         for step in steps:
@@ -69,31 +74,58 @@ def test_interrupted_and_resumed_training_ends_with_the_same_weights(tmp_path):
             tmp_path / 'broken',
             progress=stop_after_three,
             report_every=2,
-            report=silent,
-            check_scenes=2,
+            **options,
         )
     lines = []
     resumed = train_tiny_clip(
-        PLAN, tmp_path / 'broken', resume=True, report=lines.append, check_scenes=2
+        PLAN, tmp_path / 'broken', resume=True, **(options | dict(report=lines.append))
     )
     assert len(lines) == 1
     assert lines[0].startswith('step 4: loss ')
-    start = build_tiny_clip(PLAN.seed).state_dict()
+    start = build_tiny_clip(PLAN.seed, tower).state_dict()
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
-    assert not torch.equal(start['visual.proj'], whole.visual.proj)
-    other = TrainingPlan(steps=5, batch=6, scenes=4, singles=4, warmup=2)
-    with pytest.raises(ValueError, match=r'checkpoint\.pth was written by'):
-        train_tiny_clip(other, tmp_path / 'broken', resume=True, report=silent)
+    last = {'vit': 'visual.proj', 'resnet': 'visual.attnpool.c_proj.weight'}[tower]
+    assert not torch.equal(start[last], whole.state_dict()[last])
+    another = next(name for name in IMAGE_TOWERS if name != tower)
+    for plan, asked in ((replace(PLAN, steps=5), tower), (PLAN, another)):
+        with pytest.raises(ValueError, match=r'checkpoint\.pth was written by'):
+            train_tiny_clip(plan, tmp_path / 'broken', resume=True, **(options | dict(tower=asked)))
 
 
-def test_an_export_loads_with_plain_open_clip(tmp_path):
-    model = build_tiny_clip(3)
-    path = export_tiny_clip(model, tmp_path / 'clip')
+@pytest.mark.parametrize('tower', IMAGE_TOWERS)
+def test_an_export_loads_with_plain_open_clip(tmp_path, tower):
+    model = build_tiny_clip(3, tower)
+    for name, buffer in model.named_buffers():
+        if name.endswith('num_batches_tracked'):
+            buffer.fill_(2999)  # half precision has no odd numbers there
+        elif name.endswith('running_var'):
+            buffer.fill_(1e-9)  # nor anything that small
+    path = export_tiny_clip(model, tmp_path / 'clip', tower)
     assert [item.name for item in path.parent.iterdir() if item.suffix == '.part'] == []
     loaded = load_tiny_clip(tmp_path / 'clip')
+    parameters = dict(model.named_parameters())
     for name, value in model.state_dict().items():
-        assert torch.equal(value.half().float(), loaded.state_dict()[name]), name
+        expected = value.half().float() if name in parameters else value
+        assert torch.equal(expected, loaded.state_dict()[name]), name
+
+
+def test_the_resnet_is_open_clip_s_with_attention_pooling():
+    """Same text tower and seed, another image tower: 64 px, stride 32, 1 to 2.5 M parameters."""
+    model = build_tiny_clip(0, 'resnet')
+    assert isinstance(model.visual, ModifiedResNet)
+    assert model.visual.image_size == 64
+    assert 1.0e6 <= sum(p.numel() for p in model.visual.parameters()) <= 2.5e6
+    with torch.no_grad():
+        stages = model.visual.forward_intermediates(torch.zeros(1, 3, 64, 64))
+    assert stages['image_intermediates'][-1].shape == (1, 512, 2, 2)
+    assert stages['image_features'].shape == (1, 128)
+    vit = build_tiny_clip(0)
+    assert {n: p.shape for n, p in model.transformer.named_parameters()} == {
+        n: p.shape for n, p in vit.transformer.named_parameters()
+    }
+    with pytest.raises(ValueError, match=r"'cnn': expected one of \['resnet', 'vit'\]"):
+        build_tiny_clip(0, 'cnn')
 
 
 def test_shipped_files():

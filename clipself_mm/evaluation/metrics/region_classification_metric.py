@@ -1,10 +1,11 @@
-"""Region classification as a metric of `val` and `test` (paper, Tables 1 and 2).
+"""Region classification as a metric of `val` and `test` (paper, Tables 1, 2 and A1).
 
 Shows whether the dense features of a tower know what stands where: the number CLIPSelf raises.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,22 +16,18 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from ..functional import mean_over_classes, rank_of_truth
+from ..route_title import route_title
+
+_FIELD = re.compile('(?P<prefix>.*?)(?P<kind>boxes|masks|crops)_topk')
 
 
 class _Score(NamedTuple):
-    """One line of the table: a way to a region's feature, and whose regions count."""
+    """One cell of the table: a field of predictions, and whose regions count."""
 
-    field: str
     name: str
+    row: str
+    column: str
     things: bool
-
-
-_SCORES = (
-    _Score('boxes_topk', 'boxes', True),
-    _Score('masks_topk', 'thing_masks', True),
-    _Score('masks_topk', 'stuff_masks', False),
-    _Score('crops_topk', 'image_crops', True),
-)
 
 
 @METRICS.register_module()
@@ -43,6 +40,10 @@ class RegionClassificationMetric(BaseMetric):
     percent, `boxes/top1`, `thing_masks/top1`, `stuff_masks/top1`, `image_crops/top1` and the
     same with `top5`; a route the model did not take is absent. Accuracy is averaged over the
     classes that occur; boxes and image crops count things only.
+
+    Other ways to the features put a prefix before the field, which the answer keeps:
+    `masked_boxes_topk` is `masked_boxes/top1`. The log holds one table with a row a way, as the
+    paper's Table A1.
 
     Each image adds one item of integers, so the digits do not depend on the number of processes.
 
@@ -75,8 +76,9 @@ class RegionClassificationMetric(BaseMetric):
             data_samples: `RegionSample`s as dicts, as mmengine's evaluator hands them over.
 
         Raises:
-            ValueError: A label or a prediction is outside the class list, or the predictions of
-                an image do not fit its regions. The message names the image.
+            ValueError: A label or a prediction is outside the class list, the predictions of an
+                image do not fit its regions, or their field has another name. The message names
+                the image.
         """
         for sample in data_samples:
             image = sample.get('img_path', sample.get('img_id'))
@@ -85,7 +87,7 @@ class RegionClassificationMetric(BaseMetric):
             is_thing = torch.as_tensor(regions['is_thing']).bool().cpu()
             self._check_classes(labels, f'labels of {image}')
             ranks = {}
-            for field, topk in _predictions(sample).items():
+            for field, topk in _predictions(sample, image).items():
                 topk = torch.as_tensor(topk).cpu()
                 self._check_predictions(topk, len(labels), f'{field} of {image}')
                 ranks[field] = rank_of_truth(topk, labels).numpy()
@@ -112,7 +114,7 @@ class RegionClassificationMetric(BaseMetric):
                 thing (stuff) region for a score that needs it.
         """
         classes = len(self._classes)
-        routes = sorted({field for item in results for field in item['ranks']})
+        routes = sorted({field for item in results for field in item['ranks']}, key=_place)
         if not routes:
             raise ValueError(
                 f'none of {len(results)} images has a prediction: expected pred_regions with '
@@ -125,28 +127,29 @@ class RegionClassificationMetric(BaseMetric):
                     f'{routes}'
                 )
         metrics: dict[str, float] = {}
-        lines = []
-        for score in _SCORES:
-            if score.field not in routes:
-                continue
-            labels, ranks = _gather(results, score)
-            if not len(labels):
-                raise ValueError(
-                    f'{score.name} needs {"thing" if score.things else "stuff"} regions, the '
-                    f'{len(results)} images evaluated have none'
-                )
-            total = np.bincount(labels, minlength=classes)
-            values = []
-            for k in self.topk:
-                correct = np.bincount(labels[ranks < k], minlength=classes)
-                values.append(100 * mean_over_classes(correct, total))
-                metrics[f'{score.name}/top{k}'] = values[-1]
-            cells = ''.join(f'{value:>9.2f}' for value in values)
-            lines.append(f'{score.name:<12}{len(labels):>9}{(total > 0).sum():>9}{cells}')
-        ranks_head = ''.join(f'{f"top-{k}":>9}' for k in self.topk)
-        head = f'{"route":<12}{"regions":>9}{"classes":>9}{ranks_head}'
-        table = '\n'.join([head, '-' * len(head), *lines])
-        print_log(f'Region classification, mean class accuracy in %\n{table}', logger='current')
+        table: dict[str, dict[str, str]] = {}
+        counted: dict[str, str] = {}
+        for field in routes:
+            for score in _scores_of(field):
+                labels, ranks = _gather(results, field, score.things)
+                if not len(labels):
+                    raise ValueError(
+                        f'{score.name} needs {"thing" if score.things else "stuff"} regions, the '
+                        f'{len(results)} images evaluated have none'
+                    )
+                total = np.bincount(labels, minlength=classes)
+                values = []
+                for k in self.topk:
+                    correct = np.bincount(labels[ranks < k], minlength=classes)
+                    values.append(100 * mean_over_classes(correct, total))
+                    metrics[f'{score.name}/top{k}'] = values[-1]
+                cell = ' / '.join(f'{value:.2f}' for value in values)
+                table.setdefault(score.row, {})[score.column] = cell
+                counted[score.column] = f'{len(labels)} / {(total > 0).sum()}'
+        table['regions / classes'] = counted
+        ranks_title = ' / '.join(f'top-{k}' for k in self.topk)
+        title = f'Region classification, mean class accuracy {ranks_title} in %'
+        print_log(f'{title}\n{_format(table)}', logger='current')
         return metrics
 
     @property
@@ -176,19 +179,62 @@ class RegionClassificationMetric(BaseMetric):
         self._check_classes(topk, what)
 
 
-def _predictions(sample: Mapping) -> dict[str, torch.Tensor]:
-    """Ranked classes of one image by route, only the routes that the model took."""
-    fields = dict.fromkeys(score.field for score in _SCORES)
-    predicted = sample['pred_regions']
-    return {field: predicted[field] for field in fields if field in predicted}
+def _place(field: str) -> tuple[bool, str, str]:
+    """Rows of the table in order: image crops, dense features, the others by name."""
+    prefix, kind = _FIELD.fullmatch(field).groups()
+    return kind != 'crops', prefix, kind
 
 
-def _gather(results: list[dict], score: _Score) -> tuple[np.ndarray, np.ndarray]:
+def _scores_of(field: str) -> list[_Score]:
+    """What is reported of a field: Table A1 has image crops in the column of boxes."""
+    prefix, kind = _FIELD.fullmatch(field).groups()
+    if kind == 'crops':
+        row = f'{route_title(prefix)} image crops' if prefix else 'image crops'
+        return [_Score(f'{prefix}image_crops', row, 'boxes', True)]
+    row = route_title(prefix)
+    if kind == 'boxes':
+        return [_Score(f'{prefix}boxes', row, 'boxes', True)]
+    return [
+        _Score(f'{prefix}thing_masks', row, 'thing masks', True),
+        _Score(f'{prefix}stuff_masks', row, 'stuff masks', False),
+    ]
+
+
+def _predictions(sample: Mapping, image: object) -> dict[str, torch.Tensor]:
+    """Ranked classes of one image by field, only the routes that the model took."""
+    fields = sorted(key for key in sample['pred_regions'] if key.endswith('_topk'))
+    for field in fields:
+        if not _FIELD.fullmatch(field):
+            raise ValueError(
+                f'{image}: expected predictions named [prefix_]boxes_topk, masks_topk or '
+                f'crops_topk, got {field}'
+            )
+    return {field: sample['pred_regions'][field] for field in fields}
+
+
+def _gather(results: list[dict], field: str, things: bool) -> tuple[np.ndarray, np.ndarray]:
     """Labels and ranks, both shape (R,), of all regions that a score counts."""
     labels, ranks = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for item in results:
-        if score.field in item['ranks']:
-            counted = item['is_thing'] == score.things
+        if field in item['ranks']:
+            counted = item['is_thing'] == things
             labels.append(item['labels'][counted])
-            ranks.append(item['ranks'][score.field][counted])
+            ranks.append(item['ranks'][field][counted])
     return np.concatenate(labels), np.concatenate(ranks)
+
+
+def _format(table: Mapping[str, Mapping[str, str]]) -> str:
+    """Rows and columns as text, a dash where a row has no cell."""
+    columns = [
+        column
+        for column in ('boxes', 'thing masks', 'stuff masks')
+        if any(column in cells for cells in table.values())
+    ]
+    first = max(len('features'), *map(len, table))
+    head = 'features'.ljust(first) + ''.join(f'{column:>18}' for column in columns)
+    lines = [head, '-' * len(head)]
+    for row, cells in table.items():
+        lines.append(
+            row.ljust(first) + ''.join(f'{cells.get(column, "-"):>18}' for column in columns)
+        )
+    return '\n'.join(lines)

@@ -1,0 +1,25 @@
+"""Region classification by the dense features of OpenAI CLIP RN50x64, on COCO val2017.
+
+    python tools/test.py configs/region_eval/region-eval_openai-rn50x64_coco-boxes.py
+
+Expected: see Figure A1 of the paper.
+"""
+
+_base_ = ['../_base_/datasets/box-val_1024-448_coco.py', '../_base_/distill_runtime.py']
+
+model = dict(
+    type='RegionRecognizer',
+    tower=dict(
+        type='CLIPTower',
+        model='RN50x64-quickgelu',
+        checkpoint='checkpoints/openai_rn50x64.safetensors',
+    ),
+    data_preprocessor=dict(type='RegionPreprocessor', image_size=1024),
+    classifier=dict(
+        vocabulary='coco',
+        text=dict(model='RN50x64-quickgelu', checkpoint='checkpoints/openai_rn50x64.safetensors'),
+    ),
+)
+test_cfg = dict(type='TestLoop')
+val_cfg = dict(type='ValLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=1)
