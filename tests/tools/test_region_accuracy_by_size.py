@@ -16,7 +16,7 @@ from clipself_mm.evaluation.region_accuracy_sweep import (
     config_digest,
     weights_digest,
 )
-from tests.commands import ROOT, call, free_port
+from tests.commands import ROOT, call
 from tests.conftest import write_micro_clip
 from tests.tools.test_train import load_tool
 
@@ -126,7 +126,7 @@ def test_digests_know_weights_and_config_but_not_the_size(config, micro_clip, tm
 
 def test_two_processes_write_the_file_of_one(measure, config, tmp_path):
     _, alone = measure('--sizes', '32', '64')
-    launch = ['-m', 'torch.distributed.run', '--nproc_per_node', '2', '--master_port', free_port()]
+    launch = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
     tool = ROOT / 'tools/region_accuracy_by_size.py'
     words = ['--sizes', '32', '64', '--out', 'two', '--launcher', 'pytorch']
     call([sys.executable, *launch, tool, config, *words], tmp_path, timeout=300)
