@@ -13,6 +13,8 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from clipself_mm.clip import ViTTower
+
 
 @MODELS.register_module()
 class FViTBackbone(BaseModule):
@@ -32,6 +34,7 @@ class FViTBackbone(BaseModule):
 
     Raises:
         ValueError: `out_indices` and `scales` differ in length, or a scale is unknown.
+        NotImplementedError: The tower is no ViT.
     """
 
     def __init__(
@@ -47,6 +50,11 @@ class FViTBackbone(BaseModule):
         if len(out_indices) != len(scales):
             raise ValueError(f'{len(out_indices)} out_indices for {len(scales)} scales')
         self.tower = MODELS.build(tower)
+        if not isinstance(self.tower, ViTTower):
+            raise NotImplementedError(
+                f'FViTBackbone brings the blocks of a ViT to several scales; '
+                f'{type(self.tower).__name__} has scales of its own'
+            )
         self.out_indices = tuple(out_indices)
         self.frozen = frozen
         self._resizers = []

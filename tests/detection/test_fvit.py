@@ -9,7 +9,7 @@ from torchvision.ops import roi_align
 
 from clipself_mm.clip import TextTower
 from clipself_mm.datasets import load_vocabulary
-from clipself_mm.detection import TextClassifier
+from clipself_mm.detection import FViTBackbone, TextClassifier
 from clipself_mm.detection.fvit import read_names
 from tests.detection.tiny_fvit import NAMES, PATCH, build_fvit, images, samples
 
@@ -268,3 +268,8 @@ def test_a_classifier_of_the_users_own_is_kept(micro_clip):
     place = 'model.roi_head.bbox_head.cls_predictor_cfg.type'
     model = build_fvit(micro_clip, **{place: 'LouderClassifier'})
     assert type(model.roi_head.bbox_head.fc_cls) is LouderClassifier
+
+
+def test_a_cnn_is_no_backbone_of_f_vit():
+    with torch.device('meta'), pytest.raises(NotImplementedError, match='CLIPResNet has scales'):
+        FViTBackbone(tower=dict(type='CLIPTower', model='RN50'))
