@@ -191,7 +191,7 @@ def test_through_the_pipeline(build, tmp_path):
     written = content()
     written['images'] = write_images(tmp_path, [(40, 30)] * 4)
     steps = [
-        dict(type='mmdet.LoadImageFromFile'),
+        dict(type='LoadImageFromFile'),
         dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
         dict(type='mmdet.PackDetInputs'),
     ]
