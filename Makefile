@@ -16,10 +16,11 @@ STAMP := $(VENV)/.clipself_mm-$(STACK).stamp
 unexport STACK VENV PYTHON JOBS
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help env demo test lint clean
+.PHONY: help env demo reproduce test lint clean
 
 help:
 	@echo 'make demo    install, make the benchmark, distil the tiny CLIP, print the table (work_dirs/demo)'
+	@echo 'make reproduce  measure the tables of the paper in miniature (hours; REPRODUCE_ARGS="--seeds 0 1 2 --jobs 2")'
 	@echo 'make test    run the test suite (TESTS="-m parity" or a path selects, JOBS=2 processes)'
 	@echo 'make lint    ruff check, ruff format --check, codespell'
 	@echo 'make env     build the environment only; STACK=openmmlab makes the classic one'
@@ -33,6 +34,9 @@ $(STAMP): $(wildcard requirements/*)
 
 demo: $(STAMP)
 	$(RUN) tools/demo.py $(DEMO_ARGS)
+
+reproduce: $(STAMP)
+	$(RUN) tools/reproduce.py all --shapes $(REPRODUCE_ARGS)
 
 test: export OMP_NUM_THREADS ?= 1
 test: $(STAMP)

@@ -48,7 +48,7 @@ def main() -> None:
             size=args.size and tuple(args.size),
             trust_pickle=args.trust_pickle,
         )
-    except (ValueError, FileNotFoundError, NotImplementedError) as error:
+    except (ValueError, FileNotFoundError, ImportError, NotImplementedError) as error:
         sys.exit(str(error))
     print('\n'.join(lines))
 

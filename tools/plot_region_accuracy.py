@@ -19,7 +19,9 @@ from clipself_mm.visualization import draw_accuracy_by_size
 def labelled(text: str) -> tuple[str, str]:
     """Split LABEL=PATH; without a label the file's folder stands for it."""
     label, equals, path = text.partition('=')
-    return (label, path) if equals else (Path(text).resolve().parent.name, text)
+    if not equals or Path(text).is_file():  # a path may hold an equals sign
+        return Path(text).resolve().parent.name, text
+    return label, path
 
 
 def parse_args() -> argparse.Namespace:

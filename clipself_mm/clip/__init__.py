@@ -1,6 +1,7 @@
 """The only code that knows the insides of a CLIP: towers, dense features, weights, text."""
 
 from .build_tower import build_tower
+from .caption_encoder import CaptionEncoder
 from .checkpoints import read_state
 from .class_encoder import ClassEncoder
 from .clip_resnet import CLIPResNet
@@ -20,6 +21,7 @@ __all__ = [
     'CLIP_STD',
     'PROMPT_TEMPLATES',
     'CLIPResNet',
+    'CaptionEncoder',
     'ClassEncoder',
     'EVA02ViT',
     'OpenCLIPViT',

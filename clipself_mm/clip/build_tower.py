@@ -11,10 +11,11 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer as TimmVisionTransformer
 from torch import nn
 
-from .checkpoints import Checkpoint, load_visual, read_checkpoint
+from .checkpoints import Checkpoint, check_activation, load_visual, read_checkpoint
 from .clip_resnet import CLIPResNet
 from .eva02_vit import EVA02ViT
 from .openclip_vit import OpenCLIPViT
+from .self_correlation import LAST_BLOCKS, LastBlock
 from .timm_vit import TimmViT
 from .tower_source import TowerSource, find_source
 from .vision_tower import VisionTower
@@ -26,7 +27,10 @@ _TIMM_ADAPTERS = {Eva: EVA02ViT, TimmVisionTransformer: TimmViT}
 
 @MODELS.register_module(name='CLIPTower')
 def build_tower(
-    model: str, checkpoint: str | None = None, activation_checkpointing: bool = False
+    model: str,
+    checkpoint: str | None = None,
+    activation_checkpointing: bool = False,
+    last_block: LastBlock = 'value',
 ) -> VisionTower:
     """Build a CLIP image tower; its text tower is never built.
 
@@ -35,11 +39,16 @@ def build_tower(
         checkpoint: Weights in any layout that ``read_state`` knows. Without one a named model has
             random weights, which is said in the log; a folder brings its own.
         activation_checkpointing: Whether training recomputes activations block by block.
+        last_block: How dense features leave the last block: ``value``, CLIPSelf's value path, or
+            DeCLIP's ``qq`` or ``csa`` (see ``ViTTower``). No file keeps it: give what the weights
+            were refined with, in detectors too.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The name is unknown or the checkpoint is another architecture's.
-        NotImplementedError: The architecture has no dense path here, or no blocks to recompute.
+        ValueError: The name or ``last_block`` is unknown, or the checkpoint is another
+            architecture's.
+        NotImplementedError: The architecture has no dense path here, no blocks to recompute, or
+            another last block than ``last_block`` is made for.
     """
     source = find_source(model, checkpoint)
     tower = tower_of(source)
@@ -47,11 +56,34 @@ def build_tower(
         tower.activation_checkpointing = activation_checkpointing
     elif activation_checkpointing:
         raise NotImplementedError(f'{model}: {type(tower).__name__} has no blocks to recompute')
+    set_last_block(tower, last_block)
     if source.checkpoint is None:
         logging.getLogger(__name__).warning('%s is built with random weights', model)
     else:
         load_tower(tower, read_checkpoint(source.checkpoint))
     return tower
+
+
+def set_last_block(tower: VisionTower, mode: LastBlock) -> None:
+    """Choose how a tower's dense features leave its last block.
+
+    Args:
+        tower: Of any kind; nothing of it is unlocked yet.
+        mode: One of ``LAST_BLOCKS``; every tower takes ``value``.
+
+    Raises:
+        ValueError: The mode is unknown.
+        NotImplementedError: The tower does not pool by a class token.
+    """
+    if mode not in LAST_BLOCKS:
+        raise ValueError(f'last_block is one of {", ".join(LAST_BLOCKS)}, got {mode!r}')
+    if isinstance(tower, ViTTower) and tower.pools_class_token:
+        tower.last_block = mode
+    elif mode != 'value':
+        raise NotImplementedError(
+            f'last_block={mode!r} is for ViTs that pool by a class token, which this '
+            f'{type(tower).__name__} does not'
+        )
 
 
 def tower_of(source: TowerSource) -> VisionTower:
@@ -87,11 +119,7 @@ def load_tower(tower: VisionTower, checkpoint: Checkpoint) -> None:
             activation than OpenAI's.
     """
     source = tower.source
-    if checkpoint.layout.naming == 'OpenAI' and not source.config.get('quick_gelu', False):
-        raise ValueError(
-            f"{source.checkpoint}: OpenAI's weights were trained with QuickGELU, which "
-            f'{source.model} does not have: name the model "{source.model}-quickgelu"'
-        )
+    check_activation(checkpoint, source, source.checkpoint)
     load_visual(tower, checkpoint.state, source.checkpoint)
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from .layouts import Layout, to_open_clip
+from .tower_source import TowerSource
 from .weight_file import read_weight_file
 
 State = dict[str, Tensor]
@@ -51,6 +52,26 @@ def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> Checkpoint:
 def read_state(path: str | Path) -> State:
     """The weights of ``read_checkpoint``; arguments and errors are its own."""
     return read_checkpoint(path).state
+
+
+def check_activation(checkpoint: Checkpoint, source: TowerSource, origin: str) -> None:
+    """Make sure that OpenAI's weights meet the activation that they were trained with.
+
+    Only OpenAI's own files tell; no other layout says which activation its weights are for.
+
+    Args:
+        checkpoint: What a file holds.
+        source: The model it is to be loaded into, image tower or text tower.
+        origin: The file, for the error.
+
+    Raises:
+        ValueError: The checkpoint is OpenAI's and the model has another activation.
+    """
+    if checkpoint.layout.naming == 'OpenAI' and not source.config.get('quick_gelu', False):
+        raise ValueError(
+            f"{origin}: OpenAI's weights were trained with QuickGELU, which {source.model} does "
+            f'not have: name the model "{source.model}-quickgelu"'
+        )
 
 
 def load_visual(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,7 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clipself_mm.whole_file import whole_file
+
 from .embedding_origin import EmbeddingOrigin
+from .weight_file import read_weight_file
 
 #: Word that stands for everything that is no class; the last row where it is there.
 BACKGROUND = 'background'
@@ -84,7 +86,8 @@ def save_class_embeddings(
         header = dict(format=_FORMAT, format_version=_VERSION, classes=names)
         header |= (origin or EmbeddingOrigin()).to_json()
         buffer.write(safetensors.torch.save({'embeddings': table}, header))
-    _replace(Path(path), buffer.getvalue())
+    with whole_file(path, durable=True) as part:
+        part.write_bytes(buffer.getvalue())
 
 
 def read_named_embeddings(path: str | Path) -> dict[str, Tensor]:
@@ -178,20 +181,6 @@ def _existing(path: str | Path) -> Path:
     return path
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Put a file in place in one step, so that a crash leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
-    try:
-        with unfinished.open('wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 def _rows_of(table: Tensor, classes: Sequence[str], path: Path) -> Tensor:
     """The rows of a table without names, counted; a background that is not asked for goes."""
     count = len(classes)
@@ -226,9 +215,7 @@ def _guarded(path: Path, reader: Callable) -> object:
 
 
 def _read_dictionary(path: Path) -> tuple[list[str], Tensor]:
-    content = torch.load(path, map_location='cpu', weights_only=True)
-    if not isinstance(content, dict):
-        raise ValueError(f'found a {type(content).__name__}')
+    content = read_weight_file(path)
     wrong = [key for key in content if not isinstance(key, str)]
     if wrong:
         raise ValueError(f'found the key {wrong[0]!r}')

@@ -5,10 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from .build_tower import load_tower, tower_of
-from .checkpoints import Checkpoint, read_checkpoint
-from .onnx_export import compare_onnx, export_onnx
+from .checkpoints import Checkpoint, check_activation, read_checkpoint
+from .onnx_export import TOLERANCE, compare_onnx, export_onnx
 from .tower_export import check_complete, write_authors, write_hugging_face, write_open_clip
-from .tower_source import CONFIG_NAME, HF_CONFIG_NAME, TowerSource, find_source
+from .tower_source import (
+    CONFIG_NAME,
+    HF_CONFIG_NAME,
+    HF_PREPROCESS_NAME,
+    HF_WEIGHTS_NAME,
+    TOKENIZER_NAMES,
+    WEIGHTS_NAME,
+    TowerSource,
+    find_source,
+)
 
 TARGETS = ('open_clip', 'authors', 'hugging_face', 'onnx')
 
@@ -17,6 +26,16 @@ _WRITERS = {
     'authors': write_authors,
     'hugging_face': write_hugging_face,
 }
+_FOLDERS = ('open_clip', 'hugging_face')
+_FILES = {
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    HF_CONFIG_NAME,
+    HF_PREPROCESS_NAME,
+    HF_WEIGHTS_NAME,
+    *TOKENIZER_NAMES,
+}
+"""What a written folder holds; only such a folder is replaced."""
 
 
 def convert_tower(
@@ -33,7 +52,8 @@ def convert_tower(
     Args:
         source: A file that ``read_checkpoint`` opens, a folder or hub name that ``find_source``
             knows, or a pretrained tag of ``model``.
-        target: Folder (``open_clip``, ``hugging_face``) or file (``authors``, ``onnx``).
+        target: Folder (``open_clip``, ``hugging_face``) or file (``authors``, ``onnx``); what was
+            written there before is replaced.
         to: One of ``TARGETS``.
         model: The architecture, where the source is a file or a tag.
         text_from: File with the text tower and logit scale, where the source has none.
@@ -45,15 +65,16 @@ def convert_tower(
 
     Raises:
         FileNotFoundError: The source is missing.
-        ValueError: The source is no CLIP of the model's architecture, lacks a text tower, or the
-            architecture does not exist in the target's layout.
+        ValueError: The source is no CLIP of the model's architecture or activation, or lacks a text
+            tower; the architecture does not exist in the target's layout; the target holds other
+            files; or an ONNX file does not give what the tower gives.
+        ModuleNotFoundError: An ONNX file is written, and onnxruntime to check it is missing.
         NotImplementedError: The architecture has no dense path (``onnx``).
     """
-    if target.exists() and target.is_dir() != (to in ('open_clip', 'hugging_face')):
-        kind = 'a folder' if to in ('open_clip', 'hugging_face') else 'a file'
-        raise ValueError(f'{target}: exists and is not {kind}, which {to} is')
+    _check_target(target, to in _FOLDERS)
     clip = _find(source, model)
     checkpoint = read_checkpoint(clip.checkpoint, trust_pickle)
+    check_activation(checkpoint, clip, clip.checkpoint)
     lines = [
         f'{clip.checkpoint}: {checkpoint.layout.holder}, names of {checkpoint.layout.naming}, '
         f'{len(checkpoint.state)} tensors'
@@ -62,14 +83,32 @@ def convert_tower(
         lines.append('the raw student; the blend of the run is in its folder "tower"')
     if to == 'onnx':
         return lines + _write_onnx(checkpoint, clip, target, size)
-    state = checkpoint.state
+    state, origin = checkpoint.state, clip.checkpoint
     if text_from is not None:
-        other = read_checkpoint(text_from).state
+        other = read_checkpoint(text_from)
+        check_activation(other, clip, text_from)
         state = {key: value for key, value in state.items() if key.startswith('visual.')}
-        state |= {key: value for key, value in other.items() if not key.startswith('visual.')}
-    check_complete(state, clip, clip.checkpoint)
+        state |= {key: value for key, value in other.state.items() if not key.startswith('visual.')}
+        origin = f'{origin} with the text tower of {text_from}'
+    check_complete(state, clip, origin)
     written = _WRITERS[to](state, clip, target)
     return [*lines, f'{written}: {len(state)} tensors for {to}']
+
+
+def _check_target(target: Path, is_folder: bool) -> None:
+    """Refuse to replace what no conversion has written."""
+    if not target.exists():
+        return
+    if target.is_dir() != is_folder:
+        raise ValueError(
+            f'{target}: exists and is not {"a folder" if is_folder else "a file"}, which is wanted'
+        )
+    foreign = sorted({item.name for item in target.iterdir()} - _FILES) if is_folder else []
+    if foreign:
+        raise ValueError(
+            f'{target}: would be replaced, and holds what is no part of it: '
+            f'{", ".join(foreign[:5])}; name another folder'
+        )
 
 
 def _find(source: str, model: str | None) -> TowerSource:
@@ -94,6 +133,12 @@ def _write_onnx(
     size = size or (tower.image_size, tower.image_size)
     export_onnx(tower, target, size)
     difference = compare_onnx(tower, target, size)
+    if not difference <= TOLERANCE:
+        target.unlink()
+        raise ValueError(
+            f'{target}: its dense map differs by {difference:.1e} from the tower (onnxruntime), '
+            f'expected at most {TOLERANCE:.0e}; it is removed'
+        )
     return [
         f'{target}: dense map for {size[0]} x {size[1]} pixels, {difference:.1e} from the tower at '
         'most (onnxruntime)'

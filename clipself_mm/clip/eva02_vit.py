@@ -1,5 +1,6 @@
 """Adapter of timm's ``Eva`` inside open_clip's ``TimmModel``: EVA, EVA-02 and PE-Core."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -8,10 +9,15 @@ from timm.models.eva import Eva, EvaBlockPostNorm
 from torch import Tensor, nn
 
 from .attention_pool import check_latent_pool, latent_value_path
+from .embedded import Embedded
 from .positions import resize_positions, rotary_table
+from .self_correlation import parameters_of, timm_self_correlation
 from .value_path import Rotary, check_timm_attention, timm_attention, timm_value_path
 from .vision_tower import CLIP_MEAN, CLIP_STD
-from .vit_tower import Embedded, ViTTower
+from .vit_tower import ViTTower
+
+GRIDS_KEPT = 8
+"""Token grids whose rotary tables are kept: a few views of a detector, not every image's size."""
 
 
 class EVA02ViT(ViTTower):
@@ -55,7 +61,7 @@ class EVA02ViT(ViTTower):
             prefix=trunk.num_prefix_tokens,
             pools_class_token=trunk.global_pool == 'token',
         )
-        self._tables: dict[tuple, Rotary] = {}
+        self._tables: OrderedDict[tuple, Rotary] = OrderedDict()
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -75,10 +81,14 @@ class EVA02ViT(ViTTower):
         return Embedded(trunk.norm_pre(tokens), grid, rotary)
 
     def rotary(self, grid: tuple[int, int], device: torch.device) -> Rotary:
-        """The (sine, cosine) tables of a token grid, made once a grid and device."""
+        """The (sine, cosine) tables of a token grid, kept for the grids seen last."""
         key = (grid, device)
-        if key not in self._tables:
-            rope = self.visual.trunk.rope
+        if key in self._tables:
+            self._tables.move_to_end(key)
+            return self._tables[key]
+        rope = self.visual.trunk.rope
+        # Made in inference mode they would be useless to a later training.
+        with torch.inference_mode(False):
             self._tables[key] = rotary_table(
                 grid,
                 self.blocks[0].attn.head_dim,
@@ -88,6 +98,8 @@ class EVA02ViT(ViTTower):
                 columns_first=rope.grid_indexing == 'xy',
                 device=device,
             )
+        if len(self._tables) > GRIDS_KEPT:
+            self._tables.popitem(last=False)
         return self._tables[key]
 
     def run_block(
@@ -109,6 +121,15 @@ class EVA02ViT(ViTTower):
         mixed = timm_value_path(block.attn, _before_attention(block, tokens))
         return _after_attention(block, tokens, mixed)
 
+    def run_self_correlation(
+        self, block: nn.Module, tokens: Tensor, positions: Rotary | None
+    ) -> tuple[Tensor, Tensor]:
+        """The attention branch alone, with self-correlation (see ``ViTTower``)."""
+        mixed, context = timm_self_correlation(
+            block.attn, _before_attention(block, tokens), self.last_block, positions, self.prefix
+        )
+        return block.norm1(mixed) if isinstance(block, EvaBlockPostNorm) else mixed, context
+
     def project(self, tokens: Tensor) -> Tensor:
         """Final norm, pooling of one token where it is attention, and projection."""
         trunk = self.visual.trunk
@@ -128,7 +149,14 @@ class EVA02ViT(ViTTower):
         """The query and key projections, where they are parameters of their own."""
         if block.attn.q_proj is None:
             return [] if block.attn.q_bias is None else [block.attn.q_bias]
-        return [*block.attn.q_proj.parameters(), *block.attn.k_proj.parameters()]
+        return parameters_of(block.attn.q_proj, block.attn.k_proj)
+
+    def parameters_off_self_correlation(self, block: nn.Module) -> list[nn.Parameter]:
+        """The MLP with its norm, and the key projection where queries alone are compared."""
+        unused = parameters_of(block.norm2, block.mlp)
+        if self.last_block == 'qq' and block.attn.k_proj is not None:
+            unused += parameters_of(block.attn.k_proj)
+        return unused
 
 
 def _before_attention(block: nn.Module, tokens: Tensor) -> Tensor:

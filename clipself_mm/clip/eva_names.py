@@ -19,6 +19,8 @@ ROTARY_TABLE = re.compile(r'(.+\.)?rope\.freqs_(cos|sin)')
 """Buffers that follow from the input's grid; written for the authors' code, never read."""
 
 _TRUNK = 'visual.trunk.'
+SPLIT = f'{_TRUNK}blocks.0.attn.q_proj.weight'
+"""Only there, in open_clip's names, where queries, keys and values are projected apart."""
 _PAIRS = (
     ('.attn.inner_attn_ln.', '.attn.norm.'),
     ('.mlp.w1.', '.mlp.fc1_g.'),
@@ -53,7 +55,7 @@ def to_original(state: Mapping[str, Tensor], head_dim: int) -> State:
     Raises:
         ValueError: The image tower is no EVA-02 with rotary positions.
     """
-    if f'{_TRUNK}blocks.0.attn.q_proj.weight' not in state:
+    if SPLIT not in state:
         raise ValueError('expected an EVA-02 with separate queries and keys')
     pairs = [(new, old) for old, new in _pairs(packed=False)]
     renamed = {_renamed(key, pairs, _TRUNK, 'visual.'): value for key, value in state.items()}

@@ -6,6 +6,7 @@ the blocks, a causal text tower that pools at the end token. EVA-02, SigLIP and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,7 +60,7 @@ def config_from_hugging_face(config: Mapping[str, Any]) -> dict[str, Any]:
             'layers': vision['num_hidden_layers'],
             'width': vision['hidden_size'],
             'head_width': vision['hidden_size'] // vision['num_attention_heads'],
-            'mlp_ratio': vision['intermediate_size'] / vision['hidden_size'],
+            'mlp_ratio': _ratio(vision['intermediate_size'], vision['hidden_size']),
             'patch_size': vision['patch_size'],
         },
         'text_cfg': {
@@ -68,7 +69,7 @@ def config_from_hugging_face(config: Mapping[str, Any]) -> dict[str, Any]:
             'width': text['hidden_size'],
             'heads': text['num_attention_heads'],
             'layers': text['num_hidden_layers'],
-            'mlp_ratio': text['intermediate_size'] / text['hidden_size'],
+            'mlp_ratio': _ratio(text['intermediate_size'], text['hidden_size']),
         },
     }
 
@@ -118,3 +119,9 @@ def config_to_hugging_face(config: Mapping[str, Any]) -> dict[str, Any]:
             'eos_token_id': 49407,
         },
     }
+
+
+def _ratio(inner: int, width: int) -> float:
+    """What open_clip multiplies the width with to get the inner width, and not one below it."""
+    ratio = inner / width
+    return ratio if int(width * ratio) == inner else math.nextafter(ratio, math.inf)

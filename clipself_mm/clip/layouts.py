@@ -21,10 +21,11 @@ _WRAPPERS = ('state_dict', 'model', 'module')
 _PREFIXES = ('module.', '_orig_mod.')
 """What DistributedDataParallel and `torch.compile` put before every name."""
 
-_TEXT = re.compile(
+TEXT = re.compile(
     r'(text|transformer|token_embedding|ln_final)\..+'
     r'|positional_embedding|text_projection(\.weight|\.bias)?|logit_scale|logit_bias'
 )
+"""What a CLIP has beside its image tower."""
 _DEAD = re.compile(
     r'(.+\.)?attn_mask|input_resolution|context_length|vocab_size'
     r'|text\.transformer\.embeddings\.position_ids'
@@ -58,6 +59,8 @@ class Layout(NamedTuple):
     naming: str
 
 
+DETECTOR_CLIP = r'backbone\.(?:(?:model|clip|clip_model)\.)?'
+"""Where a released detector keeps its CLIP."""
 _DETECTOR = re.compile(
     r'(backbone|neck|rpn_head|roi_head|bbox_head|mask_head|data_preprocessor)\..+'
 )
@@ -70,7 +73,7 @@ HOLDERS = (
     Holder('F-ViT', re.compile(r'backbone\.tower\.(visual\..+)'), _DETECTOR),
     Holder(
         'released detector',
-        re.compile(r'backbone\.(?:(?:model|clip|clip_model)\.)?(visual\..+)'),
+        re.compile(DETECTOR_CLIP + r'(visual\..+)'),
         _DETECTOR,
     ),
 )
@@ -80,6 +83,24 @@ NAMINGS = (
     Naming('OpenAI', 'input_resolution'.__eq__, dict),
     Naming('open_clip', lambda key: key.startswith('visual.'), dict),
 )
+
+
+def unwrap(content: Mapping) -> State:
+    """Take a state dict out of what training code puts around it and before its names.
+
+    Args:
+        content: What a weight file holds.
+
+    Returns:
+        Its tensors under the model's own names.
+    """
+    for wrapper in _WRAPPERS:
+        if isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    state = {str(k): v.detach() for k, v in content.items() if isinstance(v, Tensor)}
+    while prefix := _common_prefix(state):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
 
 
 def canonical_names(state: Mapping[str, Tensor]) -> State:
@@ -109,7 +130,7 @@ def to_open_clip(content: Mapping, origin: str) -> tuple[State, Layout]:
     Raises:
         ValueError: There is no CLIP in it, or names are left over; all are listed.
     """
-    state, holder = _out_of_holder(_unwrap(content), origin)
+    state, holder = _out_of_holder(unwrap(content), origin)
     naming = _naming(state)
     if naming is None:
         some = ', '.join(sorted(state)[:3]) or 'nothing'
@@ -119,7 +140,7 @@ def to_open_clip(content: Mapping, origin: str) -> tuple[State, Layout]:
     except ValueError as error:
         raise ValueError(f'{origin}: {error}') from error
     state = {key: value for key, value in state.items() if not _DEAD.fullmatch(key)}
-    _check_names(state, origin, lambda key: key.startswith('visual.') or _TEXT.fullmatch(key))
+    _check_names(state, origin, lambda key: key.startswith('visual.') or TEXT.fullmatch(key))
     return state, Layout(holder, naming.name)
 
 
@@ -127,15 +148,8 @@ def _naming(state: Mapping[str, Tensor]) -> Naming | None:
     return next((one for one in NAMINGS if any(map(one.sign, state))), None)
 
 
-def _unwrap(content: Mapping) -> State:
-    for wrapper in _WRAPPERS:
-        if isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    state = {key: value.detach() for key, value in content.items() if isinstance(value, Tensor)}
-    for prefix in _PREFIXES:
-        if state and all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
+def _common_prefix(state: State) -> str | None:
+    return next((p for p in _PREFIXES if state and all(key.startswith(p) for key in state)), None)
 
 
 def _out_of_holder(state: State, origin: str) -> tuple[State, str]:

@@ -7,7 +7,6 @@ resize and a table of sines in it. The number of images stays free.
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 
@@ -16,10 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.onnx.utils import export
 
+from clipself_mm.whole_file import whole_file
+
 from .vision_tower import VisionTower
 
 OPSET = 17
 """The first with layer normalisation, the last that torch 2.1 writes."""
+TOLERANCE = 1e-3
+"""Largest difference of a dense map's unit features that passes for none."""
 
 
 class DenseMap(nn.Module):
@@ -63,21 +66,18 @@ def export_onnx(tower: VisionTower, file: Path, size: tuple[int, int]) -> Path:
         raise ValueError(
             f'{file}: size {height} x {width} is no multiple of the patch size {tower.patch_size}'
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f'.{file.name}.unfinished')
-    with torch.no_grad(), warnings.catch_warnings():
+    with whole_file(file) as part, torch.no_grad(), warnings.catch_warnings():
         # The tracer warns of every size that becomes a constant, which is what is wanted here.
         warnings.simplefilter('ignore')
         export(
             DenseMap(tower),
             (torch.zeros(2, 3, height, width),),
-            str(unfinished),
+            str(part),
             input_names=['pixels'],
             output_names=['dense'],
             dynamic_axes={'pixels': {0: 'N'}, 'dense': {0: 'N'}},
             opset_version=OPSET,
         )
-    os.replace(unfinished, file)
     return file
 
 

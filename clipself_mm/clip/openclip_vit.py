@@ -6,10 +6,12 @@ import torch
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
+from .embedded import Embedded
 from .positions import resize_positions
+from .self_correlation import packed_self_correlation, parameters_of
 from .value_path import packed_attention, packed_value_path
 from .vision_tower import CLIP_MEAN, CLIP_STD
-from .vit_tower import Embedded, ViTTower
+from .vit_tower import ViTTower
 
 
 class OpenCLIPViT(ViTTower):
@@ -84,6 +86,13 @@ class OpenCLIPViT(ViTTower):
         tokens = tokens + block.ls_1(packed_value_path(block.attn, block.ln_1(tokens)))
         return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
 
+    def run_self_correlation(
+        self, block: nn.Module, tokens: Tensor, positions: None
+    ) -> tuple[Tensor, Tensor]:
+        """The attention branch alone, with self-correlation (see ``ViTTower``)."""
+        mixed, context = packed_self_correlation(block.attn, block.ln_1(tokens), self.last_block)
+        return block.ls_1(mixed), context
+
     def project(self, tokens: Tensor) -> Tensor:
         """Final norm and projection into the joint space."""
         return self.visual.ln_post(tokens) @ self.visual.proj
@@ -100,3 +109,7 @@ class OpenCLIPViT(ViTTower):
     def parameters_off_value_path(self, block: nn.Module) -> list[nn.Parameter]:
         """None: queries, keys and values are one packed tensor."""
         return []
+
+    def parameters_off_self_correlation(self, block: nn.Module) -> list[nn.Parameter]:
+        """The MLP with its norm and scale."""
+        return parameters_of(block.ln_2, block.mlp, block.ls_2)

@@ -39,7 +39,7 @@ def read_templates(path: str | Path) -> tuple[str, ...]:
     if path.suffix not in ('.json', '.txt'):
         raise ValueError(f'{path}: prompts are a .json or .txt file, not {path.suffix!r}')
     try:
-        text = path.read_text(encoding='utf-8')
+        text = path.read_text(encoding='utf-8-sig')
         if path.suffix == '.txt':
             templates = [line.strip() for line in text.splitlines() if line.strip()]
         else:

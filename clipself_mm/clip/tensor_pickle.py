@@ -4,30 +4,24 @@ torch's `weights_only` refuses a training checkpoint for what stands beside its 
 arguments); torch before 2.5 cannot be told to let that pass, and later ones would import and build
 it. Here what training code is known to write becomes an empty stand-in, and every other name in a
 pickle is an error. That holds for torch 2.1 as for the current one.
+
+A pickle can also give state to whatever it has built or named. What stands here for torch's
+functions takes none, and looks at the bounds of a storage before it makes a tensor of it.
 """
 
 from __future__ import annotations
 
 import pickle
 import re
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 
 import torch
-
-BUILDERS = frozenset(
-    {
-        'collections.OrderedDict',
-        'torch.Size',
-        'torch.device',
-        'torch._utils._rebuild_parameter',
-        'torch._utils._rebuild_tensor',
-        'torch._utils._rebuild_tensor_v2',
-    }
-)
-"""What a tensor and its containers are built with; storages are torch's own business."""
+from torch import Tensor
 
 BYSTANDERS = re.compile(
     r'(numpy|mmengine|mmcv|mmdet)\.[\w.]+|argparse\.Namespace|pathlib\.\w+Path|_codecs\.encode'
-    r'|(builtins|__builtin__)\.(getattr|set)'
+    r'|torch\.device|(builtins|__builtin__)\.(getattr|set)'
 )
 """What training code pickles beside the tensors. It is neither imported nor called."""
 
@@ -59,6 +53,63 @@ class StandIn:
         """Ignore items."""
 
 
+class Builder:
+    """A function that a pickle may call and cannot change.
+
+    Args:
+        build: The function.
+    """
+
+    __slots__ = ('_build',)
+
+    def __init__(self, build: Callable[..., object]) -> None:
+        self._build = build
+
+    def __call__(self, *args: object) -> object:
+        """Build the object."""
+        return self._build(*args)
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError('it gives a state to a function')
+
+
+def first(value: object, *_: object) -> object:
+    """The first of the arguments: a parameter's tensor, the list that a mark is put on."""
+    return value
+
+
+def tensor_of(
+    storage: torch.storage.TypedStorage,
+    offset: int,
+    size: Sequence[int],
+    stride: Sequence[int],
+    *_: object,
+) -> Tensor:
+    """A tensor on a part of a storage; gradient flags and hooks that follow are passed over.
+
+    Args:
+        storage: Bytes and their type.
+        offset: First element.
+        size: Shape.
+        stride: Elements from one entry to the next, by dimension.
+
+    Raises:
+        RuntimeError: The tensor would not lie within the storage.
+    """
+    flat = torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage)
+    return flat.as_strided(size, stride, offset)
+
+
+BUILDERS = {
+    'collections.OrderedDict': OrderedDict,
+    'torch.Size': torch.Size,
+    'torch._utils._rebuild_parameter': Builder(first),
+    'torch._utils._rebuild_tensor': Builder(tensor_of),
+    'torch._utils._rebuild_tensor_v2': Builder(tensor_of),
+}
+"""What a tensor and its containers are built with."""
+
+
 class TensorUnpickler(pickle.Unpickler):
     """Unpickles tensors in containers."""
 
@@ -74,7 +125,7 @@ class TensorUnpickler(pickle.Unpickler):
         """
         full = f'{module}.{name}'
         if full in BUILDERS:
-            return super().find_class(module, name)
+            return BUILDERS[full]
         if module == 'torch' and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
         if BYSTANDERS.fullmatch(full):

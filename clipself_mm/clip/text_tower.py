@@ -10,7 +10,7 @@ from open_clip.model import _build_text_tower
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .checkpoints import load_text, read_state
+from .checkpoints import check_activation, load_text, read_checkpoint
 from .prompts import (
     PROMPT_TEMPLATES,
     average_names,
@@ -23,8 +23,6 @@ from .tower_source import CONFIG_NAME, TowerSource, find_source
 LONG = 4
 """Batches of prompts from which on a bar shows how far they are."""
 
-_POSITION_IDS = 'text.transformer.embeddings.position_ids'
-
 
 class TextTower(nn.Module):
     """open_clip's text tower with its tokenizer, frozen.
@@ -35,7 +33,8 @@ class TextTower(nn.Module):
         checkpoint: Weights in any layout that ``read_state`` knows; a folder brings its own.
 
     Raises:
-        ValueError: There is no checkpoint: a random text tower would name classes at random.
+        ValueError: There is no checkpoint: a random text tower would name classes at random. Or it
+            is another architecture's, or OpenAI's and the model has another activation.
         ImportError: The tokenizer or the tower is Hugging Face's and their package is missing.
     """
 
@@ -47,15 +46,10 @@ class TextTower(nn.Module):
         if needs_transformers(source):
             _import_transformers(model)
         self.source = source
-        config = source.config
-        # The checkpoint has the weights of a Hugging Face tower; tokens are not asked for.
-        text_cfg = config['text_cfg'] | dict(hf_model_pretrained=False, output_tokens=False)
-        self.text = _build_text_tower(
-            config['embed_dim'], text_cfg, config.get('quick_gelu', False)
-        )
-        state = read_state(source.checkpoint)
-        state.pop(_POSITION_IDS, None)  # counts 0, 1, 2, ...; in files of transformers before 4.31
-        load_text(self.text, state, source.checkpoint)
+        self.text = bare_text_tower(source.config)
+        checkpoint = read_checkpoint(source.checkpoint)
+        check_activation(checkpoint, source, source.checkpoint)
+        load_text(self.text, checkpoint.state, source.checkpoint)
         self.tokenizer = build_tokenizer(source)
         self.requires_grad_(False).eval()
 
@@ -107,15 +101,36 @@ class TextTower(nn.Module):
         return average_names(by_name, [len(own) for own in names])
 
 
+def bare_text_tower(config: Mapping) -> nn.Module:
+    """open_clip's text tower with random weights.
+
+    Args:
+        config: open_clip's model configuration.
+    """
+    # A checkpoint brings the weights of a Hugging Face tower too; tokens are not asked for.
+    text_cfg = config['text_cfg'] | dict(hf_model_pretrained=False, output_tokens=False)
+    return _build_text_tower(config['embed_dim'], text_cfg, config.get('quick_gelu', False))
+
+
 def build_tokenizer(source: TowerSource) -> Callable[[list[str]], Tensor]:
     """The tokenizer of a CLIP: sentences to ids, shape (T, context).
 
     It is open_clip's by name or by the folder's configuration. A folder in transformers' own
     layout has no such configuration; it is an OpenAI-style CLIP, whose tokenizer open_clip brings.
+
+    Raises:
+        ValueError: A folder in transformers' layout has another number of tokens than OpenAI's.
     """
     folder = source.model.removeprefix('local-dir:')
     if folder != source.model and not (Path(folder) / CONFIG_NAME).is_file():
-        return open_clip.SimpleTokenizer(context_length=source.config['text_cfg']['context_length'])
+        text_cfg = source.config['text_cfg']
+        tokenizer = open_clip.SimpleTokenizer(context_length=text_cfg['context_length'])
+        if text_cfg['vocab_size'] != tokenizer.vocab_size:
+            raise ValueError(
+                f"{source.model}: expected the {tokenizer.vocab_size} tokens of OpenAI's CLIP, "
+                f'found {text_cfg["vocab_size"]}: its tokenizer is another'
+            )
+        return tokenizer
     return open_clip.get_tokenizer(source.model)
 
 

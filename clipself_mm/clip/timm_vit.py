@@ -10,10 +10,12 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from .attention_pool import check_latent_pool, latent_value_path
+from .embedded import Embedded
 from .positions import resize_positions
+from .self_correlation import parameters_of, timm_self_correlation
 from .value_path import check_timm_attention, timm_attention, timm_value_path
 from .vision_tower import CLIP_MEAN, CLIP_STD
-from .vit_tower import Embedded, ViTTower
+from .vit_tower import ViTTower
 
 _POOLINGS = ('token', 'map', 'avg')
 
@@ -107,6 +109,13 @@ class TimmViT(ViTTower):
         tokens = tokens + block.ls1(timm_value_path(block.attn, block.norm1(tokens)))
         return tokens + block.ls2(block.mlp(block.norm2(tokens)))
 
+    def run_self_correlation(
+        self, block: nn.Module, tokens: Tensor, positions: None
+    ) -> tuple[Tensor, Tensor]:
+        """The attention branch alone, with self-correlation (see ``ViTTower``)."""
+        mixed, context = timm_self_correlation(block.attn, block.norm1(tokens), self.last_block)
+        return block.ls1(mixed), context
+
     def project(self, tokens: Tensor) -> Tensor:
         """Final norms, pooling of one token where it is attention, and projection."""
         trunk = self.visual.trunk
@@ -124,6 +133,10 @@ class TimmViT(ViTTower):
     def parameters_off_value_path(self, block: nn.Module) -> list[nn.Parameter]:
         """None: queries, keys and values are one packed tensor."""
         return []
+
+    def parameters_off_self_correlation(self, block: nn.Module) -> list[nn.Parameter]:
+        """The MLP with its norm and scale."""
+        return parameters_of(block.norm2, block.mlp, block.ls2)
 
 
 def _check_trunk(trunk: nn.Module) -> None:

@@ -12,19 +12,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from open_clip.model import _build_text_tower, _build_vision_tower
-from safetensors.torch import save_file
+from open_clip.model import _build_vision_tower
+from safetensors.torch import save
 from torch import Tensor
 
+from clipself_mm.whole_file import whole_file
+
 from .checkpoints import misfits, read_state
-from .eva_names import to_original
+from .eva_names import SPLIT, to_original
 from .hugging_face_config import config_to_hugging_face
 from .hugging_face_names import to_hugging_face
+from .text_tower import bare_text_tower
 from .tower_source import (
     CONFIG_NAME,
     HF_CONFIG_NAME,
     HF_PREPROCESS_NAME,
     HF_WEIGHTS_NAME,
+    TOKENIZER_NAMES,
     WEIGHTS_NAME,
     TowerSource,
 )
@@ -90,7 +94,9 @@ def write_open_clip(
     folder: Path,
     origin: Mapping[str, str | float] | None = None,
 ) -> Path:
-    """Write a CLIP as a folder of open_clip's; arguments and result as in ``export_tower``.
+    """Write a CLIP as a folder of open_clip's; result as in ``export_tower``.
+
+    A tokenizer of Hugging Face's that lies in the source's folder goes with it.
 
     Args:
         state: Canonical state of both towers.
@@ -105,8 +111,10 @@ def write_open_clip(
     }
 
     def write(unfinished: Path) -> None:
+        for file in _tokenizer_files(source):
+            shutil.copyfile(file, unfinished / file.name)
         (unfinished / CONFIG_NAME).write_text(json.dumps(content, indent=2))
-        save_file(_owned(state), unfinished / WEIGHTS_NAME)
+        (unfinished / WEIGHTS_NAME).write_bytes(save(_owned(state)))
 
     _replace_folder(folder, write)
     return folder / WEIGHTS_NAME
@@ -141,7 +149,7 @@ def write_hugging_face(state: Mapping[str, Tensor], source: TowerSource, folder:
     def write(unfinished: Path) -> None:
         (unfinished / HF_CONFIG_NAME).write_text(json.dumps(config, indent=2))
         (unfinished / HF_PREPROCESS_NAME).write_text(json.dumps(preprocess, indent=2))
-        save_file(_owned(renamed), unfinished / HF_WEIGHTS_NAME, metadata={'format': 'pt'})
+        (unfinished / HF_WEIGHTS_NAME).write_bytes(save(_owned(renamed), {'format': 'pt'}))
 
     _replace_folder(folder, write)
     return folder / HF_WEIGHTS_NAME
@@ -164,14 +172,15 @@ def write_authors(state: Mapping[str, Tensor], source: TowerSource, file: Path) 
     Raises:
         ValueError: The architecture is neither of the two; nothing is written.
     """
-    if any(key.startswith('visual.trunk.') for key in state):
+    if SPLIT in state:
         state = to_original(state, _head_dim(source))
     elif 'visual.class_embedding' not in state:
-        raise ValueError("the authors' code has EVA-02 and OpenAI-style ViTs, not this image tower")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f'.{file.name}.unfinished')
-    torch.save({'state_dict': _owned(state)}, unfinished)
-    os.replace(unfinished, file)
+        raise ValueError(
+            "the authors' code has OpenAI-style ViTs and EVA-02 with separate queries and keys, "
+            f'not the image tower of {source.model}'
+        )
+    with whole_file(file) as part, part.open('wb') as stream:
+        torch.save({'state_dict': _owned(state)}, stream)
     return file
 
 
@@ -184,23 +193,33 @@ def check_complete(state: Mapping[str, Tensor], source: TowerSource, origin: str
         origin: File the state came from, for the error.
 
     Raises:
-        ValueError: Tensors of one of the towers are missing, left over or of another shape.
+        ValueError: Tensors of the towers or the logit scale are missing, left over or of another
+            shape.
     """
     config = source.config
-    quick_gelu = config.get('quick_gelu', False)
     with torch.device('meta'):
-        visual = _build_vision_tower(config['embed_dim'], dict(config['vision_cfg']), quick_gelu)
-        text = _build_text_tower(config['embed_dim'], dict(config['text_cfg']), quick_gelu)
-    expected = {f'visual.{key}': value for key, value in visual.state_dict().items()}
+        visual = _build_vision_tower(config['embed_dim'], dict(config['vision_cfg']))
+        text = bare_text_tower(config)
+        scale = torch.empty([1] if config.get('nonscalar_logit_scale') else [])
     nested = 'text.' if any(key.startswith('text.') for key in state) else ''
+    expected = {f'visual.{key}': value for key, value in visual.state_dict().items()}
     expected |= {f'{nested}{key}': value for key, value in text.state_dict().items()}
-    given = {key: value for key, value in state.items() if key not in ('logit_scale', 'logit_bias')}
-    problems = misfits(expected, given)
+    expected |= {'logit_scale': scale}
+    if config.get('init_logit_bias') is not None:
+        expected |= {'logit_bias': scale}
+    problems = misfits(expected, state)
     if not any(key.startswith(('text.', 'token_embedding.')) for key in state):
         problems = ['there is no text tower; name the file that has it with --text-from']
     if problems:
         listed = '\n  '.join(problems)
         raise ValueError(f'{origin}: is not the whole CLIP {source.model}:\n  {listed}')
+
+
+def _tokenizer_files(source: TowerSource) -> list[Path]:
+    folder = Path(source.model.removeprefix('local-dir:'))
+    if 'hf_tokenizer_name' not in source.config['text_cfg']:
+        return []
+    return [folder / name for name in TOKENIZER_NAMES if (folder / name).is_file()]
 
 
 def _head_dim(source: TowerSource) -> int:

@@ -26,6 +26,19 @@ HF_CONFIG_NAME = 'config.json'
 HF_PREPROCESS_NAME = 'preprocessor_config.json'
 HF_WEIGHTS_NAME = 'model.safetensors'
 HF_WEIGHTS_NAMES = (HF_WEIGHTS_NAME, 'pytorch_model.bin')
+TOKENIZER_NAMES = (
+    'tokenizer.json',
+    'tokenizer_config.json',
+    'special_tokens_map.json',
+    'added_tokens.json',
+    'vocab.json',
+    'vocab.txt',
+    'merges.txt',
+    'tokenizer.model',
+    'spiece.model',
+    'sentencepiece.bpe.model',
+)
+"""Files of a tokenizer of Hugging Face's."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +79,7 @@ def find_source(model: str, checkpoint: str | None = None) -> TowerSource:
     """
     schema, _, rest = model.partition(':')
     if schema == 'pkg':
-        package, _, folder = rest.partition('/')
-        return _source_of_folder(Path(str(files(package) / folder)), checkpoint)
+        return _source_of_folder(_package_folder(rest), checkpoint)
     if schema == 'local-dir':
         return _source_of_folder(Path(rest), checkpoint)
     if schema == 'hf-hub':
@@ -85,8 +97,9 @@ def _source_of_name(model: str, config: dict, checkpoint: str | None) -> TowerSo
     if checkpoint in settings:
         tag = checkpoint
         expected = settings[tag].get('quick_gelu', False)
-        if expected != config.get('quick_gelu', False):
-            other = f'{model}-quickgelu' if expected else model.removesuffix('-quickgelu')
+        other = f'{model}-quickgelu' if expected else model.removesuffix('-quickgelu')
+        # open_clip's list is silent on roberta-ViT-B-32, which has no other variant.
+        if expected != config.get('quick_gelu', False) and other != model:
             raise ValueError(
                 f'{tag} of {model} was trained with the other activation: name the model {other!r}'
             )
@@ -132,19 +145,35 @@ def _download(model: str, tag: str, settings: dict) -> str:
     )
 
 
+def _package_folder(name: str) -> Path:
+    package, _, folder = name.partition('/')
+    try:
+        return Path(str(files(package) / folder))
+    except (ImportError, TypeError, ValueError) as error:
+        raise FileNotFoundError(
+            f'pkg:{name}: expected PACKAGE/FOLDER of an installed package ({error})'
+        ) from error
+
+
 def _hub_folder(repository: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    wanted = ['*.json', '*.txt', '*.model', WEIGHTS_NAME, HF_WEIGHTS_NAME]
     where = (
         f'hf-hub:{repository}: neither in the cache nor to be downloaded; fetch '
         f'https://huggingface.co/{repository} on a machine with a network, and name the folder '
         '"local-dir:FOLDER"'
     )
-    folder = Path(_fetched(lambda: snapshot_download(repository, allow_patterns=wanted), where))
-    if not any((folder / name).is_file() for name in (WEIGHTS_NAME, HF_WEIGHTS_NAME)):
-        wanted += [WEIGHTS_NAMES[1], HF_WEIGHTS_NAMES[1]]
-        _fetched(lambda: snapshot_download(repository, allow_patterns=wanted), where)
+
+    def fetch(*patterns: str) -> Path:
+        return Path(
+            _fetched(lambda: snapshot_download(repository, allow_patterns=[*patterns]), where)
+        )
+
+    folder = fetch('*.json', '*.txt', '*.model')
+    # A repository may hold both layouts; open_clip's configuration goes before transformers'.
+    for name in WEIGHTS_NAMES if (folder / CONFIG_NAME).is_file() else HF_WEIGHTS_NAMES:
+        if (fetch(name) / name).is_file():
+            break
     return folder
 
 
@@ -169,7 +198,7 @@ def _source_of_folder(folder: Path, checkpoint: str | None) -> TowerSource:
         )
     try:
         config, preprocess = read(path)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f'{path}: not the configuration of a CLIP: {error!r}') from error
     if checkpoint is None:
         found = [str(folder / name) for name in names if (folder / name).is_file()]
@@ -185,13 +214,13 @@ def _source_of_folder(folder: Path, checkpoint: str | None) -> TowerSource:
 
 
 def _read_open_clip(path: Path) -> tuple[dict, dict]:
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding='utf-8'))
     return dict(content['model_cfg']), dict(content.get('preprocess_cfg', {}))
 
 
 def _read_hugging_face(path: Path) -> tuple[dict, dict]:
-    config = config_from_hugging_face(json.loads(path.read_text()))
+    config = config_from_hugging_face(json.loads(path.read_text(encoding='utf-8')))
     preprocess = path.with_name(HF_PREPROCESS_NAME)
-    content = json.loads(preprocess.read_text()) if preprocess.is_file() else {}
+    content = json.loads(preprocess.read_text(encoding='utf-8')) if preprocess.is_file() else {}
     names = {'image_mean': 'mean', 'image_std': 'std'}
     return config, {new: content[old] for old, new in names.items() if old in content}

@@ -93,7 +93,7 @@ def timm_attention(
     Returns:
         Projected output, shape (N, Q, C).
     """
-    of_query, of_key, of_value = _projections(attention)
+    of_query, of_key, of_value = projections(attention)
     mixed = attend(
         F.linear(queries, *of_query),
         F.linear(context, *of_key),
@@ -117,7 +117,7 @@ def timm_value_path(attention: nn.Module, tokens: Tensor) -> Tensor:
     Returns:
         Shape (N, L, C).
     """
-    value = F.linear(tokens, *_projections(attention)[2])
+    value = F.linear(tokens, *projections(attention)[2])
     return attention.proj(attention.norm(value))
 
 
@@ -149,14 +149,14 @@ def attend(
     query, key, value = (
         item.unflatten(-1, (heads, -1)).transpose(1, 2) for item in (query, key, value)
     )
-    query = _rotate_patches(query, rotary_query, prefix)
-    key = _rotate_patches(key, rotary_key, prefix)
+    query = rotate_patches(query, rotary_query, prefix)
+    key = rotate_patches(key, rotary_key, prefix)
     mask = None if mask is None else mask[:, None]
     mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     return mixed.transpose(1, 2).flatten(2)
 
 
-def _projections(attention: nn.Module) -> list[tuple[Tensor, Tensor | None]]:
+def projections(attention: nn.Module) -> list[tuple[Tensor, Tensor | None]]:
     """(weight, bias) of queries, keys and values, whether timm fuses them or not."""
     if attention.qkv is None:
         layers = (attention.q_proj, attention.k_proj, attention.v_proj)
@@ -169,7 +169,8 @@ def _projections(attention: nn.Module) -> list[tuple[Tensor, Tensor | None]]:
     return list(zip(attention.qkv.weight.chunk(3), biases, strict=True))
 
 
-def _rotate_patches(features: Tensor, rotary: Rotary | None, prefix: int) -> Tensor:
+def rotate_patches(features: Tensor, rotary: Rotary | None, prefix: int) -> Tensor:
+    """Turn what stands behind the prefix; shape (N, heads, P + h * w, d) in and out."""
     if rotary is None:
         return features
     turned = rotate(features[:, :, prefix:], *rotary)

@@ -82,7 +82,8 @@ class VisionTower(nn.Module, ABC):
             images: Normalised, sides divisible by ``patch_size``, shape (N, 3, H, W).
 
         Returns:
-            L2-normalised over channels, contiguous, shape (N, D, h, w).
+            L2-normalised over channels (but for a ViT with another ``last_block`` than the value
+            path), contiguous, shape (N, D, h, w).
         """
 
     @abstractmethod

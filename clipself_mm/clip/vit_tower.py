@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .embedded import Embedded
+from .self_correlation import LastBlock
 from .vision_tower import CLIP_MEAN, CLIP_STD, VisionTower
-
-
-class Embedded(NamedTuple):
-    """Tokens about to enter the first block, and what the blocks need to know of their places."""
-
-    tokens: Tensor
-    """Prefix (class token) first, then patches row by row, shape (N, P + h * w, C)."""
-    grid: tuple[int, int]
-    """(h, w)."""
-    positions: Any
-    """Rotary tables, or None where positions were added to the tokens."""
 
 
 class ViTTower(VisionTower):
@@ -45,6 +36,12 @@ class ViTTower(VisionTower):
         std: RGB standard deviation of its inputs, in 0-1 units.
         prefix: Tokens before the patches, P.
         pools_class_token: Whether the image embedding is the class token's.
+
+    Attributes:
+        last_block: ``value`` for the above; ``qq`` or ``csa`` for DeCLIP's last block, which keeps
+            its attention branch alone, by self-correlation. It is for dense maps, then **not**
+            normalised, and ``stages``, not for image embeddings and masked regions. To be set
+            before ``unlock_blocks``.
     """
 
     def __init__(
@@ -72,6 +69,7 @@ class ViTTower(VisionTower):
         self.prefix = prefix
         self.pools_class_token = pools_class_token
         self.activation_checkpointing = False
+        self.last_block: LastBlock = 'value'
         self.trains_stem = True
         self.first_trainable_block = 0
 
@@ -113,6 +111,20 @@ class ViTTower(VisionTower):
         """One residual block whose attention is replaced by its value path (paper, section 3.1)."""
 
     @abstractmethod
+    def run_self_correlation(
+        self,
+        block: nn.Module,
+        tokens: Tensor,
+        positions: Any,  # noqa: ANN401
+    ) -> tuple[Tensor, Tensor]:
+        """What a block's attention branch adds, its weights by self-correlation as ``last_block``.
+
+        Returns:
+            The branch without residual and MLP, and the queries of all heads side by side,
+            rotated where the block rotates; each of shape (N, L, C).
+        """
+
+    @abstractmethod
     def project(self, tokens: Tensor) -> Tensor:
         """What the pooling and projection make of each token alone, (..., C) -> (..., D)."""
 
@@ -127,11 +139,17 @@ class ViTTower(VisionTower):
     def parameters_off_value_path(self, block: nn.Module) -> list[nn.Parameter]:
         """Whole parameters of a block that its value path does not touch (queries, keys)."""
 
+    @abstractmethod
+    def parameters_off_self_correlation(self, block: nn.Module) -> list[nn.Parameter]:
+        """Whole parameters of a block that ``run_self_correlation`` does not touch (the MLP)."""
+
     # What everyone asks for.
 
     @property
     def dense_path(self) -> str:
         """What makes a dense feature of a token, in a few words."""
+        if self.last_block != 'value':
+            return f'self-correlation ({self.last_block}) of the last block'
         if self.pools_class_token:
             return 'value path of the last block'
         return 'pooling of one token'
@@ -146,17 +164,27 @@ class ViTTower(VisionTower):
 
     def encode_dense(self, images: Tensor) -> Tensor:
         """Dense features by the rule of the class (see ``VisionTower``)."""
+        return self.encode_dense_context(images)[0]
+
+    def encode_dense_context(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Dense features and, of the same pass, the context that mixed them (DeCLIP).
+
+        Returns:
+            What ``encode_dense`` gives, and the last block's queries, all heads side by side and
+            rotated where the block rotates, shape (N, C, h, w); None with the value path.
+        """
         tokens, grid, positions = self._embed(images)
         tokens = self._run_blocks(tokens, positions, stop=len(self.blocks) - 1)
-        return self._dense_map(self._run_last(tokens, positions), grid)
+        tokens, context = self._run_last(tokens, positions)
+        context = None if context is None else self._as_map(context, grid)
+        return self._dense_map(tokens, grid), context
 
     def stages(
         self, images: Tensor, out_indices: Sequence[int], with_dense: bool = False
     ) -> tuple[list[Tensor], Tensor | None]:
         """Maps after chosen blocks, as F-ViT takes them (paper, appendix A.3).
 
-        The last block, where it is among them, runs as for the dense map: without attention in
-        towers that pool by their class token (see ``VisionTower``).
+        The last block, where it is among them, runs as for the dense map (see ``VisionTower``).
         """
         last = len(self.blocks) - 1
         self.check_stages(out_indices, len(self.blocks))
@@ -170,7 +198,7 @@ class ViTTower(VisionTower):
             start = index + 1
         if last in out_indices or with_dense:
             tokens = self._run_blocks(tokens, positions, start=start, stop=last)
-            tokens = self._run_last(tokens, positions)
+            tokens, _ = self._run_last(tokens, positions)
         if last in out_indices:
             maps.append(self._as_map(tokens, grid))
         return maps, self._dense_map(tokens, grid) if with_dense else None
@@ -200,7 +228,7 @@ class ViTTower(VisionTower):
         """Freeze the tower but for its last ``count`` blocks, as CLIPSelf trains it.
 
         Patch embedding, positions, class token, pooling, final norm and projection stay frozen,
-        and so do the last block's queries and keys where the value path makes no use of them.
+        and so does what of the last block no dense feature depends on (``last_block``).
 
         Args:
             count: How many blocks train; None for all of them, 0 for none.
@@ -218,9 +246,16 @@ class ViTTower(VisionTower):
         self.first_trainable_block = total - count
         for block in self.blocks[total - count :]:
             block.requires_grad_(True)
-        if self.pools_class_token:
-            for parameter in self.parameters_off_value_path(self.blocks[-1]):
-                parameter.requires_grad_(False)
+        for parameter in self.parameters_off_dense_path():
+            parameter.requires_grad_(False)
+
+    def parameters_off_dense_path(self) -> list[nn.Parameter]:
+        """Whole parameters of the last block that no dense feature depends on."""
+        if not self.pools_class_token:
+            return []
+        if self.last_block == 'value':
+            return self.parameters_off_value_path(self.blocks[-1])
+        return self.parameters_off_self_correlation(self.blocks[-1])
 
     def freeze(self) -> None:
         """Freeze every parameter and keep the tower in eval mode."""
@@ -239,13 +274,15 @@ class ViTTower(VisionTower):
             tokens = self._step(index, self.run_block, tokens, positions)
         return tokens
 
-    def _run_last(self, tokens: Tensor, positions: Any) -> Tensor:  # noqa: ANN401
+    def _run_last(self, tokens: Tensor, positions: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
         last = len(self.blocks) - 1
-        if self.pools_class_token:
-            return self._step(last, self.run_value_path, tokens)
-        return self._step(last, self.run_block, tokens, positions)
+        if not self.pools_class_token:
+            return self._step(last, self.run_block, tokens, positions), None
+        if self.last_block == 'value':
+            return self._step(last, self.run_value_path, tokens), None
+        return self._step(last, self.run_self_correlation, tokens, positions)
 
-    def _step(self, index: int, run: Callable[..., Tensor], *inputs: Any) -> Tensor:  # noqa: ANN401
+    def _step(self, index: int, run: Callable[..., Any], *inputs: Any) -> Any:  # noqa: ANN401
         """Run one block, keeping activations only from the first trainable block on."""
         block = self.blocks[index]
         tracked = torch.is_grad_enabled() and index >= self.first_trainable_block
@@ -255,7 +292,9 @@ class ViTTower(VisionTower):
             return run(block, *inputs)
 
     def _dense_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        return self.unit_map(self.project(tokens[:, self.prefix :]), grid)
+        if self.last_block == 'value':
+            return self.unit_map(self.project(tokens[:, self.prefix :]), grid)
+        return self._as_map(self.project(tokens), grid)
 
     def _as_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         return tokens[:, self.prefix :].transpose(1, 2).unflatten(2, grid).contiguous()

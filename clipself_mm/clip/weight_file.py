@@ -5,6 +5,7 @@ Here a file becomes tensors in dictionaries; what their names mean is `layouts.p
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from .script_archive import is_script_archive, read_script_archive
+from .tensor_archive import is_tensor_archive, read_tensor_archive
 from .tensor_pickle import ForeignNameError, TensorPickle
 
 
@@ -21,8 +22,9 @@ def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
 
     Args:
         path: The file.
-        trust_pickle: Unpickle everything, which runs whatever code the file's author put there.
-            For files one has made oneself; a pickled module becomes its state dict.
+        trust_pickle: Where the pickle names more than tensors, unpickle everything, which runs
+            whatever code the file's author put there. For files one has made oneself; a pickled
+            module becomes its state dict.
 
     Returns:
         The content, on the CPU. What was no tensor, container, number or text is a `StandIn`.
@@ -39,8 +41,8 @@ def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
     except ForeignNameError as error:
         raise ValueError(
             f'{path}: expected nothing but tensors and what training code writes beside them; its '
-            f'pickle names {error}, and nothing of it was run. If you trust the file, '
-            'tools/convert_tower.py --trust-pickle turns it into one without code'
+            f'pickle names {error}, and nothing of it was run. If you trust the file and it is a '
+            'CLIP, tools/convert_tower.py --trust-pickle turns it into one without code'
         ) from error
     except Exception as error:  # broken bytes fail in any way
         raise ValueError(f'{path}: not a complete checkpoint file: {error}') from error
@@ -56,8 +58,13 @@ def _read(path: Path, trust_pickle: bool) -> object:
         start = file.read(9)
     if path.suffix == '.safetensors' or start[8:9] == b'{':
         return load_file(path)
-    if is_script_archive(path):
-        return read_script_archive(path)
-    if trust_pickle:
+    try:
+        if is_tensor_archive(path):
+            return read_tensor_archive(path)
+        if tarfile.is_tarfile(path):  # torch would unpack it into a folder
+            raise ValueError('expected a zip or a pickle, found a tar')
+        return torch.load(path, map_location='cpu', weights_only=False, pickle_module=TensorPickle)
+    except ForeignNameError:
+        if not trust_pickle:
+            raise
         return torch.load(path, map_location='cpu', weights_only=False)
-    return torch.load(path, map_location='cpu', weights_only=False, pickle_module=TensorPickle)

@@ -1,17 +1,23 @@
 """Images, regions and vocabularies: everything between files on disk and a batch."""
 
 from .box_regions import BoxRegions
+from .caption_nouns import CaptionNouns
+from .captioned_images import CaptionedImages
+from .captioned_regions import CaptionedRegions
 from .draw import Draw
 from .image_read_error import ImageReadError
 from .image_regions import ImageRegions
 from .index_samplers import DrawSampler, InfiniteDrawSampler
+from .noun_vocabulary import load_nouns
 from .open_vocab_coco_dataset import OpenVocabCocoDataset
 from .panoptic_regions import PanopticRegions
 from .region_sample import RegionSample
+from .region_text_pairs import RegionTextPairs
 from .samplers import GridRegions, ProposalRegions
 from .transforms import (
     AnnotatedRegions,
     CropRegions,
+    DrawCaption,
     LoadRGB,
     LoadSegments,
     PackRegions,
@@ -24,8 +30,12 @@ from .vocabulary import Vocabulary, load_vocabulary
 __all__ = [
     'AnnotatedRegions',
     'BoxRegions',
+    'CaptionNouns',
+    'CaptionedImages',
+    'CaptionedRegions',
     'CropRegions',
     'Draw',
+    'DrawCaption',
     'DrawSampler',
     'GridRegions',
     'ImageReadError',
@@ -38,9 +48,11 @@ __all__ = [
     'PanopticRegions',
     'ProposalRegions',
     'RegionSample',
+    'RegionTextPairs',
     'ResizeLongest',
     'ResizeRegionMasks',
     'SampleRegions',
     'Vocabulary',
+    'load_nouns',
     'load_vocabulary',
 ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from clipself_mm.whole_file import whole_file
 
 from .category_labels import category_labels
 from .vocabulary import Vocabulary
@@ -77,8 +78,5 @@ def save_json(content: dict, path: str | Path) -> None:
         content: What to write.
         path: The file; its folder is made.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(json.dumps(content, separators=(',', ':')), encoding='utf-8')
-    os.replace(part, path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(content, separators=(',', ':')), encoding='utf-8')

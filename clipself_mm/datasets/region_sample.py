@@ -10,7 +10,8 @@ class RegionSample(BaseDataElement):
 
     Metainfo: `img_id`, `img_path`, `ori_shape` (height, width of the source), `img_shape`
     (height, width of the input before padding), `scale` (source pixels to input pixels), `draw`
-    (seed, number, index its random choices come from).
+    (seed, number, index its random choices come from) and, where they are known, `caption` (the one
+    drawn) and `noun_labels` (what the image's captions name).
     """
 
     @property

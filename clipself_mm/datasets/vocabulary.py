@@ -102,7 +102,7 @@ def _check_types(key: str, entries: object) -> None:
 def _read(path: Path) -> dict:
     """Read what a vocabulary file says; ValueError if it has not lists of names."""
     if path.suffix == '.txt':
-        return _read_lines(path.read_text(encoding='utf-8').splitlines())
+        return _read_lines(path.read_text(encoding='utf-8-sig').splitlines())
     content = read_json(str(path))
     if not isinstance(content, dict) or 'classes' not in content:
         raise ValueError("expected an object with a list 'classes'")

@@ -6,7 +6,6 @@ has its line: kept, renamed or known to be dead. What no line matches is an erro
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,16 +18,15 @@ from torch import Tensor
 
 from clipself_mm.clip.checkpoints import misfits
 from clipself_mm.clip.class_embeddings import BACKGROUND, check_suffix, save_class_embeddings
-from clipself_mm.clip.layouts import canonical_names
+from clipself_mm.clip.eva_names import ROTARY_TABLE
+from clipself_mm.clip.layouts import DETECTOR_CLIP, TEXT, canonical_names, unwrap
 from clipself_mm.clip.weight_file import read_weight_file
-from clipself_mm.hooks.durable_local_backend import DurableLocalBackend
+from clipself_mm.whole_file import whole_file
 
 State = dict[str, Tensor]
 
-HOLDERS = r'backbone\.(?:(?:model|clip|clip_model)\.)?'
-"""Where a backbone keeps its CLIP."""
 HEAD = r'roi_head\.bbox_head\.'
-TOWER = re.compile(HOLDERS + r'(visual\..+)')
+TOWER = re.compile(DETECTOR_CLIP + r'(visual\..+)')
 TEMPERATURE = re.compile(HEAD + '(?:detect_temperature|cls_temp)')
 BACKGROUND_VECTOR = re.compile(HEAD + r'bg_embedding(?:\.weight|\.bias)?')
 """A vector, or a linear layer of one input, whose weight and bias add up to it."""
@@ -43,12 +41,9 @@ KEPT = re.compile(
 )
 DEAD = {
     'linear classifier, which is built and never used': re.compile(HEAD + r'fc_cls\.(weight|bias)'),
-    'rotary tables, which follow from the input': re.compile(
-        HOLDERS + r'visual\.(.+\.)?rope\.freqs_(cos|sin)'
-    ),
+    'rotary tables, which follow from the input': re.compile(DETECTOR_CLIP + ROTARY_TABLE.pattern),
     'text tower and logit scale, which a detector does not use': re.compile(
-        HOLDERS + r'((text|transformer|token_embedding|ln_final)\..+'
-        r'|positional_embedding|text_projection|logit_scale|logit_bias)'
+        f'{DETECTOR_CLIP}({TEXT.pattern})'
     ),
     'class embeddings, which follow from the config': EMBEDDINGS,
 }
@@ -82,11 +77,7 @@ def read_detector(path: str | Path) -> Conversion:
         ValueError: It is broken, holds code, or another detector.
     """
     content = read_weight_file(path)
-    state = content.get('state_dict', content)
-    state = {key: value.detach() for key, value in state.items() if isinstance(value, Tensor)}
-    if state and all(key.startswith('module.') for key in state):
-        state = {key.removeprefix('module.'): value for key, value in state.items()}
-    conversion = convert_state(state, str(path))
+    conversion = convert_state(unwrap(content), str(path))
     meta = content.get('meta', {})
     conversion.classes = _class_names(meta if isinstance(meta, Mapping) else {})
     return conversion
@@ -173,9 +164,8 @@ def save_detector(conversion: Conversion, path: str | Path, classes: Sequence[st
     """
     meta = dict(dataset_meta=dict(classes=tuple(classes))) if classes else {}
     state = {key: value.contiguous().clone() for key, value in conversion.state.items()}
-    buffer = io.BytesIO()
-    torch.save(dict(meta=meta, state_dict=state), buffer)
-    DurableLocalBackend().put(buffer.getvalue(), path)
+    with whole_file(path, durable=True) as part, part.open('wb') as file:
+        torch.save(dict(meta=meta, state_dict=state), file)
 
 
 def save_embeddings(

@@ -1,18 +1,30 @@
 """Models that refine a CLIP tower's dense features, and the one that measures them."""
 
 from .clipself import CLIPSelf
+from .foundation_model import FoundationModel
+from .image_text import ImageText
+from .noun_embeddings import NounEmbeddings
 from .region_classifier import RegionClassifier
+from .region_distiller import RegionDistiller
+from .region_noun_matcher import RegionNounMatcher
 from .region_preprocessor import RegionPreprocessor
 from .region_recognizer import RegionRecognizer
+from .region_text import RegionText
 from .routes import DenseRoute, ImageCropRoute, MaskedAttentionRoute, RegionRoute
 
 __all__ = [
     'CLIPSelf',
     'DenseRoute',
+    'FoundationModel',
     'ImageCropRoute',
+    'ImageText',
     'MaskedAttentionRoute',
+    'NounEmbeddings',
     'RegionClassifier',
+    'RegionDistiller',
+    'RegionNounMatcher',
     'RegionPreprocessor',
     'RegionRecognizer',
     'RegionRoute',
+    'RegionText',
 ]

@@ -1,21 +1,22 @@
 """CLIPSelf: a CLIP ViT teaches its own dense features what its image embeddings know."""
 
-import copy
+from collections.abc import Sequence
 
 import torch
-from mmengine.model import BaseModel
+from mmengine.model import ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor
 
 from clipself_mm.clip import roi_pool
 from clipself_mm.datasets import RegionSample
+from clipself_mm.losses import DenseBatch
 
-from .region_classifier import RegionClassifier
-from .region_preprocessor import check_normalisation
+from .image_cells import image_cells
+from .region_distiller import RegionDistiller
 
 
 @MODELS.register_module()
-class CLIPSelf(BaseModel):
+class CLIPSelf(RegionDistiller):
     """Self-distillation of a CLIP ViT from image crops to dense regions (paper, section 3.2).
 
     Student and teacher start from the same weights; the teacher never changes.
@@ -26,6 +27,11 @@ class CLIPSelf(BaseModel):
         unlocked_blocks: How many of the student's last blocks train; None for all.
         distill_loss: Config of the loss between pooled and crop embeddings.
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
+        dense_losses: Configs of further losses on whole dense maps, as later work adds them:
+            modules that make a scalar of a ``DenseBatch`` and have a ``name`` of their own.
+
+    Raises:
+        ValueError: Two dense losses have one name.
     """
 
     def __init__(
@@ -35,49 +41,40 @@ class CLIPSelf(BaseModel):
         unlocked_blocks: int | None = None,
         distill_loss: dict | None = None,
         classifier: dict | None = None,
+        dense_losses: Sequence[dict] | None = None,
     ) -> None:
-        super().__init__(data_preprocessor=data_preprocessor)
-        self.student = MODELS.build(tower)
-        check_normalisation(self.data_preprocessor, self.student)
-        self.teacher = copy.deepcopy(self.student)
-        self.student.unlock_blocks(unlocked_blocks)
-        self.teacher.freeze()
+        super().__init__(tower, data_preprocessor, unlocked_blocks, classifier)
         self.distill_loss = MODELS.build(distill_loss or {'type': 'CosineDistillLoss'})
-        self.classifier = None if classifier is None else RegionClassifier(**classifier)
-
-    def train(self, mode: bool = True) -> 'CLIPSelf':
-        """Set the student's mode; the teacher stays in eval."""
-        super().train(mode)
-        self.teacher.eval()
-        return self
-
-    def forward(
-        self, inputs: dict[str, Tensor], data_samples: list[RegionSample], mode: str = 'tensor'
-    ) -> dict[str, Tensor] | list[RegionSample] | Tensor:
-        """Dispatch to ``loss``, ``predict`` or, for ``tensor``, the student's dense maps."""
-        if mode == 'loss':
-            return self.loss(inputs, data_samples)
-        if mode == 'predict':
-            return self.predict(inputs, data_samples)
-        return self.student.encode_dense(inputs['images'])
+        self.dense_losses = ModuleList(MODELS.build(item) for item in dense_losses or ())
+        names = ['loss_cosine', *(item.name for item in self.dense_losses)]
+        if len(set(names)) < len(names):
+            raise ValueError(f'dense_losses: every loss needs a name of its own, got {names}')
 
     def loss(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
     ) -> dict[str, Tensor]:
-        """Distillation loss of a batch.
+        """Distillation loss of a batch, and its ``dense_losses`` by their names.
 
         Args:
             inputs: ``images`` (N, 3, H, W) for the student and ``crops`` (R, 3, S, S) for the
                 teacher, both normalised.
             data_samples: The regions of each image, in pixels of ``images``.
         """
-        dense = self.student.encode_dense(inputs['images'])
+        images = inputs['images']
+        dense, context = self.student.encode_dense_context(images)
         boxes_px = [sample.regions.boxes_px for sample in data_samples]
         pooled = roi_pool(dense, boxes_px, self.student.patch_size)
         target = self.encode_crops(inputs['crops'])
         if len(target) != len(pooled):
             raise ValueError(f'the batch has {len(pooled)} regions and {len(target)} crops')
-        return {'loss_cosine': self.distill_loss(pooled, target)}
+        losses = {'loss_cosine': self.distill_loss(pooled, target)}
+        if self.dense_losses:
+            inside = image_cells(
+                data_samples, dense.shape[-2:], self.student.patch_size, dense.device
+            )
+            batch = DenseBatch(images, dense, context, inside, self.teacher)
+            losses |= {item.name: item(batch) for item in self.dense_losses}
+        return losses
 
     @torch.no_grad()
     def encode_crops(self, crops: Tensor) -> Tensor:
@@ -85,17 +82,3 @@ class CLIPSelf(BaseModel):
         if not len(crops):
             return crops.new_zeros(0, self.teacher.dim)
         return self.teacher.encode_image(crops)
-
-    def predict(
-        self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
-    ) -> list[RegionSample]:
-        """Classify the annotated regions by the student's features.
-
-        Raises:
-            ValueError: The model was built without a ``classifier``.
-        """
-        if self.classifier is None:
-            raise ValueError('validation of CLIPSelf needs model.classifier in the config')
-        return self.classifier.classify(
-            self.student, inputs['images'], inputs['crops'], data_samples
-        )

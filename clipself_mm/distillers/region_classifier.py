@@ -110,5 +110,15 @@ class RegionClassifier(nn.Module):
         return found
 
     def similarity(self, features: Tensor) -> Tensor:
-        """Cosine of region features (R, D) with the classes, shape (R, K)."""
-        return F.normalize(features.float(), dim=-1) @ self.class_embeddings(features.device).T
+        """Cosine of region features (R, D) with the classes, shape (R, K).
+
+        Raises:
+            ValueError: The class embeddings have another width.
+        """
+        classes = self.class_embeddings(features.device)
+        if classes.shape[1] != features.shape[1]:
+            raise ValueError(
+                f'{self.encoder.source}: embeddings have {classes.shape[1]} channels, the features '
+                f'{features.shape[1]}: they are not of one CLIP'
+            )
+        return F.normalize(features.float(), dim=-1) @ classes.T

@@ -14,8 +14,10 @@ from .functional import (
 from .metrics import (
     OpenVocabCocoMetric,
     OpenVocabLVISMetric,
+    OpenVocabProposalRecall,
     ProposalJsonWriter,
     RegionClassificationMetric,
+    RegionTextJsonWriter,
 )
 from .region_accuracy_sweep import measure_by_size
 from .route_title import route_title
@@ -25,8 +27,10 @@ __all__ = [
     'AccuracyTable',
     'OpenVocabCocoMetric',
     'OpenVocabLVISMetric',
+    'OpenVocabProposalRecall',
     'ProposalJsonWriter',
     'RegionClassificationMetric',
+    'RegionTextJsonWriter',
     'category_ids',
     'mean_class_accuracy',
     'mean_over_classes',

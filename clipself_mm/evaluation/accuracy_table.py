@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.dist import is_main_process
+
+from clipself_mm.whole_file import whole_file
 
 
 class AccuracyRow(NamedTuple):
@@ -134,13 +135,13 @@ class AccuracyTable:
             self._write(self.rows)
 
     def _write(self, rows: Sequence[AccuracyRow]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(f'{self.path.name}.part')
-        with part.open('w', newline='', encoding='utf-8') as file:
+        with (
+            whole_file(self.path) as part,
+            part.open('w', newline='', encoding='utf-8') as file,
+        ):
             writer = csv.writer(file, lineterminator='\n')
             writer.writerow(AccuracyRow._fields)
             writer.writerows(rows)
-        os.replace(part, self.path)
 
 
 def _is_crops(route: str) -> bool:

@@ -12,7 +12,9 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from .durable_local_backend import BACKEND_NAME, DurableLocalBackend, remove_partial_files
+from clipself_mm.whole_file import remove_partial_files
+
+from .durable_local_backend import BACKEND_NAME, DurableLocalBackend
 
 #: Entry of mmengine's message hub, and so of the checkpoint: files to delete once it is complete.
 OUTDATED = 'outdated_ckpts'

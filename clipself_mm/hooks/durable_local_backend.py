@@ -1,14 +1,12 @@
-"""Files on a local disk that are, at any moment, either the old one or the new one, whole."""
+"""Lets mmengine write files that are, at any moment, the old one or the new one, whole."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
-#: Ending of a file that is being written; what bears it belongs to a run that is, or was killed.
-PARTIAL = '.clipself-partial'
+from clipself_mm.whole_file import whole_file
 
 #: Name of the backend in `backend_args`.
 BACKEND_NAME = 'clipself_durable'
@@ -32,16 +30,8 @@ class DurableLocalBackend(LocalBackend):
         Raises:
             OSError: The disk is full or the folder not writable; the old file is still there.
         """
-        target = Path(filepath)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(target.name + PARTIAL)
-        try:
-            self._write(obj, partial)
-            os.replace(partial, target)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
-        _sync_folder(target.parent)
+        with whole_file(filepath, durable=True) as part:
+            part.write_bytes(obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
         """Write a text file like `put`.
@@ -52,35 +42,3 @@ class DurableLocalBackend(LocalBackend):
             encoding: Encoding of the file.
         """
         self.put(obj.encode(encoding), filepath)
-
-    def _write(self, obj: bytes, partial: Path) -> None:
-        with partial.open('wb') as file:
-            file.write(obj)
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def remove_partial_files(folder: str | Path) -> list[Path]:
-    """Delete what a killed run left half written.
-
-    Args:
-        folder: Folder to clean, not its sub-folders; it need not exist.
-
-    Returns:
-        The files deleted.
-    """
-    leftovers = sorted(Path(folder).glob(f'*{PARTIAL}'))
-    for path in leftovers:
-        path.unlink(missing_ok=True)
-    return leftovers
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force a folder's list of names to disk, where the system can."""
-    if not hasattr(os, 'O_DIRECTORY'):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,26 @@
 """Losses of the distillers and detectors; pure functions first, registered modules second."""
 
+from .context_distill_loss import ContextDistillLoss, correlation_distance
+from .contrastive_loss import ContrastiveLoss, symmetric_info_nce
+from .correlation_distill_loss import CorrelationDistillLoss, correlation_cross_entropy
 from .cosine_distill_loss import CosineDistillLoss, cosine_distance
+from .dense_batch import DenseBatch
 from .open_vocab_ce_loss import OpenVocabCELoss, mask_unseen
+from .region_text_loss import RegionTextLoss, region_text_loss, sample_categories
 
-__all__ = ['CosineDistillLoss', 'OpenVocabCELoss', 'cosine_distance', 'mask_unseen']
+__all__ = [
+    'ContextDistillLoss',
+    'ContrastiveLoss',
+    'CorrelationDistillLoss',
+    'CosineDistillLoss',
+    'DenseBatch',
+    'OpenVocabCELoss',
+    'RegionTextLoss',
+    'correlation_cross_entropy',
+    'correlation_distance',
+    'cosine_distance',
+    'mask_unseen',
+    'region_text_loss',
+    'sample_categories',
+    'symmetric_info_nce',
+]

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from clipself_mm.clip import build_tower
 from clipself_mm.visualization import draw_dense_clusters, draw_detections
+from clipself_mm.whole_file import whole_file
 
 from .export import ShapesOV, export_shapes_ov
 
@@ -180,9 +181,8 @@ class Demo:
         start = time.perf_counter()
         yield
         self.results['seconds'][key] = round(time.perf_counter() - start, 1)
-        unfinished = self.work_dir / '.results.json'
-        unfinished.write_text(json.dumps(self.results, indent=2))
-        os.replace(unfinished, self.work_dir / 'results.json')
+        with whole_file(self.work_dir / 'results.json') as part:
+            part.write_text(json.dumps(self.results, indent=2))
 
 
 def format_table(rows: dict[str, dict[str, dict[str, float]]]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from clipself_mm.whole_file import whole_file
 
 TINY_CLIP = Path(__file__).parent / 'tiny_clip'
 """The folder that ships with the package, for open_clip's ``local-dir:``."""
@@ -69,7 +70,7 @@ def export_tiny_clip(model: nn.Module, out: Path, tower: str = 'vit') -> Path:
     Returns:
         The weight file, which appears whole or not at all.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     out.mkdir(parents=True, exist_ok=True)
     if tower == 'vit':
@@ -83,9 +84,8 @@ def export_tiny_clip(model: nn.Module, out: Path, tower: str = 'vit') -> Path:
         name: (value if name in statistics else value.half()).contiguous()
         for name, value in model.state_dict().items()
     }
-    save_file(weights, f'{path}.part', metadata={'format': 'pt'})
-    os.chmod(f'{path}.part', 0o644)
-    os.replace(f'{path}.part', path)
+    with whole_file(path) as part:
+        part.write_bytes(save(weights, {'format': 'pt'}))
     return path
 
 

@@ -6,7 +6,6 @@ It stands in for a web-scale CLIP: right on crops, never taught anything about d
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,6 +15,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from clipself_mm.whole_file import whole_file
 
 from .captioned_crops import CaptionedCrops
 from .captions import overlap_targets
@@ -162,7 +163,5 @@ def _plain_attention() -> Iterator[None]:
 
 
 def _save(state: dict, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix('.part')
-    torch.save(state, part)
-    os.replace(part, path)
+    with whole_file(path) as part, part.open('wb') as file:
+        torch.save(state, file)

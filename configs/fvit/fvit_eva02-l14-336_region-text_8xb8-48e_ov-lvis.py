@@ -3,8 +3,8 @@
     tools/dist_train.sh configs/fvit/fvit_eva02-l14-336_region-text_8xb8-48e_ov-lvis.py 8 --amp
 
 No number is published for this combination.
-The tower is what configs/region_text/region-text_eva02-l14-336_8xb2-6e_lvis.py will leave behind,
-once the package has that distillation; a tower of the authors' release serves as well.
+The tower is what configs/region_text/region-text_eva02-l14-336_8xb2-6e_lvis.py leaves behind; a
+tower of the authors' release serves as well.
 """
 
 _base_ = './fvit_eva02-l14-336_original_8xb8-48e_ov-lvis.py'

@@ -2,7 +2,7 @@
 
     python tools/test.py configs/region_eval/region-eval_openai-rn50x4_coco-panoptic.py
 
-Expected: see Figure A1 of the paper.
+Expected: the curve in Figure A1 of the paper, which prints no number; not measured yet.
 """
 
 _base_ = ['../_base_/datasets/panoptic-val_1024-288_coco.py', '../_base_/distill_runtime.py']

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from clipself_mm.clip import build_tower, read_state
+from clipself_mm.clip import build_tower, conversion, find_source, read_state
 from clipself_mm.clip.conversion import convert_tower
 from clipself_mm.clip.eva_names import to_original
+from clipself_mm.clip.hugging_face_config import config_from_hugging_face
+from clipself_mm.clip.onnx_export import compare_onnx, export_onnx
+from clipself_mm.clip.tower_export import write_authors
 from tests.clip.micro_eva import write_micro_eva
+from tests.clip.small_towers import small_tower
 from tests.conftest import write_micro_clip
 from tests.parity.fixtures import FIXTURES
 
@@ -161,6 +166,48 @@ def test_an_incomplete_clip_is_not_written(models, tmp_path):
         convert_tower(str(tmp_path / 'part.safetensors'), tmp_path / 'out', 'authors')
 
 
+def test_the_logit_scale_belongs_to_a_clip(models, tmp_path):
+    state = weights_of(models['vit'])
+    scale = state.pop('logit_scale')
+    save_file(state, tmp_path / 'part.safetensors')
+    arguments = (str(tmp_path / 'part.safetensors'), tmp_path / 'out', 'open_clip', models['vit'])
+    with pytest.raises(ValueError, match=r'part\.safetensors.*\n  missing logit_scale$'):
+        convert_tower(*arguments)
+    more = state | dict(logit_scale=scale, logit_bias=torch.zeros(()))
+    save_file(more, tmp_path / 'part.safetensors')
+    with pytest.raises(ValueError, match=r'part\.safetensors.*\n  left over logit_bias$'):
+        convert_tower(*arguments)
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('to', [*LAYOUTS, 'onnx'])
+def test_openais_weights_are_not_written_as_a_clip_of_another_activation(to, models, tmp_path):
+    sizes = {key: torch.tensor(1) for key in ('input_resolution', 'context_length', 'vocab_size')}
+    torch.save(weights_of(models['vit']) | sizes, tmp_path / 'openai.pt')
+    with pytest.raises(ValueError, match=r'openai\.pt: .*QuickGELU'):
+        convert_tower(str(tmp_path / 'openai.pt'), tmp_path / 'out', to, model=models['vit'])
+    refined = {k: v for k, v in weights_of(models['vit']).items() if k.startswith('visual.')}
+    save_file(refined, tmp_path / 'tower.safetensors')
+    if to != 'onnx':
+        with pytest.raises(ValueError, match=r'openai\.pt: .*QuickGELU'):
+            convert_tower(
+                str(tmp_path / 'tower.safetensors'),
+                tmp_path / 'out',
+                to,
+                model=models['vit'],
+                text_from=str(tmp_path / 'openai.pt'),
+            )
+    assert not (tmp_path / 'out').exists()
+
+
+def test_an_image_tower_the_authors_do_not_have_is_refused_by_name(tmp_path):
+    source = find_source('convnext_tiny')
+    state = {'visual.trunk.stem.0.weight': torch.zeros(1)}
+    with pytest.raises(ValueError, match='not the image tower of convnext_tiny'):
+        write_authors(state, source, tmp_path / 'out.pt')
+    assert not any(tmp_path.iterdir())
+
+
 class Payload:
     ran = False
 
@@ -190,6 +237,20 @@ def test_a_folder_is_not_replaced_by_a_file(models, tmp_path):
     assert (tmp_path / 'file').read_text() == 'mine'
 
 
+@pytest.mark.parametrize('to', ['open_clip', 'hugging_face'])
+def test_a_folder_with_other_files_is_not_replaced(to, models, tmp_path):
+    source = str(folder_of(models['vit']))
+    (tmp_path / 'out').mkdir()
+    convert_tower(source, tmp_path / 'out', to)
+    convert_tower(source, tmp_path / 'out', 'open_clip')  # what was written may be replaced
+    for name in ('epoch_6.pth', 'run'):
+        other = tmp_path / 'out' / name
+        other.mkdir() if name == 'run' else other.write_text('mine')
+    with pytest.raises(ValueError, match=r'out: would be replaced, .*: epoch_6\.pth, run'):
+        convert_tower(source, tmp_path / 'out', to)
+    assert (tmp_path / 'out' / 'epoch_6.pth').read_text() == 'mine'
+
+
 @pytest.mark.parametrize('kind', ['vit', 'eva'])
 def test_onnx_gives_the_dense_map_of_its_size(kind, models, tmp_path):
     onnxruntime = pytest.importorskip('onnxruntime')
@@ -208,6 +269,43 @@ def test_onnx_gives_the_dense_map_of_its_size(kind, models, tmp_path):
         assert np.abs(found - expected).max() < 1e-3
     with pytest.raises(ValueError, match='no multiple of the patch size 8'):
         convert_tower(str(folder_of(models[kind])), tmp_path / 'x.onnx', 'onnx', size=(30, 32))
+
+
+@pytest.mark.parametrize('kind', ['resnet', 'siglip', 'pe_core', 'mobileclip_b', 'clipa'])
+def test_onnx_of_other_architectures(kind, tmp_path):
+    pytest.importorskip('onnxruntime')
+    tower = small_tower(kind)
+    size = (2 * tower.patch_size, 3 * tower.patch_size)
+    export_onnx(tower, tmp_path / 'dense.onnx', size)
+    assert compare_onnx(tower, tmp_path / 'dense.onnx', size) < 1e-4
+
+
+@pytest.mark.parametrize('difference', [2e-3, float('nan')])
+def test_an_onnx_file_that_differs_is_removed(difference, models, tmp_path, monkeypatch):
+    pytest.importorskip('onnxruntime')
+    monkeypatch.setattr(conversion, 'compare_onnx', lambda *_: difference)
+    with pytest.raises(ValueError, match=r'dense\.onnx: .*differs by .* expected at most 1e-03'):
+        convert_tower(str(folder_of(models['vit'])), tmp_path / 'dense.onnx', 'onnx')
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_tool_says_what_is_missing_to_check_an_onnx_file(models, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    target = tmp_path / 'dense.onnx'
+    words = ['convert_tower.py', str(folder_of(models['vit'])), str(target), '--to', 'onnx']
+    monkeypatch.setattr(sys, 'argv', words)
+    with pytest.raises(SystemExit, match=r'dense\.onnx is written but not checked'):
+        runpy.run_path(str(ROOT / 'tools/convert_tower.py'), run_name='__main__')
+    assert target.is_file()
+
+
+@pytest.mark.parametrize(('width', 'inner'), [(176, 240), (208, 1008), (768, 3072), (1152, 4304)])
+def test_the_inner_width_survives_open_clips_ratio(width, inner):
+    """240 / 176 * 176 is 239.99 in floating point, of which open_clip takes the whole part."""
+    part = dict(hidden_size=width, intermediate_size=inner)
+    config = config_from_hugging_face(dict(model_type='clip', vision_config=part, text_config=part))
+    for cfg in (config['vision_cfg'], config['text_cfg']):
+        assert int(cfg['width'] * cfg['mlp_ratio']) == inner
 
 
 def test_the_tool_says_what_it_read_and_wrote(models, tmp_path):

@@ -72,6 +72,8 @@ VIT = {
     ),
     'DDP': ('CLIP', 'open_clip', lambda s: dict(state_dict=prefixed('module.', s))),
     'torch.compile': ('CLIP', 'open_clip', lambda s: dict(model=prefixed('_orig_mod.', s))),
+    'torch.compile of DDP': ('CLIP', 'open_clip', lambda s: prefixed('_orig_mod.module.', s)),
+    'DDP of torch.compile': ('CLIP', 'open_clip', lambda s: prefixed('module._orig_mod.', s)),
     'OpenAI state dict': ('CLIP', 'OpenAI', openai),
     'Hugging Face': ('CLIP', 'Hugging Face', to_hugging_face),
     'CLIPSelf run': ('CLIPSelf run', 'open_clip', lambda s: dict(state_dict=student(s), meta={})),
@@ -162,6 +164,19 @@ def test_openais_weights_need_openais_activation(micro_clip, tmp_path):
     torch.save(openai(state_of(micro_clip)), tmp_path / 'clip.pt')
     with pytest.raises(ValueError, match=r'clip\.pt: .*QuickGELU'):
         build_tower(micro_clip, str(tmp_path / 'clip.pt'))
+
+
+def test_openais_text_tower_needs_it_too(micro_clip, tmp_path):
+    torch.save(openai(state_of(micro_clip)), tmp_path / 'clip.pt')
+    with pytest.raises(ValueError, match=r'clip\.pt: .*QuickGELU.*"local-dir:.*-quickgelu"'):
+        TextTower(micro_clip, str(tmp_path / 'clip.pt'))
+    TextTower(quick(micro_clip, tmp_path / 'quick'), str(tmp_path / 'clip.pt'))
+
+
+def test_names_that_are_numbers_are_left_over_too(micro_clip, tmp_path):
+    torch.save(state_of(micro_clip) | {7: torch.ones(2)}, tmp_path / 'seven.pt')
+    with pytest.raises(ValueError, match=r'seven\.pt: 1 tensors are no part .*:\n  7 \(2,\)'):
+        read_state(tmp_path / 'seven.pt')
 
 
 def test_every_tensor_that_is_no_part_of_a_clip_is_named(micro_clip, tmp_path):

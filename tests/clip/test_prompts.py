@@ -82,10 +82,12 @@ SET = ('a photo of {article} {}.', '{} indoors')
         ('list.json', json.dumps(SET)),
         ('object.json', json.dumps(dict(templates=SET, source='mine'))),
         ('lines.txt', 'a photo of {article} {}.\n\n  {} indoors \n'),
+        ('windows.txt', '\ufeffa photo of {article} {}.\r\n{} indoors\r\n'),
+        ('windows.json', '\ufeff' + json.dumps(SET)),
     ],
 )
 def test_prompt_files(tmp_path, name, text):
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding='utf-8')
     assert read_templates(tmp_path / name) == SET
 
 

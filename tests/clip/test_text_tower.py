@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from clipself_mm.clip import TextTower, TowerSource
+from clipself_mm.clip.conversion import convert_tower
 from clipself_mm.clip.prompts import expand_prompts
 from clipself_mm.clip.text_tower import build_tokenizer
 from tests.conftest import MICRO_CONFIG
@@ -142,12 +143,29 @@ def test_hugging_face_text_tower(tmp_path, kind):
     config.save_pretrained(tmp_path / 'architecture')
     name = write_clip(tmp_path, HF_TEXT | dict(hf_model_name=str(tmp_path / 'architecture')))
     check(name)
+    convert_tower(name, tmp_path / 'out', 'open_clip')  # asks for no weights of the text model
+    check(f'local-dir:{tmp_path / "out"}')
 
 
 def test_a_folder_of_transformers_own_layout_has_the_tokenizer_of_clip(tmp_path):
-    source = TowerSource(f'local-dir:{tmp_path}', dict(text_cfg=dict(context_length=9)))
+    text_cfg = dict(context_length=9, vocab_size=49408)
+    source = TowerSource(f'local-dir:{tmp_path}', dict(text_cfg=text_cfg))
     tokens = build_tokenizer(source)(['a photo of a cat'])
     assert tokens.tolist() == [[49406, 320, 1125, 539, 320, 2368, 49407, 0, 0]]
+    text_cfg['vocab_size'] = 32000
+    with pytest.raises(ValueError, match=r"the 49408 tokens of OpenAI's CLIP, found 32000"):
+        build_tokenizer(source)
+
+
+def test_an_exported_folder_has_the_tokenizer_of_its_source(tmp_path):
+    write_tokenizer(tmp_path / 'source')
+    name = write_clip(tmp_path / 'source', SIGLIP_TEXT, custom_text=True, init_logit_bias=-10)
+    for _ in range(2):  # the second replaces the first, tokenizer and all
+        convert_tower(name, tmp_path / 'out', 'open_clip')
+    expected = TextTower(name).embed_classes(CLASSES, TEMPLATES)
+    assert torch.equal(
+        TextTower(f'local-dir:{tmp_path / "out"}').embed_classes(CLASSES, TEMPLATES), expected
+    )
 
 
 def test_without_transformers_the_extra_is_named(tmp_path, monkeypatch):

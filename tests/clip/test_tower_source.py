@@ -1,6 +1,7 @@
 """Names, tags, folders and the hub: what is found, and what is said where nothing is."""
 
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 
 import huggingface_hub
@@ -42,6 +43,53 @@ def test_a_folder_of_the_hub_is_found_in_its_cache(hub, micro_clip):
     source = find_source('hf-hub:some/clip')
     assert source.checkpoint == str(snapshot / names[1])
     assert build_tower('hf-hub:some/clip').dim == 16
+
+
+def test_a_repository_of_both_layouts_is_read_by_open_clips(hub, micro_clip, tmp_path, monkeypatch):
+    """Only one set of weights is fetched, of the kind that open_clip's configuration is for."""
+    files = files_of(micro_clip, 'open_clip_config.json', 'open_clip_model.safetensors')
+    served = {
+        'open_clip_config.json': files['open_clip_config.json'],
+        'config.json': b'{"model_type": "clip"}',
+        'open_clip_pytorch_model.bin': files['open_clip_model.safetensors'],
+        'model.safetensors': b'of transformers',
+        'pytorch_model.bin': b'of transformers',
+    }
+
+    def snapshot_download(repository, allow_patterns):
+        for name, content in served.items():
+            if any(fnmatch(name, pattern) for pattern in allow_patterns):
+                (tmp_path / name).write_bytes(content)
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, 'snapshot_download', snapshot_download)
+    source = find_source('hf-hub:some/clip')
+    assert source.checkpoint == str(tmp_path / 'open_clip_pytorch_model.bin')
+    assert sorted(item.name for item in tmp_path.iterdir()) == [
+        'config.json',
+        'open_clip_config.json',
+        'open_clip_pytorch_model.bin',
+    ]
+
+
+def test_a_tag_whose_model_has_no_other_activation_is_taken(hub):
+    """That of roberta-ViT-B-32 does not say that it was trained with QuickGELU; its config does."""
+    with pytest.raises(FileNotFoundError, match='laion2b_s12b_b32k of roberta-ViT-B-32: neither'):
+        find_source('roberta-ViT-B-32', 'laion2b_s12b_b32k')
+
+
+@pytest.mark.parametrize('name', ['no_such_package/clip', '', 'json.decoder/clip'])
+def test_a_package_that_is_none_is_named(name):
+    with pytest.raises(FileNotFoundError, match=f'pkg:{name}: expected PACKAGE/FOLDER'):
+        find_source(f'pkg:{name}')
+
+
+@pytest.mark.parametrize('name', ['open_clip_config.json', 'config.json'])
+@pytest.mark.parametrize('text', ['[]', '"clip"', '{"model_cfg": 1}', 'ü'])
+def test_a_configuration_of_something_else_is_named(name, text, tmp_path):
+    (tmp_path / name).write_text(text, encoding='utf-8')
+    with pytest.raises(ValueError, match=rf'/{name}: not the configuration of a CLIP'):
+        find_source(f'local-dir:{tmp_path}')
 
 
 def test_without_network_one_sentence_says_what_to_fetch(hub):

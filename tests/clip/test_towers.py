@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from clipself_mm.clip import OpenCLIPViT, build_tower
+from clipself_mm.clip.eva02_vit import GRIDS_KEPT
 from tests.clip.small_towers import images_of, small_tower
 
 
@@ -79,13 +80,23 @@ def test_a_mask_over_everything_gives_the_image_embedding(tower):
 
 
 @torch.no_grad()
-def test_a_masked_region_does_not_depend_on_tokens_seen_by_no_one(tower):
-    """With every token outside the region, only the class token remains."""
+def test_a_region_sees_its_own_tokens_and_the_class_token_only(tower):
+    """A loop over the blocks in which the copy is given nothing else to look at."""
     images = images_of(tower, 3, 4, count=1)
-    empty, left = torch.zeros(1, 3, 4), torch.zeros(1, 3, 4)
-    left[:, :, :2] = 1
-    alone = tower.encode_regions_masked(images, [torch.cat([empty, left])])
-    assert not torch.allclose(alone[0], alone[1])
+    masks = torch.zeros(2, 3, 4)
+    masks[1, :, :2] = 1
+    found = tower.encode_regions_masked(images, [masks])
+    for mask, feature in zip(masks, found, strict=True):
+        tokens, _, positions = tower.embed(images)
+        inside = mask.flatten().nonzero()[:, 0]
+        seen = torch.cat([torch.tensor([0]), inside + 1])
+        places = None if positions is None else [table[inside] for table in positions]
+        copy = tokens[:, :1]
+        for block in tower.blocks:
+            copy = tower.run_block(block, tokens[:, seen], places, queries=copy)
+            tokens = tower.run_block(block, tokens, positions)
+        torch.testing.assert_close(feature, tower.project(copy)[0, 0], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(found[0], found[1])
 
 
 @torch.no_grad()
@@ -137,3 +148,15 @@ def test_eva02_keeps_its_residual_stream_in_full_precision_under_autocast():
         tokens, _, positions = tower.embed(images_of(tower, 4, 4))
         after = tower.run_block(tower.blocks[0], tokens, positions)
     assert tokens.dtype == after.dtype == torch.float32
+
+
+def test_rotary_tables_made_in_inference_mode_serve_a_training_and_old_grids_are_dropped():
+    tower = small_tower('eva02')
+    with torch.inference_mode():
+        tower.encode_dense(images_of(tower, 2, 3))
+    tower.unlock_blocks()
+    tower.encode_dense(images_of(tower, 2, 3))[:, 0].sum().backward()
+    assert any(block.attn.proj.weight.grad.abs().sum() > 0 for block in tower.blocks)
+    for side in range(1, 2 * GRIDS_KEPT):
+        tower.rotary((side, 1), torch.device('cpu'))
+    assert len(tower._tables) == GRIDS_KEPT

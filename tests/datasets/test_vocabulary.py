@@ -59,6 +59,14 @@ def test_text_file(tmp_path):
     assert vocabulary == Vocabulary('mine', ('a cat', 'dog'), things=('a cat', 'dog'))
 
 
+def test_text_files_of_windows(tmp_path):
+    """A mark before the first name, which is no part of it, and other ends of lines."""
+    (tmp_path / 'mine.txt').write_bytes('\ufeffcafé; bar\r\ndog\r\n'.encode())
+    vocabulary = load_vocabulary(tmp_path / 'mine.txt')
+    assert vocabulary.classes == ('café', 'dog')
+    assert vocabulary.synonyms == {'café': ('bar',)}
+
+
 def test_synonyms_in_both_kinds_of_file(tmp_path):
     (tmp_path / 'mine.txt').write_text('couch; sofa ;settee\ncat\nbus;coach\n')
     expected = {'couch': ('sofa', 'settee'), 'bus': ('coach',)}

@@ -12,7 +12,8 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import MessageHub, MMLogger
 
 from clipself_mm.hooks.durable_checkpoint_hook import DurableCheckpointHook
-from clipself_mm.hooks.durable_local_backend import PARTIAL, DurableLocalBackend
+from clipself_mm.hooks.durable_local_backend import DurableLocalBackend
+from clipself_mm.whole_file import PARTIAL
 
 CHILD = Path(__file__).with_name('kill_matrix.py')
 STEPS = {'epoch': ('epoch_1', 'epoch_2', 'epoch_3'), 'iteration': ('iter_3', 'iter_6', 'iter_9')}

@@ -3,11 +3,7 @@ import os
 
 import pytest
 
-from clipself_mm.hooks.durable_local_backend import (
-    PARTIAL,
-    DurableLocalBackend,
-    remove_partial_files,
-)
+from clipself_mm.hooks.durable_local_backend import DurableLocalBackend
 
 
 def test_writes_into_a_new_folder(tmp_path):
@@ -52,13 +48,3 @@ def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
         DurableLocalBackend().put(b'new', target)
     assert target.read_bytes() == b'old'
     assert [path.name for path in tmp_path.iterdir()] == ['b.pth']
-
-
-def test_only_partial_files_are_removed(tmp_path):
-    names = [f'epoch_1.pth{PARTIAL}', 'epoch_1.pth', f'last_checkpoint{PARTIAL}']
-    for name in names:
-        (tmp_path / name).touch()
-    removed = remove_partial_files(tmp_path)
-    assert [path.name for path in removed] == [names[0], names[2]]
-    assert [path.name for path in tmp_path.iterdir()] == ['epoch_1.pth']
-    assert remove_partial_files(tmp_path / 'none') == []

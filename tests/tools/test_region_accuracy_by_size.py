@@ -142,6 +142,10 @@ def test_several_tables_in_one_figure(measure, monkeypatch, tmp_path):
     tool.main()
     assert (tmp_path / 'new/both.png').stat().st_size > 10_000
     assert tool.labelled('figure/accuracy.csv') == ('figure', 'figure/accuracy.csv')
+    (tmp_path / 'lr=1').mkdir()
+    (tmp_path / 'lr=1/accuracy.csv').touch()
+    assert tool.labelled('lr=1/accuracy.csv') == ('lr=1', 'lr=1/accuracy.csv')
+    assert tool.labelled('a=lr=1/accuracy.csv') == ('a', 'lr=1/accuracy.csv')
     monkeypatch.setattr(sys, 'argv', [words[0], *words[2:], *words[2:]])
     with pytest.raises(SystemExit, match='a label of its own'):
         tool.main()

@@ -97,7 +97,7 @@ class ProposalRegions:
 
     The first `max_regions` boxes of a random order are looked at and those with an area in
     [`min_size`^2, `max_size`^2] are kept. The student pools the box, the teacher sees it
-    enlarged. An image without such a box gives its top-left quarter.
+    enlarged. An image without such a box gives its top-left quarter, or nothing.
 
     Args:
         min_size: Side of the smallest square allowed, in source pixels.
@@ -106,6 +106,8 @@ class ProposalRegions:
         crop_scale: Size of the teacher's crop relative to the box.
         jitter: Largest relative move of a box's sides; 0 takes the boxes as they are. For exact
             boxes that stand in for the looser ones of a proposal network.
+        fallback: Whether an image without such a box gives its top-left quarter, as in the
+            release. False gives no region there, which labelled boxes need.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class ProposalRegions:
         max_regions: int = 20,
         crop_scale: float = 1.5,
         jitter: float = 0.0,
+        fallback: bool = True,
     ) -> None:
         if not 0 <= min_size <= max_size:
             raise ValueError(f'expected 0 <= min_size <= max_size, got {min_size} and {max_size}')
@@ -127,6 +130,7 @@ class ProposalRegions:
         self.max_regions = max_regions
         self.crop_scale = crop_scale
         self.jitter = jitter
+        self.fallback = fallback
 
     def __call__(
         self, results: dict, generator: np.random.Generator
@@ -140,11 +144,27 @@ class ProposalRegions:
 
         Returns:
             What the student pools and what the teacher sees, both xyxy in source pixels, float64
-            of shape (R, 4) with R >= 1.
+            of shape (R, 4); R >= 1 with the fallback.
+        """
+        boxes_src, crop_boxes_src, _ = self.draw(results, generator)
+        return boxes_src, crop_boxes_src
+
+    def draw(
+        self, results: dict, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draw the regions of one image and tell which of its boxes they are.
+
+        Args:
+            results: As in the call.
+            generator: As in the call.
+
+        Returns:
+            The two results of the call, and indices into `boxes_xywh` (int64 of shape (R)), which
+            mean nothing for the region of the fallback.
         """
         order = generator.permutation(len(results['boxes_xywh']))
-        boxes_src, crop_boxes_src, _ = self.select(results, order, generator)
-        return boxes_src, crop_boxes_src
+        boxes_src, crop_boxes_src, places = self.select(results, order, generator)
+        return boxes_src, crop_boxes_src, order[places] if len(order) else places
 
     def select(
         self, results: dict, order: np.ndarray, generator: np.random.Generator | None = None
@@ -165,7 +185,7 @@ class ProposalRegions:
         boxes_xywh = boxes_xywh[order[: self.max_regions]]
         valid = valid_boxes(boxes_xywh, self.min_size, self.max_size, height, width)
         places = np.flatnonzero(valid)
-        if not len(places):
+        if not len(places) and self.fallback:
             return *top_left_quarter(height, width), np.zeros(1, np.int64)
         boxes_xywh = boxes_xywh[places]
         if self.jitter:

@@ -2,6 +2,7 @@
 
 from .annotated_regions import AnnotatedRegions
 from .crop_regions import CropRegions
+from .draw_caption import DrawCaption
 from .load_rgb import LoadRGB
 from .load_segments import LoadSegments
 from .pack_regions import PackRegions
@@ -12,6 +13,7 @@ from .sample_regions import SampleRegions
 __all__ = [
     'AnnotatedRegions',
     'CropRegions',
+    'DrawCaption',
     'LoadRGB',
     'LoadSegments',
     'PackRegions',

@@ -9,7 +9,17 @@ from mmengine.structures import InstanceData
 
 from ..region_sample import RegionSample
 
-_META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size', 'scale', 'draw')
+_META_KEYS = (
+    'img_id',
+    'img_path',
+    'ori_shape',
+    'img_shape',
+    'input_size',
+    'scale',
+    'draw',
+    'caption',
+    'noun_labels',
+)
 
 
 @TRANSFORMS.register_module()

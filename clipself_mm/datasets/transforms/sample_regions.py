@@ -15,6 +15,9 @@ class SampleRegions:
     `crop_boxes_src`, what the teacher sees: xyxy in pixels of the source image, float64 of shape
     (R, 4). All random choices come from the sample's draw, none from the state of the process.
 
+    `labels` of a sample's boxes, where it has them, become those of the regions drawn, which takes
+    a sampler that draws from these boxes alone: `ProposalRegions(fallback=False)`.
+
     Args:
         sampler: Config of a region sampler in the registry TASK_UTILS, `GridRegions` or
             `ProposalRegions`.
@@ -24,8 +27,22 @@ class SampleRegions:
         self.sampler = TASK_UTILS.build(sampler)
 
     def __call__(self, results: dict) -> dict:
-        """Draw the regions of one sample."""
-        boxes_src, crop_boxes_src = self.sampler(results, generator_of(results['draw']))
-        results['boxes_src'] = boxes_src
-        results['crop_boxes_src'] = crop_boxes_src
+        """Draw the regions of one sample.
+
+        Raises:
+            ValueError: The sample has labels and the sampler makes up regions of its own.
+        """
+        generator = generator_of(results['draw'])
+        if 'labels' not in results:
+            results['boxes_src'], results['crop_boxes_src'] = self.sampler(results, generator)
+            return results
+        if getattr(self.sampler, 'fallback', True):
+            raise ValueError(
+                f'{type(self.sampler).__name__} makes up regions, which have no label: labelled '
+                "boxes need dict(type='ProposalRegions', fallback=False)"
+            )
+        boxes_src, crop_boxes_src, drawn = self.sampler.draw(results, generator)
+        results.update(
+            boxes_src=boxes_src, crop_boxes_src=crop_boxes_src, labels=results['labels'][drawn]
+        )
         return results

@@ -1,6 +1,7 @@
 """Pure functions of the evaluation: tensors in, numbers out."""
 
 from .category_ids import category_ids
+from .proposal_recall import proposal_recall
 from .region_accuracy import (
     mean_class_accuracy,
     mean_over_classes,
@@ -15,6 +16,7 @@ __all__ = [
     'mean_class_accuracy',
     'mean_over_classes',
     'mean_where_annotated',
+    'proposal_recall',
     'rank_of_truth',
     'ranked_classes',
     'ranked_correctness',

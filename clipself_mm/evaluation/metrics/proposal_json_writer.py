@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from ...datasets.base_split import save_json
 from ...datasets.coco_json import load_coco_json
+from ...datasets.proposal_selection import ProposalSelection
+from ...datasets.proposals_json import proposal_content
 
 
 @METRICS.register_module()
@@ -30,7 +33,7 @@ class ProposalJsonWriter(BaseMetric):
 
     Raises:
         FileNotFoundError: There is no such `ann_file`.
-        ValueError: It is broken.
+        ValueError: It is broken, or a number is out of its range.
     """
 
     default_prefix = 'proposals'
@@ -47,8 +50,7 @@ class ProposalJsonWriter(BaseMetric):
         super().__init__(**kwargs)
         self.images = load_coco_json(ann_file, ('images',), backend_args)['images']
         self.out_file = out_file
-        self.score_thr = score_thr
-        self.max_per_img = max_per_img
+        self.selection = ProposalSelection(score_thr=score_thr, max_per_img=max_per_img)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the proposals of a batch.
@@ -59,10 +61,11 @@ class ProposalJsonWriter(BaseMetric):
         """
         for sample in data_samples:
             found = sample['pred_instances']
-            order = found['scores'].argsort(descending=True)[: self.max_per_img]
-            order = order[found['scores'][order] >= self.score_thr]
-            boxes, scores = found['bboxes'][order].tolist(), found['scores'][order].tolist()
-            self.results.append((sample['img_id'], boxes, scores))
+            boxes = found['bboxes'].cpu().double().numpy().reshape(-1, 4)
+            boxes[:, 2:] -= boxes[:, :2]
+            scores = found['scores'].cpu().double().numpy()
+            kept = self.selection.select(boxes, scores)
+            self.results.append((sample['img_id'], boxes[kept], scores[kept]))
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Write the file.
@@ -73,26 +76,11 @@ class ProposalJsonWriter(BaseMetric):
         Returns:
             `per_image`: the mean number of proposals.
         """
-        annotations = []
-        for image_id, boxes, scores in results:
-            for (x0, y0, x1, y1), score in zip(boxes, scores, strict=True):
-                width, height = x1 - x0, y1 - y0
-                annotations.append(
-                    {
-                        'id': len(annotations) + 1,
-                        'image_id': image_id,
-                        'category_id': 1,
-                        'bbox': [x0, y0, width, height],
-                        'area': width * height,
-                        'iscrowd': 0,
-                        'score': score,
-                    }
-                )
-        content = {
-            'images': self.images,
-            'annotations': annotations,
-            'categories': [{'id': 1, 'name': 'proposal'}],
+        proposals: dict[int | str, tuple[np.ndarray, np.ndarray]] = {
+            image_id: (boxes, scores) for image_id, boxes, scores in results
         }
+        content = proposal_content(self.images, proposals, self.selection)
         save_json(content, self.out_file)
-        print_log(f'{len(annotations)} proposals: {self.out_file}', logger='current')
-        return {'per_image': len(annotations) / max(len(results), 1)}
+        count = len(content['annotations'])
+        print_log(f'{count} proposals: {self.out_file}', logger='current')
+        return {'per_image': count / max(len(results), 1)}

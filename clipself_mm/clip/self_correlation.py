@@ -1,0 +1,106 @@
+"""Attention of a last block by what its tokens have in common, as pure functions.
+
+In place of queries against keys, queries meet queries and, if wanted, keys meet keys (DeCLIP,
+arXiv 2505.04410). Both take all tokens, the class token too, and both are rotated where the block
+rotates them.
+"""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .value_path import Rotary, attend, projections, rotate_patches
+
+LastBlock = Literal['value', 'qq', 'csa']
+LAST_BLOCKS = ('value', 'qq', 'csa')
+"""Value path with residual and MLP (CLIPSelf), or the attention branch alone with one of these."""
+
+
+def self_correlation(
+    query: Tensor,
+    key: Tensor | None,
+    value: Tensor,
+    heads: int,
+    rotary: Rotary | None = None,
+    prefix: int = 1,
+) -> tuple[Tensor, Tensor]:
+    """Mix values by softmax(q q^T / sqrt(d)), plus softmax(k k^T / sqrt(d)) if there are keys.
+
+    Args:
+        query: Shape (N, L, C).
+        key: Shape (N, L, C), or None for queries alone (``qq``); rows of weights then sum to 1,
+            otherwise (``csa``) to 2.
+        value: Shape (N, L, C).
+        heads: Number of heads, each of d = C / heads channels.
+        rotary: (sine, cosine) tables for the patches, None for no rotation.
+        prefix: Leading tokens that no rotation touches.
+
+    Returns:
+        The mixed values and the queries they were mixed by, rotated, all heads side by side; each
+        of shape (N, L, C).
+    """
+    turns = dict(rotary_query=rotary, rotary_key=rotary, prefix=prefix)
+    mixed = attend(query, query, value, heads, **turns)
+    if key is not None:
+        mixed = mixed + attend(key, key, value, heads, **turns)
+    queries = query.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return mixed, rotate_patches(queries, rotary, prefix).transpose(1, 2).flatten(2)
+
+
+def packed_self_correlation(
+    attention: nn.MultiheadAttention, tokens: Tensor, mode: LastBlock
+) -> tuple[Tensor, Tensor]:
+    """Self-correlation of an OpenAI/OpenCLIP block.
+
+    Args:
+        attention: Module with packed ``in_proj_weight`` (3 C, C).
+        tokens: Normed tokens, shape (N, L, C).
+        mode: ``qq`` or ``csa``.
+
+    Returns:
+        Projected output and queries, each of shape (N, L, C).
+    """
+    query, key, value = F.linear(tokens, attention.in_proj_weight, attention.in_proj_bias).chunk(
+        3, dim=-1
+    )
+    mixed, context = self_correlation(
+        query, key if mode == 'csa' else None, value, attention.num_heads
+    )
+    return attention.out_proj(mixed), context
+
+
+def timm_self_correlation(
+    attention: nn.Module,
+    tokens: Tensor,
+    mode: LastBlock,
+    rotary: Rotary | None = None,
+    prefix: int = 1,
+) -> tuple[Tensor, Tensor]:
+    """Self-correlation of a timm block, with its inner norm where it has one.
+
+    Args:
+        attention: timm's ``Attention``, ``EvaAttention`` or ``AttentionRope``.
+        tokens: Normed tokens, prefix first, shape (N, P + h * w, C).
+        mode: ``qq`` or ``csa``.
+        rotary: (sine, cosine) tables for the patches, None for no rotation.
+        prefix: Tokens before the patches, P.
+
+    Returns:
+        Projected output and queries, each of shape (N, P + h * w, C).
+    """
+    of_query, of_key, of_value = projections(attention)
+    mixed, context = self_correlation(
+        F.linear(tokens, *of_query),
+        F.linear(tokens, *of_key) if mode == 'csa' else None,
+        F.linear(tokens, *of_value),
+        attention.num_heads,
+        rotary,
+        prefix,
+    )
+    return attention.proj(attention.norm(mixed)), context
+
+
+def parameters_of(*modules: nn.Module) -> list[nn.Parameter]:
+    """All parameters of some modules."""
+    return [parameter for module in modules for parameter in module.parameters()]

@@ -1,0 +1,43 @@
+"""Images with captions: the data of image-level supervision (paper, section 4.1, sanity check)."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmengine.registry import DATASETS
+
+from .coco_captions import load_captions
+from .image_regions import ImageRegions
+
+
+@DATASETS.register_module()
+class CaptionedImages(ImageRegions):
+    """Images of a COCO captions json, each with what is said of it.
+
+    A sample starts as that of `ImageRegions`, with `captions` (a list of at least one sentence) and
+    without a region: `boxes_src` is empty. `DrawCaption` chooses one of the captions. Images
+    without a caption are left out.
+
+    Args:
+        ann_file: COCO captions json, ``captions_train2017.json``.
+        **kwargs: As in `ImageRegions`.
+    """
+
+    def load_data_list(self) -> list[dict]:
+        """Read the captions file.
+
+        Returns:
+            One dict per image that has a caption, in the order of the file.
+
+        Raises:
+            FileNotFoundError: If the file does not exist.
+            ValueError: If it is broken or has no caption at all; names the file.
+        """
+        captions = load_captions(self.ann_file, self.backend_args)
+        found = [
+            dict(info, captions=captions[info['img_id']], boxes_src=np.zeros((0, 4)))
+            for info in super().load_data_list()
+            if captions[info['img_id']]
+        ]
+        if not found:
+            raise ValueError(f'{self.ann_file}: expected captions, none of its images has one')
+        return found

@@ -1,0 +1,74 @@
+"""Proposals together with what captions say is in the image: what region-text pairs are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmengine.fileio import join_path
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+from mmengine.utils import is_abs
+
+from .caption_nouns import CaptionNouns
+from .coco_captions import load_captions
+from .image_regions import ImageRegions
+from .noun_vocabulary import load_nouns
+
+
+@DATASETS.register_module()
+class CaptionedRegions(ImageRegions):
+    """Images with proposals and the nouns of their captions (paper, section A.4).
+
+    A sample starts as that of `ImageRegions`, with `noun_labels`, the ascending labels of the nouns
+    its captions name, and `is_thing` (bool, (R)): a proposal counts as a thing, whose crop
+    `AnnotatedRegions` enlarges. An image without a noun or without a box is left out; the log says
+    how many there are.
+
+    Args:
+        ann_file: COCO-style json of proposals.
+        caption_file: COCO captions json, found by the images' ids; relative to `data_root`.
+        vocabulary: The nouns, see `load_nouns`.
+        **kwargs: As in `ImageRegions`.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If a file is broken, or no image has a noun and a box; names the files.
+    """
+
+    def __init__(self, ann_file: str, caption_file: str, vocabulary: str, **kwargs: object) -> None:
+        self.caption_file = caption_file
+        self.vocabulary = load_nouns(vocabulary)
+        super().__init__(ann_file=ann_file, **kwargs)
+        self._metainfo.update(classes=self.vocabulary.classes)
+
+    def load_data_list(self) -> list[dict]:
+        """Read both files.
+
+        Returns:
+            One dict per image with a noun and a box, in the order of `ann_file`.
+        """
+        images = super().load_data_list()
+        captions = load_captions(self.caption_file, self.backend_args)
+        find_nouns = CaptionNouns(self.vocabulary)
+        paired = []
+        for image in images:
+            labels = find_nouns(captions.get(image['img_id'], ()))
+            boxes = image['boxes_xywh']
+            if labels and len(boxes):
+                paired.append(dict(image, noun_labels=labels, is_thing=np.ones(len(boxes), bool)))
+        if not paired:
+            raise ValueError(
+                f'{self.caption_file}: of no image with a box in {self.ann_file} a caption names '
+                f'one of the {len(self.vocabulary.classes)} nouns of {self.vocabulary.name}'
+            )
+        print_log(
+            f'{len(paired)} of {len(images)} images of {self.ann_file} have boxes and nouns of '
+            f'{self.vocabulary.name} in their captions',
+            logger='current',
+        )
+        return paired
+
+    def _join_prefix(self) -> None:
+        """Put `data_root` before the file of captions as before the others."""
+        super()._join_prefix()
+        if not is_abs(self.caption_file):
+            self.caption_file = join_path(self.data_root, self.caption_file)

@@ -1,0 +1,91 @@
+"""Boxes with a noun each: the training data of the region-text baseline (paper, section 4.4)."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmengine.registry import DATASETS
+
+from .category_labels import category_labels
+from .coco_json import load_coco_json
+from .image_regions import ImageRegions, check_box
+from .noun_vocabulary import load_nouns, vocabulary_of_categories
+
+
+@DATASETS.register_module()
+class RegionTextPairs(ImageRegions):
+    """Images of a COCO-style json whose boxes are of nouns, as the authors' and ours are.
+
+    A sample starts as that of `ImageRegions`, with `labels` (int64, (R)) of its `boxes_xywh`.
+    `SampleRegions` draws from them with `ProposalRegions(fallback=False)`: a region that no one
+    paired with a noun has none.
+
+    Args:
+        ann_file: COCO-style json with `images`, `annotations` (`bbox`, `category_id`) and
+            `categories`.
+        vocabulary: The nouns, see `load_nouns`; categories are matched by name. None takes the
+            file's own categories: label i is the one with the i-th smallest id.
+        drop_empty: Leave out images without a box.
+        **kwargs: As in `ImageRegions`.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        vocabulary: str | None = None,
+        drop_empty: bool = True,
+        **kwargs: object,
+    ) -> None:
+        self.vocabulary = None if vocabulary is None else load_nouns(vocabulary)
+        self.drop_empty = drop_empty
+        super().__init__(ann_file=ann_file, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the annotation file; `metainfo['classes']` are the nouns then.
+
+        Returns:
+            One dict per image, in the order of the file.
+
+        Raises:
+            FileNotFoundError: If the file does not exist.
+            ValueError: If it is broken, disagrees with the vocabulary, has an annotation of a
+                category it does not list, or no image to train with; names the file.
+        """
+        keys = ('images', 'annotations', 'categories')
+        content = load_coco_json(self.ann_file, keys, self.backend_args)
+        if self.vocabulary is None:
+            self.vocabulary = vocabulary_of_categories(content['categories'], self.ann_file)
+        self._metainfo.update(classes=self.vocabulary.classes)
+        label_of = category_labels(content['categories'], self.vocabulary, self.ann_file)
+        pairs = self._pairs_by_image(content['annotations'], label_of)
+        images = [
+            dict(self.image_info(image), **_regions(pairs.get(image['id'], [])))
+            for image in content['images']
+            if not self.drop_empty or image['id'] in pairs
+        ]
+        if not images:
+            raise ValueError(f'{self.ann_file} lists no image with a box')
+        return images
+
+    def _pairs_by_image(
+        self, annotations: list[dict], label_of: dict[int, int]
+    ) -> dict[int | str, list[tuple[list[float], int]]]:
+        """Image id to its (box, label) pairs in the order of the file."""
+        pairs: dict[int | str, list[tuple[list[float], int]]] = {}
+        for annotation in annotations:
+            number, category = annotation.get('id'), annotation.get('category_id')
+            if category not in label_of:
+                raise ValueError(
+                    f'{self.ann_file}: annotation {number} is of category {category}, which is '
+                    f'not among the {len(label_of)} categories'
+                )
+            box = check_box(annotation.get('bbox'), number, self.ann_file)
+            pairs.setdefault(annotation['image_id'], []).append((box, label_of[category]))
+        return pairs
+
+
+def _regions(pairs: list[tuple[list[float], int]]) -> dict[str, np.ndarray]:
+    """`boxes_xywh` and `labels` of one image."""
+    return dict(
+        boxes_xywh=np.array([box for box, _ in pairs], np.float64).reshape(-1, 4),
+        labels=np.array([label for _, label in pairs], np.int64),
+    )

@@ -1,0 +1,81 @@
+"""What all ways to refine a tower share: student, frozen start, validation on regions."""
+
+from __future__ import annotations
+
+import copy
+
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from clipself_mm.datasets import RegionSample
+
+from .region_classifier import RegionClassifier
+from .region_preprocessor import check_normalisation
+
+
+class RegionDistiller(BaseModel):
+    """A student tower, and as ``teacher`` the frozen tower that it started from.
+
+    ``WeightEnsembleHook`` blends and exports the two; validation classifies annotated regions by
+    the student. A subclass adds ``loss``.
+
+    Args:
+        tower: Config of the ``VisionTower`` that both start from.
+        data_preprocessor: Config of a ``RegionPreprocessor``.
+        unlocked_blocks: How many of the student's last blocks train; None for all.
+        classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
+    """
+
+    def __init__(
+        self,
+        tower: dict,
+        data_preprocessor: dict,
+        unlocked_blocks: int | None = None,
+        classifier: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor)
+        self.student = MODELS.build(tower)
+        check_normalisation(self.data_preprocessor, self.student)
+        self.teacher = copy.deepcopy(self.student)
+        self.student.unlock_blocks(unlocked_blocks)
+        self.teacher.freeze()
+        self.classifier = None if classifier is None else RegionClassifier(**classifier)
+
+    def train(self, mode: bool = True) -> RegionDistiller:
+        """Set the student's mode; the teacher stays in eval."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def forward(
+        self, inputs: dict[str, Tensor], data_samples: list[RegionSample], mode: str = 'tensor'
+    ) -> dict[str, Tensor] | list[RegionSample] | Tensor:
+        """Dispatch to ``loss``, ``predict`` or, for ``tensor``, the student's dense maps."""
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        return self.student.encode_dense(inputs['images'])
+
+    def loss(
+        self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
+    ) -> dict[str, Tensor]:
+        """Losses of a batch, by name; the subclass's."""
+        raise NotImplementedError(f'{type(self).__name__} has no loss')
+
+    def predict(
+        self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
+    ) -> list[RegionSample]:
+        """Classify the annotated regions by the student's features.
+
+        Raises:
+            ValueError: The model was built without a ``classifier``.
+        """
+        if self.classifier is None:
+            raise ValueError(
+                f'validation of {type(self).__name__} needs model.classifier in the config'
+            )
+        return self.classifier.classify(
+            self.student, inputs['images'], inputs['crops'], data_samples
+        )

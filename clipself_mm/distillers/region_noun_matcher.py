@@ -1,0 +1,109 @@
+"""Gives each proposal the noun of its image's captions that its crop looks most like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from clipself_mm.datasets import RegionSample
+
+from .noun_embeddings import NounEmbeddings
+from .region_preprocessor import check_normalisation
+
+
+def match_nouns(crops: Tensor, nouns: Tensor, noun_labels: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Choose a noun for each crop by cosine (paper, section A.4).
+
+    Args:
+        crops: Embeddings of the crops of an image, shape (R, D).
+        nouns: Unit embeddings of all nouns, shape (K, D).
+        noun_labels: Those that the image's captions name, at least one.
+
+    Returns:
+        Labels (int64) and cosines, both of shape (R).
+    """
+    choice = torch.as_tensor(noun_labels, device=crops.device)
+    scores, places = (F.normalize(crops.float(), dim=-1) @ nouns[choice].T).max(dim=-1)
+    return choice[places], scores
+
+
+@MODELS.register_module()
+class RegionNounMatcher(BaseModel):
+    """Associates proposals with nouns, for ``tools/test.py`` (paper, section A.4).
+
+    Image crops speak for the proposals, as the dense features of an unrefined ViT know too little.
+    Nothing trains. Its one parameter outside the tower is there for DistributedDataParallel, which
+    refuses a model without any that asks for a gradient.
+
+    Args:
+        tower: Config of a ``VisionTower``.
+        nouns: Arguments of ``NounEmbeddings``; ``noun_labels`` of the data are indices into them.
+        data_preprocessor: Config of a ``RegionPreprocessor``.
+    """
+
+    def __init__(self, tower: dict, nouns: dict, data_preprocessor: dict) -> None:
+        super().__init__(data_preprocessor=data_preprocessor)
+        self.tower = MODELS.build(tower)
+        check_normalisation(self.data_preprocessor, self.tower)
+        self.tower.freeze()
+        self.nouns = NounEmbeddings(**nouns)
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(
+        self, inputs: dict[str, Tensor], data_samples: list[RegionSample], mode: str = 'predict'
+    ) -> list[RegionSample] | Tensor:
+        """Predict, or with ``mode='tensor'`` the embeddings of all crops, shape (sum of R_i, D).
+
+        Raises:
+            NotImplementedError: ``mode='loss'``: nothing here trains.
+        """
+        if mode == 'tensor':
+            return self.encode_crops(inputs['crops'])
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        raise NotImplementedError(f'RegionNounMatcher has no mode {mode!r}; nothing in it trains')
+
+    @torch.no_grad()
+    def predict(
+        self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
+    ) -> list[RegionSample]:
+        """Write ``pred_regions`` into samples.
+
+        Args:
+            inputs: ``crops`` of all regions, normalised, shape (sum of R_i, 3, S, S).
+            data_samples: With ``regions.boxes_px`` (R_i, 4) and ``noun_labels``.
+
+        Returns:
+            The samples; ``labels`` (int64) and ``scores``, the cosines, both of shape (R_i).
+
+        Raises:
+            ValueError: A sample has no nouns, or the number of crops is not that of regions.
+        """
+        counts = [len(sample.regions) for sample in data_samples]
+        if sum(counts) != len(inputs['crops']):
+            raise ValueError(
+                f'the batch has {sum(counts)} regions and {len(inputs["crops"])} crops'
+            )
+        embeddings = self.encode_crops(inputs['crops'])
+        nouns = self.nouns.table(embeddings)
+        for sample, crops in zip(data_samples, embeddings.split(counts), strict=True):
+            if not sample.get('noun_labels'):
+                raise ValueError(
+                    f'{sample.get("img_path")}: no noun to match; CaptionedRegions gives each '
+                    'image those of its captions'
+                )
+            labels, scores = match_nouns(crops, nouns, sample.noun_labels)
+            sample.pred_regions = InstanceData(labels=labels, scores=scores)
+        return data_samples
+
+    def encode_crops(self, crops: Tensor) -> Tensor:
+        """Embeddings (R, D) of crops (R, 3, S, S); R may be 0."""
+        if not len(crops):
+            return crops.new_zeros(0, self.tower.dim)
+        return self.tower.encode_image(crops)

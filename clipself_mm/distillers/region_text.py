@@ -1,0 +1,66 @@
+"""The baseline that CLIPSelf is compared with: dense features learn the nouns of pseudo labels."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from clipself_mm.clip import roi_pool
+from clipself_mm.clip.logit_scale import read_logit_scale
+from clipself_mm.datasets import RegionSample
+
+from .noun_embeddings import NounEmbeddings
+from .region_distiller import RegionDistiller
+
+
+@MODELS.register_module()
+class RegionText(RegionDistiller):
+    """Fine-tunes a tower with region-text pairs, after RegionCLIP (paper, sections 4.4 and A.4).
+
+    Each region's pooled dense feature is told which noun it shows. The ``teacher`` takes no part
+    in it: it is the tower as it was, which ``WeightEnsembleHook`` blends with the student as for
+    CLIPSelf.
+
+    Args:
+        tower: Config of the ``VisionTower`` that is fine-tuned. Its checkpoint gives the logit
+            scale, which stays as it is.
+        data_preprocessor: Config of a ``RegionPreprocessor``.
+        nouns: Arguments of ``NounEmbeddings``; label i of the data is its noun i.
+        unlocked_blocks: How many of the student's last blocks train; None for all.
+        region_text_loss: Config of the loss between pooled features and nouns.
+        classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
+    """
+
+    def __init__(
+        self,
+        tower: dict,
+        data_preprocessor: dict,
+        nouns: dict,
+        unlocked_blocks: int | None = None,
+        region_text_loss: dict | None = None,
+        classifier: dict | None = None,
+    ) -> None:
+        super().__init__(tower, data_preprocessor, unlocked_blocks, classifier)
+        self.nouns = NounEmbeddings(**nouns)
+        self.region_text_loss = MODELS.build(region_text_loss or {'type': 'RegionTextLoss'})
+        scale = torch.tensor(read_logit_scale(self.student.source))
+        self.register_buffer('logit_scale', scale, persistent=False)
+
+    def loss(
+        self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
+    ) -> dict[str, Tensor]:
+        """Loss of a batch.
+
+        Args:
+            inputs: ``images`` (N, 3, H, W), normalised.
+            data_samples: The regions of each image: ``boxes_px`` in pixels of ``images`` and
+                ``labels``.
+        """
+        dense = self.student.encode_dense(inputs['images'])
+        boxes_px = [sample.regions.boxes_px for sample in data_samples]
+        pooled = roi_pool(dense, boxes_px, self.student.patch_size)
+        labels = torch.cat([sample.regions.labels for sample in data_samples])
+        nouns = self.nouns.table(pooled)
+        loss = self.region_text_loss(pooled, labels, nouns, self.logit_scale)
+        return {'loss_region_text': loss}

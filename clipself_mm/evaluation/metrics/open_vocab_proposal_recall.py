@@ -1,0 +1,126 @@
+"""Recall of region proposals on novel, base and all objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from mmengine.logging import print_log
+from mmengine.registry import METRICS
+
+from ..functional import proposal_recall
+from .open_vocab_coco_metric import OpenVocabCocoMetric
+
+
+@METRICS.register_module()
+class OpenVocabProposalRecall(OpenVocabCocoMetric):
+    """Average recall of proposals for each split of the classes, whatever the proposals' classes.
+
+    Says whether an RPN that was trained on base boxes (paper, section 4.2) finds novel objects:
+    for `novel`, `base` and `all` the answer holds `ar10`, `ar100` (IoU 0.50 to 0.95) and
+    `ar10_iou50`, `ar100_iou50`: fractions, not rounded, -1 where nothing was annotated
+    (`proposals/novel_ar100_iou50`). Splits, the matching of class names with the json, and the
+    images that count are those of `OpenVocabCocoMetric`.
+
+    Args:
+        ann_file: COCO instances json with every class of the data set.
+        proposal_nums: Numbers of best proposals an image, ascending.
+        backend_args: Arguments of MMEngine's file backend for the json.
+        collect_device: Where results of several processes are gathered, 'cpu' or 'gpu'.
+        prefix: Put before every key, `proposals` when None.
+
+    Raises:
+        FileNotFoundError: If the json does not exist.
+        ValueError: If it is broken, or an argument is not one of the above.
+    """
+
+    default_prefix = 'proposals'
+
+    def __init__(
+        self,
+        ann_file: str,
+        proposal_nums: Sequence[int] = (10, 100),
+        backend_args: dict | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(
+            ann_file,
+            proposal_nums=proposal_nums,
+            backend_args=backend_args,
+            collect_device=collect_device,
+            prefix=prefix,
+        )
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the best proposals of a batch.
+
+        Args:
+            data_batch: Unused.
+            data_samples: With `img_id` and `pred_instances` (`bboxes` xyxy, `scores`).
+        """
+        for sample in data_samples:
+            found = sample['pred_instances']
+            order = found['scores'].argsort(descending=True, stable=True)
+            order = order[: max(self.proposal_nums)]
+            prediction = {
+                'img_id': sample['img_id'],
+                'bboxes': found['bboxes'][order].cpu().numpy(),
+                'scores': found['scores'][order].cpu().numpy(),
+                'labels': np.zeros(0, np.int64),
+            }
+            self.results.append(({}, prediction))
+
+    def compute_metrics(self, results: list[tuple[dict, dict]]) -> dict[str, float]:
+        """Judge the proposals of all images.
+
+        Args:
+            results: Nothing and the proposals of each image, of all processes.
+
+        Returns:
+            Key to value.
+
+        Raises:
+            ValueError: If there is no image, or one is unknown or doubled.
+        """
+        predictions = [prediction for _, prediction in results]
+        self._check_predictions(predictions)
+        proposals = {
+            prediction['img_id']: (prediction['bboxes'], prediction['scores'])
+            for prediction in predictions
+        }
+        annotations = self._coco_api.dataset['annotations']
+        numbers = proposal_recall(
+            {
+                split: [entry for entry in annotations if entry['category_id'] in categories]
+                for split, categories in self._split_categories().items()
+            },
+            proposals,
+            self.proposal_nums,
+        )
+        print_log(f'\n{recall_table(numbers, len(proposals))}', logger='current')
+        return self.name_numbers('bbox', numbers)
+
+    def _split_categories(self) -> dict[str, set[int]]:
+        """Category ids of each split."""
+        return {
+            split: {self.cat_ids[label] for label in labels}
+            for split, labels in self.splits.items()
+        }
+
+
+def recall_table(numbers: Mapping[str, Mapping[str, float]], images: int) -> str:
+    """Recalls in percent, one line for each split; a dash where nothing is annotated.
+
+    Args:
+        numbers: As from `proposal_recall`.
+        images: Number of images judged.
+    """
+    title = f'recall on {images} images, in %'
+    columns = list(next(iter(numbers.values())))
+    head = f'{title:<32}' + ''.join(f'{column:>14}' for column in columns)
+    lines = [head, '-' * len(head)]
+    for split, values in numbers.items():
+        cells = [f'{100 * values[key]:.1f}' if values[key] >= 0 else '-' for key in columns]
+        lines.append(f'{split:<32}' + ''.join(f'{cell:>14}' for cell in cells))
+    return '\n'.join(lines)

@@ -1,0 +1,127 @@
+"""The region-text baseline's loss: which of some sampled nouns is a region of?"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.logging import MessageHub
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+
+def sample_categories(
+    labels: Tensor, num_categories: int, num_sampled: int, generator: np.random.Generator
+) -> Tensor:
+    """Choose the categories of a step: those that occur and random others.
+
+    Args:
+        labels: Of the regions, int64 of shape (R).
+        num_categories: How many there are, K.
+        num_sampled: How many are wanted; more occurring ones are all taken.
+        generator: Draws the others, each at most once.
+
+    Returns:
+        int64 of shape (S) on the labels' device: the ascending labels that occur, then the others;
+        S is min(K, `num_sampled`) unless more occur.
+
+    Raises:
+        ValueError: A label is not one of the K categories.
+    """
+    present = np.unique(labels.cpu().numpy())
+    if len(present) and not 0 <= present[0] <= present[-1] < num_categories:
+        raise ValueError(
+            f'the batch has labels {present[0]} to {present[-1]}, but there are {num_categories} '
+            'nouns: model.nouns and the data set must have the same vocabulary'
+        )
+    others = np.setdiff1d(np.arange(num_categories), present)
+    missing = min(max(num_sampled - len(present), 0), len(others))
+    drawn = generator.choice(others, missing, replace=False)
+    return torch.from_numpy(np.concatenate([present, drawn])).to(labels.device, torch.int64)
+
+
+def region_text_loss(
+    features: Tensor,
+    labels: Tensor,
+    nouns: Tensor,
+    scale: Tensor | float,
+    sampled: Tensor,
+    count: Tensor | int | None = None,
+) -> Tensor:
+    """Binary cross entropy of regions with sampled nouns (paper, section A.4, and the release).
+
+    The logits are ``scale`` times the cosines. The loss is summed over nouns and over regions and
+    divided by the number of regions.
+
+    Args:
+        features: Pooled dense features, not normalised, shape (R, D).
+        labels: The noun of each region, int64 of shape (R); each is one of `sampled`.
+        nouns: Embeddings of all nouns, shape (K, D).
+        scale: The CLIP's logit scale.
+        sampled: Indices of the nouns that take part, shape (S).
+        count: What to divide by; R by default.
+
+    Returns:
+        Scalar; 0 with a gradient path where R is 0.
+    """
+    count = max(len(features), 1) if count is None else count
+    with torch.autocast(features.device.type, enabled=False):  # in half, 100 x cos is off by .4
+        regions = F.normalize(features.float(), dim=-1)
+        logits = scale * regions @ F.normalize(nouns[sampled].float(), dim=-1).T
+        target = (labels[:, None] == sampled).float()
+        return F.binary_cross_entropy_with_logits(logits, target, reduction='sum') / count
+
+
+@MODELS.register_module()
+class RegionTextLoss(nn.Module):
+    """`region_text_loss` with categories that are sampled anew at each iteration.
+
+    The mean is over all regions of all processes, as `CosineDistillLoss` forms it. Each process
+    samples for the regions it holds, from (seed, iteration, rank), so resuming repeats the choice.
+
+    Args:
+        num_sampled: Categories a step.
+        loss_weight: Factor on the loss.
+    """
+
+    def __init__(self, num_sampled: int = 100, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        if num_sampled < 1:
+            raise ValueError(f'num_sampled is at least 1, not {num_sampled}')
+        self.num_sampled = num_sampled
+        self.loss_weight = loss_weight
+
+    def forward(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        nouns: Tensor,
+        scale: Tensor | float,
+        sampled: Tensor | None = None,
+    ) -> Tensor:
+        """Loss of R regions.
+
+        Args:
+            features: Pooled dense features, shape (R, D).
+            labels: The noun of each region, int64 of shape (R).
+            nouns: Embeddings of all nouns, shape (K, D).
+            scale: The CLIP's logit scale.
+            sampled: Categories that take part, instead of sampling them.
+        """
+        if sampled is None:
+            sampled = self.sample(labels, len(nouns))
+        count = None
+        if get_world_size() > 1:
+            count = torch.full((), float(len(labels)), device=features.device)
+            all_reduce(count, op='mean')
+            count = count.clamp_min(1e-6)
+        loss = region_text_loss(features, labels, nouns, scale, sampled, count)
+        return self.loss_weight * loss
+
+    def sample(self, labels: Tensor, num_categories: int) -> Tensor:
+        """The categories of this iteration, see `sample_categories`."""
+        hub = MessageHub.get_current_instance()
+        seed, iteration = (int(hub.get_info(key, 0) or 0) for key in ('seed', 'iter'))
+        generator = np.random.default_rng([seed, iteration, get_rank()])
+        return sample_categories(labels, num_categories, self.num_sampled, generator)

@@ -1,0 +1,216 @@
+"""One experiment with one seed: its folder, its command, and whether it is done."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from clipself_mm.whole_file import whole_file
+
+from .experiment import Experiment
+from .setting import Setting
+
+RESULTS = 'results.json'
+SETUP = 'setup.json'
+DECISIVE = (
+    'model',
+    'optim_wrapper',
+    'param_scheduler',
+    'train_cfg',
+    'train_dataloader',
+    'test_dataloader',
+    'test_evaluator',
+    'custom_hooks',
+)
+"""Parts of a config that its numbers depend on."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment with a seed, in a setting.
+
+    Attributes:
+        experiment: What is run.
+        seed: Its seed; None for an experiment that has none.
+        setting: Where and how.
+    """
+
+    experiment: Experiment
+    seed: int | None
+    setting: Setting
+
+    @classmethod
+    def of(cls, experiment: Experiment, seed: int, setting: Setting) -> Run:
+        """The run of an experiment for a seed; one without seeds has one run for all."""
+        return cls(experiment, seed if experiment.seeded else None, setting)
+
+    @property
+    def id(self) -> str:
+        """Name of its folder."""
+        return self.experiment.name + ('' if self.seed is None else f'_seed{self.seed}')
+
+    @property
+    def folder(self) -> Path:
+        """Work folder of the run."""
+        return self.setting.work_dir / self.id
+
+    @cached_property
+    def needs(self) -> dict[str, Run]:
+        """Runs that must be done before, by the key of ``Experiment.needs``."""
+        seed = 0 if self.seed is None else self.seed
+        return {
+            key: Run.of(experiment, seed, self.setting)
+            for key, experiment in self.experiment.needs.items()
+        }
+
+    @cached_property
+    def setup(self) -> str:
+        """Twelve hex digits of all that decides its numbers but the seed, needed runs included."""
+        config = self.setting.config(self.experiment.config)
+        parts = {
+            'config': {key: config[key] for key in DECISIVE if key in config},
+            'options': dict(self.experiment.options),
+            'length': self._length,
+            'data': self.setting.data,
+            'gpus': self.setting.gpus,
+            'amp': self.setting.amp,
+            'needs': {key: run.setup for key, run in self.needs.items()},
+        }
+        text = json.dumps(parts, sort_keys=True, default=repr)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def _length(self) -> dict[str, int]:
+        """Options that shorten a training."""
+        if not self.experiment.trains:
+            return {}
+        return self.setting.length_options(self.experiment.config)
+
+    def options(self) -> list[str]:
+        """The ``--cfg-options`` with every folder filled in."""
+        folders = {key: run.folder for key, run in self.needs.items()}
+        places = {'data': self.setting.data_root, 'here': self.folder, **folders}
+        options = {key: value.format(**places) for key, value in self.experiment.options.items()}
+        if self.experiment.trains:
+            options |= {key: str(value) for key, value in self._length.items()}
+            options['randomness.seed'] = str(self.seed)
+        return [f'{key}={value}' for key, value in options.items()]
+
+    def command(self, checkpoint: str | None = None) -> list[str]:
+        """The command line.
+
+        Args:
+            checkpoint: The file to test, where the experiment tests one.
+        """
+        trains, gpus = self.experiment.trains, self.setting.gpus
+        config = str(self.setting.root / self.experiment.config)
+        tool = self.setting.root / 'tools' / ('train' if trains else 'test')
+        weights = [] if trains else [checkpoint or '']
+        if gpus is not None:
+            words = ['bash', str(tool.with_name(f'dist_{tool.name}.sh')), config, *weights]
+            words.append(str(gpus))
+        else:
+            words = [sys.executable, f'{tool}.py', config, *filter(None, weights)]
+        words += ['--work-dir', str(self.folder)]
+        if trains:
+            words += ['--resume', *(['--amp'] if self.setting.amp else [])]
+            words += [] if gpus is None else ['--auto-scale-lr']
+        return [*words, '--cfg-options', *self.options()]
+
+    def command_text(self) -> str:
+        """The command for a shell, also before there is a checkpoint to name."""
+        mark = 'CHECKPOINT'
+        key = self.experiment.checkpoint
+        text = shlex.join(self.command(mark if key else None))
+        if key is None:
+            return text
+        pointer = shlex.quote(str(self.needs[key].folder / 'last_checkpoint'))
+        return text.replace(mark, f'"$(cat {pointer})"', 1)
+
+    def checkpoint(self) -> str | None:
+        """The file to test; None where the config names its weights itself.
+
+        Raises:
+            FileNotFoundError: The needed run left no checkpoint.
+        """
+        key = self.experiment.checkpoint
+        if key is None:
+            return None
+        folder = self.needs[key].folder
+        return str(folder / Path((folder / 'last_checkpoint').read_text().strip()).name)
+
+    def result(self) -> dict[str, Any] | None:
+        """What the run has left, None if it is not done.
+
+        Raises:
+            ValueError: The folder is of a run with another config, length or data.
+        """
+        setup = _read(self.folder / SETUP)
+        if setup is not None and setup['setup'] != self.setup:
+            raise ValueError(
+                f'{self.folder} holds a run of another setup ({setup}), expected '
+                f'{self._setup_record()}: give another --work-dir, or remove the folder'
+            )
+        return _read(self.folder / RESULTS)
+
+    def begin(self) -> None:
+        """Make the folder and say in it what is run here."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write(self.folder / SETUP, self._setup_record())
+
+    def finish(self, seconds: float, since: float) -> dict[str, Any]:
+        """Mark the run as done.
+
+        Args:
+            seconds: What it took since it was started, or resumed, last.
+            since: When that was, in seconds of the system's clock.
+
+        Returns:
+            What ``results.json`` holds.
+
+        Raises:
+            FileNotFoundError: A measurement has left no metrics.
+        """
+        metrics = {} if self.experiment.trains else self._metrics(since)
+        result = {
+            **self._setup_record(),
+            'seed': self.seed,
+            'date': datetime.date.today().isoformat(),
+            'seconds': round(seconds, 1),
+            'metrics': metrics,
+        }
+        _write(self.folder / RESULTS, result)
+        return result
+
+    def _metrics(self, since: float) -> dict[str, float]:
+        """Metrics of the newest of mmengine's json files, which a test writes at its end."""
+        files = [path for path in self.folder.glob('*/*.json') if path.stat().st_mtime >= since - 2]
+        if not files:
+            raise FileNotFoundError(f'{self.folder}: the test has written no metrics')
+        newest = max(files, key=lambda path: path.stat().st_mtime)
+        return {
+            key: value
+            for key, value in json.loads(newest.read_text()).items()
+            if isinstance(value, int | float)
+        }
+
+    def _setup_record(self) -> dict[str, Any]:
+        epochs = self.setting.epochs
+        config, data = self.experiment.config, self.setting.data
+        return {'setup': self.setup, 'config': config, 'data': data, 'cut_to_epochs': epochs}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with whole_file(path) as part:
+        part.write_text(json.dumps(content, indent=2))

@@ -1,0 +1,65 @@
+"""Where and how all runs of a reproduction are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from mmengine.config import Config
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is the same for every run.
+
+    Attributes:
+        root: Checkout that holds ``configs`` and ``tools``.
+        work_dir: Holds a folder a run.
+        data_root: Folder of the images and annotations.
+        data: Which data these are, for the record; the folder's place does not matter.
+        epochs: Trainings are cut to this many epochs; None leaves them their own number.
+        gpus: Processes of a run, one a GPU. None starts the tools plainly, in one process.
+        amp: Whether trainings are in mixed precision.
+    """
+
+    root: Path
+    work_dir: Path
+    data_root: Path
+    data: str
+    epochs: int | None = None
+    gpus: int | None = None
+    amp: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: Fewer than one epoch or process.
+        """
+        for name in ('epochs', 'gpus'):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f'{name} is at least 1, got {value}')
+
+    def config(self, path: str) -> Config:
+        """The config of an experiment, read once."""
+        return _read(str(self.root / path))
+
+    def length_options(self, path: str) -> dict[str, int]:
+        """Options that cut a training to ``epochs``; none where it is no longer than that."""
+        config = self.config(path)
+        own = config.train_cfg.get('max_epochs')
+        if self.epochs is None or own is None or own <= self.epochs:
+            return {}
+        ends = {
+            f'param_scheduler.{place}.end': self.epochs
+            for place, scheduler in enumerate(config.get('param_scheduler', []))
+            if scheduler.get('by_epoch', True) and 'end' in scheduler
+        }
+        return {'train_cfg.max_epochs': self.epochs} | ends
+
+
+@cache
+def _read(path: str) -> Config:
+    return Config.fromfile(path, import_custom_modules=False)

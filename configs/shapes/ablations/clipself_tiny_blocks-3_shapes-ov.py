@@ -1,0 +1,10 @@
+"""CLIPSelf that trains the last 3 blocks of the tiny CLIP's 5: Table 1b in miniature.
+
+    python tools/train.py configs/shapes/ablations/clipself_tiny_blocks-3_shapes-ov.py
+
+Not measured yet.
+"""
+
+_base_ = '../clipself_tiny_patches_shapes-ov.py'
+
+model = dict(unlocked_blocks=3)

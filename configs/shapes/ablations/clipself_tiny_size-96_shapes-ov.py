@@ -1,0 +1,14 @@
+"""CLIPSelf of the tiny CLIP, students of 96 px instead of 128: Table 1c in miniature.
+
+    python tools/train.py configs/shapes/ablations/clipself_tiny_size-96_shapes-ov.py
+
+Not measured yet. The table measures every row's exported tower at 128 px
+(``configs/shapes/region-eval_tiny_shapes-ov.py``); this config's own validation has 96 px.
+"""
+
+_base_ = '../clipself_tiny_patches_shapes-ov.py'
+
+model = dict(data_preprocessor=dict(image_size=96))
+_base_.train_dataloader.dataset.pipeline[3].size = 96
+_base_.val_dataloader.dataset.pipeline[4].size = 96
+test_dataloader = _base_.val_dataloader

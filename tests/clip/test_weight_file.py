@@ -1,0 +1,250 @@
+"""Crafted files: none of them runs, changes or reads anything that is not its own."""
+
+import io
+import pickle
+import struct
+import tarfile
+import zipfile
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from clipself_mm.clip.tensor_pickle import StandIn
+from clipself_mm.clip.weight_file import read_weight_file
+
+MAGIC = 0x1950A86A20F9469CFC6C
+FORMATS = ('zip', 'old')
+
+
+def text(word):
+    data = word.encode()
+    return b'X' + struct.pack('<I', len(data)) + data
+
+
+def number(value):
+    return b'J' + struct.pack('<i', value)
+
+
+def numbers(values):
+    return b'(' + b''.join(map(number, values)) + b't'
+
+
+def named(name):
+    module, _, attribute = name.rpartition('.')
+    return f'c{module}\n{attribute}\n'.encode()
+
+
+def dictionary(value):
+    """A pickle of {'weight': value}."""
+    return b'\x80\x02}' + text('weight') + value + b's.'
+
+
+def tensor(size, stride, offset=0, numel=4):
+    """The opcodes of a float tensor on storage 0."""
+    storage = b'(' + text('storage') + named('torch.FloatStorage') + text('0') + text('cpu')
+    storage += number(numel) + b'tQ'
+    rest = number(offset) + numbers(size) + numbers(stride) + b'\x89)'
+    return named('torch._utils._rebuild_tensor_v2') + b'(' + storage + rest + b'tR'
+
+
+def write(path, content, kind, others=()):
+    """Write a pickle as torch's zip, with four floats in storage 0, or in its old format."""
+    if kind == 'zip':
+        with zipfile.ZipFile(path, 'w') as archive:
+            archive.writestr('archive/data.pkl', content)
+            archive.writestr('archive/version', '3')
+            archive.writestr('archive/data/0', np.arange(4, dtype='<f4').tobytes())
+            for name, data in others:
+                archive.writestr(name, data)
+        return
+    head = b''.join(pickle.dumps(item, 2) for item in (MAGIC, 1001, {'little_endian': True}))
+    path.write_bytes(head + content + pickle.dumps([], 2))
+
+
+@pytest.mark.parametrize('kind', FORMATS)
+@pytest.mark.parametrize(
+    'code',
+    [
+        named('os.system') + b'(' + text('touch ran') + b'tR',
+        b"(S'touch ran'\nios\nsystem\n",
+        named('builtins.eval') + b'(' + text('open("ran", "w")') + b'tR',
+        named('torch.load') + b'(' + text('other.pt') + b'tR',
+        named('torch.storage._load_from_bytes') + b'(' + text('x') + b'tR',
+        named('torch._utils._rebuild_tensor_v2.__globals__'),
+        named('collections.OrderedDict.__class__'),
+        named('torch.float32.__class__'),
+        named('numpyevil.system'),
+    ],
+    ids=['reduce', 'inst', 'eval', 'load', 'bytes', 'globals', 'class', 'dtype', 'like numpy'],
+)
+def test_a_pickle_with_code_is_refused_by_its_name(code, kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / 'evil.pt', dictionary(code), kind)
+    with pytest.raises(ValueError, match=r'evil\.pt: .* names .*, and nothing of it was run'):
+        read_weight_file('evil.pt')
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('kind', FORMATS)
+@pytest.mark.parametrize('name', ['numpy.testing.measure', 'builtins.getattr', 'torch.device'])
+def test_what_stands_beside_weights_is_not_called(name, kind, tmp_path):
+    code = named(name) + b'(' + text('open("ran", "w")') + b'tR' + b'}' + text('a') + b'K\x01sb'
+    write(tmp_path / 'run.pt', dictionary(code), kind)
+    assert isinstance(read_weight_file(tmp_path / 'run.pt')['weight'], StandIn)
+
+
+@pytest.mark.parametrize('kind', FORMATS)
+def test_a_pickle_cannot_change_what_it_names(kind, tmp_path):
+    """BUILD gives a state to anything, to a function too: here other defaults."""
+    function = torch._utils._rebuild_tensor_v2
+    before = dict(vars(function)), function.__kwdefaults__, function.__name__
+    state = b'N}' + text('__kwdefaults__') + b'}' + text('evil') + b'K\x01ss\x86b'
+    write(
+        tmp_path / 'evil.pt', dictionary(named(f'torch._utils.{function.__name__}') + state), kind
+    )
+    with pytest.raises(ValueError, match=r'evil\.pt: .*a state to a function'):
+        read_weight_file(tmp_path / 'evil.pt')
+    assert (dict(vars(function)), function.__kwdefaults__, function.__name__) == before
+
+
+def test_the_old_format_writes_no_patch_of_a_source(tmp_path):
+    """torch writes NAME.patch for a container whose source differs, if it asks for that."""
+    state = b'N}' + text('__name__') + text(str(tmp_path / 'written')) + b's'
+    state += text('dump_patches') + b'\x88s\x86b'
+    container = named('torch._utils._rebuild_tensor_v2') + b'p0\n' + state + b'0'
+    module = b'(' + text('module') + b'g0\n' + text('x.py') + text('anything') + b'tQ'
+    write(tmp_path / 'evil.pt', dictionary(container + module), 'old')
+    with pytest.raises(ValueError, match=r'evil\.pt'):
+        read_weight_file(tmp_path / 'evil.pt')
+    assert [item.name for item in tmp_path.iterdir()] == ['evil.pt']
+
+
+class Speaker(nn.Module):
+    """TorchScript that runs when it is loaded."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2))
+
+    def forward(self, images):
+        return images + self.weight
+
+    @torch.jit.export
+    def __getstate__(self):
+        return self.weight, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[torch.Tensor, bool]):
+        self.weight = state[0]
+        self.training = state[1]
+        print('TorchScript runs')
+
+
+@pytest.mark.parametrize('disguised', [False, True])
+def test_torchscript_is_not_compiled(disguised, tmp_path, monkeypatch):
+    """Disguised, its constants are seen by torch's reader only, which takes the first directory."""
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(Speaker()), buffer)
+    content = buffer.getvalue()
+    if disguised:
+        *_, count, size, start, _ = struct.unpack('<4s4H2LH', content[content.rindex(b'PK\5\6') :])
+        directory = content[start : start + size]
+        end = struct.pack('<4s4H2LH', b'PK\5\6', 0, 0, count, count, size, start, 0)
+        other = directory.replace(b'/constants.pkl', b'/constantz.pkl')
+        content = content[: start + size] + other + end
+    (tmp_path / 'script.pt').write_bytes(content)
+    records = torch._C.PyTorchFileReader(str(tmp_path / 'script.pt')).get_all_records()
+    assert 'constants.pkl' in records
+    monkeypatch.setattr(torch.jit, 'load', lambda *_, **__: pytest.fail('it was run'))
+    if disguised:
+        with pytest.raises(ValueError, match=r'script\.pt: not a complete checkpoint'):
+            read_weight_file(tmp_path / 'script.pt')
+    else:
+        assert read_weight_file(tmp_path / 'script.pt') == {}
+
+
+@pytest.mark.parametrize(
+    'opcodes',
+    [
+        tensor((5,), (1,)),
+        tensor((100_000,), (1,), numel=100_000),
+        tensor((4,), (1,), offset=1),
+        tensor((4,), (-1,), offset=3),
+        tensor((2, 2), (3, 1)),
+        tensor((1,), (1,), offset=-1),
+    ],
+    ids=['size', 'claimed size', 'offset', 'backwards', 'stride', 'before'],
+)
+def test_a_tensor_lies_within_its_bytes(opcodes, tmp_path):
+    write(tmp_path / 'far.pt', dictionary(opcodes), 'zip')
+    with pytest.raises(ValueError, match=r'far\.pt: not a complete checkpoint file'):
+        read_weight_file(tmp_path / 'far.pt')
+
+
+def test_tensors_by_hand(tmp_path):
+    write(tmp_path / 'a.pt', dictionary(tensor((2, 1), (2, 1), offset=1)), 'zip')
+    assert read_weight_file(tmp_path / 'a.pt')['weight'].tolist() == [[1], [3]]
+    write(tmp_path / 'b.pt', dictionary(tensor((), ())), 'zip')
+    assert read_weight_file(tmp_path / 'b.pt')['weight'].item() == 0
+
+
+def test_other_files_of_an_archive_do_not_matter(tmp_path):
+    evil = named('os.system') + b'(' + text('touch ran') + b'tR.'
+    others = [('archive/constants2.pkl', evil), ('archive/code/a.py', 'import os'), ('b.pkl', evil)]
+    write(tmp_path / 'more.pt', dictionary(tensor((4,), (1,))), 'zip', others)
+    assert read_weight_file(tmp_path / 'more.pt')['weight'].tolist() == [0, 1, 2, 3]
+
+
+def test_archives_of_another_kind_are_refused(tmp_path):
+    content = dictionary(tensor((4,), (1,)))
+    write(tmp_path / 'big.pt', content, 'zip', [('archive/byteorder', 'big')])
+    with pytest.raises(ValueError, match=r'big\.pt: .*expected bytes in the order "little"'):
+        read_weight_file(tmp_path / 'big.pt')
+    with zipfile.ZipFile(tmp_path / 'notes.pt', 'w') as archive:
+        archive.writestr('readme.txt', 'no weights')
+    with pytest.raises(ValueError, match=r'notes\.pt: .*expected a zip with a data\.pkl'):
+        read_weight_file(tmp_path / 'notes.pt')
+
+
+def test_a_tar_is_not_unpacked(tmp_path):
+    """The oldest of torch's formats; a link in it would be followed."""
+    with tarfile.open(tmp_path / 'oldest.pt', 'w') as archive:
+        link = tarfile.TarInfo('storages')
+        link.type, link.linkname = tarfile.SYMTYPE, '/etc/hostname'
+        archive.addfile(link)
+    with pytest.raises(ValueError, match=r'oldest\.pt: .*found a tar'):
+        read_weight_file(tmp_path / 'oldest.pt')
+
+
+DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32]
+DTYPES += [torch.int16, torch.int8, torch.uint8, torch.bool, torch.complex64]
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_what_torch_writes_is_read_as_it_is(zipped, tmp_path):
+    """Every type, views that share memory, parameters, scalars, empty and single entries."""
+    base = torch.arange(24).float().view(4, 6)
+    content = {str(dtype): torch.tensor([[0, 1, 1]]).to(dtype) for dtype in DTYPES}
+    content |= dict(view=base[1:3, ::2], turned=base.T, scalar=torch.tensor(2.5))
+    content |= dict(empty=torch.zeros(0, 3), one=torch.ones(1, 1, 1))
+    content |= dict(parameter=nn.Parameter(base), state=OrderedDict(a=base), epoch=3, name='é')
+    content['state']._metadata = {'version': 1}
+    torch.save(content, tmp_path / 'é.pt', _use_new_zipfile_serialization=zipped)
+    found = read_weight_file(tmp_path / 'é.pt')
+    assert found.keys() == content.keys()
+    assert (found['epoch'], found['name']) == (3, 'é')
+    content['a'], found['a'] = content['state']['a'], found['state']['a']
+    for key, value in content.items():
+        if isinstance(value, torch.Tensor):
+            assert found[key].dtype == value.dtype, key
+            assert torch.equal(found[key], value), key
+
+
+@pytest.mark.parametrize('content', [[torch.ones(1)], torch.ones(1)])
+def test_no_dictionary(content, tmp_path):
+    torch.save(content, tmp_path / 'list.pt')
+    with pytest.raises(ValueError, match=r'list\.pt: expected a dictionary, found a'):
+        read_weight_file(tmp_path / 'list.pt')

@@ -1,0 +1,225 @@
+"""Captions, proposals and pairs on disk, up to the sample."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DATASETS
+
+from clipself_mm.datasets import (
+    CaptionedRegions,
+    Draw,
+    ProposalRegions,
+    RegionTextPairs,
+    SampleRegions,
+    load_nouns,
+)
+from tests.datasets.coco_files import box, write_images, write_json
+
+NOUNS = ['cup', 'dog', 'pen', 'tree']
+
+
+@pytest.fixture
+def vocabulary(tmp_path):
+    path = tmp_path / 'nouns.txt'
+    path.write_text('\n'.join(NOUNS))
+    return str(path)
+
+
+@pytest.fixture
+def pairs_json(tmp_path):
+    """Ids in no order; one image without a box, one with a box that is too small only."""
+    return write_json(
+        tmp_path / 'pairs.json',
+        images=write_images(tmp_path / 'img', [(60, 40), (60, 40), (60, 40)]),
+        annotations=[
+            box(0, [2, 2, 12, 10], category_id=31),
+            box(0, [20, 10, 20, 20], category_id=7),
+            box(0, [5, 5, 30, 30], category_id=12),
+            box(0, [0, 0, 2, 2], category_id=31),
+            box(2, [0, 0, 3, 3], category_id=7),
+        ],
+        categories=[
+            dict(id=31, name='pen'),
+            dict(id=7, name='tree'),
+            dict(id=90, name='dog'),
+            dict(id=12, name='cup'),
+        ],
+    )
+
+
+def pipeline(**options):
+    return [
+        dict(type='LoadRGB'),
+        dict(type='SampleRegions', sampler=dict(type='ProposalRegions', fallback=False, **options)),
+        dict(type='ResizeLongest', size=120),
+        dict(type='PackRegions'),
+    ]
+
+
+def test_own_categories_count_by_ascending_id(pairs_json):
+    data = RegionTextPairs(pairs_json)
+    assert data.metainfo['classes'] == ('tree', 'cup', 'pen', 'dog')
+    assert data.get_data_info(0)['labels'].tolist() == [2, 0, 1, 2]
+    assert load_nouns(pairs_json).classes == data.metainfo['classes']
+    assert load_nouns(pairs_json).ids == (7, 12, 31, 90)
+
+
+def test_with_a_vocabulary_labels_go_by_name(pairs_json, vocabulary):
+    data = DATASETS.build(dict(type='RegionTextPairs', ann_file=pairs_json, vocabulary=vocabulary))
+    assert data.metainfo['classes'] == tuple(NOUNS)
+    assert data.get_data_info(0)['labels'].tolist() == [2, 3, 0, 2]
+
+
+def test_images_without_a_pair(pairs_json):
+    for options, expected in ((dict(), [0, 2]), (dict(drop_empty=False), [0, 1, 2])):
+        data = RegionTextPairs(pairs_json, **options)
+        assert [data.get_data_info(i)['img_id'] for i in range(len(data))] == expected
+
+
+def test_labels_stay_with_the_boxes_drawn(tmp_path, pairs_json):
+    data = RegionTextPairs(
+        pairs_json,
+        data_prefix=dict(img=str(tmp_path / 'img')),
+        pipeline=pipeline(max_regions=2),
+    )
+    label_of = {(4, 4, 28, 24): 2, (40, 20, 80, 60): 0, (10, 10, 70, 70): 1}
+    seen = set()
+    for number in range(100):
+        regions = data[Draw(0, number=number)]['data_samples'].regions
+        boxes = [tuple(row) for row in regions.boxes_px.tolist()]
+        assert [label_of[row] for row in boxes] == regions.labels.tolist()
+        seen.add(tuple(boxes))
+    # All ordered choices of two out of the four, the small box left out of each.
+    assert len(seen) == 9
+    assert {len(boxes) for boxes in seen} == {1, 2}
+
+
+def test_without_a_valid_box_no_region(tmp_path, pairs_json):
+    data = RegionTextPairs(
+        pairs_json, data_prefix=dict(img=str(tmp_path / 'img')), pipeline=pipeline()
+    )
+    packed = data[Draw(1)]
+    assert packed['data_samples'].regions.boxes_px.shape == (0, 4)
+    assert packed['data_samples'].regions.labels.shape == (0,)
+    assert packed['data_samples'].regions.labels.dtype == torch.int64
+    assert 'crops' not in packed['inputs']
+
+
+@pytest.mark.parametrize('sampler', [dict(type='GridRegions'), dict(type='ProposalRegions')])
+def test_made_up_regions_have_no_label(sampler):
+    results = dict(
+        ori_shape=(40, 60),
+        draw=(0, 0, 0),
+        boxes_xywh=np.array([[0.0, 0, 20, 20]]),
+        labels=np.array([5]),
+    )
+    with pytest.raises(ValueError, match=r'(Grid|Proposal)Regions makes up .* fallback=False'):
+        SampleRegions(sampler)(results)
+
+
+def test_no_fallback_draws_what_the_fallback_draws_where_there_is_a_box():
+    boxes = np.random.default_rng(0).uniform(0, 40, (30, 4))
+    given = dict(ori_shape=(40, 60), boxes_xywh=boxes)
+    for seed in range(5):
+        one = ProposalRegions()(given, np.random.default_rng(seed))
+        two = ProposalRegions(fallback=False)(given, np.random.default_rng(seed))
+        np.testing.assert_array_equal(one, two)
+        _, _, drawn = ProposalRegions().draw(given, np.random.default_rng(seed))
+        np.testing.assert_array_equal(boxes[drawn, :2], one[0][:, :2])
+    empty = ProposalRegions(fallback=False)(
+        dict(ori_shape=(40, 60), boxes_xywh=np.zeros((0, 4))), np.random.default_rng(0)
+    )
+    assert [part.shape for part in empty] == [(0, 4), (0, 4)]
+
+
+@pytest.mark.parametrize(
+    ('change', 'complaint'),
+    [
+        (dict(annotations=[box(0, [0, 0, 9, 9], category_id=8)]), 'of category 8, which is not'),
+        (dict(annotations=[box(0, [0, 0, 9], category_id=7)]), 'expected four finite numbers'),
+        (dict(annotations=[]), 'lists no image with a box'),
+        (dict(categories=[dict(id=1)]), "categories with 'id' and 'name'"),
+        (dict(categories=[dict(id=1, name='a'), dict(id=2, name='a')]), 'are no vocabulary'),
+        (dict(categories=None), "expected a list 'categories'"),
+    ],
+)
+def test_broken_files_of_pairs(tmp_path, pairs_json, change, complaint):
+    with open(pairs_json) as file:
+        content = {**json.load(file), **change}
+    path = write_json(
+        tmp_path / 'broken.json', **{k: v for k, v in content.items() if v is not None}
+    )
+    with pytest.raises(ValueError, match=complaint) as error:
+        RegionTextPairs(path)
+    assert 'broken.json' in str(error.value)
+
+
+def test_a_category_that_is_no_noun(pairs_json, tmp_path):
+    (tmp_path / 'few.txt').write_text('cup\ndog\npen\n')
+    with pytest.raises(ValueError, match=r"pairs\.json: 1 of 4 categories .* \['tree'\]"):
+        RegionTextPairs(pairs_json, vocabulary=str(tmp_path / 'few.txt'))
+
+
+@pytest.fixture
+def captioned(tmp_path):
+    """Arguments of a data set: image 0 has nouns, 1 no box, 2 no noun, 3 no caption."""
+    root = tmp_path / 'root'
+    images = write_images(root / 'img', [(60, 40)] * 4)
+    write_json(
+        root / 'proposals.json',
+        images=images,
+        annotations=[box(i, [4 * i, 2, 20, 16]) for i in (0, 2, 3)] + [box(0, [30, 20, 10, 10])],
+    )
+    said = [(0, 'Two trees.'), (1, 'a cup'), (2, 'a street'), (0, 'a dog under a tree')]
+    write_json(
+        root / 'captions.json',
+        images=images[:3],
+        annotations=[dict(id=i, image_id=key, caption=text) for i, (key, text) in enumerate(said)],
+    )
+    return dict(
+        data_root=str(root),
+        ann_file='proposals.json',
+        caption_file='captions.json',
+        data_prefix=dict(img='img'),
+        test_mode=True,
+    )
+
+
+def test_proposals_with_the_nouns_of_their_captions(captioned, vocabulary):
+    steps = [
+        dict(type='LoadRGB'),
+        dict(type='AnnotatedRegions'),
+        dict(type='CropRegions', size=8),
+        dict(type='ResizeLongest', size=120),
+        dict(type='PackRegions'),
+    ]
+    data = DATASETS.build(
+        dict(type='CaptionedRegions', vocabulary=vocabulary, pipeline=steps, **captioned)
+    )
+    assert len(data) == 1
+    assert data.metainfo['classes'] == tuple(NOUNS)
+    packed = data[0]
+    sample = packed['data_samples']
+    assert sample.noun_labels == [1, 3]
+    assert sample.img_id == 0
+    assert sample.regions.boxes_px.tolist() == [[0, 4, 40, 36], [60, 40, 80, 60]]
+    assert packed['inputs']['crops'].shape == (2, 3, 8, 8)
+
+
+def test_captions_elsewhere(captioned, vocabulary, tmp_path):
+    other = tmp_path / 'root' / 'captions.json'
+    other = other.rename(tmp_path / 'said.json')
+    data = CaptionedRegions(
+        **{**captioned, 'caption_file': str(other)}, vocabulary=vocabulary, pipeline=[]
+    )
+    assert len(data) == 1
+    with pytest.raises(FileNotFoundError, match=r'captions\.json'):
+        CaptionedRegions(**captioned, vocabulary=vocabulary, pipeline=[])
+
+
+def test_captions_without_a_noun(captioned, tmp_path):
+    (tmp_path / 'ships.txt').write_text('ship\n')
+    with pytest.raises(ValueError, match=r'captions\.json: of no image .* 1 nouns of ships'):
+        CaptionedRegions(**captioned, vocabulary=str(tmp_path / 'ships.txt'), pipeline=[])

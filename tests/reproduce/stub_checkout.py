@@ -1,0 +1,111 @@
+"""A checkout whose tools take milliseconds: they write down that they were called."""
+
+import json
+from pathlib import Path
+
+from clipself_mm.reproduce import Column, Experiment, Row, Setting, Table
+
+TOOL = """
+import argparse, json, os, sys, time
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument('config')
+parser.add_argument('checkpoint', nargs='?')
+parser.add_argument('--work-dir', type=Path)
+parser.add_argument('--resume', action='store_true')
+parser.add_argument('--cfg-options', nargs='+')
+args = parser.parse_args()
+options = dict(item.split('=', 1) for item in args.cfg_options)
+calls = Path(__file__).parents[1] / 'calls.txt'
+with calls.open('a') as file:
+    file.write(args.work_dir.name + '\\n')
+print('output of', args.work_dir.name, 'threads', os.environ['OMP_NUM_THREADS'])
+if 'fails' in options and Path(options['fails']).exists():
+    sys.exit('told to fail')
+"""
+TRAIN = (
+    TOOL
+    + """
+epochs = int(options.get('train_cfg.max_epochs', 3))
+done = len(list(args.work_dir.glob('epoch_*.pth')))
+for epoch in range(done + 1, epochs + 1):
+    (args.work_dir / f'epoch_{epoch}.pth').write_text(f'{epoch} {done}')
+    (args.work_dir / 'last_checkpoint').write_text(f'/elsewhere/epoch_{epoch}.pth')
+    while 'waits' in options and epoch == 2 and Path(options['waits']).exists():
+        time.sleep(0.01)
+"""
+)
+TEST = (
+    TOOL
+    + """
+number = float(options['number'])
+if 'tower' in options:
+    number += len(list(Path(options['tower']).glob('epoch_*.pth')))
+    number += 10 * int(options['tower'].rpartition('seed')[2])
+if args.checkpoint:
+    number += 0.5 * int(Path(args.checkpoint).read_text().split()[0])
+log = args.work_dir / '20300101_000000'
+log.mkdir(exist_ok=True)
+metrics = {'m/top1': number, 'm/text': 'no number', 'coco/ap': number / 100}
+(log / '20300101_000000.json').write_text(json.dumps(metrics))
+"""
+)
+TRAINING = """
+model = dict(type='M', width={width})
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3)
+param_scheduler = [
+    dict(type='LinearLR', by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=3),
+    dict(type='MultiStepLR', milestones=[2]),
+]
+default_hooks = dict(logger=dict(interval=7))
+"""
+
+
+def write_checkout(root):
+    """Two tools and two configs; returns the root."""
+    (root / 'tools').mkdir(parents=True)
+    (root / 'configs').mkdir()
+    (root / 'tools/train.py').write_text(TRAIN)
+    (root / 'tools/test.py').write_text(TEST)
+    (root / 'configs/train.py').write_text(TRAINING.format(width=8))
+    (root / 'configs/test.py').write_text("model = dict(type='M')\n")
+    return root
+
+
+def setting_of(root, **options):
+    places = dict(root=root, work_dir=root / 'work', data_root=root / 'data', data='toys')
+    return Setting(**{**places, **options})
+
+
+def calls_of(root):
+    path = Path(root) / 'calls.txt'
+    return path.read_text().split() if path.exists() else []
+
+
+def result_of(root, name):
+    return json.loads((root / 'work' / name / 'results.json').read_text())
+
+
+def train(name='tower', **options):
+    return Experiment(name, 'configs/train.py', options, trains=True)
+
+
+def measure(tower, number='1', name=None, **needs):
+    options = dict(number=number, tower='{tower}')
+    needs = dict(tower=tower, **needs)
+    return Experiment(name or f'measure_{tower.name}', 'configs/test.py', options, needs)
+
+
+def original(number='7'):
+    return Experiment('original', 'configs/test.py', dict(number=number), seeded=False)
+
+
+COLUMNS = (Column('top-1', 'm/top1'), Column('AP', 'coco/ap', 100))
+
+
+def table_of(*rows, name='x'):
+    """Rows of (number, measurements)."""
+    lines = tuple(Row(number, (f'row {number}',), runs, (70.0, None)) for number, runs in rows)
+    return Table(name, 'toys', 'Table X', ('what',), COLUMNS, lines)

@@ -1,0 +1,176 @@
+"""Making runs: needs first, each once, killed ones go on, failed ones stop only what needs them."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from clipself_mm.reproduce import Campaign, Experiment, Run
+from tests.reproduce.stub_checkout import (
+    calls_of,
+    measure,
+    original,
+    result_of,
+    setting_of,
+    train,
+    write_checkout,
+)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_checkout(tmp_path / 'checkout')
+
+
+def campaign_of(setting, *experiments, seeds=(0,), **options):
+    runs = [Run.of(item, seed, setting) for seed in seeds for item in experiments]
+    return Campaign(runs, progress=options.pop('progress', lambda line: None), **options)
+
+
+def test_needs_come_first_and_a_shared_one_runs_once(root):
+    one, other = measure(train()), measure(train(), name='again')
+    campaign = campaign_of(setting_of(root), one, original(), other)
+    assert campaign.execute()
+    assert calls_of(root) == ['tower_seed0', 'measure_tower_seed0', 'original', 'again_seed0']
+    # 1 and the three epochs of the tower.
+    assert campaign.results['measure_tower_seed0']['metrics'] == {'m/top1': 4, 'coco/ap': 0.04}
+    assert result_of(root, 'original')['metrics']['m/top1'] == 7
+    assert result_of(root, 'tower_seed0')['metrics'] == {}
+
+
+def test_every_seed_has_its_own_chain_but_for_what_has_no_seed(root):
+    campaign = campaign_of(setting_of(root), measure(train()), original(), seeds=(3, 5))
+    assert campaign.execute()
+    expected = ['tower_seed3', 'measure_tower_seed3', 'original', 'tower_seed5']
+    assert calls_of(root) == [*expected, 'measure_tower_seed5']
+    assert campaign.results['measure_tower_seed5']['metrics']['m/top1'] == 54  # 1 + 3 + 10 * 5
+    assert campaign.results['measure_tower_seed5']['seed'] == 5
+
+
+def test_what_is_done_is_not_made_again(root):
+    assert campaign_of(setting_of(root), measure(train())).execute()
+    again = campaign_of(setting_of(root), measure(train()), original())
+    assert again.execute()
+    assert calls_of(root) == ['tower_seed0', 'measure_tower_seed0', 'original']
+    assert again.results['measure_tower_seed0']['metrics']['m/top1'] == 4
+
+
+def test_the_last_checkpoint_of_a_needed_run_is_tested_wherever_it_was_written(root):
+    detector = train('detector')
+    options = dict(number='1')
+    test = Experiment(
+        'test', 'configs/test.py', options, dict(detector=detector), checkpoint='detector'
+    )
+    campaign = campaign_of(setting_of(root), test)
+    assert campaign.execute()
+    assert campaign.results['test_seed0']['metrics']['m/top1'] == 2.5  # 1 + 0.5 * epoch 3
+
+
+def test_a_failure_stops_what_needs_it_and_nothing_else(root):
+    (root / 'stop').touch()
+    broken = train('broken', fails=str(root / 'stop'))
+    lines = []
+    experiments = measure(broken), measure(train()), measure(measure(broken), name='far')
+    campaign = campaign_of(setting_of(root), *experiments, progress=lines.append)
+    assert not campaign.execute()
+    log = root / 'work/broken_seed0/log.txt'
+    assert set(campaign.problems) == {'broken_seed0', 'measure_broken_seed0', 'far_seed0'}
+    assert f'failed with code 1 after 0 s: {log}' in campaign.problems['broken_seed0']
+    assert campaign.problems['far_seed0'] == 'not run: it needs measure_broken_seed0'
+    assert 'told to fail' in log.read_text()
+    assert set(campaign.results) == {'tower_seed0', 'measure_tower_seed0'}
+    assert any(line.startswith('finished tower_seed0 in ') for line in lines)
+    (root / 'stop').unlink()
+    again = campaign_of(setting_of(root), *experiments)
+    assert again.execute()
+    assert calls_of(root).count('tower_seed0') == 1
+    assert calls_of(root).count('broken_seed0') == 2
+
+
+def test_a_test_without_metrics_has_failed(root):
+    (root / 'tools/test.py').write_text('')
+    campaign = campaign_of(setting_of(root), original())
+    assert not campaign.execute()
+    assert 'has written no metrics' in campaign.problems['original']
+
+
+def test_metrics_of_an_earlier_attempt_do_not_count(root):
+    stale = root / 'work/original/20200101_000000/20200101_000000.json'
+    stale.parent.mkdir(parents=True)
+    stale.write_text('{"m/top1": 99}')
+    os.utime(stale, (1, 1))
+    (root / 'tools/test.py').write_text('')
+    assert not campaign_of(setting_of(root), original()).execute()
+
+
+def test_jobs_run_side_by_side_with_their_share_of_the_cores(root, monkeypatch):
+    """Each of two trainings waits until the other is there."""
+    monkeypatch.setattr(os, 'cpu_count', lambda: 8)
+    (root / 'tools/train.py').write_text(
+        'import os, sys, time\nfrom pathlib import Path\n'
+        "own = Path(sys.argv[sys.argv.index('--work-dir') + 1])\n"
+        "(own / 'here').write_text(os.environ['OMP_NUM_THREADS'])\n"
+        "while len(list(own.parent.glob('*/here'))) < 2:\n    time.sleep(0.01)\n"
+    )
+    assert campaign_of(setting_of(root), train('one'), train('two'), jobs=2).execute()
+    assert (root / 'work/one_seed0/here').read_text() == '4'
+
+
+def drive(root):
+    """What a process of its own does: one measurement, which waits in its training."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    campaign_of(setting_of(root), measure(train(waits=str(root / 'wait')))).execute()
+
+
+def start_and_wait(root):
+    """A driver whose training stands in its second epoch."""
+    (root / 'wait').touch()
+    process = multiprocessing.get_context('fork').Process(target=drive, args=(root,))
+    process.start()
+    deadline = time.monotonic() + 120
+    while not (root / 'work/tower_seed0/epoch_2.pth').exists():
+        assert process.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process
+
+
+def test_a_killed_driver_goes_on_from_the_last_checkpoint(root):
+    process = start_and_wait(root)
+    process.terminate()
+    process.join()
+    assert process.exitcode == 130
+    assert not (root / 'work/tower_seed0/results.json').exists()
+    (root / 'wait').unlink()
+    campaign = campaign_of(setting_of(root), measure(train(waits=str(root / 'wait'))))
+    assert campaign.execute()
+    assert (root / 'work/tower_seed0/epoch_3.pth').read_text() == '3 2'  # two were there
+    assert campaign.results['measure_tower_seed0']['metrics']['m/top1'] == 4
+
+
+def test_a_run_that_outlives_its_driver_is_not_made_twice(root):
+    process = start_and_wait(root)
+    process.kill()
+    process.join()
+    tower = train(waits=str(root / 'wait'))
+    campaign = campaign_of(setting_of(root), tower)
+    assert not campaign.execute()
+    assert 'another process is making it' in campaign.problems['tower_seed0']
+    (root / 'wait').unlink()
+    deadline = time.monotonic() + 60
+    while not campaign_of(setting_of(root), tower).execute():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (root / 'work/tower_seed0/epoch_3.pth').read_text() == '3 0'  # by the first process
+
+
+def test_at_least_one_job(root):
+    with pytest.raises(ValueError, match='jobs is at least 1, got 0'):
+        campaign_of(setting_of(root), train(), jobs=0)
+
+
+def test_two_experiments_of_one_name_must_be_the_same(root):
+    with pytest.raises(ValueError, match='two different experiments are called tower'):
+        campaign_of(setting_of(root), train(), train(waits='x'))

@@ -1,0 +1,89 @@
+"""tools/convert_proposals.py: what it prints, what it refuses."""
+
+import json
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+from tests.tools.test_train import load_tool
+
+IMAGES = [dict(id=key, file_name=f'{key}.jpg') for key in (1, 2, 3)]
+BOXES = np.array([[0, 0, 10, 10, 0.9], [0, 0, 10, 9, 0.8], [20, 20, 30, 24, 0.7]])
+
+
+@pytest.fixture
+def convert(tmp_path, monkeypatch):
+    """Runs the tool's main in a folder with truth.json and src.pkl."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'truth.json').write_text(json.dumps(dict(images=IMAGES)))
+    content = {'train/1.jpg': BOXES, 'train/2.jpg': BOXES[:0], 'train/9.jpg': BOXES}
+    (tmp_path / 'src.pkl').write_bytes(pickle.dumps(content))
+
+    def run(*words):
+        monkeypatch.setattr(sys, 'argv', ['convert_proposals.py', *words])
+        load_tool('convert_proposals').main()
+
+    return run
+
+
+def boxes_of(path):
+    return [entry['bbox'] for entry in json.loads(path.read_text())['annotations']]
+
+
+def test_converts_and_reports(convert, tmp_path, capsys):
+    convert('src.pkl', '--ann-file', 'truth.json', '--out', 'new/out.json')
+    assert boxes_of(tmp_path / 'new/out.json') == [
+        [0, 0, 10, 10],
+        [0, 0, 10, 9],
+        [20, 20, 10, 4],
+    ]
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        'proposals 3 of 3',
+        'images    1 of 3 have any',
+        'left out  1 images that truth.json lacks: train/9.jpg',
+        'new/out.json is written',
+    ]
+    assert '3/3' in printed.err
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        ('--score-thr 0.8', [[0, 0, 10, 10], [0, 0, 10, 9]]),
+        ('--nms-iou 0.5', [[0, 0, 10, 10], [20, 20, 10, 4]]),
+        ('--max-per-img 1', [[0, 0, 10, 10]]),
+        ('--min-size 9.5', [[0, 0, 10, 10]]),
+    ],
+)
+def test_options(convert, tmp_path, options, expected):
+    convert('src.pkl', '--ann-file', 'truth.json', '--out', 'out.json', *options.split())
+    assert boxes_of(tmp_path / 'out.json') == expected
+
+
+@pytest.mark.parametrize(
+    ('words', 'text'),
+    [
+        (['none.pkl'], 'error: proposal file none.pkl does not exist'),
+        (['truth.json'], "error: truth.json: expected a list 'annotations'"),
+        (['src.pkl', '--score-thr', '0.95'], 'error: src.pkl: none of its 3 proposals is left'),
+        (['src.pkl', '--nms-iou', '50'], r'error: the IoU of suppression is in \[0, 1\]'),
+    ],
+)
+def test_errors_are_one_line_and_leave_the_old_file(convert, tmp_path, words, text):
+    (tmp_path / 'out.json').write_text('old')
+    with pytest.raises(SystemExit, match=text) as caught:
+        convert(*words, '--ann-file', 'truth.json', '--out', 'out.json')
+    assert '\n' not in str(caught.value)
+    assert (tmp_path / 'out.json').read_text() == 'old'
+
+
+@pytest.mark.parametrize('out', ['./src.pkl', 'truth.json'])
+def test_does_not_overwrite_what_it_reads(convert, tmp_path, capsys, out):
+    before = (tmp_path / out).read_bytes()
+    with pytest.raises(SystemExit):
+        convert('src.pkl', '--ann-file', 'truth.json', '--out', out)
+    assert 'would be overwritten' in capsys.readouterr().err
+    assert (tmp_path / out).read_bytes() == before

@@ -1,0 +1,60 @@
+"""The command line of the driver; what it drives is tested beside it."""
+
+import sys
+
+import pytest
+
+from clipself_mm.reproduce import Reproduction
+from tests.tools.test_train import load_tool
+
+
+@pytest.fixture
+def reproduce(monkeypatch, tmp_path):
+    """Runs tools/reproduce.py's main in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, 'argv', ['reproduce.py', *map(str, words)])
+        return load_tool('reproduce').main()
+
+    return run
+
+
+def test_dry_run_prints_commands_and_writes_nothing(reproduce, tmp_path, capsys):
+    assert reproduce('1a', '2', '--shapes', '--dry-run', '--seeds', 1) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == '# evaluate_panoptic_original'
+    assert '# patches_seed1' in lines
+    assert lines.count('# patches_seed1') == 1
+    assert any(f'data_root={tmp_path}/data/shapes_ov/' in line for line in lines)
+    assert any(f'--work-dir {tmp_path}/work_dirs/reproduce/patches_seed1 ' in s for s in lines)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_shapes_the_real_configs_go_through_the_launch_scripts(reproduce, capsys):
+    assert reproduce('1b', '--dry-run', '--gpus', 4) == 0
+    commands = [line for line in capsys.readouterr().out.splitlines() if not line.startswith('#')]
+    assert all('tools/dist_' in line for line in commands)
+    assert any('blocks-9_8xb2-6e_coco-boxes.py 4 ' in line for line in commands)
+
+
+@pytest.mark.parametrize(('complete', 'code'), [(True, 0), (False, 1)])
+def test_exit_code_tells_whether_all_runs_are_done(
+    reproduce, shapes, tmp_path, monkeypatch, complete, code
+):
+    seen = []
+
+    def execute(self, out):
+        seen.append((out, len(self.tables), self.campaign.jobs, self.setting.epochs))
+        return complete
+
+    monkeypatch.setattr(Reproduction, 'execute', execute)
+    options = ['--data-root', shapes, '--jobs', 2, '--epochs', 3, '--out', 'here']
+    assert reproduce('all', '--shapes', *options) == code
+    assert seen == [(tmp_path / 'here', 7, 2, 3)]
+
+
+def test_jobs_are_for_one_machine_without_gpus(reproduce, capsys):
+    with pytest.raises(SystemExit):
+        reproduce('1a', '--jobs', 2)
+    assert 'it needs --shapes' in capsys.readouterr().err

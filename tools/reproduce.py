@@ -1,0 +1,59 @@
+"""Measures tables of the paper and sets its numbers beside: python tools/reproduce.py 1a --shapes.
+
+A run that is there already is not made again, and one that was killed goes on: give the same
+command once more. What is measured is added to OUT/table_NAME.csv, OUT/table_NAME.md shows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from clipself_mm import reproduce
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('tables', nargs='+', choices=['all', *reproduce.TABLES])
+    parser.add_argument('--shapes', action='store_true', help='in miniature, on a CPU')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0])
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/reproduce'))
+    parser.add_argument('--data-root', type=Path, help='default: data/shapes_ov or data/coco')
+    parser.add_argument('--epochs', type=int, help='cut every training to so many')
+    parser.add_argument('--jobs', type=int, default=1, help='runs at a time (with --shapes)')
+    parser.add_argument('--gpus', type=int, default=8, help='of a run (without --shapes)')
+    parser.add_argument('--out', type=Path, default=Path('docs/results'), help='of the tables')
+    parser.add_argument('--dry-run', action='store_true', help='print the commands only')
+    args = parser.parse_args()
+    if args.jobs > 1 and not args.shapes:
+        parser.error('--jobs shares the cores of a CPU: it needs --shapes')
+    return args
+
+
+def main() -> int:
+    """Make the runs and write the tables; 1 if a run has failed."""
+    args = parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    data_root = args.data_root or Path('data', 'shapes_ov' if args.shapes else 'coco')
+    places = Path(__file__).resolve().parents[1], args.work_dir.resolve(), data_root.resolve()
+    if args.shapes:
+        data = reproduce.prepare_shapes(data_root, write=not args.dry_run)
+        setting = reproduce.Setting(*places, data, args.epochs)
+    else:
+        setting = reproduce.Setting(*places, 'COCO', args.epochs, args.gpus, amp=True)
+    suite = reproduce.ShapesSuite() if args.shapes else reproduce.CocoSuite()
+    names = reproduce.TABLES if 'all' in args.tables else dict.fromkeys(args.tables)
+    tables = [reproduce.TABLES[name](suite) for name in names]
+    work = reproduce.Reproduction(tables, args.seeds, setting, args.jobs)
+    if args.dry_run:
+        print('\n'.join(work.commands()))
+    return 0 if args.dry_run or work.execute(args.out.resolve()) else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
