@@ -21,6 +21,8 @@ class CocoSuite(Suite):
         'proposals': f'{CLIPSELF}/clipself_eva02-b16_proposals_8xb2-6e_coco.py',
         'region-text': 'configs/region_text/region-text_eva02-b16_8xb2-6e_coco.py',
         'image-text': f'{CLIPSELF}/ablations/image-text_eva02-b16_8xb2-6e_coco-boxes.py',
+        'scd': f'{CLIPSELF}/scd_eva02-b16_patches_8xb2-6e_coco.py',
+        'declip': f'{CLIPSELF}/declip_eva02-b16_patches_8xb2-6e_coco.py',
         **{
             f'{what}-{number}': f'{CLIPSELF}/ablations/'
             f'clipself_eva02-b16_{what}-{number}_8xb2-6e_coco-boxes.py'

@@ -102,13 +102,15 @@ def markdown(
         cells = []
         for column, published in zip(table.columns, row.paper, strict=True):
             values = [r.values[column.title] for r in own if column.title in r.values]
-            cells += [mean_and_spread(values), NONE if published is None else f'{published:.1f}']
+            cells.append(mean_and_spread(values))
+            if table.source:
+                cells.append(NONE if published is None else f'{published:.1f}')
         numbers = sorted({str(sum(r.run == name for r in own)) for name in _names(row)})
         lines.append([row.number, *row.labels, *cells, ' / '.join(numbers)])
         missing += _missing(row, own, seeds, setting, problems)
     head = ['#', *table.heads]
     for column in table.columns:
-        head += [column.title, 'paper']
+        head += [column.title, 'paper'] if table.source else [column.title]
     parts = [f'# Table {table.name}: {table.title}', _measured(table, used, setting)]
     if table.remark:
         parts.append(table.remark)
@@ -189,8 +191,9 @@ def _measured(table: Table, used: Sequence[Record], setting: Setting) -> str:
     sentences = [
         f'Measured here on {setting.data}, in %; mean ± standard deviation of several seeds '
         f'({named}{when}).',
-        f'The columns "paper" are its numbers on COCO ({table.source}).',
     ]
+    if table.source:
+        sentences.append(f'The columns "paper" are its numbers on COCO ({table.source}).')
     if setting.epochs is not None:
         plural = '' if setting.epochs == 1 else 's'
         sentences.insert(1, f'**Trainings were cut to at most {setting.epochs} epoch{plural}.**')

@@ -31,6 +31,8 @@ class ShapesSuite(Suite):
         'proposals': f'{FOLDER}/clipself_tiny_rpn-proposals_shapes-ov.py',
         'region-text': f'{FOLDER}/region-text_tiny_shapes-ov.py',
         'image-text': f'{FOLDER}/ablations/image-text_tiny_shapes-ov.py',
+        'scd': f'{FOLDER}/clipself_tiny_scd_shapes-ov.py',
+        'declip': f'{FOLDER}/clipself_tiny_declip_shapes-ov.py',
         **{
             f'{what}-{number}': f'{FOLDER}/ablations/clipself_tiny_{what}-{number}_shapes-ov.py'
             for what, numbers in (('max-split', SPLITS), ('blocks', BLOCKS), ('size', SIZES))
@@ -66,6 +68,10 @@ class ShapesSuite(Suite):
     tower_key = 'model'
     tower_file = 'local-dir:{folder}/tower'
     val_boxes = 'annotations/instances_val.json'
+    foundation_remark = (
+        'DeCLIP distils the token similarity of a small ViT with random weights here, which stands '
+        "in DINOv2's place."
+    )
     remark = (
         'The tiny tower has 5 blocks, its student 128 px by default; "in the paper" names the row '
         'of the paper that is nearest by its share of the whole.'

@@ -13,7 +13,7 @@ class Suite(ABC):
     """Names experiments by what they are for; a subclass knows configs and files.
 
     Towers are called by one word: ``patches``, ``proposals``, ``region-text``, ``image-text``,
-    ``max-split-4``, ``blocks-3``, ``size-320``.
+    ``max-split-4``, ``blocks-3``, ``size-320``, ``scd``, ``declip``.
 
     Attributes:
         distillations: Tower to the config that trains it.
@@ -26,6 +26,8 @@ class Suite(ABC):
         tower_file: What it takes, below a training's folder.
         val_boxes: Json that detectors are measured by, below the folder of the data.
         remark: How its blocks and sizes compare with the paper's.
+        foundation_remark: What stands in DINOv2's place in DeCLIP's row, if anything does.
+        last_blocks: Tower to the mode of its last block, where that is not the value path.
     """
 
     distillations: ClassVar[Mapping[str, str]]
@@ -38,6 +40,8 @@ class Suite(ABC):
     tower_file: ClassVar[str]
     val_boxes: ClassVar[str]
     remark: ClassVar[str] = ''
+    foundation_remark: ClassVar[str] = ''
+    last_blocks: ClassVar[Mapping[str, str]] = {'declip': 'qq'}
 
     @abstractmethod
     def proposals(self) -> Experiment:
@@ -70,7 +74,7 @@ class Suite(ABC):
         name, options = f'evaluate_{what}', self._data_of('test')
         if tower is None:
             return Experiment(f'{name}_original', self.evaluations[what], options, seeded=False)
-        options |= self._tower('model.tower')
+        options |= self._tower('model.tower', tower)
         needs = {'tower': self.distil(tower)}
         return Experiment(f'{name}_{tower}', self.evaluations[what], options, needs)
 
@@ -101,12 +105,15 @@ class Suite(ABC):
     ) -> Experiment:
         name, config = f'{verb}_{detector}_{tower or "original"}', self.detectors[detector]
         if tower is not None:
-            options |= self._tower('model.backbone.tower')
+            options |= self._tower('model.backbone.tower', tower)
             needs |= {'tower': self.distil(tower)}
         return Experiment(name, config, options, needs, **kwargs)
 
-    def _tower(self, place: str) -> dict[str, str]:
-        return {f'{place}.{self.tower_key}': self.tower_file.format(folder='{tower}')}
+    def _tower(self, place: str, tower: str) -> dict[str, str]:
+        options = {f'{place}.{self.tower_key}': self.tower_file.format(folder='{tower}')}
+        if tower in self.last_blocks:
+            options[f'{place}.last_block'] = self.last_blocks[tower]
+        return options
 
     @staticmethod
     def _data_of(*splits: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ class Table:
     Attributes:
         name: ``1a``.
         title: What it is about.
-        source: Where the paper's numbers stand.
+        source: Where the paper's numbers stand; empty if it has none.
         heads: What the rows' labels say.
         columns: The numbers.
         rows: The lines.

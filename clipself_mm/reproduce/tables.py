@@ -1,4 +1,4 @@
-"""The tables of the paper: rows, columns, the paper's numbers, and what measures each row."""
+"""The paper's tables, and one after it: rows, columns, the paper's numbers, what measures each."""
 
 from __future__ import annotations
 
@@ -149,6 +149,28 @@ def table_a3(suite: Suite) -> Table:
     )
 
 
+def table_after(suite: Suite) -> Table:
+    """What two losses of later work add to patches; no table of the paper."""
+    unknown = (None,) * len(REGIONS)
+    names = {
+        'patches': 'CLIPSelf',
+        'scd': 'CLIPSelf + correlation distillation',
+        'declip': 'DeCLIP',
+    }
+    rows = [Row('1', ('–',), (suite.evaluate(None),), unknown)]
+    for number, (tower, name) in enumerate(names.items(), start=2):
+        rows.append(Row(str(number), (name,), (suite.evaluate(tower),), unknown))
+    return Table(
+        'after',
+        'later losses on the same distiller, with patches',
+        '',
+        ('method',),
+        REGIONS,
+        tuple(rows),
+        suite.foundation_remark,
+    )
+
+
 TABLES: dict[str, Callable[[Suite], Table]] = {
     '1a': table_1a,
     '1b': table_1b,
@@ -157,5 +179,6 @@ TABLES: dict[str, Callable[[Suite], Table]] = {
     '3a': table_3a,
     '7': table_7,
     'A3': table_a3,
+    'after': table_after,
 }
 """Name to what makes the table of a suite."""

@@ -1,5 +1,7 @@
 """From measurements to csv and markdown, by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from clipself_mm.reproduce import Reproduction, mean_and_spread, write_report
@@ -86,6 +88,14 @@ def test_table_with_two_seeds_by_hand(root):
     rows = (root / 'out/table_x.csv').read_text().splitlines()
     assert len(rows) == 4
     assert rows[2].startswith('2*,measure_tower,0,')
+
+
+def test_a_table_that_is_not_the_papers_has_no_column_for_it(root):
+    own = replace(table_of(('1', (original(),))), source='')
+    text = markdown(own, [], [0], setting_of(root), {})
+    assert 'paper' not in text
+    assert '| # | what | top-1 | AP | runs |' in text
+    assert '| 1 | row 1 | – | – | 0 |' in text
 
 
 def test_seeds_of_another_machine_are_kept_and_counted(root, tmp_path):

@@ -38,7 +38,7 @@ def has(config, key):
 
 
 def test_every_config_exists_and_every_option_is_a_key_of_it(runs):
-    new = {'train_cfg.val_begin', 'randomness.seed'}
+    new = {'train_cfg.val_begin', 'randomness.seed', 'model.tower.last_block'}
     for run in runs.values():
         config = run.setting.config(run.experiment.config)
         unknown = [
@@ -70,7 +70,9 @@ def test_a_distilled_tower_is_where_it_is_used(runs):
     for run in runs.values():
         if 'tower' in run.needs:
             towers = [
-                word for word in run.options() if re.match(r'model\.(backbone\.)?tower', word)
+                word
+                for word in run.options()
+                if re.match(r'model\.(backbone\.)?tower\.(model|checkpoint)=', word)
             ]
             (tower,) = towers
             assert f'{run.needs["tower"].folder}/tower' in tower
@@ -152,3 +154,13 @@ def test_an_own_set_of_shapes_is_taken_as_it_is(shapes, tmp_path):
     named = prepare_shapes(tmp_path / 'none', write=False)
     assert named.startswith('Shapes-OV (600 training and 240 validation scenes of 256 px')
     assert not (tmp_path / 'none').exists()
+
+
+@pytest.mark.parametrize('suite', SUITES)
+def test_a_declip_tower_is_measured_with_the_last_block_it_was_distilled_with(suite):
+    runs = reproduction(suite, ['after']).campaign.runs
+    trained = runs['declip_seed0']
+    mode = trained.setting.config(trained.experiment.config).model.tower.last_block
+    assert f'model.tower.last_block={mode}' in runs['evaluate_panoptic_declip_seed0'].options()
+    others = [run for key, run in runs.items() if 'declip' not in key]
+    assert not any('last_block' in option for run in others for option in run.options())
