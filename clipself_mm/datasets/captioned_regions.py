@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from mmengine.fileio import join_path
 from mmengine.logging import print_log
@@ -27,14 +29,27 @@ class CaptionedRegions(ImageRegions):
         ann_file: COCO-style json of proposals.
         caption_file: COCO captions json, found by the images' ids; relative to `data_root`.
         vocabulary: The nouns, see `load_nouns`.
+        max_nouns: Keep at most so many of an image's nouns, drawn from its place in the file: to
+            see what captions cost that leave things out, as people's do.
         **kwargs: As in `ImageRegions`.
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If a file is broken, or no image has a noun and a box; names the files.
+        ValueError: If a file is broken, no image has a noun and a box (names the files), or
+            `max_nouns` is below 1.
     """
 
-    def __init__(self, ann_file: str, caption_file: str, vocabulary: str, **kwargs: object) -> None:
+    def __init__(
+        self,
+        ann_file: str,
+        caption_file: str,
+        vocabulary: str,
+        max_nouns: int | None = None,
+        **kwargs: object,
+    ) -> None:
+        if max_nouns is not None and max_nouns < 1:
+            raise ValueError(f'max_nouns is at least 1, not {max_nouns}')
+        self.max_nouns = max_nouns
         self.caption_file = caption_file
         self.vocabulary = load_nouns(vocabulary)
         super().__init__(ann_file=ann_file, **kwargs)
@@ -50,8 +65,8 @@ class CaptionedRegions(ImageRegions):
         captions = load_captions(self.caption_file, self.backend_args)
         find_nouns = CaptionNouns(self.vocabulary)
         paired = []
-        for image in images:
-            labels = find_nouns(captions.get(image['img_id'], ()))
+        for place, image in enumerate(images):
+            labels = self._keep(find_nouns(captions.get(image['img_id'], ())), place)
             boxes = image['boxes_xywh']
             if labels and len(boxes):
                 paired.append(dict(image, noun_labels=labels, is_thing=np.ones(len(boxes), bool)))
@@ -66,6 +81,13 @@ class CaptionedRegions(ImageRegions):
             logger='current',
         )
         return paired
+
+    def _keep(self, labels: Sequence[int], place: int) -> list[int]:
+        """At most `max_nouns` of an image's labels, ascending."""
+        if self.max_nouns is None or len(labels) <= self.max_nouns:
+            return list(labels)
+        generator = np.random.default_rng(place)
+        return sorted(generator.choice(labels, self.max_nouns, replace=False).tolist())
 
     def _join_prefix(self) -> None:
         """Put `data_root` before the file of captions as before the others."""

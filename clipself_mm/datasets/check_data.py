@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,17 @@ from safetensors import SafetensorError, safe_open
 
 from ..clip.tower_source import find_source
 from .check_split import describe_split
+from .coco_captions import load_captions
 from .coco_json import image_file_name, load_coco_json
-from .vocabulary import load_vocabulary
+from .noun_vocabulary import load_nouns
+from .vocabulary import Vocabulary, load_vocabulary
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _EVALUATORS = ('val_evaluator', 'test_evaluator')
-_DATASET = ('type', 'data_root', 'ann_file', 'data_prefix', 'vocabulary', 'base_only')
+_DATASET = (
+    *('type', 'data_root', 'ann_file', 'caption_file', 'data_prefix', 'vocabulary', 'base_only'),
+)
+_OF_NOUNS = ('RegionTextPairs', 'CaptionedRegions')
 _WEIGHTS = ('.bin', '.npy', '.npz', '.pt', '.pth', '.safetensors')
 _SHOWN = 3
 
@@ -44,8 +49,8 @@ class Finding:
 def check_config(config: Config) -> Iterator[Finding]:
     """Walk everything a config reads from disk.
 
-    Checked are the annotation file, images and segment maps of every dataset of the dataloaders,
-    wrapped ones too, the annotation files of the evaluators, the vocabularies, and the towers,
+    Checked are the annotation file, captions, images and segment maps of every dataset of the
+    dataloaders, wrapped ones too, the annotation files of the evaluators, the vocabularies, and the towers,
     checkpoints and embeddings of the model. Images are looked up, not decoded. Nothing is built.
     URLs are passed over.
 
@@ -64,38 +69,42 @@ def check_config(config: Config) -> Iterator[Finding]:
 
 def _walk(config: Config) -> Iterator[Finding]:
     datasets = []
-    for node in _dicts([config.get(key) for key in _LOADERS]):
+    for _, node in _dicts([config.get(key) for key in _LOADERS]):
         if 'data_prefix' in node or 'ann_file' in node:
             datasets.append({key: node.get(key) for key in _DATASET})
     for index, dataset in enumerate(datasets):
         if dataset not in datasets[:index]:  # val and test are often the same
             yield from check_dataset(dataset)
-    for node in _dicts([config.get(key) for key in _EVALUATORS]):
+    for _, node in _dicts([config.get(key) for key in _EVALUATORS]):
         if node.get('ann_file'):
             yield read_annotations(node['ann_file'])[0]
     parts = [config.get(key) for key in (*_LOADERS, 'model', 'custom_hooks')]
-    for node in _dicts(parts):
-        yield from _check_named_files(node)
+    for name, node in _dicts(parts):
+        nouns = name == 'nouns' or node.get('type') in _OF_NOUNS
+        yield from _check_named_files(node, load_nouns if nouns else load_vocabulary)
     if config.get('load_from'):
         yield from check_weights(config.load_from)
 
 
-def _dicts(node: object) -> Iterator[Mapping]:
-    """All dicts of a nested config, outer ones first."""
+def _dicts(node: object, name: str = '') -> Iterator[tuple[str, Mapping]]:
+    """All dicts of a nested config, outer ones first, each with the key that it stands under."""
     if isinstance(node, Mapping):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
+        yield name, node
+        for key, child in node.items():
+            yield from _dicts(child, key)
+    elif isinstance(node, (list, tuple)):
         for child in node:
-            yield from _dicts(child)
+            yield from _dicts(child, name)
 
 
-def _check_named_files(node: Mapping) -> Iterator[Finding]:
+def _check_named_files(
+    node: Mapping, load_classes: Callable[[str], Vocabulary]
+) -> Iterator[Finding]:
     """Check what one dict of a config names: a vocabulary, a tower, a file of weights."""
     vocabulary = node.get('vocabulary')
     if isinstance(vocabulary, str):
         try:
-            classes = load_vocabulary(vocabulary).classes
+            classes = load_classes(vocabulary).classes
             yield Finding(vocabulary, note=f'vocabulary of {len(classes)} classes')
         except (FileNotFoundError, ValueError) as error:
             yield Finding(vocabulary, str(error))
@@ -116,11 +125,12 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
     """Check the files of one dataset config.
 
     Args:
-        dataset: With `data_root`, `ann_file` and `data_prefix` as mmengine's `BaseDataset`.
+        dataset: With `data_root`, `ann_file` and `data_prefix` as mmengine's `BaseDataset`, and
+            perhaps `caption_file`.
 
     Yields:
-        One finding for the annotation file and for each folder, for an `OpenVocabCocoDataset` one
-        more, with the size of what it reads.
+        One finding for the annotation file, the captions and each folder, for an
+        `OpenVocabCocoDataset` one more, with the size of what it reads.
     """
     root = dataset.get('data_root') or ''
     folders = {
@@ -135,6 +145,10 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
         yield finding
         if content and dataset.get('type') == 'OpenVocabCocoDataset':
             yield from _check_split(dataset, content, path)
+        if content and dataset.get('type') == 'CaptionedImages':
+            yield check_captions(path)
+    if dataset.get('caption_file'):
+        yield check_captions(_below(root, dataset['caption_file']))
     for key, folder in folders.items():
         yield check_folder(folder, _listed_files(content, key))
 
@@ -183,6 +197,21 @@ def read_annotations(path: str) -> tuple[Finding, dict]:
     if not content.get('images'):
         return Finding(path, f'lists no image; it has {sorted(content)}'), {}
     return Finding(path, note=f'{len(content["images"])} images'), content
+
+
+def check_captions(path: str) -> Finding:
+    """Check a json of captions: there, whole, and with a caption at least."""
+    found, content = read_annotations(path)
+    if not content:
+        return found
+    try:
+        captions = load_captions(path)
+    except ValueError as error:
+        return Finding(path, str(error).removeprefix(path).lstrip(': '))
+    count = sum(len(sentences) for sentences in captions.values())
+    if not count:
+        return Finding(path, 'has no caption')
+    return Finding(path, note=f'{count} captions of {len(captions)} images')
 
 
 def _listed_files(content: dict, key: str) -> list[str] | None:

@@ -30,6 +30,7 @@ class ShapesSuite(Suite):
         'patches': f'{FOLDER}/clipself_tiny_patches_shapes-ov.py',
         'proposals': f'{FOLDER}/clipself_tiny_rpn-proposals_shapes-ov.py',
         'region-text': f'{FOLDER}/region-text_tiny_shapes-ov.py',
+        'region-text-2': f'{FOLDER}/region-text_tiny_shapes-ov.py',
         'image-text': f'{FOLDER}/ablations/image-text_tiny_shapes-ov.py',
         'scd': f'{FOLDER}/clipself_tiny_scd_shapes-ov.py',
         'declip': f'{FOLDER}/clipself_tiny_declip_shapes-ov.py',
@@ -68,6 +69,11 @@ class ShapesSuite(Suite):
     tower_key = 'model'
     tower_file = 'local-dir:{folder}/tower'
     val_boxes = 'annotations/instances_val.json'
+    nouns: ClassVar[Mapping[str, int | None]] = {'region-text': None, 'region-text-2': 2}
+    nouns_remark = (
+        'The captions of Shapes-OV name every object of a scene without a mistake; in the last row '
+        'each picture keeps two of its nouns, drawn at random.'
+    )
     foundation_remark = (
         'DeCLIP distils the token similarity of a small ViT with random weights here, which stands '
         "in DINOv2's place."

@@ -27,6 +27,9 @@ class Suite(ABC):
         val_boxes: Json that detectors are measured by, below the folder of the data.
         remark: How its blocks and sizes compare with the paper's.
         foundation_remark: What stands in DINOv2's place in DeCLIP's row, if anything does.
+        nouns: Tower of region-text pairs to how many nouns an image keeps; None for all of its
+            captions.
+        nouns_remark: What is particular about its captions.
         last_blocks: Tower to the mode of its last block, where that is not the value path.
     """
 
@@ -41,7 +44,9 @@ class Suite(ABC):
     val_boxes: ClassVar[str]
     remark: ClassVar[str] = ''
     foundation_remark: ClassVar[str] = ''
+    nouns_remark: ClassVar[str] = ''
     last_blocks: ClassVar[Mapping[str, str]] = {'declip': 'qq'}
+    nouns: ClassVar[Mapping[str, int | None]] = {'region-text': None}
 
     @abstractmethod
     def proposals(self) -> Experiment:
@@ -54,20 +59,23 @@ class Suite(ABC):
         if tower == 'proposals':
             needs = {'proposals': self.proposals()}
             options['train_dataloader.dataset.ann_file'] = '{proposals}/proposals.json'
-        elif tower == 'region-text':
-            needs = {'pairs': self.pseudo_labels()}
+        elif tower in self.nouns:
+            needs = {'pairs': self.pseudo_labels(tower)}
             options['train_dataloader.dataset.ann_file'] = '{pairs}/pairs.json'
         return Experiment(tower, self.distillations[tower], options, needs, trains=True)
 
-    def pseudo_labels(self) -> Experiment:
+    def pseudo_labels(self, tower: str) -> Experiment:
         """Leaves ``pairs.json``: the proposals, each with a noun of its image's captions."""
         options = self._data_of('test') | {
             'test_dataloader.dataset.ann_file': '{proposals}/proposals.json',
             'test_evaluator.ann_file': '{proposals}/proposals.json',
             'test_evaluator.out_file': '{here}/pairs.json',
         }
+        if self.nouns[tower] is not None:
+            options['test_dataloader.dataset.max_nouns'] = str(self.nouns[tower])
         needs = {'proposals': self.proposals()}
-        return Experiment('pseudo-labels', self.evaluations['pseudo-labels'], options, needs)
+        name = tower.replace('region-text', 'pseudo-labels')
+        return Experiment(name, self.evaluations['pseudo-labels'], options, needs)
 
     def evaluate(self, tower: str | None, what: str = 'panoptic') -> Experiment:
         """Region classification by a tower; by the untrained one for None."""

@@ -225,3 +225,60 @@ def test_a_size_without_published_numbers_stands_alone(tree):
     )
     settings = detection(tree, ['dog', 'cat'], vocabulary='none.json')
     assert set(problems(settings)) == {'none.json'}
+
+
+def pairs_config(vocabulary, **dataset):
+    """A config of proposals with captions, all files below `data`, and a model of their nouns."""
+    given = dict(
+        type='CaptionedRegions',
+        data_root='data/',
+        ann_file='annotations/panoptic.json',
+        caption_file='annotations/captions.json',
+        data_prefix=dict(img='val/'),
+        vocabulary=vocabulary,
+    )
+    loader = dict(test_dataloader=dict(dataset={**given, **dataset}))
+    return Config(dict(model=dict(nouns=dict(vocabulary=vocabulary)), **loader))
+
+
+def write_captions(tree, captions):
+    images = [dict(id=1, file_name='1.jpg'), dict(id=2, file_name='2.jpg')]
+    content = dict(images=images, annotations=captions)
+    (tree / 'data/annotations/captions.json').write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ('captions', 'problem'),
+    [
+        (None, 'is missing'),
+        ([], 'has no caption'),
+        ([dict(image_id=1)], "an annotation has no text under 'caption': {'image_id': 1}"),
+        ([dict(image_id=7, caption='a')], 'a caption is of image 7, which is not in images'),
+    ],
+)
+@pytest.mark.parametrize('kind', ['CaptionedRegions', 'CaptionedImages'])
+def test_captions_are_read(tree, captions, problem, kind):
+    settings = pairs_config('ov_coco')
+    if kind == 'CaptionedImages':
+        dataset = settings.test_dataloader.dataset
+        dataset.update(type=kind, ann_file=dataset.pop('caption_file'))
+    if captions is not None:
+        write_captions(tree, captions)
+    assert problems(settings) == {'data/annotations/captions.json': problem}
+    write_captions(tree, [dict(image_id=2, caption='a cup'), dict(image_id=2, caption='a mug')])
+    notes = {found.path: found for found in check_config(settings)}
+    assert notes['data/annotations/captions.json'].note == '2 captions of 2 images'
+    assert problems(settings) == {}
+
+
+def test_the_categories_of_a_json_are_nouns_and_no_vocabulary_for_others(tree):
+    """docs/region-text.md: the authors' pairs bring their own 4,764 nouns."""
+    write_captions(tree, [dict(image_id=2, caption='a cup')])
+    content = dict(images=[], categories=[dict(id=4, name='cup'), dict(id=2, name='pen')])
+    (tree / 'pairs.json').write_text(json.dumps(content))
+    settings = pairs_config('pairs.json')
+    notes = {found.path: found.note for found in check_config(settings)}
+    assert notes['pairs.json'] == 'vocabulary of 2 classes'
+    assert problems(settings) == {}
+    settings.model.classifier = dict(vocabulary='pairs.json')
+    assert "expected an object with a list 'classes'" in problems(settings)['pairs.json']

@@ -223,3 +223,15 @@ def test_captions_without_a_noun(captioned, tmp_path):
     (tmp_path / 'ships.txt').write_text('ship\n')
     with pytest.raises(ValueError, match=r'captions\.json: of no image .* 1 nouns of ships'):
         CaptionedRegions(**captioned, vocabulary=str(tmp_path / 'ships.txt'), pipeline=[])
+
+
+def test_fewer_nouns_are_a_fixed_choice_among_those_of_the_captions(captioned, vocabulary):
+    def labels(count):
+        data = CaptionedRegions(**captioned, vocabulary=vocabulary, max_nouns=count, pipeline=[])
+        return data.get_data_info(0)['noun_labels']
+
+    assert labels(2) == labels(None) == [1, 3]
+    assert labels(1) == labels(1)
+    assert labels(1) in ([1], [3])
+    with pytest.raises(ValueError, match='max_nouns is at least 1'):
+        labels(0)
