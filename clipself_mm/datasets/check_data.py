@@ -50,9 +50,9 @@ def check_config(config: Config) -> Iterator[Finding]:
     """Walk everything a config reads from disk.
 
     Checked are the annotation file, captions, images and segment maps of every dataset of the
-    dataloaders, wrapped ones too, the annotation files of the evaluators, the vocabularies, and the towers,
-    checkpoints and embeddings of the model. Images are looked up, not decoded. Nothing is built.
-    URLs are passed over.
+    dataloaders, wrapped ones too, the annotation files of the evaluators, the vocabularies, and
+    the towers, checkpoints and embeddings of the model. Images are looked up, not decoded. Nothing
+    is built. URLs are passed over.
 
     Args:
         config: A config of this package, of mmdet or of mmseg.

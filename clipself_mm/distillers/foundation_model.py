@@ -12,6 +12,9 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from clipself_mm.clip.layouts import unwrap
+from clipself_mm.clip.weight_file import read_weight_file
+
 
 @MODELS.register_module()
 class FoundationModel(nn.Module):
@@ -77,12 +80,16 @@ class FoundationModel(nn.Module):
 
         Raises:
             FileNotFoundError: There is no such checkpoint.
-            ValueError: It is another model's.
+            ValueError: It is broken, another model's, or names code in its pickle.
         """
         if self.checkpoint is not None and not Path(self.checkpoint).is_file():
             raise FileNotFoundError(f'{self.checkpoint}: no such file of weights of {self.name}')
         if self.checkpoint is not None or self.pretrained:
-            overlay = {} if self.checkpoint is None else {'file': self.checkpoint}
+            overlay = {}
+            if self.checkpoint is not None:  # read here: older versions of timm run its pickle
+                overlay['state_dict'] = unwrap(read_weight_file(self.checkpoint))
+                if not overlay['state_dict']:  # for which timm would turn to the hub
+                    raise ValueError(f'{self.checkpoint}: no weights of {self.name}: it is empty')
             try:
                 network = timm.create_model(
                     self.name, pretrained=True, pretrained_cfg_overlay=overlay, **self.options
@@ -91,6 +98,7 @@ class FoundationModel(nn.Module):
                 raise ValueError(
                     f'{self.checkpoint or "timm"}: no weights of {self.name}: {error}'
                 ) from error
+            network.pretrained_cfg.pop('state_dict', None)  # else all weights are kept twice
             self._hold(network)
         else:
             logging.getLogger(__name__).warning('%s is used with random weights', self.name)

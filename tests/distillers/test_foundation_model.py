@@ -1,5 +1,7 @@
 """The foundation model on another tower's grid: token counts, weights, what never changes."""
 
+import os
+
 import pytest
 import timm
 import torch
@@ -82,6 +84,49 @@ def test_a_file_of_another_model_is_named(tmp_path):
     torch.save({'blocks.0.attn.qkv.weight': torch.zeros(3, 3)}, tmp_path / 'other.pth')
     model = FoundationModel(**DINO, checkpoint=str(tmp_path / 'other.pth'))
     with pytest.raises(ValueError, match=r'other\.pth: no weights of vit_base_patch14_reg4_dinov2'):
+        model.init_weights()
+
+
+@pytest.mark.parametrize('name', ['state_dict', 'model'])
+def test_a_training_checkpoint_is_unwrapped(tmp_path, name):
+    source = dino_file(tmp_path / 'flat.pth', authors=True)
+    state = {f'module.{key}': value for key, value in torch.load(tmp_path / 'flat.pth').items()}
+    torch.save({name: state, 'epoch': 3}, tmp_path / 'dino.pth')
+    model = FoundationModel(**DINO, checkpoint=str(tmp_path / 'dino.pth'))
+    model.init_weights()
+    state = source.state_dict()
+    assert all(value.equal(state[key]) for key, value in model.network.state_dict().items())
+    assert 'state_dict' not in model.network.pretrained_cfg
+
+
+class Bomb:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_code_in_a_file_is_not_run(tmp_path, monkeypatch):
+    """Versions of timm that are allowed here read a file by torch.load with all its doors open."""
+    monkeypatch.setattr(
+        timm.models._builder,
+        'load_state_dict',
+        lambda path: torch.load(path, weights_only=False),
+    )
+    torch.save({'cls_token': torch.zeros(1), 'more': Bomb(tmp_path / 'ran')}, tmp_path / 'bad.pth')
+    model = FoundationModel(**DINO, checkpoint=str(tmp_path / 'bad.pth'))
+    with pytest.raises(ValueError, match=r'bad\.pth: expected nothing but tensors'):
+        model.init_weights()
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_an_empty_file_does_not_send_timm_to_the_hub(tmp_path):
+    torch.save({}, tmp_path / 'empty.pth')
+    model = FoundationModel(**DINO, checkpoint=str(tmp_path / 'empty.pth'))
+    with pytest.raises(ValueError, match=r'empty\.pth: '):
         model.init_weights()
 
 
