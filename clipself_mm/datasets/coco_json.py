@@ -47,8 +47,8 @@ def load_coco_json(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is broken, has not the required lists, or lists an image id twice; names
-            the file.
+        ValueError: If it is broken, has not the required lists, lists an image id twice, or has an
+            annotation of no image; names the file.
     """
     content = read_json(path, backend_args)
     if not isinstance(content, dict):
@@ -66,6 +66,9 @@ def load_coco_json(
         if image['id'] in seen:
             raise ValueError(f'{path}: image id {image["id"]} is listed twice')
         seen.add(image['id'])
+    for annotation in content.get('annotations', []):
+        if 'image_id' not in annotation:
+            raise ValueError(f"{path}: an annotation has no 'image_id': {str(annotation)[:200]}")
     return content
 
 

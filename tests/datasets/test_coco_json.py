@@ -1,0 +1,37 @@
+"""What a COCO-style file must have, whoever reads it."""
+
+import json
+
+import pytest
+
+from clipself_mm.datasets.coco_json import load_coco_json
+
+IMAGE = dict(id=3, file_name='a.jpg')
+
+
+@pytest.mark.parametrize(
+    ('content', 'complaint'),
+    [
+        ('[1, 2]', 'expected a COCO-style object with .*, got a list'),
+        ('{"images": [', 'is no whole JSON file'),
+        (dict(images={}), "expected a list 'images'"),
+        (dict(images=[dict(file_name='a.jpg')]), "an image has no 'id'"),
+        (dict(images=[IMAGE, IMAGE]), 'image id 3 is listed twice'),
+        (
+            dict(images=[IMAGE], annotations=[dict(id=7, bbox=[0, 0, 1, 1])]),
+            "an annotation has no 'image_id': .*'id': 7",
+        ),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path, content, complaint):
+    path = tmp_path / 'boxes.json'
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(ValueError, match=rf'boxes\.json.*{complaint}'):
+        load_coco_json(str(path))
+
+
+def test_a_whole_file_is_given_as_it_is(tmp_path):
+    content = dict(images=[IMAGE], annotations=[dict(image_id=3)], more=1)
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(content))
+    assert load_coco_json(str(path), ('images', 'annotations')) == content
