@@ -2,8 +2,8 @@
 
     python tools/train.py configs/shapes/ablations/image-text_tiny_shapes-ov.py
 
-Not measured yet. A batch has the 16 pairs that the paper's 8 GPUs have together, so an epoch has
-an eighth of the steps of CLIPSelf's.
+Measured here, cut to 5 epochs: docs/results/table_1c.md. A batch has the 16 pairs
+that the paper's 8 GPUs have together, so an epoch has an eighth of the steps of CLIPSelf's.
 """
 
 _base_ = '../clipself_tiny_patches_shapes-ov.py'
