@@ -31,8 +31,9 @@ from tests.config_files import FILE_NAME, prediction, write_data, write_own_voca
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
 DISTILLED = ('clipself_', 'declip_', 'image-text_', 'pseudo-labels_', 'region-', 'scd_')
-DETECTORS = [p for p in CONFIGS if not p.name.startswith(DISTILLED)]
-DISTILLATIONS = [p for p in CONFIGS if p not in DETECTORS]
+SEGMENTORS = [p for p in CONFIGS if p.name.startswith(('cat-seg_', 'zero-shot_'))]
+DETECTORS = [p for p in CONFIGS if not p.name.startswith(DISTILLED) and p not in SEGMENTORS]
+DISTILLATIONS = [p for p in CONFIGS if p.name.startswith(DISTILLED)]
 TWINS = [p for p in DETECTORS if re.search('_(clipself-[a-z]+|region-text)_', p.name)]
 FVIT = [p for p in DETECTORS if p.parent.name in ('fvit', 'transfer')]
 
@@ -43,7 +44,8 @@ def name_of(path):
 
 def test_configs_are_found():
     folders = {path.parent.name for path in CONFIGS}
-    assert {'clipself', 'fvit', 'region_eval', 'rpn', 'shapes', 'transfer'} <= folders
+    expected = {'clipself', 'fvit', 'region_eval', 'rpn', 'segmentation', 'shapes', 'transfer'}
+    assert expected <= folders
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,33 @@
+"""Semantic segmentation in mmseg. Not imported by the package: configs name it in custom_imports.
+
+``custom_imports = dict(imports=['clipself_mm', 'clipself_mm.segmentation'])``
+"""
+
+from .ade847_dataset import ADE847Dataset
+from .cat_seg import CATSeg
+from .cat_seg_backbone import CATSegBackbone
+from .cat_seg_head import CATSegHead
+from .cat_seg_vocabulary_hook import CATSegVocabularyHook
+from .class_names import find_vocabulary
+from .dense_text_head import DenseTextHead, dense_logits
+from .label_map import label_map
+from .load_panoptic_semantic import LoadPanopticSemantic
+from .load_wide_labels import LoadWideLabels
+from .panoptic_seg_dataset import PanopticSegDataset
+from .zero_shot_segmentor import ZeroShotSegmentor
+
+__all__ = [
+    'ADE847Dataset',
+    'CATSeg',
+    'CATSegBackbone',
+    'CATSegHead',
+    'CATSegVocabularyHook',
+    'DenseTextHead',
+    'LoadPanopticSemantic',
+    'LoadWideLabels',
+    'PanopticSegDataset',
+    'ZeroShotSegmentor',
+    'dense_logits',
+    'find_vocabulary',
+    'label_map',
+]

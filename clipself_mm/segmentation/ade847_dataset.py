@@ -1,0 +1,64 @@
+"""The 847 classes of the full ADE20K."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from mmengine.registry import DATASETS
+from mmseg.datasets import BaseSegDataset
+
+from clipself_mm.datasets import load_vocabulary
+
+NUM_CLASSES = 847
+IGNORE = 65535
+
+
+@DATASETS.register_module()
+class ADE847Dataset(BaseSegDataset):
+    """ADE20K-847: images of the full release, label maps of tools/convert_ade847.py.
+
+    The names are not part of the package; the converter writes them beside the label maps. Labels
+    have 16 bit (255 is a class), so `LoadWideLabels` reads them, and 65535 is ignored: the metric
+    needs `ignore_index=65535` too.
+
+    Args:
+        classes_file: Vocabulary of the 847 names.
+        metainfo: More meta information, as a `palette`.
+        img_suffix: End of the names of images.
+        seg_map_suffix: End of the names of label maps; .tif of other converters serves.
+        ignore_index: Label of what does not count.
+        **kwargs: As in mmseg's `BaseSegDataset`.
+
+    Raises:
+        FileNotFoundError: If there is no `classes_file`; says who writes it.
+        ValueError: If it has not 847 classes.
+    """
+
+    METAINFO: ClassVar[dict] = {}
+
+    def __init__(
+        self,
+        classes_file: str,
+        metainfo: Mapping | None = None,
+        img_suffix: str = '.jpg',
+        seg_map_suffix: str = '.png',
+        ignore_index: int = IGNORE,
+        **kwargs: object,
+    ) -> None:
+        if not Path(classes_file).is_file():
+            raise FileNotFoundError(
+                f'{classes_file}: no such file; expected the names of the {NUM_CLASSES} classes, '
+                'which tools/convert_ade847.py writes'
+            )
+        classes = load_vocabulary(classes_file).classes
+        if len(classes) != NUM_CLASSES:
+            raise ValueError(f'{classes_file}: expected {NUM_CLASSES} classes, got {len(classes)}')
+        super().__init__(
+            metainfo=dict(metainfo or {}, classes=classes),
+            img_suffix=img_suffix,
+            seg_map_suffix=seg_map_suffix,
+            ignore_index=ignore_index,
+            **kwargs,
+        )

@@ -1,0 +1,67 @@
+"""Cost aggregation of CAT-Seg: spatial, then over classes, a number of times."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .cat_seg_classes import CATSegClasses
+from .cat_seg_spatial import CATSegSpatial
+
+
+class CATSegAggregator(nn.Module):
+    """Layers of two Swin blocks over each class's map and one block over classes.
+
+    The image guides by its dense map, the classes by their text embeddings, both projected once
+    for all layers (arXiv 2303.11797, sections 3.3 and 3.4).
+
+    Args:
+        embed_dim: Width of CLIP's joint space, D.
+        channels: Width of the features, C.
+        guidance_channels: Width of each guidance, G.
+        layers: Number of layers.
+        heads: Attention heads of every block.
+        window: Side in tokens of the Swin blocks' windows.
+        pooling: Tokens a side that class aggregation averages before.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        channels: int = 128,
+        guidance_channels: int = 128,
+        layers: int = 2,
+        heads: int = 4,
+        window: int = 12,
+        pooling: int = 2,
+    ) -> None:
+        super().__init__()
+        self.appearance = nn.Sequential(
+            nn.Conv2d(embed_dim, guidance_channels, kernel_size=3, padding=1), nn.ReLU()
+        )
+        self.text = nn.Sequential(nn.Linear(embed_dim, guidance_channels), nn.ReLU())
+        self.layers = nn.ModuleList()
+        for _ in range(layers):
+            blocks = [
+                CATSegSpatial(channels, guidance_channels, heads, window, shifted=shifted)
+                for shifted in (False, True)
+            ]
+            over_classes = CATSegClasses(channels, guidance_channels, heads, pooling)
+            self.layers.append(nn.ModuleList([*blocks, over_classes]))
+
+    def forward(self, features: Tensor, dense: Tensor, text: Tensor) -> Tensor:
+        """Aggregate.
+
+        Args:
+            features: Embedded cost, shape (N, K, h, w, C).
+            dense: Dense map of the image, shape (N, D, h, w).
+            text: One unit embedding a class, shape (N, K, D).
+
+        Returns:
+            Shape (N, K, h, w, C).
+        """
+        appearance = self.appearance(dense).permute(0, 2, 3, 1)
+        text = self.text(text)
+        for regular, shifted, over_classes in self.layers:
+            features = shifted(regular(features, appearance), appearance)
+            features = over_classes(features, text)
+        return features

@@ -1,0 +1,112 @@
+"""Class aggregation of CAT-Seg: at every token the classes attend to each other, guided by text."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def linear_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention whose weights are products of elu + 1, linear in the number of tokens.
+
+    Katharopoulos et al. 2020 (arXiv 2006.16236): out_i = sum_j f(q_i) . f(k_j) v_j over
+    sum_j f(q_i) . f(k_j), f(x) = elu(x) + 1. In single precision.
+
+    Args:
+        query: Shape (..., Q, d).
+        key: Shape (..., L, d).
+        value: Shape (..., L, e).
+
+    Returns:
+        Shape (..., Q, e).
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        query, key = F.elu(query.float()) + 1, F.elu(key.float()) + 1
+        # Divided first by their number: sums over many classes stay small.
+        key = key / key.shape[-2]
+        mixed = query @ (key.transpose(-1, -2) @ value.float())
+        total = query @ key.sum(dim=-2).unsqueeze(-1)
+        return mixed / total.clamp_min(1e-6)
+
+
+class CATSegClasses(nn.Module):
+    """A transformer block over classes, without positions: their order does not matter.
+
+    Runs on a pooled grid; what it changes is brought back to the full grid and added
+    (arXiv 2303.11797, section 3.4). Queries and keys see the class's features beside its text
+    embedding, values the features alone.
+
+    Args:
+        channels: Width of the features, C; divisible by `heads`.
+        guidance_channels: Width of the text guidance, G.
+        heads: Attention heads.
+        pooling: Tokens a side that are averaged before; 1 for none.
+        mlp_ratio: Inner width of the MLP over C.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        guidance_channels: int,
+        heads: int = 4,
+        pooling: int = 2,
+        mlp_ratio: int = 4,
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.pooling = pooling
+        self.guidance_query_key = nn.Linear(guidance_channels, 2 * channels, bias=False)
+        self.norm_attention = nn.LayerNorm(channels)
+        self.query_key_value = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.norm_mlp = nn.LayerNorm(channels)
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, mlp_ratio * channels),
+            nn.ReLU(),
+            nn.Linear(mlp_ratio * channels, channels),
+        )
+
+    def forward(self, features: Tensor, guidance: Tensor) -> Tensor:
+        """Let the classes of every place know of each other.
+
+        Args:
+            features: Shape (N, K, h, w, C).
+            guidance: Shape (N, K, G).
+
+        Returns:
+            Shape (N, K, h, w, C).
+        """
+        pooled = self.pool(features)
+        change = self.attend(self.norm_attention(pooled), guidance)
+        change = change + self.mlp(self.norm_mlp(pooled + change))
+        return features + self.spread(change, tuple(features.shape[2:4]))
+
+    def attend(self, features: Tensor, guidance: Tensor) -> Tensor:
+        """Attention over classes; features of shape (N, K, h, w, C) in and out."""
+        query, key, value = self.query_key_value(features).chunk(3, dim=-1)
+        hint = self.guidance_query_key(guidance)[:, :, None, None]
+        hint_query, hint_key = hint.chunk(2, dim=-1)
+        # (N, K, h, w, C) to (N, h, w, heads, K, C / heads)
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 4, 1, 5)
+            for part in (query + hint_query, key + hint_key, value)
+        )
+        mixed = linear_attention(query, key, value)
+        return self.out(mixed.permute(0, 4, 1, 2, 3, 5).flatten(-2))
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Average over squares of tokens, those at the border over what there is of them."""
+        if self.pooling == 1:
+            return features
+        maps = features.flatten(0, 1).permute(0, 3, 1, 2)
+        maps = F.avg_pool2d(maps, self.pooling, ceil_mode=True, count_include_pad=False)
+        return maps.permute(0, 2, 3, 1).unflatten(0, features.shape[:2])
+
+    def spread(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Resize pooled features to the full grid, bilinear."""
+        if self.pooling == 1:
+            return features
+        maps = features.flatten(0, 1).permute(0, 3, 1, 2)
+        maps = F.interpolate(maps, size=grid, mode='bilinear', align_corners=True)
+        return maps.permute(0, 2, 3, 1).unflatten(0, features.shape[:2])

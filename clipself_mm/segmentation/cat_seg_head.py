@@ -1,0 +1,191 @@
+"""CAT-Seg's decode head: from dense map and text to a logit for each pixel and class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.registry import MODELS
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.utils import ConfigType, SampleList
+from torch import Tensor
+
+from .cat_seg_aggregator import CATSegAggregator
+from .cat_seg_cost import CATSegCost, cost_volume, select_classes
+from .cat_seg_prompts import CATSegPrompts
+from .cat_seg_upsampling import CATSegUpsampling
+from .class_names import check_names, find_vocabulary
+
+LEFT_OUT = -100.0
+"""Logit of a class that was not aggregated."""
+LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True, loss_name='loss_bce')
+
+
+@MODELS.register_module()
+class CATSegHead(BaseDecodeHead):
+    """Cost volume, aggregation and upsampling (Cho et al. 2023, arXiv 2303.11797).
+
+    No weight depends on the classes, so that what is trained on some segments any others. The loss
+    is mmseg's cross entropy with `use_sigmoid`: every class is a yes or no at every pixel;
+    unlabelled pixels count for none.
+
+    Args:
+        vocabulary: Classes of training, see `find_vocabulary`; label i is class i.
+        test_vocabulary: Classes of prediction; by default the same.
+        text: Arguments of `TextTower`. Without, `CATSeg` gives the text tower of its backbone's
+            CLIP.
+        embeddings: File of class embeddings in place of a text tower, see `CATSegPrompts`.
+        templates: Prompts, see `CATSegPrompts`; each is a channel of the cost volume.
+        embed_dim: Width of CLIP's joint space, D.
+        tower_width: Channels of the tower's blocks.
+        channels: Width of aggregation, C.
+        guidance_channels: Width of the image's and the text's guidance in aggregation.
+        layers: Layers of aggregation.
+        heads: Attention heads.
+        window: Side in tokens of the windows of spatial aggregation.
+        pooling: Tokens a side that class aggregation averages before.
+        up_channels: Width after each stage of upsampling.
+        up_guidance_channels: Guidance channels of each stage.
+        up_inner_channels: Width of each stage's guidance before its projection.
+        top_classes: How many classes of an image are aggregated when predicting, those that fit
+            some token best; the others get the logit `LEFT_OUT`. None for all.
+        decode_classes: How many classes are upsampled at once when no gradient is asked for; the
+            answer does not depend on it.
+        loss_decode: As in mmseg; `LOSS` by default.
+        **kwargs: As in mmseg's `BaseDecodeHead`.
+    """
+
+    def __init__(
+        self,
+        vocabulary: str | Sequence[str],
+        test_vocabulary: str | Sequence[str] | None = None,
+        text: dict | None = None,
+        embeddings: str | None = None,
+        templates: str | Sequence[str] | None = 'vild',
+        embed_dim: int = 512,
+        tower_width: int = 768,
+        channels: int = 128,
+        guidance_channels: int = 128,
+        layers: int = 2,
+        heads: int = 4,
+        window: int = 12,
+        pooling: int = 2,
+        up_channels: Sequence[int] = (64, 32),
+        up_guidance_channels: Sequence[int] = (32, 16),
+        up_inner_channels: Sequence[int] = (256, 128),
+        top_classes: int | None = 256,
+        decode_classes: int = 64,
+        loss_decode: ConfigType | Sequence[ConfigType] | None = None,
+        **kwargs: object,
+    ) -> None:
+        learned = find_vocabulary(vocabulary)
+        asked = learned if test_vocabulary is None else find_vocabulary(test_vocabulary)
+        super().__init__(
+            in_channels=embed_dim,
+            channels=channels,
+            num_classes=len(asked.classes),
+            out_channels=len(asked.classes),
+            threshold=0.5,
+            dropout_ratio=0,
+            loss_decode=loss_decode or dict(LOSS),
+            init_cfg=kwargs.pop('init_cfg', None),
+            **kwargs,
+        )
+        del self.conv_seg  # no layer has an output a class
+        self.train_classes = learned.classes
+        self.set_classes(asked.classes)
+        synonyms = {**asked.synonyms, **learned.synonyms}
+        self.prompts = CATSegPrompts(text, embeddings, templates, synonyms)
+        self.cost = CATSegCost(self.prompts.count, channels)
+        self.aggregator = CATSegAggregator(
+            embed_dim, channels, guidance_channels, layers, heads, window, pooling
+        )
+        self.upsampling = CATSegUpsampling(
+            tower_width, channels, up_channels, up_guidance_channels, up_inner_channels
+        )
+        self.top_classes = top_classes
+        self.decode_classes = decode_classes
+
+    def set_classes(self, classes: Sequence[str]) -> None:
+        """Predict these classes from now on; training keeps its own.
+
+        Args:
+            classes: K names, two or more: one alone would be everywhere.
+
+        Raises:
+            ValueError: There are fewer, or one is empty or doubled.
+        """
+        names = check_names(classes).classes
+        if len(names) < 2:
+            raise ValueError(
+                f'expected two or more classes, among which pixels choose, got {list(names)}'
+            )
+        self.classes = names
+        self.num_classes = self.out_channels = len(names)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits of the classes of prediction.
+
+        Args:
+            inputs: Of `CATSegBackbone`: maps of earlier blocks, then the dense map (N, D, h, w).
+
+        Returns:
+            Shape (N, K, 2^S h, 2^S w), S the number of upsampling stages.
+        """
+        return self.segment(inputs, self.classes, self.top_classes)
+
+    def loss(
+        self,
+        inputs: Sequence[Tensor],
+        batch_data_samples: SampleList,
+        train_cfg: ConfigType | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses over the classes of training.
+
+        Args:
+            inputs: As in `forward`.
+            batch_data_samples: N samples with `gt_sem_seg` of one size.
+            train_cfg: Nothing of it is read.
+
+        Returns:
+            The losses, named as `loss_decode` says, and `acc_seg`.
+        """
+        return self.loss_by_feat(self.segment(inputs, self.train_classes), batch_data_samples)
+
+    def segment(
+        self, inputs: Sequence[Tensor], classes: Sequence[str], top: int | None = None
+    ) -> Tensor:
+        """Logits of any classes.
+
+        Args:
+            inputs: As in `forward`.
+            classes: K names.
+            top: How many classes of each image are aggregated; None for all.
+
+        Returns:
+            As `forward`.
+
+        Raises:
+            ValueError: The embeddings are of another CLIP than the dense map, by their width.
+        """
+        *maps, dense = inputs
+        text = self.prompts.encode(classes, dense.device)
+        chosen = None
+        if top is not None and len(classes) > top:
+            chosen = select_classes(dense, text, top)
+            text = text[chosen]
+        features = self.cost(cost_volume(dense, text))
+        mean = F.normalize(text.mean(dim=-2), dim=-1).expand(len(dense), -1, -1)
+        logits = self._upsample(self.aggregator(features, dense, mean), maps)
+        if chosen is None:
+            return logits
+        everything = logits.new_full((len(logits), len(classes), *logits.shape[2:]), LEFT_OUT)
+        return everything.scatter(1, chosen[:, :, None, None].expand_as(logits), logits)
+
+    def _upsample(self, features: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        guidance = self.upsampling.guide(maps)
+        if torch.is_grad_enabled():
+            return self.upsampling(features, guidance)
+        parts = features.split(self.decode_classes, dim=1)
+        return torch.cat([self.upsampling(part, guidance) for part in parts], dim=1)

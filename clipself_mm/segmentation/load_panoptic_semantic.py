@@ -1,0 +1,99 @@
+"""Read a panoptic id image as a map of class labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from mmengine.registry import TRANSFORMS
+
+from clipself_mm.datasets import ImageReadError
+from clipself_mm.datasets.transforms.load_rgb import decode_image, read_bytes
+from clipself_mm.datasets.transforms.load_segments import segment_ids_of
+
+_VOID = 0
+"""Segment id of the pixels that nobody annotated, in COCO's panoptic format."""
+
+
+def labels_of(segment_map: np.ndarray, labels: Mapping[int, int], ignore_index: int) -> np.ndarray:
+    """Replace segment ids by the labels of their segments.
+
+    Args:
+        segment_map: Segment ids, integers of shape (H, W); 0 is void.
+        labels: Segment id to label.
+        ignore_index: Label of void.
+
+    Returns:
+        Labels, int64 of shape (H, W).
+
+    Raises:
+        ValueError: A pixel has the id of no segment.
+    """
+    ids, place = np.unique(segment_map, return_inverse=True)
+    known = {_VOID: ignore_index, **labels}
+    unknown = [int(number) for number in ids if int(number) not in known]
+    if unknown:
+        raise ValueError(
+            f'pixels of segments {unknown[:5]}, which the json does not list among its '
+            f'{len(labels)}'
+        )
+    table = np.array([known[int(number)] for number in ids], np.int64)
+    return table[place.reshape(segment_map.shape)]
+
+
+@TRANSFORMS.register_module()
+class LoadPanopticSemantic:
+    """Load the id image `seg_map_path` of a `PanopticSegDataset` sample.
+
+    Adds `gt_seg_map`, int64 of the image's shape (H, W). Stands after the image is loaded, and
+    after its resizing where results are compared at the original size. A sample without
+    `seg_map_path`, an image to look at, passes.
+
+    Args:
+        backend_args: Arguments of MMEngine's file backend.
+
+    Raises:
+        ImageReadError: If the file is no RGB picture of the photo's size, or has a segment that
+            the json lacks.
+    """
+
+    def __init__(self, backend_args: dict | None = None) -> None:
+        self.backend_args = backend_args
+
+    def __call__(self, results: dict) -> dict:
+        """Load the labels of one sample."""
+        path = results.get('seg_map_path')
+        if path is None:
+            return results
+        image = decode_image(read_bytes(path, self.backend_args), path)
+        if image.mode not in ('RGB', 'RGBA'):
+            raise ImageReadError(path, f'expected an id image in RGB, got mode {image.mode}')
+        check_size(image.size, results, path)
+        segment_map = segment_ids_of(np.asarray(image)[..., :3])
+        try:
+            labels = labels_of(segment_map, results['segment_labels'], results['ignore_index'])
+        except ValueError as error:
+            raise ImageReadError(path, str(error)) from error
+        results['gt_seg_map'] = labels
+        results.setdefault('seg_fields', []).append('gt_seg_map')
+        return results
+
+
+def check_size(size: tuple[int, int], results: dict, path: str) -> None:
+    """Refuse labels of another size than their photo's.
+
+    Args:
+        size: Width and height of the labels in pixels.
+        results: The sample, with `ori_shape` (height, width) and `img_path`.
+        path: File of the labels, for the error.
+
+    Raises:
+        ImageReadError: The sizes differ.
+    """
+    height, width = results['ori_shape'][:2]
+    if size != (width, height):
+        raise ImageReadError(
+            path,
+            f'the labels are {size[0]} x {size[1]} pixels, their photo {results["img_path"]} '
+            f'{width} x {height}',
+        )

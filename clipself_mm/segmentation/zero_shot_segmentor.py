@@ -1,0 +1,248 @@
+"""Segmentation without training: the dense map of a frozen CLIP, compared with class names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.model import BaseDataPreprocessor
+from mmengine.registry import MODELS
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from clipself_mm.clip import VisionTower
+
+from .class_names import check_names
+from .label_map import label_map, resize_logits
+
+
+def check_pixels(preprocessor: BaseDataPreprocessor, tower: VisionTower) -> None:
+    """Make sure that a tower is given pixels as it was trained with.
+
+    Args:
+        preprocessor: Normalises pixels of 0-255.
+        tower: The tower it feeds.
+
+    Raises:
+        ValueError: Mean or standard deviation are not the tower's.
+    """
+    wanted = {key: [255 * value for value in getattr(tower, key)] for key in ('mean', 'std')}
+    given = {}
+    for key in wanted:
+        constants = getattr(preprocessor, key, None)
+        given[key] = None if constants is None else constants.flatten().tolist()
+    for key, values in wanted.items():
+        if given[key] is None or any(
+            abs(one - other) > 0.03 for one, other in zip(given[key], values, strict=True)
+        ):
+            raise ValueError(
+                f'data_preprocessor normalises with {key}={given[key]}, but the tower was trained '
+                f'with {[round(value, 3) for value in values]}: give SegDataPreProcessor that {key}'
+            )
+
+
+def pad_to_patches(images: Tensor, patch_size: int, colour: Tensor) -> Tensor:
+    """Fill images to whole patches, to the right and below.
+
+    Args:
+        images: Shape (N, 3, H, W).
+        patch_size: Pixels a patch.
+        colour: What to fill with, shape (3, 1, 1).
+
+    Returns:
+        Shape (N, 3, H', W'), the sides rounded up; the images themselves if nothing is missing.
+    """
+    height, width = images.shape[-2:]
+    below, right = -height % patch_size, -width % patch_size
+    if not (below or right):
+        return images
+    padded = colour.to(images).expand(len(images), -1, height + below, width + right).clone()
+    padded[..., :height, :width] = images
+    return padded
+
+
+def read_test_cfg(given: Mapping | None, classes: Sequence[str]) -> ConfigDict:
+    """Complete and check the test settings.
+
+    Args:
+        given: As `ZeroShotSegmentor` takes them.
+        classes: The classes, among which `background` is looked up.
+
+    Returns:
+        The settings; `background` is a label or None.
+
+    Raises:
+        ValueError: A setting is unknown, missing or out of range.
+    """
+    settings = dict(mode='whole', background=None, prob_thr=None, keep_logits=True)
+    known = {*settings, 'crop_size', 'stride'}
+    if unknown := sorted(set(given or {}) - known):
+        raise ValueError(f'test_cfg has {unknown}, expected some of {sorted(known)}')
+    settings |= given or {}
+    if settings['mode'] not in ('whole', 'slide'):
+        raise ValueError(f"test_cfg.mode is 'whole' or 'slide', got {settings['mode']!r}")
+    if settings['mode'] == 'slide':
+        for key in ('crop_size', 'stride'):
+            pair = settings.get(key)
+            if not (isinstance(pair, Sequence) and len(pair) == 2 and min(pair) >= 1):
+                raise ValueError(f'test_cfg.{key} is a height and a width in pixels, got {pair!r}')
+        pairs = zip(settings['stride'], settings['crop_size'], strict=True)
+        if any(step > side for step, side in pairs):
+            raise ValueError(
+                f'test_cfg.stride {settings["stride"]} is larger than crop_size '
+                f'{settings["crop_size"]}: pixels between the windows would have no class'
+            )
+    background, threshold = settings['background'], settings['prob_thr']
+    if (background is None) != (threshold is None):
+        raise ValueError('test_cfg.background and test_cfg.prob_thr go together, give both')
+    if background is not None:
+        if not 0 <= threshold <= 1:
+            raise ValueError(f'test_cfg.prob_thr is a probability, got {threshold}')
+        names = dict(zip(classes, range(len(classes)), strict=True))
+        label = names.get(background, background)
+        if not isinstance(label, int) or not 0 <= label < len(classes):
+            raise ValueError(
+                f'test_cfg.background {background!r} is neither one of the {len(classes)} classes '
+                'nor the label of one'
+            )
+        settings['background'] = label
+    return ConfigDict(settings)
+
+
+@MODELS.register_module()
+class ZeroShotSegmentor(EncoderDecoder):
+    """Gives each pixel the class whose text is nearest to the tower's dense feature.
+
+    The measure of dense features at pixel level (paper, section 4.3 has the trained counterpart).
+    Cosines times a temperature at token resolution are brought to the image bilinearly. Windows,
+    metrics and tools are mmseg's. Images of any size are filled to whole patches with black, as
+    distillation fills them, and what was filled is cut off again.
+
+    Nothing trains. Its one parameter outside the tower is there for DistributedDataParallel, which
+    refuses a model without any that asks for a gradient.
+
+    Args:
+        tower: Config of the `VisionTower`; it is frozen.
+        test_cfg: `mode`: 'whole', or 'slide' with `crop_size` and `stride` (height, width, pixels;
+            the logits of overlapping windows are averaged). `background`: name or label of the
+            class that takes the pixels whose best probability is below `prob_thr`. `keep_logits`:
+            whether samples bring `seg_logits` (mmseg's test-time augmentation wants them); without
+            them large images with many classes fit into memory.
+        **kwargs: As in mmseg's `EncoderDecoder`: a `DenseTextHead` as `decode_head` and a
+            `data_preprocessor` that normalises as the tower was trained.
+
+    Raises:
+        ValueError: `test_cfg` is wrong, or the normalisation is another than the tower's.
+    """
+
+    def __init__(self, tower: dict, test_cfg: Mapping | None = None, **kwargs: object) -> None:
+        super().__init__(backbone=tower, **kwargs)
+        check_pixels(self.data_preprocessor, self.backbone)
+        self.backbone.freeze()
+        self.unused = nn.Parameter(torch.zeros(1))
+        encoder, source = self.decode_head.encoder, self.backbone.source
+        if encoder.text is None and source.checkpoint is not None:
+            encoder.text = dict(model=source.model, checkpoint=source.checkpoint)
+        self._configured = test_cfg
+        self.test_cfg = read_test_cfg(test_cfg, self.classes)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, in the order of their labels."""
+        return self.decode_head.classes
+
+    def set_vocabulary(self, classes: Sequence[str]) -> None:
+        """Look for these classes from now on.
+
+        Args:
+            classes: K names; label i is `classes[i]`.
+
+        Raises:
+            ValueError: There is no name, one is empty or doubled, or the background class of
+                `test_cfg` is not among them. A name that cannot be encoded, for lack of a text
+                tower, is an error of the next prediction.
+        """
+        classes = check_names(classes).classes
+        self.test_cfg = read_test_cfg(self._configured, classes)
+        self.decode_head.set_classes(classes)
+        self.num_classes = self.out_channels = len(self.classes)
+
+    def loss(self, *_: object) -> NoReturn:
+        """Refuse: nothing of it trains.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError(
+            'ZeroShotSegmentor trains nothing, it only predicts: run its configs with '
+            'tools/test.py, and train towers with configs/clipself'
+        )
+
+    def extract_feat(self, inputs: Tensor) -> Tensor:
+        """Dense map of images of any size.
+
+        Args:
+            inputs: Normalised, shape (N, 3, H, W).
+
+        Returns:
+            Shape (N, D, h, w), the sides in patches rounded up.
+        """
+        black = -self.data_preprocessor.mean / self.data_preprocessor.std
+        return self.backbone.encode_dense(pad_to_patches(inputs, self.backbone.patch_size, black))
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Logits of a window or an image, (N, 3, H, W) -> (N, K, H, W)."""
+        height, width = inputs.shape[-2:]
+        logits = self.decode_head(self.extract_feat(inputs))
+        size = [self.backbone.patch_size * side for side in logits.shape[-2:]]
+        return torch.stack([resize_logits(each, size)[:, :height, :width] for each in logits])
+
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Labels in the frame of the original images.
+
+        Args:
+            seg_logits: Shape (N, K, H, W).
+            data_samples: N samples whose metainfo says padding, flip and `ori_shape`.
+
+        Returns:
+            The samples with `pred_sem_seg`, shape (1, H, W), and perhaps `seg_logits`, (K, H, W).
+        """
+        if data_samples is None:
+            data_samples = [SegDataSample() for _ in seg_logits]
+        for logits, sample in zip(seg_logits, data_samples, strict=True):
+            logits = as_annotated(logits, sample.metainfo)
+            size = tuple(sample.metainfo.get('ori_shape', logits.shape[-2:]))[:2]
+            if self.test_cfg.keep_logits:
+                logits = resize_logits(logits, size)
+                sample.seg_logits = PixelData(data=logits)
+            labels, probability = label_map(logits, size)
+            if self.test_cfg.background is not None:
+                labels[probability < self.test_cfg.prob_thr] = self.test_cfg.background
+            sample.pred_sem_seg = PixelData(data=labels[None])
+        return data_samples
+
+
+def as_annotated(logits: Tensor, meta: Mapping) -> Tensor:
+    """Undo what a test pipeline did to an image, but for its resizing.
+
+    Args:
+        logits: Shape (K, H, W).
+        meta: mmseg's metainfo: `padding_size` (left, right, top, bottom), `flip`,
+            `flip_direction`.
+
+    Returns:
+        The logits without padding and unflipped.
+    """
+    padding = meta.get('img_padding_size', meta.get('padding_size')) or (0, 0, 0, 0)
+    left, right, top, bottom = padding
+    height, width = logits.shape[-2:]
+    logits = logits[:, top : height - bottom, left : width - right]
+    if meta.get('flip'):
+        logits = logits.flip(2 if meta.get('flip_direction') == 'horizontal' else 1)
+    return logits

@@ -1,0 +1,15 @@
+"""Zero-shot segmentation of PASCAL Context-59 val by the dense features of EVA-02 CLIP ViT-B/16.
+
+    python tools/test.py configs/segmentation/zero-shot_eva02-b16_pascal-context-59.py
+
+A refined tower is measured with ``--cfg-options model.tower.checkpoint=FILE``.
+Expected mIoU / mAcc: not measured yet (the paper has trained segmentors only, Table 5).
+"""
+
+_base_ = [
+    '../_base_/models/zero-shot_eva02-b16.py',
+    '../_base_/datasets/semantic-val_1024_pascal-context-59.py',
+    '../_base_/segmentation_runtime.py',
+]
+
+model = dict(decode_head=dict(vocabulary='PascalContextDataset59'))

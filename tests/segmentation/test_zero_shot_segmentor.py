@@ -1,0 +1,298 @@
+"""The zero-shot segmentor: logits by hand, windows, padding, background, vocabularies."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+pytest.importorskip('mmseg')
+
+from mmengine.structures import PixelData
+from mmseg.evaluation import IoUMetric
+from mmseg.structures import SegDataSample
+
+import clipself_mm.segmentation
+from clipself_mm.clip import build_tower
+from clipself_mm.segmentation import dense_logits
+from clipself_mm.segmentation.zero_shot_segmentor import pad_to_patches
+from tests.segmentation.stub_tower import PREPROCESSOR
+
+ROOT = Path(__file__).parents[2]
+VECTORS = dict(red=[1.0, 0, 0], green=[0, 1.0, 0], blue=[0, 0, 1.0], yellow=[1.0, 1.0, 0])
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Builds the segmentor on the stub tower; its classes are colours."""
+    file = tmp_path / 'colours.pt'
+    torch.save({name: torch.tensor(row) for name, row in VECTORS.items()}, file)
+
+    def make(classes=('red', 'green', 'blue'), test_cfg=None, temperature=10.0, **kwargs):
+        head = dict(
+            type='DenseTextHead',
+            vocabulary=list(classes),
+            embeddings=str(file),
+            temperature=temperature,
+        )
+        settings = dict(data_preprocessor=PREPROCESSOR) | kwargs
+        return MODELS.build(
+            dict(
+                type='ZeroShotSegmentor',
+                tower=dict(type='PatchColourTower'),
+                decode_head=head,
+                test_cfg=test_cfg,
+                **settings,
+            )
+        ).eval()
+
+    return make
+
+
+def patches(*rows):
+    """An image of 4 x 4 patches of one colour, (1, 3, 4 x rows, 4 x columns)."""
+    grid = torch.tensor([[VECTORS[name] for name in row.split()] for row in rows])
+    return grid.permute(2, 0, 1)[None].repeat_interleave(4, 2).repeat_interleave(4, 3)
+
+
+def test_logits_by_hand():
+    dense = torch.tensor([[3.0, 0.0], [4.0, 0.0]]).view(1, 2, 1, 2)  # (3, 4) and a row of zeros
+    text = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, -0.8]])
+    logits = dense_logits(dense, text, temperature=10)
+    assert logits.shape == (1, 3, 1, 2)
+    torch.testing.assert_close(logits[0, :, 0, 0], torch.tensor([6.0, 8.0, -2.8]))
+    assert logits[0, :, 0, 1].tolist() == [0, 0, 0]
+
+
+def test_pixels_get_the_class_of_their_patch(build):
+    (found,) = build().predict(patches('red blue', 'green red'))
+    labels = found.pred_sem_seg.data
+    assert labels.shape == (1, 8, 8)
+    assert labels[0, ::4, ::4].tolist() == [[0, 2], [1, 0]]
+    assert labels[0, 3::4, 3::4].tolist() == [[0, 2], [1, 0]]
+
+
+def test_between_tokens_logits_are_bilinear(build):
+    """Token centres are at 1.5 and 5.5 (px): pixel 3 lies 3/8 of the way from red to green."""
+    logits = build().encode_decode(patches('red green'), [{}])
+    assert logits.shape == (1, 3, 4, 8)
+    torch.testing.assert_close(logits[0, :, 0, 3], torch.tensor([6.25, 3.75, 0.0]))
+    assert logits[0, :, 0, 0].tolist() == [10, 0, 0]
+
+
+@pytest.mark.parametrize('size', [(8, 8), (5, 12), (4, 11), (7, 6), (1, 1)])
+def test_any_size_is_filled_with_black_and_cut_again(build, size):
+    model = build()
+    height, width = size
+    image = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(1))
+    found = model.predict(image)
+    assert [sample.pred_sem_seg.data.shape for sample in found] == [(1, height, width)] * 2
+    (seen,) = model.backbone.seen
+    assert seen.shape == (2, 3, math.ceil(height / 4) * 4, math.ceil(width / 4) * 4)
+    assert torch.equal(seen[..., :height, :width], image)
+    assert seen[..., height:, :].abs().sum() + seen[..., width:].abs().sum() == 0
+
+
+def test_black_is_black_after_normalisation():
+    images = torch.ones(1, 3, 2, 3)
+    colour = torch.tensor([-1.0, -2.0, -3.0]).view(3, 1, 1)
+    padded = pad_to_patches(images, 4, colour)
+    assert padded[0, :, 3, 0].tolist() == padded[0, :, 0, 3].tolist() == [-1, -2, -3]
+    assert pad_to_patches(images, 1, colour) is images
+
+
+def test_one_window_is_the_whole(build):
+    image = torch.rand(1, 3, 10, 15, generator=torch.Generator().manual_seed(2))
+    whole = build().predict(image)[0].seg_logits.data
+    slide = build(test_cfg=dict(mode='slide', crop_size=(10, 15), stride=(4, 4)))
+    assert torch.equal(slide.predict(image)[0].seg_logits.data, whole)
+    larger = build(test_cfg=dict(mode='slide', crop_size=(64, 64), stride=(32, 32)))
+    assert torch.equal(larger.predict(image)[0].seg_logits.data, whole)
+
+
+def test_windows_are_averaged(build):
+    """Windows 0-8 and 4-12: both show pixel 5, once as the middle, once as the left end."""
+    image = patches('red green blue')
+    model = build(test_cfg=dict(mode='slide', crop_size=(4, 8), stride=(4, 4)))
+    logits = model.predict(image)[0].seg_logits.data
+    left, right = (build().encode_decode(image[..., x : x + 8], [{}])[0] for x in (0, 4))
+    torch.testing.assert_close(logits[:, 0, 5], (left[:, 0, 5] + right[:, 0, 1]) / 2)
+    torch.testing.assert_close(logits[:, 0, 2], left[:, 0, 2])
+    assert [tuple(seen.shape) for seen in model.backbone.seen] == [(1, 3, 4, 8)] * 2
+
+
+@pytest.mark.parametrize('keep_logits', [True, False])
+@pytest.mark.parametrize('background', ['blue', 2])
+def test_unsure_pixels_are_background(build, background, keep_logits):
+    """Yellow is as near to red as to green: e / (2e + 1) with logits 7.07, 7.07, 0."""
+    unsure = math.exp(7.0711) / (2 * math.exp(7.0711) + 1)
+    assert 0.49 < unsure < 0.5
+    image = patches('red yellow').repeat_interleave(8, 3)  # broad: bilinear only at the border
+    for threshold, label in ((0.49, 0), (0.5, 2)):
+        settings = dict(background=background, prob_thr=threshold, keep_logits=keep_logits)
+        (found,) = build(test_cfg=settings).predict(image)
+        assert found.pred_sem_seg.data[0, 0, [0, -1]].tolist() == [0, label]
+        assert ('seg_logits' in found) == keep_logits
+
+
+def test_labels_are_those_of_the_original_frame(build):
+    """Padding is cut, a flip undone, the rest resized to the annotation."""
+    sample = SegDataSample(
+        metainfo=dict(
+            ori_shape=(8, 16),
+            img_padding_size=(0, 4, 0, 0),
+            flip=True,
+            flip_direction='horizontal',
+        )
+    )
+    (found,) = build().predict(patches('red green blue'), [sample])
+    labels = found.pred_sem_seg.data
+    assert labels.shape == (1, 8, 16)
+    assert labels[0, 4].tolist() == [1] * 8 + [0] * 8
+
+
+def test_vocabulary_changes_at_inference(build):
+    model = build(classes=('red', 'green'))
+    image = patches('red yellow blue')
+    assert model.predict(image)[0].pred_sem_seg.data[0, 0, 5].item() in (0, 1)
+    model.set_vocabulary(['blue', 'yellow', 'red'])
+    assert model.classes == ('blue', 'yellow', 'red')
+    assert model.num_classes == model.out_channels == model.decode_head.num_classes == 3
+    assert model.predict(image)[0].pred_sem_seg.data[0, 0, [0, 5, 11]].tolist() == [2, 1, 0]
+    model.set_vocabulary('yellow')
+    assert model.predict(image)[0].pred_sem_seg.data.unique().tolist() == [0]
+    model.set_vocabulary(['green', 'pink'])
+    with pytest.raises(ValueError, match=r"has no embedding of \['pink'\] and there is no text"):
+        model.predict(image)
+
+
+def test_slide_takes_a_new_vocabulary_too(build):
+    model = build(test_cfg=dict(mode='slide', crop_size=(4, 4), stride=(4, 4)))
+    model.set_vocabulary(['yellow', 'blue'])
+    labels = model.predict(patches('blue yellow'))[0].pred_sem_seg.data
+    assert labels[0, 0].tolist() == [1] * 4 + [0] * 4
+
+
+@pytest.mark.parametrize('classes', [[], ['red', 'red'], ['red', ' ']])
+def test_broken_vocabularies_are_refused(build, classes):
+    model = build()
+    with pytest.raises(ValueError, match='vocabulary'):
+        model.set_vocabulary(classes)
+    assert model.classes == ('red', 'green', 'blue')
+
+
+def test_background_must_stay_in_the_vocabulary(build):
+    model = build(test_cfg=dict(background='blue', prob_thr=0.4))
+    model.set_vocabulary(['blue', 'red'])
+    assert model.test_cfg.background == 0
+    with pytest.raises(ValueError, match="background 'blue' is neither one of the 2 classes"):
+        model.set_vocabulary(['green', 'red'])
+    assert model.classes == ('blue', 'red')
+
+
+@pytest.mark.parametrize(
+    ('settings', 'words'),
+    [
+        (dict(mode='window'), "'whole' or 'slide', got 'window'"),
+        (dict(mode='slide'), 'crop_size is a height and a width'),
+        (dict(mode='slide', crop_size=(8, 8), stride=8), 'stride is a height and a width'),
+        (dict(mode='slide', crop_size=(8, 8), stride=(8, 9)), 'is larger than crop_size'),
+        (dict(background='red'), 'go together'),
+        (dict(prob_thr=0.5), 'go together'),
+        (dict(background='pink', prob_thr=0.5), "'pink' is neither"),
+        (dict(background=3, prob_thr=0.5), 'background 3 is neither'),
+        (dict(background='red', prob_thr=50), 'is a probability, got 50'),
+        (dict(crop=8), r"test_cfg has \['crop'\]"),
+    ],
+)
+def test_broken_settings_are_refused(build, settings, words):
+    with pytest.raises(ValueError, match=words):
+        build(test_cfg=settings)
+
+
+@pytest.mark.parametrize(
+    'preprocessor',
+    [
+        None,
+        dict(type='mmseg.SegDataPreProcessor'),
+        PREPROCESSOR | dict(mean=[0, 0, 1]),
+        PREPROCESSOR | dict(std=[1, 1, 1]),
+    ],
+)
+def test_another_normalisation_is_refused(build, preprocessor):
+    with pytest.raises(ValueError, match=r'data_preprocessor normalises with (mean|std)='):
+        build(data_preprocessor=preprocessor)
+
+
+def test_nothing_trains(build):
+    model = build()
+    with pytest.raises(NotImplementedError, match='trains nothing'):
+        model(patches('red green'), [SegDataSample()], mode='loss')
+    assert [name for name, p in model.named_parameters() if p.requires_grad] == ['unused']
+    assert not model.train().backbone.training
+
+
+def test_tensor_mode_gives_the_logits_of_tokens(build):
+    logits = build()(patches('red green'), mode='tensor')
+    assert logits.shape == (1, 3, 1, 2)
+    assert logits[0, :, 0].T.tolist() == [[10, 0, 0], [0, 10, 0]]
+
+
+def test_metric_reads_the_predictions(build):
+    """Half of red is predicted green: IoU 1/2, 1/2 and 1 (blue), mean 66.67; acc 1/2, 1, 1."""
+    image, truth = patches('red green green blue'), torch.tensor([0, 0, 1, 2]).repeat_interleave(4)
+    sample = SegDataSample(metainfo=dict(ori_shape=(4, 16)))
+    sample.gt_sem_seg = PixelData(data=truth.expand(1, 4, 16))
+    metric = IoUMetric()
+    metric.dataset_meta = dict(classes=('red', 'green', 'blue'))
+    metric.process({}, [found.to_dict() for found in build().predict(image, [sample])])
+    numbers = metric.evaluate(1)
+    assert (numbers['mIoU'], numbers['mAcc'], numbers['aAcc']) == (66.67, 83.33, 75.0)
+
+
+@pytest.mark.parametrize('last_block', ['value', 'csa'])
+def test_a_clip_brings_its_own_text_tower(micro_clip, last_block):
+    tower = dict(type='CLIPTower', model=micro_clip, last_block=last_block)
+    constants = build_tower(micro_clip)
+    model = MODELS.build(
+        dict(
+            type='ZeroShotSegmentor',
+            tower=tower,
+            decode_head=dict(type='DenseTextHead', vocabulary=['cat', 'dog', 'sky']),
+            data_preprocessor=dict(
+                type='mmseg.SegDataPreProcessor',
+                mean=[255 * value for value in constants.mean],
+                std=[255 * value for value in constants.std],
+            ),
+        )
+    ).eval()
+    image = torch.randn(1, 3, 16, 24, generator=torch.Generator().manual_seed(3))
+    dense = model.backbone.encode_dense(image)[0]
+    text = model.decode_head.encoder.encode(['cat', 'dog', 'sky'])
+    expected = 100 * torch.cosine_similarity(dense[None], text[:, :, None, None], dim=1)
+    torch.testing.assert_close(model(image, mode='tensor')[0], expected, atol=1e-4, rtol=1e-4)
+    assert model.backbone.dense_path.startswith('value' if last_block == 'value' else 'self')
+
+
+def test_features_of_another_clip_are_refused(build, tmp_path):
+    model = build()
+    torch.save({name: torch.randn(4) for name in VECTORS}, tmp_path / 'wide.pt')
+    model.decode_head.encoder.embeddings = str(tmp_path / 'wide.pt')
+    with pytest.raises(ValueError, match=r'wide.pt: embeddings have 4 channels, the features 3'):
+        model.predict(patches('red'))
+
+
+def test_detection_users_never_import_mmseg():
+    program = (
+        'import sys, clipself_mm; from mmengine.registry import MODELS;'
+        "assert 'mmseg' not in sys.modules; assert MODELS.get('ZeroShotSegmentor') is None"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'mmseg' in sys.modules
+    assert clipself_mm.segmentation.ZeroShotSegmentor is MODELS.get('ZeroShotSegmentor')

@@ -1,0 +1,55 @@
+"""Segments an image by text: tools/segment_image.py IMG CONFIG [--texts "red star. grass"]."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config
+from mmseg.apis import inference_model, init_model
+from PIL import Image, ImageOps
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from clipself_mm.detection.fvit import read_names
+from clipself_mm.visualization import draw_segmentation
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description='Segment an image by class names and draw it.')
+    parser.add_argument('image', help='picture')
+    parser.add_argument('config', help='config of a segmentor with set_vocabulary')
+    parser.add_argument('checkpoint', nargs='?', help='trained weights, if there are any')
+    parser.add_argument(
+        '--tower', help='weights (FILE) or CLIP (local-dir:FOLDER) instead of the config model'
+    )
+    parser.add_argument('--texts', help="class names separated by points, instead of the config's")
+    parser.add_argument('--out', default='work_dirs/segment_image.png', help='picture to write')
+    parser.add_argument('--opacity', type=float, default=0.6, help='share of the colours, 0-1')
+    parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Builds the model, predicts, draws."""
+    args = parse_args()
+    config = Config.fromfile(args.config)
+    if args.tower is not None and ':' in args.tower:
+        config.merge_from_dict({'model.tower.model': args.tower, 'model.tower.checkpoint': None})
+    elif args.tower is not None:
+        config.merge_from_dict({'model.tower.checkpoint': args.tower})
+    model = init_model(config, args.checkpoint, device=args.device)
+    if args.texts is not None:
+        model.set_vocabulary(read_names(args.texts))
+    found = inference_model(model, args.image)
+    labels = found.pred_sem_seg.data[0].cpu().numpy()
+    picture = ImageOps.exif_transpose(Image.open(args.image))
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    draw_segmentation(picture, labels, model.classes, args.opacity).save(args.out)
+    print(args.out)
+
+
+if __name__ == '__main__':
+    main()
