@@ -19,3 +19,4 @@ _base_ = [
 model = dict(decode_head=dict(test_vocabulary='data/ADE20K_2021_17_01/ade847.json'))
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=4)

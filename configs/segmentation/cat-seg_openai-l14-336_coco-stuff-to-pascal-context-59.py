@@ -18,3 +18,4 @@ _base_ = [
 model = dict(decode_head=dict(test_vocabulary='PascalContextDataset59'))
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=4)

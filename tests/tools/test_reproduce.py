@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from clipself_mm.reproduce import Reproduction
+from clipself_mm.reproduce import TABLES, Reproduction
 from tests.tools.test_train import load_tool
 
 
@@ -51,7 +51,7 @@ def test_exit_code_tells_whether_all_runs_are_done(
     monkeypatch.setattr(Reproduction, 'execute', execute)
     options = ['--data-root', shapes, '--jobs', 2, '--epochs', 3, '--out', 'here']
     assert reproduce('all', '--shapes', *options) == code
-    assert seen == [(tmp_path / 'here', 7, 2, 3)]
+    assert seen == [(tmp_path / 'here', len(TABLES), 2, 3)]
 
 
 def test_jobs_are_for_one_machine_without_gpus(reproduce, capsys):
