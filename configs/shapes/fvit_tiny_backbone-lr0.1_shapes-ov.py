@@ -3,7 +3,7 @@
     python tools/train.py configs/shapes/fvit_tiny_backbone-lr0.1_shapes-ov.py \
         --cfg-options model.backbone.tower.model=local-dir:WORK_DIR/tower
 
-Its numbers have not been measured.
+AP50 novel / base / all, tower of patches: 13.8 / 82.9 / 66.9 (measured here; docs/results).
 """
 
 _base_ = './fvit_tiny_shapes-ov.py'
