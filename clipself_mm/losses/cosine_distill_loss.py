@@ -1,10 +1,10 @@
 """CLIPSelf's loss: a region's dense feature should point where its crop's embedding points."""
 
-import torch
 import torch.nn.functional as F
-from mmengine.dist import all_reduce, get_world_size
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+
+from .region_count import mean_region_count
 
 
 def cosine_distance(student: Tensor, teacher: Tensor, count: Tensor | int | None = None) -> Tensor:
@@ -39,9 +39,5 @@ class CosineDistillLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Loss of R regions, both inputs of shape (R, D)."""
-        count = None
-        if get_world_size() > 1:
-            count = torch.full((), float(len(student)), device=student.device)
-            all_reduce(count, op='mean')
-            count = count.clamp_min(1e-6)
+        count = mean_region_count(student)
         return self.loss_weight * cosine_distance(student, teacher, count)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.dist import get_rank
 from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+
+from .region_count import mean_region_count
 
 
 def sample_categories(
@@ -111,11 +113,7 @@ class RegionTextLoss(nn.Module):
         """
         if sampled is None:
             sampled = self.sample(labels, len(nouns))
-        count = None
-        if get_world_size() > 1:
-            count = torch.full((), float(len(labels)), device=features.device)
-            all_reduce(count, op='mean')
-            count = count.clamp_min(1e-6)
+        count = mean_region_count(features)
         loss = region_text_loss(features, labels, nouns, scale, sampled, count)
         return self.loss_weight * loss
 
