@@ -45,6 +45,7 @@ EXTRAS = {
     'lvis': ['faster-coco-eval>=1.6'],
     'hf': ['transformers>=4.55'],
     'onnx': ['onnx>=1.16', 'onnxruntime>=1.18'],
+    'wds': ['webdataset>=1.0'],
     'dev': ['codespell', 'pytest', 'pytest-xdist', 'ruff'],
 }
 
