@@ -1,57 +1,72 @@
-"""Refuses to run a detector on data whose labels mean other classes than its own."""
+"""Refuses to run a model on data whose labels mean other classes than its own."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import nn
 from torch.utils.data import DataLoader
 
 
 @HOOKS.register_module()
 class VocabularyCheckHook(Hook):
-    """Compares the classes of each data set with the detector's before the first batch.
+    """Compares the classes of each data set with the model's before the first batch.
 
     A config names the vocabulary in the head and in every data set; lists of equal length in
-    another order would train and test with shuffled labels and without a sound.
+    another order would train and test with shuffled labels and without a sound. The data of
+    validation and test are compared with the model's ``classes``, those of training with its
+    ``train_classes`` if it learns other classes than it is tested on. A model without
+    ``classes`` is passed over.
     """
 
     def before_train(self, runner: Runner) -> None:
         """Check the training data."""
-        self.check(runner, runner.train_dataloader)
+        model = bare_model(runner.model)
+        classes = getattr(model, 'train_classes', None) or getattr(model, 'classes', None)
+        check_classes(model, classes, runner.train_dataloader)
 
     def before_val(self, runner: Runner) -> None:
         """Check the validation data."""
-        self.check(runner, runner.val_dataloader)
+        model = bare_model(runner.model)
+        check_classes(model, getattr(model, 'classes', None), runner.val_dataloader)
 
     def before_test(self, runner: Runner) -> None:
         """Check the test data."""
-        self.check(runner, runner.test_dataloader)
+        model = bare_model(runner.model)
+        check_classes(model, getattr(model, 'classes', None), runner.test_dataloader)
 
-    def check(self, runner: Runner, dataloader: DataLoader) -> None:
-        """Compare the classes.
 
-        Args:
-            runner: Its model's `classes` are compared; a model without them is passed over.
-            dataloader: Its data set's metainfo is compared.
+def bare_model(model: nn.Module) -> nn.Module:
+    """The model inside a distributed wrapper or a test-time augmentation."""
+    model = model.module if is_model_wrapper(model) else model
+    return getattr(model, 'module', model)
 
-        Raises:
-            ValueError: The classes differ in number, names or order.
-        """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        model = getattr(model, 'module', model)  # behind a test-time augmentation
-        own = getattr(model, 'classes', None)
-        given = getattr(dataloader.dataset, 'metainfo', {}).get('classes')
-        if own is None or given is None or tuple(own) == tuple(given):
-            return
-        where = next(
-            (i for i, pair in enumerate(zip(own, given, strict=False)) if pair[0] != pair[1]),
-            min(len(own), len(given)),
-        )
-        raise ValueError(
-            f'the detector has {len(own)} classes and the data set {len(given)}, which differ from '
-            f'label {where} on ({list(own)[where : where + 2]} and '
-            f'{list(given)[where : where + 2]}): roi_head.bbox_head.vocabulary and the vocabulary '
-            'of the data sets must be the same'
-        )
+
+def check_classes(model: nn.Module, own: Sequence[str] | None, dataloader: DataLoader) -> None:
+    """Compare the classes of a model with those of its data.
+
+    Args:
+        model: Named in the error.
+        own: Its classes, in the order of their labels; None to pass.
+        dataloader: Its data set's metainfo says the others; one that says none is passed over.
+
+    Raises:
+        ValueError: The classes differ in number, names or order.
+    """
+    given = getattr(dataloader.dataset, 'metainfo', {}).get('classes')
+    if own is None or given is None or tuple(own) == tuple(given):
+        return
+    where = next(
+        (i for i, pair in enumerate(zip(own, given, strict=False)) if pair[0] != pair[1]),
+        min(len(own), len(given)),
+    )
+    raise ValueError(
+        f'{type(model).__name__} has {len(own)} classes and the data set {len(given)}, which '
+        f'differ from label {where} on ({list(own)[where : where + 2]} and '
+        f"{list(given)[where : where + 2]}): the vocabulary of the model's head and that of the "
+        'data set must be the same'
+    )

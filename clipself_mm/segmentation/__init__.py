@@ -7,7 +7,6 @@ from .ade847_dataset import ADE847Dataset
 from .cat_seg import CATSeg
 from .cat_seg_backbone import CATSegBackbone
 from .cat_seg_head import CATSegHead
-from .cat_seg_vocabulary_hook import CATSegVocabularyHook
 from .class_names import find_vocabulary
 from .dense_text_head import DenseTextHead, dense_logits
 from .label_map import label_map
@@ -21,7 +20,6 @@ __all__ = [
     'CATSeg',
     'CATSegBackbone',
     'CATSegHead',
-    'CATSegVocabularyHook',
     'DenseTextHead',
     'LoadPanopticSemantic',
     'LoadWideLabels',

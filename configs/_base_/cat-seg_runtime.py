@@ -6,5 +6,4 @@ default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=8000),
 )
-custom_hooks = [dict(type='CATSegVocabularyHook')]
 log_processor = dict(by_epoch=False)
