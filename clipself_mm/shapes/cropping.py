@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from clipself_mm.datasets.samplers.enlarge_boxes import enlarge_about
+from clipself_mm.datasets.transforms.crop_regions import crop_regions
+
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, the maxima exclusive."""
 
@@ -23,14 +26,7 @@ def cut_square(image: Image.Image, box: Box, size: int) -> np.ndarray:
     Returns:
         uint8 (size, size, 3).
     """
-    x0, y0, x1, y1 = box
-    scale = size / max(x1 - x0, y1 - y0)
-    width, height = (max(1, round(side * scale)) for side in (x1 - x0, y1 - y0))
-    piece = image.crop(box).resize((width, height), Image.Resampling.BICUBIC)
-    square = np.zeros((size, size, 3), np.uint8)
-    left, top = (size - width) // 2, (size - height) // 2
-    square[top : top + height, left : left + width] = np.asarray(piece)
-    return square
+    return crop_regions(image, np.array([box]), size)[0].transpose(1, 2, 0)
 
 
 def enlarge_box(
@@ -49,6 +45,5 @@ def enlarge_box(
     """
     low, high = np.array(box[:2], float), np.array(box[2:], float)
     centre = (low + high) / 2 + np.array(shift) * (high - low)
-    half = scale * (high - low) / 2
-    corners = np.concatenate([centre - half, centre + half])
-    return tuple(int(value) for value in np.rint(np.clip(corners, 0, size)))
+    corners = enlarge_about(centre[None], (high - low)[None], scale, size, size)[0]
+    return tuple(int(value) for value in np.rint(corners))
