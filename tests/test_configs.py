@@ -32,7 +32,10 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
 DISTILLED = ('clipself_', 'declip_', 'image-text_', 'pseudo-labels_', 'region-', 'scd_')
 SEGMENTORS = [p for p in CONFIGS if p.name.startswith(('cat-seg_', 'zero-shot_'))]
-DETECTORS = [p for p in CONFIGS if not p.name.startswith(DISTILLED) and p not in SEGMENTORS]
+PANOPTIC = [p for p in CONFIGS if p.name.startswith(('mask2former_', 'panoptic-fusion_'))]
+DETECTORS = [
+    p for p in CONFIGS if not p.name.startswith(DISTILLED) and p not in SEGMENTORS + PANOPTIC
+]
 DISTILLATIONS = [p for p in CONFIGS if p.name.startswith(DISTILLED)]
 TWINS = [p for p in DETECTORS if re.search('_(clipself-[a-z]+|region-text)_', p.name)]
 FVIT = [p for p in DETECTORS if p.parent.name in ('fvit', 'transfer')]
@@ -45,7 +48,7 @@ def name_of(path):
 def test_configs_are_found():
     folders = {path.parent.name for path in CONFIGS}
     expected = {'clipself', 'fvit', 'region_eval', 'rpn', 'segmentation', 'shapes', 'transfer'}
-    assert expected <= folders
+    assert {*expected, 'panoptic'} <= folders
 
 
 @pytest.fixture(autouse=True)

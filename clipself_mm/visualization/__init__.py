@@ -4,6 +4,7 @@ from .accuracy_plot import draw_accuracy_by_size
 from .dense_clusters import cluster_dense_maps, draw_clusters, draw_dense_clusters
 from .detections import draw_detections
 from .open_vocab_visualizer import OpenVocabVisualizer
+from .panoptic_overlay import draw_panoptic
 from .segmentation_overlay import draw_segmentation
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     'draw_clusters',
     'draw_dense_clusters',
     'draw_detections',
+    'draw_panoptic',
     'draw_segmentation',
 ]

@@ -1,0 +1,113 @@
+"""Panoptic data whose labels follow a vocabulary, whatever order the json lists its categories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from mmdet.datasets import CocoPanopticDataset
+from mmengine.fileio import join_path
+from mmengine.registry import DATASETS
+
+from clipself_mm.datasets.category_labels import category_labels
+from clipself_mm.datasets.coco_json import image_file_name, load_coco_json
+from clipself_mm.datasets.open_vocab_coco_dataset import vocabulary_metainfo
+
+from .panoptic_vocabulary import find_panoptic_vocabulary
+
+
+@DATASETS.register_module()
+class OpenVocabPanopticDataset(CocoPanopticDataset):
+    """mmdet's `CocoPanopticDataset` with the classes of a vocabulary.
+
+    Label i is class i of the vocabulary, things first; categories are matched by name. An id image
+    is found by the `file_name` of its annotation. An image without an annotation is left out.
+
+    Args:
+        ann_file: COCO panoptic json.
+        vocabulary: As `find_panoptic_vocabulary` takes it (`coco_panoptic`, `shapes_ov_panoptic`,
+            `ADE20KPanopticDataset`).
+        ignore_unknown: Whether the json may have categories that the vocabulary lacks; their
+            segments are then void, as novel things are in training.
+        metainfo: More meta information; it may not contradict the vocabulary.
+        **kwargs: As in mmdet's `CocoPanopticDataset`; `data_prefix` has `img`, the folder of the
+            images, and `seg`, that of the id images.
+    """
+
+    METAINFO: ClassVar[dict] = {}
+
+    def __init__(
+        self,
+        ann_file: str,
+        vocabulary: str | Mapping,
+        ignore_unknown: bool = False,
+        metainfo: Mapping | None = None,
+        **kwargs: object,
+    ) -> None:
+        self.vocabulary = find_panoptic_vocabulary(vocabulary)
+        self.ignore_unknown = ignore_unknown
+        metainfo = vocabulary_metainfo(self.vocabulary, metainfo)
+        count = len(self.vocabulary.things)
+        metainfo['thing_classes'] = self.vocabulary.classes[:count]
+        metainfo['stuff_classes'] = self.vocabulary.classes[count:]
+        super().__init__(ann_file=ann_file, metainfo=metainfo, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the annotation file.
+
+        Returns:
+            One dict per annotated image as mmdet's, in the order of the annotations.
+
+        Raises:
+            FileNotFoundError: If the file does not exist.
+            ValueError: If it is broken or disagrees with the vocabulary; names the file.
+        """
+        keys = ('images', 'annotations', 'categories')
+        content = load_coco_json(self.ann_file, keys, self.backend_args)
+        self.cat2label = category_labels(
+            content['categories'], self.vocabulary, self.ann_file, self.ignore_unknown
+        )
+        self.cat_ids = sorted(self.cat2label, key=self.cat2label.get)
+        self.coco = self.COCOAPI()
+        self.coco.dataset = content
+        self.coco.createIndex()
+        images = {image['id']: image for image in content['images']}
+        entries = [self._entry(entry, images) for entry in content['annotations']]
+        data_list = [self.parse_data_info(entry) for entry in entries]
+        del self.coco
+        return data_list
+
+    def _entry(self, entry: dict, images: dict) -> dict:
+        image = images.get(entry.get('image_id'))
+        if image is None or not {'segments_info', 'file_name'} <= entry.keys():
+            raise ValueError(
+                f"{self.ann_file}: expected entries with 'segments_info', 'file_name' and the "
+                f"'image_id' of a listed image, got image_id {entry.get('image_id')} and "
+                f'{sorted(entry)}'
+            )
+        if not (image.get('height') and image.get('width')):
+            raise ValueError(f'{self.ann_file}: image {image["id"]} has no height and width')
+        name = image_file_name(image, self.ann_file)
+        return dict(
+            raw_img_info=dict(image, img_id=image['id'], file_name=name),
+            raw_ann_info=entry['segments_info'],
+            seg_file=entry['file_name'],
+        )
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """Bring one image into mmdet's format.
+
+        Args:
+            raw_data_info: `raw_img_info`, an entry of `images`; `raw_ann_info`, its segments; and
+                `seg_file`, the file of its id image.
+
+        Returns:
+            As mmdet's `CocoPanopticDataset`, without the segments outside the vocabulary.
+        """
+        known = [
+            part for part in raw_data_info['raw_ann_info'] if part['category_id'] in self.cat2label
+        ]
+        info = super().parse_data_info(dict(raw_data_info, raw_ann_info=known))
+        if self.data_prefix.get('seg'):
+            info['seg_map_path'] = join_path(self.data_prefix['seg'], raw_data_info['seg_file'])
+        return info

@@ -1,0 +1,46 @@
+"""Vocabularies of things and stuff."""
+
+import json
+
+import pytest
+
+pytest.importorskip('panopticapi')
+
+from clipself_mm.panoptic import find_panoptic_vocabulary
+
+
+def test_a_data_set_says_its_classes():
+    words = find_panoptic_vocabulary('ADE20KPanopticDataset')
+    assert (len(words.classes), len(words.things)) == (150, 100)
+    assert words.classes[100] == 'wall'
+    assert 'wall' not in words.things
+
+
+def test_a_name_a_mapping_and_a_vocabulary():
+    words = find_panoptic_vocabulary('shapes_ov_panoptic')
+    assert (len(words.classes), len(words.things)) == (73, 65)
+    assert find_panoptic_vocabulary(words) is words
+    words = find_panoptic_vocabulary(dict(things=['cat', 'dog'], stuff=['sky']))
+    assert (words.classes, words.things) == (('cat', 'dog', 'sky'), ('cat', 'dog'))
+
+
+def test_stuff_before_things_is_refused(tmp_path):
+    path = tmp_path / 'mixed.json'
+    path.write_text(json.dumps(dict(classes=['cat', 'sky', 'dog'], things=['cat', 'dog'])))
+    with pytest.raises(ValueError, match="mixed: thing 'dog' stands behind stuff"):
+        find_panoptic_vocabulary(str(path))
+
+
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    [
+        (dict(things=['cat', 'cat']), 'lists .*cat'),
+        (dict(), 'lists no class'),
+        (dict(things='cat'), 'expected things as names'),
+        (dict(things=['cat'], stuff=[' ']), 'expected stuff as names'),
+        ('CocoDataset', 'does not say classes and thing_classes'),
+    ],
+)
+def test_wrong_vocabularies_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        find_panoptic_vocabulary(given)
