@@ -6,6 +6,7 @@ The paper trains in mixed precision: give ``--amp`` on GPUs.
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='MatrixDecayConstructor',
+    prefer_fused=True,
     optimizer=dict(type='AdamW', lr=1e-5, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1),
 )
 param_scheduler = [
