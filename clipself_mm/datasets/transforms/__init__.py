@@ -2,6 +2,7 @@
 
 from .annotated_regions import AnnotatedRegions
 from .crop_regions import CropRegions
+from .crop_unstored_regions import CropUnstoredRegions
 from .draw_caption import DrawCaption
 from .load_rgb import LoadRGB
 from .load_segments import LoadSegments
@@ -13,6 +14,7 @@ from .sample_regions import SampleRegions
 __all__ = [
     'AnnotatedRegions',
     'CropRegions',
+    'CropUnstoredRegions',
     'DrawCaption',
     'LoadRGB',
     'LoadSegments',

@@ -140,6 +140,7 @@ def orient(
 class LoadRGB:
     """Load `img_path` as RGB.
 
+    Where the encoded picture is there already as `img_bytes`, it is taken and nothing is read.
     Adds `img` (uint8, height x width x 3) and `ori_shape` (height, width).
 
     Args:
@@ -163,7 +164,10 @@ class LoadRGB:
         path = results['img_path']
         width, height = results.get('width'), results.get('height')
         annotated = (width, height) if width and height else None
-        image = decode_image(read_bytes(path, self.backend_args), path)
+        content = results.pop('img_bytes', None)
+        if content is None:
+            content = read_bytes(path, self.backend_args)
+        image = decode_image(content, path)
         image = to_rgb(orient(image, path, self.exif, annotated), path)
         misplaced = annotated not in (None, image.size) and len(results.get('boxes_xywh', ()))
         if self.exif == 'auto' and misplaced:

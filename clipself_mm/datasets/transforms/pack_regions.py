@@ -47,4 +47,7 @@ class PackRegions:
         if 'masks' in results:
             regions.masks = results['masks']
         meta = {key: results[key] for key in _META_KEYS if key in results}
-        return dict(inputs=inputs, data_samples=RegionSample(metainfo=meta, regions=regions))
+        sample = RegionSample(metainfo=meta, regions=regions)
+        if 'stored_targets' in results:
+            sample.stored_targets = results['stored_targets']
+        return dict(inputs=inputs, data_samples=sample)

@@ -1,0 +1,261 @@
+"""Training with a teacher store: the same numbers, a silent teacher, wrong stores refused."""
+
+import contextlib
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+
+from clipself_mm.datasets import StoreView
+from clipself_mm.distillers import CLIPSelf
+from clipself_mm.distillers.teacher_store import tower_digest
+from clipself_mm.distillers.teacher_store_filling import fill_teacher_store
+from tests.commands import ROOT, call, free_port
+from tests.datasets.coco_files import photo, training_pipeline
+
+BOXES = np.array([[1, 2, 20, 25], [10, 3, 30, 30], [0, 0, 40, 30], [5, 5, 16, 9.0]])
+
+
+def make_model(micro_clip, folder=None, sizes=None, **store):
+    torch.manual_seed(0)
+    return CLIPSelf(
+        tower=dict(type='CLIPTower', model=micro_clip),
+        data_preprocessor=dict(type='RegionPreprocessor', image_size=64, student_sizes=sizes),
+        teacher_store=None if folder is None else dict(folder=str(folder), **store),
+    ).train()
+
+
+@pytest.fixture
+def batches(tmp_path):
+    """A function that gives an epoch: two batches of two photos, each time the same regions."""
+    paths = [str(tmp_path / f'{number}.png') for number in range(4)]
+    for number, path in enumerate(paths):
+        photo(48, 40, number).save(path)
+
+    def epoch(folder=None, number=0, size=32):
+        steps = training_pipeline(dict(type='ProposalRegions', min_size=0), size, 64)
+        if folder is not None:
+            steps[2] = dict(type='CropUnstoredRegions', folder=str(folder), size=size)
+        pipeline = Compose(steps)
+        for first in (0, 2):
+            samples = [
+                dict(img_path=paths[n], draw=(0, number, n), boxes_xywh=BOXES[: 4 - n])
+                for n in (first, first + 1)
+            ]
+            yield pseudo_collate([pipeline(sample) for sample in samples])
+
+    return epoch
+
+
+def train(model, epochs, context=contextlib.nullcontext):
+    """Losses of each step, and the crops that each step was given."""
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    losses, crops = [], []
+    for batches in epochs:
+        for batch in batches:
+            data = model.data_preprocessor(batch, training=True)
+            with context():
+                loss = model(**data, mode='loss')['loss_cosine']
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            crops.append(len(data['inputs']['crops']))
+    return losses, crops
+
+
+def silence(teacher):
+    """Make a teacher that must not be asked."""
+
+    def refuse(_):
+        raise AssertionError('the teacher was asked')
+
+    teacher.encode_image = refuse
+
+
+@pytest.mark.parametrize('mixed', [False, True])
+def test_training_is_the_same_bit_for_bit(micro_clip, batches, tmp_path, mixed):
+    def context():
+        return torch.autocast('cpu', torch.bfloat16, enabled=mixed)
+
+    folder = tmp_path / 'store'
+    plain, stored = make_model(micro_clip), make_model(micro_clip, folder)
+    wanted, every_crop = train(plain, [batches() for _ in range(3)], context)
+    filling, first_crops = train(stored, [batches(folder)], context)
+    silence(stored.teacher)
+    repeating, later_crops = train(stored, [batches(folder) for _ in range(2)], context)
+    assert filling + repeating == wanted
+    assert first_crops == every_crop[:2] == [7, 3]
+    assert later_crops == [0, 0, 0, 0]
+    weights = plain.student.state_dict()
+    assert all(value.equal(weights[key]) for key, value in stored.student.state_dict().items())
+
+    view = StoreView(folder)
+    view.refresh()
+    assert view.facts.precision == ('bfloat16' if mixed else 'float32')
+    assert len(view) == 10
+
+
+def test_several_student_sizes_share_the_targets(micro_clip, batches, tmp_path):
+    folder, sizes = tmp_path / 'store', (32, 48)
+    wanted, _ = train(make_model(micro_clip, sizes=sizes), [batches() for _ in range(2)])
+    model = make_model(micro_clip, folder, sizes)
+    losses, crops = train(model, [batches(folder), batches(folder)])
+    assert losses == wanted
+    assert crops == [7, 3, 0, 0]
+
+
+def test_stored_and_new_targets_stand_in_the_order_of_the_regions(micro_clip, batches, tmp_path):
+    folder = tmp_path / 'store'
+    model = make_model(micro_clip, folder)
+    plain = model.data_preprocessor(next(batches()))
+    wanted = model.encode_crops(plain['inputs']['crops'])
+    data = model.data_preprocessor(next(batches(folder)))
+    keys = np.concatenate([sample.stored_targets.new_keys for sample in data['data_samples']])
+    half = [1, 2, 5]
+    model.teacher_store._answer(data['data_samples'][0], model.teacher, torch.device('cpu'))
+    model.teacher_store._writer.add(keys[half], wanted[half].numpy())
+    data = model.data_preprocessor(next(batches(folder)))
+    assert len(data['inputs']['crops']) == 4
+    torch.testing.assert_close(
+        model.targets(data['inputs']['crops'], data['data_samples']), wanted, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_an_embedding_hardly_depends_on_its_batch(micro_clip, batches):
+    model = make_model(micro_clip)
+    crops = model.data_preprocessor(next(batches()))['inputs']['crops']
+    together = model.encode_crops(crops).double()
+    alone = torch.cat([model.encode_crops(crop[None]) for crop in crops]).double()
+    cosine = torch.nn.functional.cosine_similarity(together, alone)
+    assert (1 - cosine).abs().max() < 1e-11
+
+
+def test_half_precision_is_an_option(micro_clip, batches, tmp_path):
+    folder = tmp_path / 'store'
+    model = make_model(micro_clip, folder, dtype='float16')
+    exact = model.encode_crops(model.data_preprocessor(next(batches()))['inputs']['crops'])
+    for _ in range(2):
+        data = model.data_preprocessor(next(batches(folder)))
+        targets = model.targets(data['inputs']['crops'], data['data_samples'])
+    assert targets.equal(exact.half().float())
+
+
+def test_a_batch_without_regions(micro_clip, batches, tmp_path):
+    model = make_model(micro_clip, tmp_path / 'store')
+    steps = training_pipeline(dict(type='ProposalRegions', min_size=90, fallback=False), 32, 64)
+    steps[2] = dict(type='CropUnstoredRegions', folder=str(tmp_path / 'store'), size=32)
+    next(batches())
+    sample = dict(img_path=str(tmp_path / '0.png'), draw=(0, 0, 0), boxes_xywh=BOXES)
+    losses, crops = train(model, [[pseudo_collate([Compose(steps)(sample)])]])
+    assert (losses, crops) == ([0], [0])
+
+
+def test_the_digest_sees_the_last_bit_of_a_weight(micro_clip):
+    model = make_model(micro_clip)
+    digest = tower_digest(model.teacher)
+    assert digest == tower_digest(model.student)
+    weight = model.teacher.blocks[1].ln_1.bias
+    weight.data[3] = torch.nextafter(weight.data[3], torch.tensor(9.0))
+    assert tower_digest(model.teacher) != digest
+
+
+def test_wrong_stores_are_refused(micro_clip, batches, tmp_path):
+    folder = tmp_path / 'store'
+    train(make_model(micro_clip, folder), [batches(folder)])
+    other = make_model(micro_clip, folder)
+    other.teacher.blocks[0].ln_1.bias.data += 1e-3
+    with pytest.raises(ValueError, match=rf'the teacher store {folder} has another teacher'):
+        train(other, [batches(folder)])
+    with pytest.raises(ValueError, match=r'number format, float32, expected float16'):
+        train(make_model(micro_clip, folder, dtype='float16'), [batches(folder)])
+    with pytest.raises(ValueError, match=rf'the teacher store {folder} has another kind of crops'):
+        train(make_model(micro_clip, folder), [batches(folder, size=24)])
+    with pytest.raises(ValueError, match='precision of the teacher, float32, expected bfloat16'):
+        train(
+            make_model(micro_clip, folder),
+            [batches(folder)],
+            lambda: torch.autocast('cpu', torch.bfloat16),
+        )
+    with pytest.raises(ValueError, match='must name the same folder'):
+        train(make_model(micro_clip, folder), [batches(tmp_path / 'elsewhere')])
+    with pytest.raises(ValueError, match=r'model\.teacher_store must name its folder'):
+        train(make_model(micro_clip), [batches(folder)])
+    with pytest.raises(ValueError, match='the pipeline needs CropUnstoredRegions'):
+        train(make_model(micro_clip, folder), [batches()])
+
+
+# Filling ahead.
+
+
+def overrides(shapes, micro_clip, folder):
+    return {
+        'train_dataloader.dataset.data_root': f'{shapes}/',
+        'train_dataloader.dataset.pipeline.1.sampler.jitter': 0,
+        'train_dataloader.dataset.pipeline.2.type': 'CropUnstoredRegions',
+        'train_dataloader.dataset.pipeline.2.size': 32,
+        'train_dataloader.dataset.pipeline.2.folder': str(folder),
+        'train_dataloader.dataset.pipeline.3.size': 64,
+        'model.data_preprocessor.image_size': 64,
+        'model.tower.model': micro_clip,
+        'model.teacher_store.folder': str(folder),
+    }
+
+
+def shapes_config(*args):
+    config = Config.fromfile(ROOT / 'configs/shapes/clipself_tiny_proposals_shapes-ov.py')
+    config.merge_from_dict(overrides(*args))
+    return config
+
+
+def test_two_processes_fill_what_the_training_asks_for(shapes, micro_clip, tmp_path):
+    folder = tmp_path / 'store'
+    changed = [f'{key}={value}' for key, value in overrides(shapes, micro_clip, folder).items()]
+    launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
+    launch += [f'--master_port={free_port()}', ROOT / 'tools/fill_teacher_store.py']
+    config = ROOT / 'configs/shapes/clipself_tiny_proposals_shapes-ov.py'
+    options = ['--launcher', 'pytorch', '--epochs', '1', '--cfg-options', *changed]
+    done = call([*launch, config, *options], tmp_path)
+    view = StoreView(folder)
+    view.refresh()
+    assert f'{folder}: {len(view)} crops encoded, 0 found' in done.stdout
+    assert len(list(folder.glob('*.keys'))) == 2
+    # One process, all epochs: it ends after the first, which finds every crop of the 24 scenes.
+    encoded, found = fill_teacher_store(shapes_config(shapes, micro_clip, folder))
+    assert (encoded, found) == (0, len(view))
+    assert found >= 24
+
+
+def test_workers_that_live_on_see_what_the_first_epoch_added(shapes, micro_clip, tmp_path):
+    config = shapes_config(shapes, micro_clip, tmp_path / 'store')
+    config.train_dataloader.update(num_workers=2, persistent_workers=True)
+    config.train_dataloader.dataset.indices = 8
+    loader = Runner.build_dataloader(config.train_dataloader, seed=0)
+    model = MODELS.build(config.model).train()
+    crops, regions = [], []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        for batch in loader:
+            data = model.data_preprocessor(batch, training=True)
+            targets = model.targets(data['inputs']['crops'], data['data_samples'])
+            crops.append(len(data['inputs']['crops']))
+            regions.append(len(targets))
+    assert crops[:4] == regions[:4]
+    assert crops[4:] == [0] * 4
+    assert sum(regions[:4]) == sum(regions[4:]) >= 8
+
+
+def test_filling_needs_a_store_and_a_seed(shapes, micro_clip, tmp_path):
+    config = shapes_config(shapes, micro_clip, tmp_path / 'store')
+    config.randomness = dict(seed=None)
+    with pytest.raises(ValueError, match=r'randomness\.seed'):
+        fill_teacher_store(config)
+    config.model.teacher_store = None
+    with pytest.raises(ValueError, match=r'model\.teacher_store is not set'):
+        fill_teacher_store(config)
+    assert not (tmp_path / 'store').exists()
