@@ -93,6 +93,18 @@ def available_bytes() -> int:
     return next(int(x.split()[1]) * 1024 for x in lines if x.startswith('MemAvailable'))
 
 
+def peak_bytes() -> int:
+    """Most memory that this process has held so far, in bytes (Linux).
+
+    Unlike ``resource.getrusage``, whose peak a new process has from the one that started it.
+
+    Raises:
+        OSError: There is no /proc/self/status.
+    """
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return next(int(x.split()[1]) * 1024 for x in lines if x.startswith('VmHWM'))
+
+
 def main() -> None:
     """Measures and prints the rates as json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -13,4 +13,4 @@ class Embedded(NamedTuple):
     grid: tuple[int, int]
     """(h, w)."""
     positions: Any
-    """Rotary tables, or None where positions were added to the tokens."""
+    """Rotary tables of ``turns_of``, or None where positions were added to the tokens."""

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from .attention_pool import check_latent_pool, latent_value_path
 from .embedded import Embedded
-from .positions import resize_positions, rotary_table
+from .positions import resize_positions, rotary_table, turns_of
 from .self_correlation import parameters_of, timm_self_correlation
-from .value_path import Rotary, check_timm_attention, timm_attention, timm_value_path
+from .value_path import check_timm_attention, timm_attention, timm_value_path
 from .vision_tower import CLIP_MEAN, CLIP_STD
 from .vit_tower import ViTTower
 
@@ -61,7 +61,7 @@ class EVA02ViT(ViTTower):
             prefix=trunk.num_prefix_tokens,
             pools_class_token=trunk.global_pool == 'token',
         )
-        self._tables: OrderedDict[tuple, Rotary] = OrderedDict()
+        self._tables: OrderedDict[tuple, Tensor] = OrderedDict()
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -77,27 +77,31 @@ class EVA02ViT(ViTTower):
         if self.prefix:
             tokens = torch.cat([trunk.cls_token.expand(images.shape[0], -1, -1), tokens], dim=1)
         tokens = tokens + resize_positions(trunk.pos_embed[0], grid, prefix=self.prefix)
-        rotary = None if trunk.rope is None else self.rotary(grid, images.device)
-        return Embedded(trunk.norm_pre(tokens), grid, rotary)
+        turns = None if trunk.rope is None else self.turns(grid, images.device)
+        return Embedded(trunk.norm_pre(tokens), grid, turns)
 
-    def rotary(self, grid: tuple[int, int], device: torch.device) -> Rotary:
-        """The (sine, cosine) tables of a token grid, kept for the grids seen last."""
+    def rotary(self, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+        """The (sine, cosine) tables of a token grid (see ``rotary_table``)."""
+        rope = self.visual.trunk.rope
+        return rotary_table(
+            grid,
+            self.blocks[0].attn.head_dim,
+            pretrained_side=rope.ref_feat_shape[0],
+            theta=rope.temperature,
+            offset=rope.grid_offset,
+            columns_first=rope.grid_indexing == 'xy',
+            device=device,
+        )
+
+    def turns(self, grid: tuple[int, int], device: torch.device) -> Tensor:
+        """The tables as ``rotate`` takes them for all tokens, kept for the grids seen last."""
         key = (grid, device)
         if key in self._tables:
             self._tables.move_to_end(key)
             return self._tables[key]
-        rope = self.visual.trunk.rope
         # Made in inference mode they would be useless to a later training.
         with torch.inference_mode(False):
-            self._tables[key] = rotary_table(
-                grid,
-                self.blocks[0].attn.head_dim,
-                pretrained_side=rope.ref_feat_shape[0],
-                theta=rope.temperature,
-                offset=rope.grid_offset,
-                columns_first=rope.grid_indexing == 'xy',
-                device=device,
-            )
+            self._tables[key] = turns_of(*self.rotary(grid, device), self.prefix)
         if len(self._tables) > GRIDS_KEPT:
             self._tables.popitem(last=False)
         return self._tables[key]
@@ -106,14 +110,14 @@ class EVA02ViT(ViTTower):
         self,
         block: nn.Module,
         tokens: Tensor,
-        positions: Rotary | None,
+        positions: Tensor | None,
         queries: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
         """Attention and MLP, each with its norm and residual (see ``ViTTower``)."""
         context = _before_attention(block, tokens)
         looking = context if queries is None else _before_attention(block, queries)
-        mixed = timm_attention(block.attn, looking, context, positions, mask, self.prefix)
+        mixed = timm_attention(block.attn, looking, context, positions, mask)
         return _after_attention(block, tokens if queries is None else queries, mixed)
 
     def run_value_path(self, block: nn.Module, tokens: Tensor) -> Tensor:
@@ -122,11 +126,11 @@ class EVA02ViT(ViTTower):
         return _after_attention(block, tokens, mixed)
 
     def run_self_correlation(
-        self, block: nn.Module, tokens: Tensor, positions: Rotary | None
+        self, block: nn.Module, tokens: Tensor, positions: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The attention branch alone, with self-correlation (see ``ViTTower``)."""
         mixed, context = timm_self_correlation(
-            block.attn, _before_attention(block, tokens), self.last_block, positions, self.prefix
+            block.attn, _before_attention(block, tokens), self.last_block, positions
         )
         return block.norm1(mixed) if isinstance(block, EvaBlockPostNorm) else mixed, context
 

@@ -10,7 +10,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .value_path import Rotary, attend, projections, rotate_patches
+from .positions import rotate
+from .value_path import attend, projections
 
 LastBlock = Literal['value', 'qq', 'csa']
 LAST_BLOCKS = ('value', 'qq', 'csa')
@@ -22,8 +23,7 @@ def self_correlation(
     key: Tensor | None,
     value: Tensor,
     heads: int,
-    rotary: Rotary | None = None,
-    prefix: int = 1,
+    turns: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mix values by softmax(q q^T / sqrt(d)), plus softmax(k k^T / sqrt(d)) if there are keys.
 
@@ -33,19 +33,19 @@ def self_correlation(
             otherwise (``csa``) to 2.
         value: Shape (N, L, C).
         heads: Number of heads, each of d = C / heads channels.
-        rotary: (sine, cosine) tables for the patches, None for no rotation.
-        prefix: Leading tokens that no rotation touches.
+        turns: Of ``turns_of``, for all tokens; None for no rotation.
 
     Returns:
         The mixed values and the queries they were mixed by, rotated, all heads side by side; each
         of shape (N, L, C).
     """
-    turns = dict(rotary_query=rotary, rotary_key=rotary, prefix=prefix)
-    mixed = attend(query, query, value, heads, **turns)
+    if turns is not None:
+        query = rotate(query.unflatten(-1, (heads, -1)), turns).flatten(2)
+        key = None if key is None else rotate(key.unflatten(-1, (heads, -1)), turns).flatten(2)
+    mixed = attend(query, query, value, heads)
     if key is not None:
-        mixed = mixed + attend(key, key, value, heads, **turns)
-    queries = query.unflatten(-1, (heads, -1)).transpose(1, 2)
-    return mixed, rotate_patches(queries, rotary, prefix).transpose(1, 2).flatten(2)
+        mixed = mixed + attend(key, key, value, heads)
+    return mixed, query
 
 
 def packed_self_correlation(
@@ -74,20 +74,18 @@ def timm_self_correlation(
     attention: nn.Module,
     tokens: Tensor,
     mode: LastBlock,
-    rotary: Rotary | None = None,
-    prefix: int = 1,
+    turns: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Self-correlation of a timm block, with its inner norm where it has one.
 
     Args:
         attention: timm's ``Attention``, ``EvaAttention`` or ``AttentionRope``.
-        tokens: Normed tokens, prefix first, shape (N, P + h * w, C).
+        tokens: Normed tokens, shape (N, L, C).
         mode: ``qq`` or ``csa``.
-        rotary: (sine, cosine) tables for the patches, None for no rotation.
-        prefix: Tokens before the patches, P.
+        turns: Of ``turns_of``, for all tokens; None for no rotation.
 
     Returns:
-        Projected output and queries, each of shape (N, P + h * w, C).
+        Projected output and queries, each of shape (N, L, C).
     """
     of_query, of_key, of_value = projections(attention)
     mixed, context = self_correlation(
@@ -95,8 +93,7 @@ def timm_self_correlation(
         F.linear(tokens, *of_key) if mode == 'csa' else None,
         F.linear(tokens, *of_value),
         attention.num_heads,
-        rotary,
-        prefix,
+        turns,
     )
     return attention.proj(attention.norm(mixed)), context
 

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from .positions import rotate
 
-Rotary = tuple[Tensor, Tensor]
-
 
 def packed_attention(
     attention: nn.MultiheadAttention, queries: Tensor, context: Tensor, mask: Tensor | None = None
@@ -75,9 +73,8 @@ def timm_attention(
     attention: nn.Module,
     queries: Tensor,
     context: Tensor,
-    rotary: Rotary | None = None,
+    turns: Tensor | None = None,
     mask: Tensor | None = None,
-    prefix: int = 1,
 ) -> Tensor:
     """Multi-head attention of a timm block, with its inner norm where it has one.
 
@@ -85,10 +82,9 @@ def timm_attention(
         attention: timm's ``Attention``, ``EvaAttention`` or ``AttentionRope``.
         queries: Normed tokens that look, shape (N, Q, C). Where they are not the context itself
             they stand for class tokens, which no rotation touches.
-        context: Normed tokens looked at, prefix first, shape (N, P + h * w, C).
-        rotary: (sine, cosine) tables for the patches, None for no rotation.
-        mask: True where a query may look, shape (N, Q, P + h * w).
-        prefix: Tokens before the patches, P.
+        context: Normed tokens looked at, shape (N, L, C).
+        turns: Of ``turns_of``, for all L tokens; None for no rotation.
+        mask: True where a query may look, shape (N, Q, L).
 
     Returns:
         Projected output, shape (N, Q, C).
@@ -99,10 +95,9 @@ def timm_attention(
         F.linear(context, *of_key),
         F.linear(context, *of_value),
         attention.num_heads,
-        rotary_query=rotary if queries is context else None,
-        rotary_key=rotary,
+        turns_query=turns if queries is context else None,
+        turns_key=turns,
         mask=mask,
-        prefix=prefix,
     )
     return attention.proj(attention.norm(mixed))
 
@@ -126,10 +121,9 @@ def attend(
     key: Tensor,
     value: Tensor,
     heads: int,
-    rotary_query: Rotary | None = None,
-    rotary_key: Rotary | None = None,
+    turns_query: Tensor | None = None,
+    turns_key: Tensor | None = None,
     mask: Tensor | None = None,
-    prefix: int = 1,
 ) -> Tensor:
     """Multi-head scaled dot product attention by the fused kernel.
 
@@ -138,19 +132,19 @@ def attend(
         key: Shape (N, L, C).
         value: Shape (N, L, C).
         heads: Number of heads.
-        rotary_query: Tables that turn the queries, None for no rotation.
-        rotary_key: Tables that turn the keys, None for no rotation.
+        turns_query: Of ``turns_of``, what turns the queries; None for no rotation.
+        turns_key: What turns the keys; None for no rotation.
         mask: True where a query may look, shape (N, Q, L).
-        prefix: Leading tokens that no rotation touches.
 
     Returns:
         Shape (N, Q, C).
     """
-    query, key, value = (
-        item.unflatten(-1, (heads, -1)).transpose(1, 2) for item in (query, key, value)
-    )
-    query = rotate_patches(query, rotary_query, prefix)
-    key = rotate_patches(key, rotary_key, prefix)
+    query, key, value = (item.unflatten(-1, (heads, -1)) for item in (query, key, value))
+    # Turned before the heads go first: the kernel's result keeps this order of memory, in which
+    # the heads lie side by side already.
+    query = query if turns_query is None else rotate(query, turns_query)
+    key = key if turns_key is None else rotate(key, turns_key)
+    query, key, value = (item.transpose(1, 2) for item in (query, key, value))
     mask = None if mask is None else mask[:, None]
     mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     return mixed.transpose(1, 2).flatten(2)
@@ -167,11 +161,3 @@ def projections(attention: nn.Module) -> list[tuple[Tensor, Tensor | None]]:
         bias = torch.cat([attention.q_bias, no_bias, attention.v_bias])
     biases = (None, None, None) if bias is None else bias.chunk(3)
     return list(zip(attention.qkv.weight.chunk(3), biases, strict=True))
-
-
-def rotate_patches(features: Tensor, rotary: Rotary | None, prefix: int) -> Tensor:
-    """Turn what stands behind the prefix; shape (N, heads, P + h * w, d) in and out."""
-    if rotary is None:
-        return features
-    turned = rotate(features[:, :, prefix:], *rotary)
-    return torch.cat([features[:, :, :prefix], turned], dim=2)

@@ -7,16 +7,25 @@ from .captioned_regions import CaptionedRegions
 from .draw import Draw
 from .image_read_error import ImageReadError
 from .image_regions import ImageRegions
-from .index_samplers import DrawSampler, InfiniteDrawSampler
+from .index_samplers import (
+    DrawSampler,
+    InfiniteDrawSampler,
+    InfiniteShardDrawSampler,
+    ShardDrawSampler,
+)
 from .noun_vocabulary import load_nouns
 from .open_vocab_coco_dataset import OpenVocabCocoDataset
 from .panoptic_regions import PanopticRegions
 from .region_sample import RegionSample
 from .region_text_pairs import RegionTextPairs
 from .samplers import GridRegions, ProposalRegions
+from .sharded_images import ShardedImages
+from .stored_targets import StoredTargets
+from .teacher_store import StoreFacts, StoreView, StoreWriter
 from .transforms import (
     AnnotatedRegions,
     CropRegions,
+    CropUnstoredRegions,
     DrawCaption,
     LoadRGB,
     LoadSegments,
@@ -25,6 +34,7 @@ from .transforms import (
     ResizeRegionMasks,
     SampleRegions,
 )
+from .unlabelled_images import UnlabelledImages
 from .vocabulary import Vocabulary, load_vocabulary
 
 __all__ = [
@@ -34,6 +44,7 @@ __all__ = [
     'CaptionedImages',
     'CaptionedRegions',
     'CropRegions',
+    'CropUnstoredRegions',
     'Draw',
     'DrawCaption',
     'DrawSampler',
@@ -41,6 +52,7 @@ __all__ = [
     'ImageReadError',
     'ImageRegions',
     'InfiniteDrawSampler',
+    'InfiniteShardDrawSampler',
     'LoadRGB',
     'LoadSegments',
     'OpenVocabCocoDataset',
@@ -52,6 +64,13 @@ __all__ = [
     'ResizeLongest',
     'ResizeRegionMasks',
     'SampleRegions',
+    'ShardDrawSampler',
+    'ShardedImages',
+    'StoreFacts',
+    'StoreView',
+    'StoreWriter',
+    'StoredTargets',
+    'UnlabelledImages',
     'Vocabulary',
     'load_nouns',
     'load_vocabulary',

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from clipself_mm.clip import ViTTower
 
+DTYPES = ('float32', 'bfloat16', 'float16')
+"""What a frozen tower can be held and run in."""
+
 
 @MODELS.register_module()
 class FViTBackbone(BaseModule):
@@ -30,10 +33,14 @@ class FViTBackbone(BaseModule):
         scales: Size of each map relative to the token grid: 4, 2, 1 or 0.5.
         norm_cfg: Norm between the two deconvolutions of scale 4; None for none.
         frozen: Whether the tower stays as it is.
+        dtype: What a frozen tower is held and run in: 'float32', 'bfloat16' or 'float16', under
+            autocast too. Its maps leave it in the dtype of the images; the upsamplers and all that
+            follows are as without. Checkpoints then hold the rounded tower; those in float32 load.
         init_cfg: As in every mm module.
 
     Raises:
-        ValueError: `out_indices` and `scales` differ in length, or a scale is unknown.
+        ValueError: `out_indices` and `scales` differ in length, a scale or the dtype is unknown, or
+            a tower that trains should be held in half.
         NotImplementedError: The tower is no ViT.
     """
 
@@ -44,9 +51,14 @@ class FViTBackbone(BaseModule):
         scales: Sequence[float] = (4, 2, 1, 0.5),
         norm_cfg: dict | None = None,
         frozen: bool = True,
+        dtype: str = 'float32',
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if dtype not in DTYPES:
+            raise ValueError(f'dtype is one of {", ".join(DTYPES)}, got {dtype!r}')
+        if dtype != 'float32' and not frozen:
+            raise ValueError(f'dtype {dtype} is for a frozen tower: one that trains is float32')
         if len(out_indices) != len(scales):
             raise ValueError(f'{len(out_indices)} out_indices for {len(scales)} scales')
         self.tower = MODELS.build(tower)
@@ -62,8 +74,10 @@ class FViTBackbone(BaseModule):
             name = f'interpolate{place}'  # the release's names
             self.add_module(name, build_resizer(scale, self.tower.width, norm_cfg))
             self._resizers.append(name)
+        self.dtype = getattr(torch, dtype)
         if frozen:
             self.tower.freeze()
+            self.tower.to(self.dtype)
         else:
             self.tower.unlock_blocks(None)
 
@@ -97,15 +111,39 @@ class FViTBackbone(BaseModule):
         Returns:
             The maps, and the L2-normalised dense map of shape (N, D, h, w) or None.
         """
+        stages, dense = self.run_tower(images, with_dense)
+        return self.resize(stages), dense
+
+    def run_tower(
+        self, images: Tensor, with_dense: bool = True
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """One pass of the tower, computed in `dtype`; arguments as in `forward_with_dense`.
+
+        Returns:
+            Maps of the distinct `out_indices` in ascending order, each of shape (N, C, h, w), and
+            the dense map or None, all in the dtype of the images.
+        """
         blocks = sorted(set(self.out_indices))
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            stages, dense = self.tower.stages(images, blocks, with_dense=with_dense)
-        map_of = dict(zip(blocks, stages, strict=True))
-        maps = tuple(
+            if self.dtype == torch.float32:
+                return self.tower.stages(images, blocks, with_dense=with_dense)
+            with torch.autocast(images.device.type, enabled=False):
+                rounded = images.to(self.dtype)
+                stages, dense = self.tower.stages(rounded, blocks, with_dense=with_dense)
+            stages = [item.to(images.dtype) for item in stages]
+            return stages, None if dense is None else dense.to(images.dtype)
+
+    def resize(self, stages: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The maps of `forward` from what the blocks gave.
+
+        Args:
+            stages: Of `run_tower`.
+        """
+        map_of = dict(zip(sorted(set(self.out_indices)), stages, strict=True))
+        return tuple(
             getattr(self, name)(map_of[block])
             for name, block in zip(self._resizers, self.out_indices, strict=True)
         )
-        return maps, dense
 
 
 def build_resizer(scale: float, width: int, norm_cfg: dict | None) -> nn.Module:

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 import torch
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
+from mmengine.config import ConfigDict
 from mmengine.registry import MODELS
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from clipself_mm.datasets import Vocabulary, load_vocabulary
 
+from .class_wise_nms import class_wise_nms
 from .score_fusion import fuse_scores, fusion_weights
 from .text_classifier import TextClassifier
 
@@ -120,6 +123,19 @@ class FViTBBoxHead(ConvFCBBoxHead):
         detector, clip = cls_score.float().split(columns, dim=1)
         return fuse_scores(detector.softmax(dim=-1), clip.softmax(dim=-1), self.fusion)
 
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As mmdet's; in eval mode the convolutions run on channels last, best for small maps.
+
+        Args:
+            x: Pooled regions, shape (R, C, h, w).
+
+        Returns:
+            Logits of shape (R, K + 1) and box deltas.
+        """
+        if not self.training:  # gradients would take the format, which DDP's buckets do not
+            x = x.contiguous(memory_format=torch.channels_last)
+        return super().forward(x)
+
     def predict_by_feat(
         self,
         rois: tuple[Tensor, ...],
@@ -130,6 +146,35 @@ class FViTBBoxHead(ConvFCBBoxHead):
         """As mmdet's, on probabilities."""
         scores = tuple(self.probabilities(item) for item in cls_scores)
         return super().predict_by_feat(rois, scores, *args, **kwargs)
+
+    def _predict_by_feat_single(
+        self,
+        roi: Tensor,
+        *args: object,
+        rcnn_test_cfg: ConfigDict | None = None,
+        **kwargs: object,
+    ) -> InstanceData:
+        """Boxes and scores of one image as mmdet decodes them, cut down by `class_wise_nms`.
+
+        Args:
+            roi: Shape (R, 5); further arguments as in mmdet's.
+            rcnn_test_cfg: `score_thr`, `nms` and `max_per_img`; without, all R boxes and scores.
+            *args: As in mmdet's.
+            **kwargs: As in mmdet's.
+        """
+        if rcnn_test_cfg is None or not len(roi):
+            return super()._predict_by_feat_single(
+                roi, *args, rcnn_test_cfg=rcnn_test_cfg, **kwargs
+            )
+        every = super()._predict_by_feat_single(roi, *args, rcnn_test_cfg=None, **kwargs)
+        boxes, scores, labels = class_wise_nms(
+            every.bboxes,
+            every.scores[:, :-1],
+            rcnn_test_cfg.score_thr,
+            rcnn_test_cfg.nms,
+            rcnn_test_cfg.max_per_img,
+        )
+        return InstanceData(bboxes=boxes, scores=scores, labels=labels)
 
 
 def class_weights(vocabulary: Vocabulary, background: float) -> list[float]:

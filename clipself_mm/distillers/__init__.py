@@ -1,5 +1,6 @@
 """Models that refine a CLIP tower's dense features, and the one that measures them."""
 
+from .blockwise_fsdp import BlockwiseFSDP
 from .clipself import CLIPSelf
 from .foundation_model import FoundationModel
 from .image_text import ImageText
@@ -11,8 +12,11 @@ from .region_preprocessor import RegionPreprocessor
 from .region_recognizer import RegionRecognizer
 from .region_text import RegionText
 from .routes import DenseRoute, ImageCropRoute, MaskedAttentionRoute, RegionRoute
+from .teacher_store import TeacherStore
+from .whole_state_fsdp_strategy import WholeStateFSDPStrategy
 
 __all__ = [
+    'BlockwiseFSDP',
     'CLIPSelf',
     'DenseRoute',
     'FoundationModel',
@@ -27,4 +31,6 @@ __all__ = [
     'RegionRecognizer',
     'RegionRoute',
     'RegionText',
+    'TeacherStore',
+    'WholeStateFSDPStrategy',
 ]

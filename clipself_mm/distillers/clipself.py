@@ -1,6 +1,9 @@
 """CLIPSelf: a CLIP ViT teaches its own dense features what its image embeddings know."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from mmengine.model import ModuleList
@@ -13,6 +16,7 @@ from clipself_mm.losses import DenseBatch
 
 from .image_cells import image_cells
 from .region_distiller import RegionDistiller
+from .teacher_store import TeacherStore
 
 
 @MODELS.register_module()
@@ -29,9 +33,17 @@ class CLIPSelf(RegionDistiller):
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
         dense_losses: Configs of further losses on whole dense maps, as later work adds them:
             modules that make a scalar of a ``DenseBatch`` and have a ``name`` of their own.
+        teacher_store: Arguments of ``TeacherStore``: the teacher embeds each crop once in all
+            epochs and runs (docs/teacher-store.md). None asks it every time.
+        teacher_dtype: Number format of the teacher's matrix products, ``bfloat16`` or ``float16``,
+            by autocast: its weights stay as they are. None computes as the student does. A gain
+            only where the hardware multiplies it faster (docs/performance.md).
+        teacher_batch: Most crops that the teacher is given at once, which bounds its memory; None
+            for all crops of the batch.
 
     Raises:
-        ValueError: Two dense losses have one name.
+        ValueError: Two dense losses have one name, ``teacher_dtype`` is another, or
+            ``teacher_batch`` is below 1.
     """
 
     def __init__(
@@ -42,6 +54,9 @@ class CLIPSelf(RegionDistiller):
         distill_loss: dict | None = None,
         classifier: dict | None = None,
         dense_losses: Sequence[dict] | None = None,
+        teacher_store: dict | None = None,
+        teacher_dtype: str | None = None,
+        teacher_batch: int | None = None,
     ) -> None:
         super().__init__(tower, data_preprocessor, unlocked_blocks, classifier)
         self.distill_loss = MODELS.build(distill_loss or {'type': 'CosineDistillLoss'})
@@ -50,6 +65,14 @@ class CLIPSelf(RegionDistiller):
         if len(set(names)) < len(names):
             raise ValueError(f'dense_losses: every loss needs a name of its own, got {names}')
 
+        self.teacher_store = None if teacher_store is None else TeacherStore(**teacher_store)
+        if teacher_dtype not in (None, 'bfloat16', 'float16'):
+            raise ValueError(f'teacher_dtype is None, bfloat16 or float16, got {teacher_dtype!r}')
+        if teacher_batch is not None and teacher_batch < 1:
+            raise ValueError(f'teacher_batch is None or at least 1, got {teacher_batch}')
+        self.teacher_dtype = teacher_dtype
+        self.teacher_batch = teacher_batch
+
     def loss(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
     ) -> dict[str, Tensor]:
@@ -57,28 +80,53 @@ class CLIPSelf(RegionDistiller):
 
         Args:
             inputs: ``images`` (N, 3, H, W) for the student and ``crops`` (R, 3, S, S) for the
-                teacher, both normalised.
+                teacher, both normalised; with a store, only the crops it lacks.
             data_samples: The regions of each image, in pixels of ``images``.
         """
+        # The teacher first: what it needs for the moment is free again when the student keeps its
+        # activations.
+        target = self.targets(inputs['crops'], data_samples)
         images = inputs['images']
         dense, context = self.student.encode_dense_context(images)
         boxes_px = [sample.regions.boxes_px for sample in data_samples]
         pooled = roi_pool(dense, boxes_px, self.student.patch_size)
-        target = self.encode_crops(inputs['crops'])
         if len(target) != len(pooled):
             raise ValueError(f'the batch has {len(pooled)} regions and {len(target)} crops')
         losses = {'loss_cosine': self.distill_loss(pooled, target)}
         if self.dense_losses:
-            inside = image_cells(
-                data_samples, dense.shape[-2:], self.student.patch_size, dense.device
-            )
+            inside = image_cells(data_samples, dense.shape[-2:], self.student.patch_size)
             batch = DenseBatch(images, dense, context, inside, self.teacher)
             losses |= {item.name: item(batch) for item in self.dense_losses}
         return losses
+
+    @torch.no_grad()
+    def targets(self, crops: Tensor, data_samples: list[RegionSample]) -> Tensor:
+        """The teacher's embeddings (R, D) of all regions, from their crops or a store.
+
+        Raises:
+            ValueError: The pipeline looks up in a store that the model does not have.
+        """
+        if self.teacher_store is not None:
+            with self._teacher_precision(crops.device):  # a store checks it
+                return self.teacher_store.targets(
+                    self.teacher, self.encode_crops, crops, data_samples
+                )
+        if any('stored_targets' in sample for sample in data_samples):
+            raise ValueError(
+                'CropUnstoredRegions leaves crops out: model.teacher_store must name its folder'
+            )
+        return self.encode_crops(crops)
 
     @torch.no_grad()
     def encode_crops(self, crops: Tensor) -> Tensor:
         """The teacher's embeddings (R, D) of crops (R, 3, S, S); R may be 0."""
         if not len(crops):
             return crops.new_zeros(0, self.teacher.dim)
-        return self.teacher.encode_image(crops)
+        with self._teacher_precision(crops.device):
+            parts = crops.split(self.teacher_batch or len(crops))
+            return torch.cat([self.teacher.encode_image(part) for part in parts])
+
+    def _teacher_precision(self, device: torch.device) -> AbstractContextManager:
+        if self.teacher_dtype is None:
+            return nullcontext()  # the student's, whatever it is
+        return torch.autocast(device.type, getattr(torch, self.teacher_dtype))

@@ -13,7 +13,6 @@ def image_cells(
     samples: Sequence[RegionSample],
     grid: tuple[int, int],
     patch_size: int,
-    device: torch.device | str | None = None,
 ) -> Tensor:
     """True for every cell that at least one pixel of its image lies in.
 
@@ -24,12 +23,11 @@ def image_cells(
         samples: Of N images.
         grid: (h, w) of the batch's token grid.
         patch_size: Pixels a cell.
-        device: Where the answer is wanted.
 
     Returns:
-        Bool, shape (N, h, w).
+        Bool, shape (N, h, w), on the host.
     """
-    inside = torch.ones(len(samples), *grid, dtype=torch.bool, device=device)
+    inside = torch.ones(len(samples), *grid, dtype=torch.bool)
     for cells, sample in zip(inside, samples, strict=True):
         if 'ori_shape' in sample and 'scale' in sample:
             rows, columns = (

@@ -7,6 +7,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
+from torch.optim import Optimizer
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -17,10 +18,13 @@ class MatrixDecayConstructor:
     scalars get 0. Parameters that need no gradient (frozen blocks, the
     teacher) are not handed over, so the optimizer keeps no state for them.
 
-    Used in a config as `optim_wrapper = dict(constructor='MatrixDecayConstructor', ...)`.
+    Used in a config as `optim_wrapper = dict(constructor='MatrixDecayConstructor', ...)`. With
+    `prefer_fused=True` beside it the optimizer updates all parameters in one kernel where it has
+    one for their device; whether it has is logged.
 
     Args:
-        optim_wrapper_cfg: Config of the wrapper with its `optimizer`.
+        optim_wrapper_cfg: Config of the wrapper with its `optimizer` and, optionally,
+            `prefer_fused`.
         paramwise_cfg: Must be empty: the rule is fixed.
 
     Raises:
@@ -40,6 +44,7 @@ class MatrixDecayConstructor:
         self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
         self.optimizer_cfg = dict(self.optim_wrapper_cfg.pop('optimizer'))
         self.optim_wrapper_cfg.setdefault('type', 'OptimWrapper')
+        self.prefer_fused = self.optim_wrapper_cfg.pop('prefer_fused', False)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the optimizer and its wrapper.
@@ -62,7 +67,8 @@ class MatrixDecayConstructor:
                 'block frozen?'
             )
         groups = [{'params': decayed}, {'params': plain, 'weight_decay': 0.0}]
-        optimizer = OPTIMIZERS.build({**self.optimizer_cfg, 'params': groups})
+        config = {**self.optimizer_cfg, 'params': groups}
+        optimizer = build_fused(config) if self.prefer_fused else OPTIMIZERS.build(config)
         print_log(
             f'MatrixDecayConstructor: {len(decayed)} parameters with weight decay '
             f'{optimizer.param_groups[0]["weight_decay"]}, {len(plain)} without',
@@ -71,6 +77,29 @@ class MatrixDecayConstructor:
         return OPTIM_WRAPPERS.build(
             dict(self.optim_wrapper_cfg), default_args={'optimizer': optimizer}
         )
+
+
+def build_fused(config: dict) -> Optimizer:
+    """Build an optimizer with `fused=True` if it accepts that, and as the config says if not.
+
+    PyTorch itself knows for which devices it has a fused kernel (CUDA since 2.0, CPU since 2.4) and
+    refuses others when the optimizer is made, so it is asked.
+
+    Args:
+        config: Of the optimizer, `params` included; a `fused` of its own is kept.
+
+    Returns:
+        The optimizer.
+    """
+    if 'fused' in config:
+        return OPTIMIZERS.build(config)
+    try:
+        optimizer = OPTIMIZERS.build({**config, 'fused': True})
+    except (RuntimeError, TypeError) as refusal:
+        print_log(f'{config["type"]} is not fused: {refusal}', logger='current')
+        return OPTIMIZERS.build(config)
+    print_log(f'{config["type"]} is fused', logger='current')
+    return optimizer
 
 
 def split_by_dimension(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

@@ -90,7 +90,7 @@ def test_a_region_sees_its_own_tokens_and_the_class_token_only(tower):
         tokens, _, positions = tower.embed(images)
         inside = mask.flatten().nonzero()[:, 0]
         seen = torch.cat([torch.tensor([0]), inside + 1])
-        places = None if positions is None else [table[inside] for table in positions]
+        places = None if positions is None else positions[seen]
         copy = tokens[:, :1]
         for block in tower.blocks:
             copy = tower.run_block(block, tokens[:, seen], places, queries=copy)
@@ -158,5 +158,5 @@ def test_rotary_tables_made_in_inference_mode_serve_a_training_and_old_grids_are
     tower.encode_dense(images_of(tower, 2, 3))[:, 0].sum().backward()
     assert any(block.attn.proj.weight.grad.abs().sum() > 0 for block in tower.blocks)
     for side in range(1, 2 * GRIDS_KEPT):
-        tower.rotary((side, 1), torch.device('cpu'))
+        tower.turns((side, 1), torch.device('cpu'))
     assert len(tower._tables) == GRIDS_KEPT

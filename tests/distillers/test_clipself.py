@@ -1,11 +1,14 @@
 """The distiller: what trains, what never changes, and the regions it is fed."""
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
 from mmengine.structures import InstanceData
 
+from clipself_mm.clip import class_encoder
 from clipself_mm.datasets import RegionSample
 from clipself_mm.distillers import CLIPSelf, RegionRecognizer
 
@@ -52,6 +55,63 @@ def test_loss_is_the_mean_over_all_regions_by_a_plain_loop(micro_clip):
             distances.append(1 - pooled @ wanted / pooled.norm() / wanted.norm())
             region += 1
     assert loss == pytest.approx(torch.stack(distances).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize('most', [1, 3, 4, 9])
+def test_a_teacher_given_few_crops_at_once_gives_the_same_targets(micro_clip, most):
+    calls = []
+    model = make_model(micro_clip, teacher_batch=most)
+    inputs, samples = make_batch([3, 1])
+    whole = model.teacher.encode_image(inputs['crops'])
+    encode = model.teacher.encode_image
+    model.teacher.encode_image = lambda crops: calls.append(len(crops)) or encode(crops)
+    torch.testing.assert_close(model.targets(inputs['crops'], samples), whole)
+    assert calls == {1: [1, 1, 1, 1], 3: [3, 1], 4: [4], 9: [4]}[most]
+
+
+def test_a_teacher_in_bfloat16_keeps_its_weights_and_leaves_the_student_alone(micro_clip):
+    torch.manual_seed(0)
+    model = make_model(micro_clip, teacher_dtype='bfloat16').train()
+    inputs, samples = make_batch([3, 1])
+    exact = model.teacher.encode_image(inputs['crops'])
+    coarse = model.targets(inputs['crops'], samples)
+    assert coarse.dtype == torch.bfloat16
+    assert not coarse.float().equal(exact)
+    assert torch.cosine_similarity(coarse.float(), exact).min() > 0.999
+    loss = model(inputs, samples, mode='loss')['loss_cosine']
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_the_text_tower_is_there_during_the_first_validation_only(micro_clip, monkeypatch):
+    alive, made = weakref.WeakSet(), []
+
+    class CountedTextTower(class_encoder.TextTower):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            alive.add(self)
+            made.append(len(alive))
+
+    monkeypatch.setattr(class_encoder, 'TextTower', CountedTextTower)
+    classifier = dict(vocabulary='shapes_ov', text=dict(model=micro_clip))
+    model = make_model(micro_clip, classifier=classifier).train()
+    model(*make_batch([2, 1]), mode='loss')['loss_cosine'].backward()
+    assert made == []
+    for _ in range(2):
+        model.eval()(*make_batch([2, 1]), mode='predict')
+    gc.collect()
+    assert made == [1]
+    assert len(alive) == 0
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [(dict(teacher_dtype='int8'), 'teacher_dtype is None'), (dict(teacher_batch=0), 'at least 1')],
+)
+def test_teacher_options_that_cannot_be(micro_clip, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_model(micro_clip, **options)
 
 
 def test_training_changes_unlocked_blocks_and_nothing_else(micro_clip):

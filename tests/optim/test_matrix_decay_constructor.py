@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from clipself_mm.optim import MatrixDecayConstructor
@@ -82,3 +83,44 @@ def test_the_config_is_not_changed():
     constructor(nn.Linear(2, 2))
     assert config == {'optimizer': CONFIG['optimizer']}
     assert len(constructor(nn.Linear(2, 2)).optimizer.param_groups) == 2
+
+
+@pytest.mark.parametrize('refusal', [None, RuntimeError('no kernel here'), TypeError('no `fused`')])
+@pytest.mark.parametrize('prefer', [True, False])
+def test_fused_where_the_optimizer_accepts_it(prefer, refusal):
+    asked = []
+
+    class Sometimes(torch.optim.SGD):
+        def __init__(self, params, lr, fused=False):
+            asked.append(fused)
+            if fused and refusal:
+                raise refusal
+            super().__init__(params, lr)
+
+    OPTIMIZERS.register_module(name='Sometimes', module=Sometimes, force=True)
+    config = CONFIG | {'optimizer': {'type': 'Sometimes', 'lr': 0.1}, 'prefer_fused': prefer}
+    wrapper = build_optim_wrapper(Student(), config)
+    assert asked == ([True, False] if prefer and refusal else [prefer])
+    assert len(wrapper.optimizer.param_groups) == 2
+
+
+def test_an_error_that_fused_does_not_cause_is_raised():
+    bad = CONFIG | {'optimizer': {'type': 'AdamW', 'lr': 1e-3, 'no_such': 1}, 'prefer_fused': True}
+    with pytest.raises(TypeError, match='no_such'):
+        build_optim_wrapper(Student(), bad)
+
+
+def test_a_fused_adamw_takes_the_same_steps():
+    weights = []
+    for prefer in (True, False):
+        torch.manual_seed(0)
+        model = Student()
+        wrapper = build_optim_wrapper(model, CONFIG | {'prefer_fused': prefer})
+        for step in range(3):
+            for parameter in model.parameters():
+                parameter.grad = torch.full_like(parameter, 0.1 * (step + 1))
+            wrapper.step()
+        weights.append(
+            torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+        )
+    torch.testing.assert_close(*weights, rtol=1e-6, atol=1e-9)

@@ -1,0 +1,16 @@
+"""CLIPSelf of the tiny CLIP with patches of a plain folder: Shapes-OV's pictures without its json.
+
+    python tools/make_shapes_ov.py
+    python tools/train.py configs/shapes/clipself_tiny_patches-folder_shapes-ov.py
+
+Expected top-1 of boxes / stuff masks: not measured yet; where the folder's order is the json's,
+it is ``clipself_tiny_patches_shapes-ov.py`` to the last bit.
+"""
+
+_base_ = [
+    '../_base_/models/clipself_tiny.py',
+    '../_base_/datasets/patches-folder_shapes-ov.py',
+    '../_base_/datasets/panoptic-val_shapes-ov.py',
+    '../_base_/schedules/distill_shapes-ov.py',
+    '../_base_/distill_runtime.py',
+]

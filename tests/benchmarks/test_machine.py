@@ -1,0 +1,46 @@
+"""Rates are work over the shortest time."""
+
+from pathlib import Path
+
+import torch
+
+from benchmarks import machine
+
+
+def test_rates_by_a_clock_of_ones_own(monkeypatch):
+    """The clock goes 0, 2, 10, 11: 2 s, then 1 s, so that 2 x 4^3 FLOP take 1 s."""
+    ticks = iter([0.0, 2.0, 10.0, 11.0, 20.0, 24.0, 30.0, 32.0])
+    monkeypatch.setattr(machine, 'clock', lambda: next(ticks))
+    assert machine.matrix_rate(size=4, repeats=2) == 128
+    # 1 MB read and written in 2 s.
+    assert machine.copy_rate(megabytes=1, repeats=2) == 1e6
+
+
+def test_one_run_warms_up_and_is_not_measured():
+    calls = []
+    assert machine.seconds_of(lambda: calls.append(0), repeats=3) >= 0
+    assert len(calls) == 4
+
+
+def test_the_clock_is_processor_time_with_one_thread(monkeypatch):
+    monkeypatch.setattr(machine.time, 'process_time', lambda: 1.0)
+    monkeypatch.setattr(machine.time, 'perf_counter', lambda: 2.0)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 1)
+    assert machine.clock() == 1.0
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
+    assert machine.clock() == 2.0
+
+
+def test_available_memory_is_some_and_not_more_than_there_is():
+    lines = Path('/proc/meminfo').read_text().splitlines()
+    total = next(int(line.split()[1]) * 1024 for line in lines if line.startswith('MemTotal'))
+    assert 0 < machine.available_bytes() <= total
+
+
+def test_the_peak_grows_by_what_is_held_and_stays():
+    before = machine.peak_bytes()
+    held = torch.ones(2**25 + before // 4)  # more than all there was
+    peak = machine.peak_bytes()
+    assert peak - before >= 2**27
+    del held
+    assert machine.peak_bytes() >= peak - 2**22  # the system counts in batches of pages

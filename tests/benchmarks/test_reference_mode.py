@@ -1,0 +1,34 @@
+"""Reference mode computes what our towers compute: only then are their costs comparable."""
+
+import pytest
+import torch
+
+from benchmarks.reference_mode import as_reference
+from tests.clip.small_towers import images_of, small_tower
+
+
+@pytest.mark.parametrize('kind', ['eva02', 'patch16', 'quickgelu'])
+def test_embeddings_dense_maps_and_gradients_are_ours(kind):
+    gradients = []
+    ours = small_tower(kind).train()
+    twin = as_reference(ours)
+    images = images_of(ours, 3, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(twin.encode_image(images), ours.encode_image(images))
+    for tower in (ours, twin):
+        tower.zero_grad()
+        tower.unlock_blocks(2)
+        dense = tower.encode_dense(images)
+        dense[:, 0].square().sum().backward()
+        gradients.append(
+            {n: p.grad.clone() for n, p in tower.named_parameters() if p.requires_grad}
+        )
+    first, second = gradients
+    assert first.keys() == second.keys()
+    for name, gradient in first.items():
+        torch.testing.assert_close(second[name], gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_other_architectures_are_refused():
+    with pytest.raises(NotImplementedError, match='TimmViT'):
+        as_reference(small_tower('siglip'))

@@ -1,0 +1,362 @@
+"""Tar shards: written, counted, streamed, split over processes and workers, and resumed."""
+
+import io
+import json
+import pickle
+import sys
+import tarfile
+from collections import Counter
+from itertools import chain, islice
+
+import numpy as np
+import pytest
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
+
+from clipself_mm.datasets import (
+    Draw,
+    ImageReadError,
+    InfiniteShardDrawSampler,
+    ShardDrawSampler,
+    ShardedImages,
+)
+from clipself_mm.datasets.index_samplers.lane_draw import LaneDraw
+from clipself_mm.datasets.index_samplers.shard_order import in_turn, segments, shard_order, share
+from clipself_mm.datasets.sharded_index import Shard, index_folder, read_index
+from clipself_mm.datasets.sharded_reading import ShardWindow, shard_pictures
+from clipself_mm.datasets.sharded_writing import write_shards
+from tests.datasets.coco_files import photo, training_pipeline
+from tests.tools.test_train import load_tool
+
+pytest.importorskip('webdataset', reason='the extra wds is not installed')
+
+
+def png(number):
+    buffer = io.BytesIO()
+    photo(20 + number % 5, 20, number).save(buffer, 'PNG')
+    return buffer.getvalue()
+
+
+def write_tar(path, members):
+    """A tar file of (name, bytes), made by the standard library."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, 'w') as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Shards of 5, 3 and 4 pictures, with texts between them, and their index."""
+    number = 0
+    for shard, count in enumerate((5, 3, 4)):
+        members = []
+        for _ in range(count):
+            members += [(f'{number}.txt', b'a caption'), (f'{number}.png', png(number))]
+            number += 1
+        write_tar(tmp_path / f'{shard}.tar', [*members, ('lonely.txt', b'no picture')])
+    index_folder(tmp_path)
+    return tmp_path
+
+
+def build(folder, **kwargs):
+    kwargs.setdefault('pipeline', training_pipeline(dict(type='GridRegions', max_split=2)))
+    return ShardedImages(source=str(folder / 'index.json'), **kwargs)
+
+
+def test_shards_are_counted_by_their_pictures(folder):
+    assert read_index(str(folder / 'index.json')) == [
+        Shard('0.tar', 5),
+        Shard('1.tar', 3),
+        Shard('2.tar', 4),
+    ]
+
+
+def test_every_index_is_its_picture(folder):
+    dataset = build(folder)
+    assert len(dataset) == 12
+    for index in (0, 4, 5, 7, 8, 11, 3):
+        info = dataset.get_data_info(index)
+        shard = 0 if index < 5 else 1 if index < 8 else 2
+        assert info['img_id'] == f'{shard}.tar/{index}'
+        assert info['img_path'] == f'{shard}.tar/{index}.png'
+        assert info['img_bytes'] == png(index)
+    assert dataset.get_data_info(-1)['img_id'] == '2.tar/11'
+    sample = dataset[Draw(7, seed=1, number=2)]['data_samples']
+    assert (sample.img_id, sample.draw, sample.ori_shape) == ('1.tar/7', (1, 2, 7), (20, 22))
+    assert pickle.loads(pickle.dumps(dataset)).get_data_info(7)['img_id'] == '1.tar/7'
+
+
+def test_a_window_is_read_forwards_and_remembers(folder):
+    window = ShardWindow(str(folder / '0.tar'), 5, window=2)
+    assert [window[place].key for place in (1, 0, 1, 3, 2)] == ['1', '0', '1', '3', '2']
+    assert window.openings == 1
+    assert window[0].key == '0'  # forgotten: the shard is begun once more
+    assert window.openings == 2
+    with pytest.raises(IndexError):
+        window[5]
+
+
+def test_a_command_may_bring_the_shard(folder):
+    dataset = build(folder, data_prefix=dict(img=f'pipe:cat {folder}/{{}}'))
+    assert dataset.get_data_info(6)['img_bytes'] == png(6)
+    assert dataset.get_data_info(8)['img_bytes'] == png(8)
+    url = build(folder, data_prefix=dict(img='https://host/x/'), data_root='data').locate('0.tar')
+    assert url == 'https://host/x/0.tar'
+    below = build(folder, data_prefix=dict(img='x'), data_root=str(folder)).locate('0.tar')
+    assert below == str(folder / 'x' / '0.tar')
+
+
+def test_broken_shards_and_indices_are_named(folder):
+    whole = (folder / '1.tar').read_bytes()
+    (folder / '1.tar').write_bytes(whole[: whole.index(png(7)) + 100])
+    with pytest.raises(ValueError, match=r'1\.tar: '):
+        build(folder)[7]
+    write_tar(folder / '1.tar', [('5.png', png(5))])
+    with pytest.raises(ValueError, match=r'1\.tar: its index says 3 pictures, it has 1'):
+        build(folder)[7]
+    (folder / '1.tar').unlink()
+    with pytest.raises(FileNotFoundError, match=r'1\.tar'):
+        build(folder)[7]
+    (folder / 'index.json').write_text('[{"file": "0.tar"}]')
+    with pytest.raises(ValueError, match=r'index\.json: expected a list of'):
+        build(folder)
+    (folder / 'index.json').write_text('[{"file": "0.tar", "pictures": 0}]')
+    with pytest.raises(ValueError, match=r'index\.json: lists no picture'):
+        build(folder)
+    (folder / 'index.json').unlink()
+    with pytest.raises(FileNotFoundError, match=r'make_shards\.py'):
+        build(folder)
+    with pytest.raises(ValueError, match='no indices'):
+        build(folder, indices=3)
+
+
+def test_a_corrupt_picture_is_skipped_for_the_next(folder):
+    write_tar(folder / '1.tar', [('5.png', png(5)), ('6.png', b'broken'), ('7.png', png(7))])
+    with pytest.raises(ImageReadError, match=r'1\.tar/6\.png'):
+        build(folder)[Draw(6)]
+    dataset = build(folder, on_bad_image='skip')
+    assert dataset[Draw(6)]['data_samples'].img_id == '1.tar/7'
+    assert dataset.bad_images == {'1.tar/6.png'}
+
+
+# The order.
+
+
+def test_shares_and_segments_by_hand():
+    assert [share(11, part, 3) for part in range(3)] == [(0, 3), (3, 7), (7, 11)]
+    counts = np.array([5, 3, 4])  # in the line: shard 2 (8-11), shard 0 (0-4), shard 1 (5-7)
+    assert list(segments(counts, [2, 0, 1], 0, 12)) == [(8, 4), (0, 5), (5, 3)]
+    assert list(segments(counts, [2, 0, 1], 3, 7)) == [(11, 1), (0, 3)]
+    assert list(segments(counts, [2, 0, 1], 5, 7)) == [(1, 2)]
+    assert list(segments(counts, [2, 0, 1], 4, 4)) == []
+
+
+def test_turns_by_hand():
+    def run(start, *lanes):
+        return ''.join(item for item, _ in in_turn([iter(lane) for lane in lanes], 2, start))
+
+    assert run(0, 'abcd', 'ABCD') == 'abABcdCD'
+    assert run(2, 'abcd', 'ABCD') == 'ABabCDcd'  # one batch before: the second lane's turn
+    assert run(1, 'abcd', 'ABCD') == 'aABbcCDd'  # half a batch before: it is completed first
+    assert run(0, 'a', 'ABCD') == 'aABCD'
+    assert run(0, 'ab', '') == 'ab'
+    lanes = [number for _, number in in_turn([iter('ab'), iter('AB')], 1, 0)]
+    assert lanes == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize('lanes', [1, 3])
+@pytest.mark.parametrize('world_size', [1, 2, 5])
+def test_processes_and_lanes_share_every_image_once(world_size, lanes):
+    counts = np.array([5, 3, 4, 1, 20, 2])
+    options = dict(world_size=world_size, lanes=lanes, batch_size=2, window=4)
+    passes = []
+    for number in range(2):
+        drawn = [
+            [index for index, _ in shard_order(counts, 7, number, rank=rank, **options)]
+            for rank in range(world_size)
+        ]
+        assert Counter(chain(*drawn)) == Counter(range(35))
+        assert max(map(len, drawn)) - min(map(len, drawn)) <= 1
+        passes.append(drawn)
+    assert passes[0] != passes[1]
+
+
+def test_without_shuffling_one_lane_goes_from_front_to_back():
+    order = shard_order(np.array([2, 3]), 0, 0, shuffle=False)
+    assert list(order) == [(index, 0) for index in range(5)]
+
+
+@pytest.mark.parametrize('lanes', [1, 2, 4])
+def test_no_shard_is_begun_twice_by_a_lane(folder, lanes, monkeypatch):
+    """The order is made for streams: a lane opens a shard once, remembering `window` pictures."""
+    opened = []
+    real = ShardWindow._open
+    monkeypatch.setattr(ShardWindow, '_open', lambda self: (opened.append(self.url), real(self)))
+    dataset = build(folder, window=2)
+    draws = list(ShardDrawSampler(dataset, batch_size=2, lanes=lanes, seed=3))
+    assert sorted(draws) == list(range(12))
+    for draw in draws:
+        dataset[draw]
+    pieces = len({(draw.lane, int(np.searchsorted([5, 8, 12], draw, 'right'))) for draw in draws})
+    assert len(opened) == pieces <= 3 + lanes - 1
+
+
+def test_epochs_are_padded_so_that_all_processes_draw_equally_often(folder, monkeypatch):
+    dataset = build(folder)
+    drawn = []
+    for rank in range(5):
+        monkeypatch.setattr(
+            'clipself_mm.datasets.index_samplers.shard_draw_sampler.get_dist_info',
+            lambda rank=rank: (rank, 5),
+        )
+        sampler = ShardDrawSampler(dataset, lanes=2, seed=1)
+        sampler.set_epoch(4)
+        own = list(sampler)
+        assert len(own) == len(sampler) == 3
+        assert {draw.key for draw in own} == {(1, 4, int(draw)) for draw in own}
+        drawn += own
+    assert set(drawn) == set(range(12))
+    assert len(drawn) == 15
+
+
+def test_samplers_refuse_what_they_cannot_order(folder, monkeypatch):
+    with pytest.raises(TypeError, match='not of list'):
+        ShardDrawSampler([1, 2, 3])
+    monkeypatch.setattr(
+        'clipself_mm.datasets.index_samplers.shard_draw_sampler.get_dist_info', lambda: (0, 13)
+    )
+    with pytest.raises(ValueError, match='12 images for 13 processes'):
+        ShardDrawSampler(build(folder))
+
+
+def test_a_draw_keeps_its_lane_on_its_way_to_a_worker():
+    draw = pickle.loads(pickle.dumps(LaneDraw(5, seed=1, number=2, lane=3)))
+    assert (int(draw), draw.key, draw.lane) == (5, (1, 2, 5), 3)
+
+
+@pytest.mark.parametrize('consumed', [0, 1, 11, 12, 13, 31])
+@pytest.mark.parametrize('lanes', [1, 3])
+def test_a_fast_forwarded_stream_goes_on_as_the_unbroken_one(folder, consumed, lanes):
+    def stream():
+        return InfiniteShardDrawSampler(build(folder), batch_size=5, lanes=lanes, seed=2)
+
+    unbroken = [(draw.key, draw.lane) for draw in islice(stream(), 40)]
+    for number in range(3):
+        keys = [key for key, _ in unbroken[12 * number : 12 * number + 12]]
+        assert sorted(keys) == [(2, number, index) for index in range(12)]
+    resumed = stream()
+    resumed.skip(consumed)
+    rest = [(draw.key, draw.lane) for draw in islice(resumed, 40 - consumed)]
+    assert rest == unbroken[consumed:]
+
+
+def batches(dataset, number, **options):
+    sampler = InfiniteShardDrawSampler(dataset, batch_size=2, lanes=2, seed=5)
+    loader = DataLoader(
+        dataset, batch_size=2, sampler=sampler, collate_fn=pseudo_collate, **options
+    )
+    return [
+        [
+            (sample.img_id, sample.draw, sample.regions.boxes_px.tolist(), int(image.sum()))
+            for sample, image in zip(b['data_samples'], b['inputs']['image'], strict=True)
+        ]
+        for b in islice(loader, number)
+    ]
+
+
+def test_batches_do_not_depend_on_workers(folder):
+    alone = batches(build(folder), 8)
+    assert batches(build(folder), 8, num_workers=2) == alone
+    options = dict(num_workers=2, persistent_workers=True)
+    used = build(folder)
+    used[3]  # a shard that is open when the workers are forked
+    assert batches(used, 8, **options) == alone
+
+
+# Writing.
+
+
+@pytest.fixture
+def photos(tmp_path):
+    names = []
+    for number in range(5):
+        path = tmp_path / 'photos' / f'sub.{number % 2}' / f'{number}.v1.PNG'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(number))
+        names.append(path.relative_to(tmp_path / 'photos').as_posix())
+    return tmp_path / 'photos', names
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_written_shards_hold_the_pictures_byte_for_byte(photos, tmp_path):
+    root, names = photos
+    shards = write_shards(root, names, tmp_path / 'out', size=2, seed=1)
+    assert [shard.pictures for shard in shards] == [2, 2, 1]
+    assert read_index(str(tmp_path / 'out/index.json')) == shards
+    stored = [p for s in shards for p in shard_pictures(str(tmp_path / 'out' / s.file))]
+    assert sorted(p.content for p in stored) == sorted(png(number) for number in range(5))
+    assert [p.key for p in stored] != sorted(p.key for p in stored)
+    with tarfile.open(tmp_path / 'out/000000.tar') as archive:
+        member = next(m for m in archive if m.name.endswith('json'))
+        origin = json.load(archive.extractfile(member))
+        picture = archive.extractfile(member.name.replace('json', 'png')).read()
+    assert (root / origin['path']).read_bytes() == picture
+    write_shards(root, names, tmp_path / 'same', size=2, seed=1)
+    assert contents(tmp_path / 'same') == contents(tmp_path / 'out')
+
+
+def test_a_killed_writing_is_continued(photos, tmp_path):
+    root, names = photos
+    write_shards(root, names, tmp_path / 'whole', size=2)
+    moved = (root / names[0]).rename(root / 'away.png')  # the call fails at this picture
+    with pytest.raises(FileNotFoundError):
+        write_shards(root, names, tmp_path / 'out', size=2)
+    assert not (tmp_path / 'out/index.json').exists()
+    assert len(list((tmp_path / 'out').glob('*.tar'))) < 3
+    left = tmp_path / 'out/000002.tar.0.clipself-partial'
+    left.write_bytes(b'a piece')
+    moved.rename(root / names[0])
+    write_shards(root, names, tmp_path / 'out', size=2)
+    assert contents(tmp_path / 'out') == contents(tmp_path / 'whole')
+
+
+def test_shards_of_other_pictures_are_not_mixed(photos, tmp_path):
+    root, names = photos
+    write_shards(root, names, tmp_path / 'out', size=2)
+    for others, size in ((names[1:], 2), (names, 3)):
+        with pytest.raises(ValueError, match='were begun as'):
+            write_shards(root, others, tmp_path / 'out', size=size)
+    write_tar(tmp_path / 'foreign/0.tar', [('0.png', png(0))])
+    with pytest.raises(ValueError, match='not written by this tool'):
+        write_shards(root, names, tmp_path / 'foreign', size=2)
+    with pytest.raises(ValueError, match=r'a\.txt: expected a picture'):
+        write_shards(root, ['a.txt'], tmp_path / 'text', size=2)
+
+
+def test_the_tool_writes_and_counts(photos, tmp_path, monkeypatch, capsys):
+    root, names = photos
+    out = tmp_path / 'out'
+
+    def run(*words):
+        monkeypatch.setattr(sys, 'argv', ['make_shards.py', *map(str, words)])
+        load_tool('make_shards').main()
+        return capsys.readouterr().out
+
+    assert '5 pictures in 2 shards' in run(root, out, '--size', 4)
+    written = contents(out)
+    (out / 'index.json').unlink()
+    assert '5 pictures in 2 shards' in run('--index', out)
+    assert contents(out) == written
+    (tmp_path / 'list.txt').write_text('\n'.join(names[:3]))
+    assert '3 pictures in 1 shards' in run(
+        tmp_path / 'list.txt', tmp_path / 'other', '--root', root
+    )
+    with pytest.raises(SystemExit, match=r'\*\.tar'):
+        run('--index', root)

@@ -1,0 +1,140 @@
+"""Folders and lists of pictures: what is found, in which order, and what is refused."""
+
+import os
+import sys
+
+import pytest
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
+
+from clipself_mm.datasets import Draw, DrawSampler, ImageReadError, ImageRegions, UnlabelledImages
+from clipself_mm.datasets.image_listing import read_listing, scan_images, write_listing
+from tests.datasets.coco_files import photo, training_pipeline, write_images, write_json
+from tests.tools.test_train import load_tool
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Pictures in two folders, one in capitals, a text, a link to a folder, a link back up."""
+    root = tmp_path / 'photos'
+    for number, name in enumerate(('b/2.png', 'b/10.JPG', 'a.jpeg', '#odd.png')):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        photo(30 + number, 20, number).convert('RGB').save(
+            root / name, 'JPEG' if name.lower().endswith(('jpg', 'jpeg')) else 'PNG'
+        )
+    (root / 'notes.txt').write_text('no picture')
+    (tmp_path / 'elsewhere').mkdir()
+    photo(25, 25).save(tmp_path / 'elsewhere' / 'c.png')
+    (root / 'link').symlink_to(tmp_path / 'elsewhere')
+    (root / 'b' / 'up').symlink_to(root)
+    return root
+
+
+NAMES = ['#odd.png', 'a.jpeg', 'b/10.JPG', 'b/2.png', 'link/c.png']
+
+
+def build(source, **kwargs):
+    pipeline = training_pipeline(dict(type='GridRegions', max_split=2))
+    return UnlabelledImages(source=str(source), pipeline=pipeline, **kwargs)
+
+
+def test_a_folder_is_searched_with_all_below_it(folder):
+    assert scan_images(folder) == NAMES
+    assert scan_images(folder, ('.jpeg',)) == ['a.jpeg']
+    dataset = build('photos', data_root=str(folder.parent))
+    assert [dataset.get_data_info(i)['img_id'] for i in range(len(dataset))] == NAMES
+    sample = dataset[Draw(3, seed=1, number=2)]['data_samples']
+    assert sample.img_path == str(folder / 'b/2.png')
+    assert sample.ori_shape == (20, 30)
+    assert sample.draw == (1, 2, 3)
+    assert len(sample.regions.boxes_px) >= 1
+
+
+def test_a_list_gives_its_own_order_and_survives_the_round_trip(folder, tmp_path):
+    path = tmp_path / 'list.txt'
+    write_listing(NAMES, path)
+    assert read_listing(str(path)) == ['./#odd.png', *NAMES[1:]]
+    path.write_text(f'# two of them\n\n  b/2.png \r\n{folder}/a.jpeg\n')
+    dataset = build('list.txt', data_root=str(tmp_path), data_prefix=dict(img='photos/'))
+    assert [dataset.get_data_info(i)['img_path'] for i in range(2)] == [
+        str(folder / 'b/2.png'),
+        str(folder / 'a.jpeg'),
+    ]
+    assert dataset[0]['data_samples'].img_id == 'b/2.png'
+
+
+def test_names_that_are_no_text_survive_too(tmp_path):
+    name = os.fsdecode(b'caf\xe9.png')
+    write_listing([name], tmp_path / 'list.txt')
+    assert read_listing(str(tmp_path / 'list.txt')) == [name]
+
+
+@pytest.mark.parametrize('name', ['a\nb.png', ' a.png', 'a.png\r', ''])
+def test_a_name_that_fits_no_line_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match='one path a line'):
+        write_listing([name], tmp_path / 'list.txt')
+    assert not (tmp_path / 'list.txt').exists()
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'empty.txt').write_text('# nothing\n')
+    photo(5, 5).save(tmp_path / 'picture.png')
+    with pytest.raises(ValueError, match=r'empty: expected pictures \(\.jpg'):
+        build(tmp_path / 'empty')
+    with pytest.raises(ValueError, match=r'empty\.txt: expected one path a line'):
+        build(tmp_path / 'empty.txt')
+    with pytest.raises(ValueError, match=r'picture\.png: expected a text'):
+        build(tmp_path / 'picture.png')
+    with pytest.raises(FileNotFoundError, match='absent'):
+        build(tmp_path / 'absent')
+    with pytest.raises(NotADirectoryError, match='absent'):
+        scan_images(tmp_path / 'absent')
+    with pytest.raises(ValueError, match='extensions is a list'):
+        build(tmp_path, extensions='.png')
+
+
+def test_a_corrupt_image_is_skipped_and_counted_or_raised(folder):
+    (folder / 'a.jpeg').write_bytes(b'broken')
+    with pytest.raises(ImageReadError, match=r'a\.jpeg'):
+        build(folder)[Draw(1)]
+    dataset = build(folder, on_bad_image='skip')
+    assert dataset[Draw(1, seed=3)]['data_samples'].img_id == 'b/10.JPG'
+    assert dataset.bad_images == {str(folder / 'a.jpeg')}
+
+
+def regions_of(dataset, epoch):
+    sampler = DrawSampler(dataset, seed=5)
+    sampler.set_epoch(epoch)
+    loader = DataLoader(dataset, batch_size=2, sampler=sampler, collate_fn=pseudo_collate)
+    return [
+        (os.path.basename(sample.img_path), sample.draw, sample.regions.boxes_px.tolist())
+        for batch in loader
+        for sample in batch['data_samples']
+    ]
+
+
+def test_regions_are_those_of_the_same_images_in_a_json(tmp_path):
+    images = write_images(tmp_path / 'photos', [(30, 20), (20, 30), (25, 25)])
+    labelled = ImageRegions(
+        ann_file=write_json(tmp_path / 'a.json', images=images),
+        data_prefix=dict(img=str(tmp_path / 'photos')),
+        pipeline=training_pipeline(dict(type='GridRegions', max_split=2)),
+    )
+    for epoch in (0, 3):
+        assert regions_of(build(tmp_path / 'photos'), epoch) == regions_of(labelled, epoch)
+
+
+def test_the_tool_writes_what_the_data_set_reads(folder, tmp_path, monkeypatch, capsys):
+    arguments = [str(folder), str(tmp_path / 'l.txt'), '--relative-to', str(tmp_path)]
+    monkeypatch.setattr(sys, 'argv', ['list_images.py', *arguments])
+    load_tool('list_images').main()
+    assert '5 pictures' in capsys.readouterr().out
+    dataset = build('l.txt', data_root=str(tmp_path))
+    assert [dataset.get_data_info(i)['img_id'] for i in range(5)] == [
+        f'photos/{name}' for name in NAMES
+    ]
+    assert dataset[2]['data_samples'].ori_shape == (20, 31)
+    monkeypatch.setattr(sys, 'argv', ['list_images.py', 'absent', str(tmp_path / 'm.txt')])
+    with pytest.raises(SystemExit, match='absent'):
+        load_tool('list_images').main()

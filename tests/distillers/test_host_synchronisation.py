@@ -1,0 +1,131 @@
+"""A step never asks the device for a value: on a GPU the host would wait for all it has queued.
+
+What waits is seen without one: reading a scalar (`item`, `float`, `bool`) and everything whose size
+depends on values (`nonzero`, masks as indices) are operations. What leaves the device unseen
+(`tolist`, `cpu`) fails on the meta device, which has no values to give. mmengine's own part of a
+step, which sums the losses and updates the weights, is not looked at.
+"""
+
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.structures import InstanceData
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from clipself_mm.clip import roi_pool
+from clipself_mm.datasets import RegionSample
+from clipself_mm.distillers import CLIPSelf
+from clipself_mm.distillers.region_preprocessor import RegionPreprocessor
+from clipself_mm.losses import CosineDistillLoss
+from tests.clip.small_towers import images_of, small_tower
+from tests.distillers.test_dense_losses import CONTEXT, CORRELATION
+
+WAITING = ('_local_scalar_dense', 'nonzero', 'masked_select', 'equal', 'unique', '_unique2')
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what would wait for a device."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        indices = args[1] if name in ('index', 'index_put', 'index_put_') else ()
+        masks = [i for i in indices if i is not None and i.dtype in (torch.bool, torch.uint8)]
+        if name in WAITING or masks:
+            raise AssertionError(f'{func} waits for the device')
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    'wait',
+    [
+        lambda x: x.sum().item(),
+        lambda x: float(x[0]),
+        lambda x: bool((x > 0).all()),
+        lambda x: x[x > 0],
+        lambda x: (x > 0).nonzero(),
+        lambda x: x.masked_select(x > 0),
+        lambda x: x.unique(),
+    ],
+)
+def test_the_check_sees_what_waits(wait):
+    with pytest.raises(AssertionError, match='waits for the device'), NoWaiting():
+        wait(torch.arange(3.0))
+
+
+def raw_batch(counts):
+    generator = torch.Generator().manual_seed(0)
+    items = []
+    for count in counts:
+        corners = torch.rand(count, 2, generator=generator) * 24
+        sample = RegionSample(metainfo=dict(ori_shape=(80, 100), scale=0.5))
+        sample.regions = InstanceData(boxes_px=torch.cat([corners, corners + 9], dim=1))
+        image = torch.randint(256, (3, 40, 50), generator=generator, dtype=torch.uint8)
+        crops = torch.randint(256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
+        items.append(dict(inputs=dict(image=image, crops=crops), data_samples=sample))
+    return pseudo_collate(items)
+
+
+@pytest.mark.parametrize(
+    ('tower', 'options'),
+    [
+        ({}, {}),
+        ({}, dict(teacher_batch=2, unlocked_blocks=1)),
+        (dict(activation_checkpointing=True), dict(teacher_dtype='bfloat16')),
+        (dict(last_block='qq'), dict(dense_losses=[CORRELATION, CONTEXT])),
+    ],
+)
+def test_a_step_from_pixels_to_gradients_waits_for_nothing(micro_clip, tower, options):
+    model = CLIPSelf(
+        tower=dict(type='CLIPTower', model=micro_clip, **tower),
+        data_preprocessor=dict(
+            type='RegionPreprocessor', image_size=64, student_sizes=[64, 96], non_blocking=True
+        ),
+        **options,
+    ).train()
+    for loss in model.dense_losses:
+        if hasattr(loss, 'foundation'):
+            loss.foundation.init_weights()
+    batch = raw_batch([3, 0, 2])
+    with NoWaiting():
+        losses = model(**model.data_preprocessor(batch, True), mode='loss')
+        sum(losses.values()).backward()
+    assert any(p.grad is not None for p in model.student.parameters())
+
+
+@pytest.mark.parametrize(
+    'wait', [lambda x: x.tolist(), lambda x: x.cpu().numpy(), lambda x: x.sum().item()]
+)
+def test_the_meta_device_gives_no_values(wait):
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        wait(torch.arange(3.0, device='meta'))
+
+
+def test_a_step_runs_on_a_device_that_gives_no_values(micro_clip):
+    model = CLIPSelf(
+        tower=dict(type='CLIPTower', model=micro_clip),
+        data_preprocessor=dict(type='RegionPreprocessor', image_size=64),
+    )
+    model = model.to('meta').train()
+    data = model.data_preprocessor(raw_batch([3, 2]), True)
+    assert data['inputs']['images'].device.type == 'meta'
+    losses = model(**data, mode='loss')
+    sum(losses.values()).backward()
+    assert {p.grad.device.type for p in model.student.parameters() if p.requires_grad} == {'meta'}
+
+
+@pytest.mark.parametrize('kind', ['eva02', 'patch16', 'siglip'])
+def test_every_kind_of_tower_steps_without_waiting(kind):
+    student, teacher = small_tower(kind).train(), small_tower(kind)
+    student.unlock_blocks()
+    images, crops = images_of(student, 5, 3, count=2), images_of(teacher, 4, 4, count=3)
+    boxes_px = [torch.tensor([[0.0, 0, 20, 30], [5, 5, 40, 40]]), torch.tensor([[0.0, 0, 9, 9]])]
+    with NoWaiting():
+        with torch.no_grad():
+            target = teacher.encode_image(crops)
+        pooled = roi_pool(student.encode_dense(images), boxes_px, student.patch_size)
+        CosineDistillLoss()(pooled, target).backward()
+
+
+def test_the_preprocessor_of_a_validation_waits_for_nothing():
+    with NoWaiting():
+        RegionPreprocessor(pad_divisor=16)(raw_batch([2, 1]), False)

@@ -1,0 +1,163 @@
+"""Training steps on CUDA: precision, compilation, memory against the planner, two GPUs, F-ViT."""
+
+import copy
+import os
+
+import pytest
+import torch
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import MODELS
+
+from benchmarks.counting import SHAPES
+from benchmarks.planner import GIB, GPUS, RECIPES, UTILISATION, Job, memory_bytes, plan
+from tests.commands import ROOT, call, free_port, last_weights, train_command
+from tests.gpu.distillation import batch, build
+from tests.test_end_to_end import EPOCHS, PATCHES, options
+
+TINY = 'pkg:clipself_mm.shapes/tiny_clip'
+
+
+def train_step(model, wrapper, data):
+    return model.train_step(data, wrapper)['loss'].item()
+
+
+def wrapper_of(model, **amp):
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-4)
+    return AmpOptimWrapper(optimizer=optimizer, **amp) if amp else OptimWrapper(optimizer)
+
+
+def test_a_step_is_that_of_the_processor():
+    here = build(TINY, 64)
+    there = copy.deepcopy(here).cuda()
+    data = batch(64, 32, crops=4, images=2)
+    losses = [
+        [train_step(model, wrapper, copy.deepcopy(data)) for _ in range(3)]
+        for model, wrapper in ((here, wrapper_of(here)), (there, wrapper_of(there)))
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+    assert losses[0][2] < losses[0][0]
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+def test_a_step_in_mixed_precision(dtype):
+    if dtype == 'bfloat16' and not torch.cuda.is_bf16_supported():
+        pytest.skip('this GPU has no bf16')
+    full = build(TINY, 64).cuda()
+    half = copy.deepcopy(full)
+    data = batch(64, 32, crops=4, images=2)
+    expected = train_step(full, wrapper_of(full), copy.deepcopy(data))
+    wrapper = wrapper_of(half, loss_scale='dynamic', dtype=dtype)
+    assert train_step(half, wrapper, copy.deepcopy(data)) == pytest.approx(expected, rel=3e-2)
+    changed = [
+        not p.equal(q)
+        for p, q in zip(half.student.parameters(), half.teacher.parameters(), strict=True)
+        if p.requires_grad
+    ]
+    assert all(p.isfinite().all() for p in half.student.parameters())
+    assert any(changed)
+
+
+def test_a_compiled_step_has_the_same_loss():
+    plain = build(TINY, 64).cuda()
+    compiled = copy.deepcopy(plain)
+    compiled.forward = torch.compile(compiled.forward, dynamic=True)
+    losses = []
+    for model in (plain, compiled):
+        wrapper = wrapper_of(model)
+        sizes = (3, 5, 4)
+        losses.append([train_step(model, wrapper, batch(64, 32, crops=n)) for n in sizes])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+
+
+@pytest.mark.parametrize('name', ['EVA02-B-16', 'ViT-B-16'])
+@pytest.mark.parametrize('checkpointing', [False, True])
+def test_memory_and_time_against_the_planner(name, checkpointing):
+    """The planner must not promise less memory than is needed; its figures are printed (-s)."""
+    side, crop_side, unlocked = RECIPES[name]
+    job = Job(SHAPES[name], side, crop_side, 13, 1, unlocked, checkpointing)
+    promised = memory_bytes(job, 1)
+    if torch.cuda.mem_get_info()[0] < 1.2 * promised:
+        pytest.skip(f'needs {1.2 * promised / GIB:.0f} GiB of free memory')
+    model = build(name, side, checkpointing).cuda()
+    wrapper = wrapper_of(model, loss_scale='dynamic')
+    data = batch(side, crop_side, crops=13)
+    for _ in range(3):
+        train_step(model, wrapper, copy.deepcopy(data))
+    torch.cuda.synchronize()
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    for _ in range(5):
+        train_step(model, wrapper, copy.deepcopy(data))
+    end.record()
+    torch.cuda.synchronize()
+    seconds = start.elapsed_time(end) / 5000
+    used = torch.cuda.max_memory_allocated()
+    print(
+        f'\n{name}: {used / GIB:.2f} GiB allocated, planner {promised / GIB:.2f} with its reserve'
+    )
+    print(f'{name}: {seconds:.3f} s a step on {torch.cuda.get_device_name()}')
+    for gpu in (key for key in GPUS if key in torch.cuda.get_device_name()):
+        computed = plan(job, GPUS[gpu], 1, utilisation=1.0).step_seconds
+        print(f'{name}: utilisation {computed / seconds:.2f}, the planner assumes {UTILISATION}')
+        assert computed < seconds, 'faster than the peak rate: the counts are wrong'
+    assert used < promised
+    assert used > promised / 3
+
+
+def test_fvit_takes_a_step_with_the_ops_of_mmcv(tmp_path):
+    from mmcv.ops import nms, roi_align
+
+    from tests.detection.tiny_fvit import build_fvit, images, samples
+
+    boxes = torch.tensor([[0.0, 0, 8, 8], [0, 0, 8, 7], [20, 20, 30, 30]])
+    scores = torch.tensor([0.9, 0.8, 0.7])
+    assert nms(boxes.cuda(), scores.cuda(), 0.5)[1].tolist() == [0, 2]
+    maps, rois = torch.randn(1, 4, 16, 16), torch.tensor([[0.0, 2, 3, 11, 12]])
+    torch.testing.assert_close(
+        roi_align(maps.cuda(), rois.cuda(), (7, 7), 1.0, 2, 'avg', True).cpu(),
+        roi_align(maps, rois, (7, 7), 1.0, 2, 'avg', True),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+    from tests.conftest import write_micro_clip
+
+    model = build_fvit(write_micro_clip(tmp_path / 'clip')).cuda().train()
+    pixels = images().cuda()
+    instances = [sample.to('cuda') for sample in samples()]
+    losses, _ = model.parse_losses(model(pixels, instances, mode='loss'))
+    losses.backward()
+    assert losses.isfinite()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason='needs two GPUs')
+@pytest.mark.parametrize('fsdp', [False, True])
+def test_two_gpus_train_as_one(shapes, micro_clip, tmp_path, fsdp):
+    """Batch 2 on two GPUs over nccl, by DDP or FSDP, is batch 4 on one."""
+    config = tmp_path / 'two.py'
+    lines = [f'_base_ = [{str(PATCHES)!r}]']
+    if fsdp:
+        lines += [
+            "runner_type = 'FlexibleRunner'",
+            "strategy = dict(type='WholeStateFSDPStrategy',",
+            "    model_wrapper=dict(type='BlockwiseFSDP'))",
+        ]
+    config.write_text('\n'.join(lines) + '\n')
+    overrides = options(shapes, micro_clip, *EPOCHS)
+    one = [*overrides, 'train_dataloader.batch_size=4']
+    first = os.environ.get('CUDA_VISIBLE_DEVICES', '0').split(',')[0]
+    command = train_command(tmp_path / 'one', one, config=PATCHES)
+    call(['env', f'CUDA_VISIBLE_DEVICES={first}', *command], tmp_path)
+    script = ROOT / 'tools/dist_train.sh'
+    command = ['env', f'PORT={free_port()}', 'bash', script, config, 2]
+    call([*command, '--work-dir', tmp_path / 'two', '--cfg-options', *overrides], tmp_path)
+    expected, found = last_weights(tmp_path / 'one'), last_weights(tmp_path / 'two')
+    assert expected.keys() == found.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key].cpu(), value.cpu(), rtol=1e-2, atol=1e-4)
+
+
+def test_all_types_are_registered():
+    """The self-check uses what is installed: the package's types are found without a prefix."""
+    assert {'CLIPSelf', 'FViTBackbone', 'RegionPreprocessor'} <= MODELS.module_dict.keys()

@@ -1,0 +1,101 @@
+"""Pictures without labels, tar shards, accumulation and FSDP by the user's commands."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+
+from clipself_mm.clip import build_tower
+from clipself_mm.datasets.image_listing import scan_images
+from clipself_mm.datasets.sharded_writing import write_shards
+from tests.commands import ROOT, call, free_port, last_weights, train_command
+from tests.test_end_to_end import EPOCHS, INPUT, PATCHES, assert_same, options
+
+FOLDER = ROOT / 'configs/shapes/clipself_tiny_patches-folder_shapes-ov.py'
+SHARDS = ROOT / 'configs/shapes/clipself_tiny_patches-shards_shapes-ov.py'
+
+
+def test_a_plain_folder_trains_as_the_json_of_its_images(shapes, micro_clip, tmp_path):
+    overrides = options(shapes, micro_clip, *EPOCHS, 'train_cfg.max_epochs=1')
+    weights = []
+    for config in (PATCHES, FOLDER):
+        call(train_command(tmp_path / config.stem, overrides, config=config), tmp_path)
+        weights.append(last_weights(tmp_path / config.stem))
+    assert_same(*weights)
+
+
+@pytest.fixture(scope='module')
+def sharded(shapes):
+    """The Shapes-OV folder, with shards of 5 pictures beside its images."""
+    pytest.importorskip('webdataset', reason='the extra wds is not installed')
+    write_shards(shapes / 'train', scan_images(shapes / 'train'), shapes / 'shards', size=5)
+    return shapes
+
+
+def test_a_killed_training_on_shards_ends_as_the_unbroken_one(sharded, micro_clip, tmp_path):
+    """The resumed run has other workers and goes on in the midst of the second pass."""
+    overrides = options(
+        sharded,
+        micro_clip,
+        'train_cfg.max_iters=20',
+        'train_cfg.val_interval=100',
+        'param_scheduler.0.end=20',
+        'param_scheduler.0.warmup=4',
+        'default_hooks.checkpoint.interval=5',
+        'train_dataloader.dataset.window=3',
+    )
+    call(train_command(tmp_path / 'whole', overrides, config=SHARDS), tmp_path)
+    work_dir = tmp_path / 'run'
+    process = subprocess.Popen(
+        train_command(work_dir, overrides, config=SHARDS),
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 240
+    while not (work_dir / 'iter_15.pth').exists():
+        assert process.poll() is None, 'the run ended before it could be killed'
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (work_dir / 'tower').exists(), 'the run was over before the kill'
+    overrides.append('train_dataloader.num_workers=2')
+    call(train_command(work_dir, overrides, '--resume', config=SHARDS), tmp_path)
+    assert_same(last_weights(work_dir), last_weights(tmp_path / 'whole'))
+
+
+FSDP = f"""
+_base_ = ['{PATCHES}']
+runner_type = 'FlexibleRunner'
+strategy = dict(type='WholeStateFSDPStrategy', model_wrapper=dict(type='BlockwiseFSDP'))
+"""
+
+
+def test_fsdp_trains_blends_and_resumes_as_one_process(shapes, micro_clip, tmp_path):
+    """Two processes with spread weights, resumed after an epoch, end as one with a batch of 4."""
+    config = tmp_path / 'fsdp.py'
+    config.write_text(FSDP)
+    length = [*EPOCHS, 'train_cfg.max_epochs=2', 'optim_wrapper.optimizer.weight_decay=10.0']
+    one = options(shapes, micro_clip, *length, 'train_dataloader.batch_size=4')
+    call(train_command(tmp_path / 'one', one, config=PATCHES), tmp_path)
+    for epochs, arguments in ((1, []), (2, ['--resume'])):
+        overrides = [*options(shapes, micro_clip, *length), f'train_cfg.max_epochs={epochs}']
+        command = ['env', f'PORT={free_port()}', 'bash', ROOT / 'tools/dist_train.sh', config, 2]
+        command += ['--work-dir', tmp_path / 'two', *arguments, '--cfg-options', *overrides]
+        call(command, tmp_path)
+    whole, spread = last_weights(tmp_path / 'one'), last_weights(tmp_path / 'two')
+    assert whole.keys() == spread.keys()
+    moved = 0
+    for key, value in whole.items():
+        torch.testing.assert_close(spread[key], value, rtol=1e-3, atol=1e-5)
+        moved += not value.equal(whole[key.replace('student.', 'teacher.')])
+    assert moved > 0
+    towers = [build_tower(f'local-dir:{tmp_path / run / "tower"}') for run in ('one', 'two')]
+    images = torch.randn(2, 3, INPUT, INPUT)
+    torch.testing.assert_close(*(tower.encode_image(images) for tower in towers))

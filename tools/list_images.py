@@ -1,0 +1,47 @@
+"""Lists the pictures of a folder in a file, which `UnlabelledImages` reads in place of searching.
+
+python tools/list_images.py data/photos data/photos.txt --relative-to data
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from clipself_mm.datasets.image_listing import EXTENSIONS, scan_images, write_listing
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description='List the pictures of a folder.')
+    parser.add_argument('folder', help='searched with all below it')
+    parser.add_argument('out', help='list file to write, one path a line')
+    parser.add_argument(
+        '--relative-to', help="the config's data_root; without it the paths begin in FOLDER"
+    )
+    parser.add_argument('--extensions', nargs='+', default=EXTENSIONS, help='as .jpg .png')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Searches, writes and says how many there are."""
+    args = parse_args()
+    try:
+        names = scan_images(args.folder, args.extensions, tqdm)
+        if args.relative_to is not None:
+            prefix = Path(os.path.relpath(args.folder, args.relative_to)).as_posix()
+            names = [f'{prefix}/{name}' for name in names]
+        write_listing(names, args.out)
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(f'{len(names)} pictures are listed in {args.out}')
+
+
+if __name__ == '__main__':
+    main()
