@@ -78,7 +78,7 @@ def test_counts_of_the_modes():
 def test_the_command_writes_its_numbers(micro, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(SHAPES, micro, MICRO)
     monkeypatch.setattr(distill_step, 'ceilings', lambda: dict(fp32=1e11, bf16=1e9, copy=1e10))
-    monkeypatch.setattr(distill_step, 'available_bytes', lambda: 2**31)
+    monkeypatch.setattr(distill_step, 'available_bytes', lambda: 2**32)
     file = tmp_path / 'step.json'
     arguments = ['--model', micro, '--size', '48', '--crops', '3', '--repeats', '1']
     monkeypatch.setattr(sys, 'argv', ['', *arguments, '--only', 'time', '--json', str(file)])
