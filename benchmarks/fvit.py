@@ -18,7 +18,6 @@ import copy
 import json
 import logging
 import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
@@ -123,8 +122,12 @@ def memory(args: argparse.Namespace, mode: str, training: bool, answers: object)
 
 
 def peak_gib() -> float:
-    """Most memory that this process had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    """Most memory that this process had so far (Linux).
+
+    Not `ru_maxrss`, in which a started process has that of the one that started it.
+    """
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return next(int(line.split()[1]) / 2**20 for line in lines if line.startswith('VmHWM'))
 
 
 def peaks_of(args: argparse.Namespace, mode: str, training: bool) -> tuple[float, float]:
