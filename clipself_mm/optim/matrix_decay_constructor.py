@@ -86,7 +86,7 @@ def build_fused(config: dict) -> Optimizer:
     refuses others when the optimizer is made, so it is asked.
 
     Args:
-        config: Of the optimizer, `params` included; a `fused` of its own is kept.
+        config: Of the optimizer, `params` included, as groups; a `fused` of its own is kept.
 
     Returns:
         The optimizer.
@@ -94,7 +94,9 @@ def build_fused(config: dict) -> Optimizer:
     if 'fused' in config:
         return OPTIMIZERS.build(config)
     try:
-        optimizer = OPTIMIZERS.build({**config, 'fused': True})
+        # Groups of its own: an optimizer writes its options into them before it refuses.
+        groups = [dict(group) for group in config['params']]
+        optimizer = OPTIMIZERS.build({**config, 'params': groups, 'fused': True})
     except (RuntimeError, TypeError) as refusal:
         print_log(f'{config["type"]} is not fused: {refusal}', logger='current')
         return OPTIMIZERS.build(config)

@@ -93,15 +93,18 @@ def test_fused_where_the_optimizer_accepts_it(prefer, refusal):
     class Sometimes(torch.optim.SGD):
         def __init__(self, params, lr, fused=False):
             asked.append(fused)
+            super().__init__(params, lr)
+            for group in self.param_groups:
+                group.setdefault('told', fused)  # as AdamW does, before it refuses
             if fused and refusal:
                 raise refusal
-            super().__init__(params, lr)
 
     OPTIMIZERS.register_module(name='Sometimes', module=Sometimes, force=True)
     config = CONFIG | {'optimizer': {'type': 'Sometimes', 'lr': 0.1}, 'prefer_fused': prefer}
     wrapper = build_optim_wrapper(Student(), config)
     assert asked == ([True, False] if prefer and refusal else [prefer])
-    assert len(wrapper.optimizer.param_groups) == 2
+    told = [group['told'] for group in wrapper.optimizer.param_groups]
+    assert told == [prefer and not refusal] * 2
 
 
 def test_an_error_that_fused_does_not_cause_is_raised():
