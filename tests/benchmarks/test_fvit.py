@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+from mmengine.registry import MODELS, init_default_scope
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.fvit_reference import MaterialisedEVA02ViT, PlainFViTBBoxHead
+from benchmarks.fvit_reference import PlainFViTBBoxHead, plain
 from benchmarks.fvit_stages import Stages, predict, train
-from clipself_mm.clip import build_tower
+from benchmarks.reference_mode import ReferenceOpenCLIPViT
 from clipself_mm.datasets import load_vocabulary
-from tests.clip.micro_eva import write_micro_eva
-from tests.detection.tiny_fvit import DIM, build_fvit, images, samples
+from tests.detection.tiny_fvit import DIM, build_fvit, images, samples, tiny_config
 
 HEAD = 'model.roi_head.bbox_head'
 
@@ -72,12 +72,14 @@ def test_the_plain_head_finds_the_same(micro_clip, words):
         torch.testing.assert_close(one.pred_instances.scores, other.pred_instances.scores)
 
 
-def test_materialised_attention_is_attention(tmp_path):
-    torch.manual_seed(0)
-    tower = build_tower(write_micro_eva(tmp_path / 'micro')).eval()
-    plain = MaterialisedEVA02ViT(tower.visual).eval()
-    picture = torch.randn(2, 3, 4 * tower.patch_size, 6 * tower.patch_size)
+def test_a_plain_config_is_built_of_the_plain_parts(micro_clip, words):
+    config = plain(tiny_config(micro_clip, **words).model)
+    init_default_scope('mmdet')
+    model = MODELS.build(config).eval()
+    assert type(model.roi_head.bbox_head) is PlainFViTBBoxHead
+    assert type(model.backbone.tower) is ReferenceOpenCLIPViT
+    ours = build_fvit(micro_clip, **words)
+    ours.backbone.load_state_dict(model.backbone.state_dict())
     with torch.no_grad():
-        torch.testing.assert_close(plain.encode_dense(picture), tower.encode_dense(picture))
-    with pytest.raises(NotImplementedError, match='self-attention'):
-        plain.encode_image(picture)
+        for one, other in zip(model.backbone(images()), ours.backbone(images()), strict=True):
+            torch.testing.assert_close(one, other.view_as(one), rtol=1e-4, atol=1e-4)
