@@ -6,9 +6,9 @@
 
 Weights and pixels are random (no file is needed) and the batch is 1. The modes take turns in one
 process, and medians are printed; with one thread the time is processor time. ``ours`` is the config
-as it is, ``cpu`` has the options that suit a CPU, ``plain`` is the way without our savings (see
-``fvit_reference.py``), ``unfrozen`` trains the tower too, which a frozen one is spared. Peak memory
-is that of a process of its own, with and without the step.
+as it is, ``plain`` is the way without our savings (see ``fvit_reference.py``), ``unfrozen`` trains
+the tower too, which a frozen one is spared. Peak memory is that of a process of its own, with and
+without the step.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from clipself_mm.datasets import load_vocabulary
 
 CONFIG = 'configs/fvit/fvit_eva02-b16_original_8xb8-3e_ov-coco.py'
 BACKBONE = ('tower', 'upsamplers', 'backbone')
-MODES = ('ours', 'cpu', 'plain', 'unfrozen')
+MODES = ('ours', 'plain', 'unfrozen')
 
 
 def build(args: argparse.Namespace, mode: str, training: bool) -> tuple[torch.nn.Module, dict]:
@@ -65,8 +65,6 @@ def build(args: argparse.Namespace, mode: str, training: bool) -> tuple[torch.nn
         plain(model)
     else:
         model.backbone.update(frozen=mode != 'unfrozen', dtype=args.dtype)
-    if mode == 'cpu':
-        for_cpu(model)
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
         head.cls_predictor_cfg.embeddings = str(Path(folder, 'random.pt'))
@@ -84,23 +82,6 @@ def build(args: argparse.Namespace, mode: str, training: bool) -> tuple[torch.nn
         with_mask=model.roi_head.get('mask_head') is not None,
     )
     return detector, detector.data_preprocessor(batch, training)
-
-
-def for_cpu(model: dict) -> None:
-    """Choose torchvision's RoIAlign and `WinogradConv2d` wherever there is a slot for them.
-
-    Args:
-        model: Config of an F-ViT; it is changed.
-    """
-    roi_head, conv = model['roi_head'], dict(type='WinogradConv2d')
-    for name in ('bbox_roi_extractor', 'clip_roi_extractor', 'mask_roi_extractor'):
-        if name in roi_head:
-            roi_head[name]['roi_layer']['use_torchvision'] = True
-    model['rpn_head']['type'] = 'NormRPNHead'
-    parts = [model['neck'], model['rpn_head'], roi_head['bbox_head'], roi_head.get('mask_head')]
-    for part in parts:
-        if part is not None:
-            part['conv_cfg'] = conv
 
 
 def stepper(args: argparse.Namespace, mode: str, training: bool) -> partial:
@@ -234,7 +215,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--side', type=int, help="pixels a side, by default the config's")
     parser.add_argument('--vocabulary', help='for another number of classes, e.g. ov_lvis')
     parser.add_argument('--steps', nargs='+', choices=['predict', 'train'], default=['predict'])
-    parser.add_argument('--modes', nargs='+', choices=MODES, default=['cpu', 'ours', 'plain'])
+    parser.add_argument('--modes', nargs='+', choices=MODES, default=['ours', 'plain'])
     parser.add_argument('--dtype', default='float32', help="of our mode's tower")
     parser.add_argument('--runs', type=int, default=3, help='of which the median is printed')
     parser.add_argument('--threads', type=int, default=1)

@@ -6,9 +6,8 @@ from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
 from .box_regions import BoxRegions
-from .category_labels import category_labels
-from .coco_json import load_coco_json
 from .image_regions import check_box
+from .panoptic_json import read_panoptic_json
 
 
 @DATASETS.register_module()
@@ -47,22 +46,13 @@ class PanopticRegions(BoxRegions):
             FileNotFoundError: If the file does not exist.
             ValueError: If it is broken or disagrees with the vocabulary; names the file.
         """
-        keys = ('images', 'annotations', 'categories')
-        content = load_coco_json(self.ann_file, keys, self.backend_args)
-        label_of = category_labels(
-            content['categories'], self.vocabulary, self.ann_file, self.ignore_unknown
+        found = read_panoptic_json(
+            self.ann_file, self.vocabulary, self.ignore_unknown, self.backend_args
         )
-        images = {image['id']: image for image in content['images']}
-        return [self._image(entry, images, label_of) for entry in content['annotations']]
+        return [self._image(image, entry, found.label_of) for image, entry in found.entries]
 
-    def _image(self, entry: dict, images: dict, label_of: dict[int, int]) -> dict:
+    def _image(self, image: dict, entry: dict, label_of: dict[int, int]) -> dict:
         """Return what the file says about one image."""
-        image = images.get(entry.get('image_id'))
-        if image is None or 'segments_info' not in entry:
-            raise ValueError(
-                f"{self.ann_file}: expected entries with 'segments_info' and the 'image_id' of a "
-                f'listed image, got image_id {entry.get("image_id")} and {sorted(entry)}'
-            )
         segments = [part for part in entry['segments_info'] if part['category_id'] in label_of]
         boxes = [check_box(part.get('bbox'), part['id'], self.ann_file) for part in segments]
         labels = [label_of[part['category_id']] for part in segments]

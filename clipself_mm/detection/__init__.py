@@ -8,7 +8,6 @@ from .norm_rpn_head import NormRPNHead
 from .score_fusion import fuse_scores, fusion_weights
 from .simple_fpn import SimpleFPN
 from .text_classifier import TextClassifier
-from .winograd_conv2d import WinogradConv2d
 
 __all__ = [
     'FViT',
@@ -18,7 +17,6 @@ __all__ = [
     'NormRPNHead',
     'SimpleFPN',
     'TextClassifier',
-    'WinogradConv2d',
     'fuse_scores',
     'fusion_weights',
 ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+
+from .vocabulary_check_hook import bare_model, first_difference
 
 
 @HOOKS.register_module()
@@ -23,17 +24,14 @@ class NounCheckHook(Hook):
             TypeError: The model has no nouns.
             ValueError: They differ in number, spelling or order.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner.model)
         if not hasattr(model, 'nouns'):
             raise TypeError(f'NounCheckHook is for RegionText; {type(model).__name__} has no nouns')
         own = tuple(model.nouns.names)
         given = tuple(runner.train_dataloader.dataset.metainfo.get('classes', ()))
         if own == given:
             return
-        where = next(
-            (i for i, pair in enumerate(zip(own, given, strict=False)) if pair[0] != pair[1]),
-            min(len(own), len(given)),
-        )
+        where = first_difference(own, given)
         raise ValueError(
             f'the model has {len(own)} nouns and the data set {len(given)}, which differ from '
             f'label {where} on ({list(own[where : where + 2])} and '

@@ -60,13 +60,17 @@ def check_classes(model: nn.Module, own: Sequence[str] | None, dataloader: DataL
     given = getattr(dataloader.dataset, 'metainfo', {}).get('classes')
     if own is None or given is None or tuple(own) == tuple(given):
         return
-    where = next(
-        (i for i, pair in enumerate(zip(own, given, strict=False)) if pair[0] != pair[1]),
-        min(len(own), len(given)),
-    )
+    where = first_difference(own, given)
     raise ValueError(
         f'{type(model).__name__} has {len(own)} classes and the data set {len(given)}, which '
         f'differ from label {where} on ({list(own)[where : where + 2]} and '
         f"{list(given)[where : where + 2]}): the vocabulary of the model's head and that of the "
         'data set must be the same'
     )
+
+
+def first_difference(own: Sequence[str], given: Sequence[str]) -> int:
+    """The first label that two lists of names disagree about."""
+    pairs = zip(own, given, strict=False)
+    shorter = min(len(own), len(given))
+    return next((i for i, pair in enumerate(pairs) if pair[0] != pair[1]), shorter)

@@ -9,9 +9,9 @@ from mmdet.datasets import CocoPanopticDataset
 from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
-from clipself_mm.datasets.category_labels import category_labels
-from clipself_mm.datasets.coco_json import image_file_name, load_coco_json
+from clipself_mm.datasets.coco_json import image_file_name
 from clipself_mm.datasets.open_vocab_coco_dataset import vocabulary_metainfo
+from clipself_mm.datasets.panoptic_json import read_panoptic_json
 
 from .panoptic_vocabulary import find_panoptic_vocabulary
 
@@ -62,29 +62,20 @@ class OpenVocabPanopticDataset(CocoPanopticDataset):
             FileNotFoundError: If the file does not exist.
             ValueError: If it is broken or disagrees with the vocabulary; names the file.
         """
-        keys = ('images', 'annotations', 'categories')
-        content = load_coco_json(self.ann_file, keys, self.backend_args)
-        self.cat2label = category_labels(
-            content['categories'], self.vocabulary, self.ann_file, self.ignore_unknown
+        found = read_panoptic_json(
+            self.ann_file, self.vocabulary, self.ignore_unknown, self.backend_args
         )
+        self.cat2label = found.label_of
         self.cat_ids = sorted(self.cat2label, key=self.cat2label.get)
         self.coco = self.COCOAPI()
-        self.coco.dataset = content
+        self.coco.dataset = found.content
         self.coco.createIndex()
-        images = {image['id']: image for image in content['images']}
-        entries = [self._entry(entry, images) for entry in content['annotations']]
+        entries = [self._entry(image, entry) for image, entry in found.entries]
         data_list = [self.parse_data_info(entry) for entry in entries]
         del self.coco
         return data_list
 
-    def _entry(self, entry: dict, images: dict) -> dict:
-        image = images.get(entry.get('image_id'))
-        if image is None or not {'segments_info', 'file_name'} <= entry.keys():
-            raise ValueError(
-                f"{self.ann_file}: expected entries with 'segments_info', 'file_name' and the "
-                f"'image_id' of a listed image, got image_id {entry.get('image_id')} and "
-                f'{sorted(entry)}'
-            )
+    def _entry(self, image: dict, entry: dict) -> dict:
         if not (image.get('height') and image.get('width')):
             raise ValueError(f'{self.ann_file}: image {image["id"]} has no height and width')
         name = image_file_name(image, self.ann_file)

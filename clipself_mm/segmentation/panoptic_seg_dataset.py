@@ -9,8 +9,8 @@ from mmengine.registry import DATASETS
 from mmseg.datasets import BaseSegDataset
 
 from clipself_mm.datasets import load_vocabulary
-from clipself_mm.datasets.category_labels import category_labels
-from clipself_mm.datasets.coco_json import image_file_name, load_coco_json
+from clipself_mm.datasets.coco_json import image_file_name
+from clipself_mm.datasets.panoptic_json import read_panoptic_json
 
 
 @DATASETS.register_module()
@@ -64,23 +64,13 @@ class PanopticSegDataset(BaseSegDataset):
             FileNotFoundError: If the file does not exist.
             ValueError: If it is broken or disagrees with the vocabulary; names the file.
         """
-        keys = ('images', 'annotations', 'categories')
-        content = load_coco_json(self.ann_file, keys, self.backend_args)
-        label_of = category_labels(
-            content['categories'], self.vocabulary, self.ann_file, self.ignore_unknown
+        found = read_panoptic_json(
+            self.ann_file, self.vocabulary, self.ignore_unknown, self.backend_args
         )
-        images = {image['id']: image for image in content['images']}
-        return [self._sample(entry, images, label_of) for entry in content['annotations']]
+        return [self._sample(image, entry, found.label_of) for image, entry in found.entries]
 
-    def _sample(self, entry: dict, images: dict, label_of: dict[int, int]) -> dict:
+    def _sample(self, image: dict, entry: dict, label_of: dict[int, int]) -> dict:
         """What the file says about one image."""
-        image = images.get(entry.get('image_id'))
-        if image is None or not {'segments_info', 'file_name'} <= entry.keys():
-            raise ValueError(
-                f"{self.ann_file}: expected entries with 'segments_info', 'file_name' and the "
-                f"'image_id' of a listed image, got image_id {entry.get('image_id')} and "
-                f'{sorted(entry)}'
-            )
         folders = {key: self.data_prefix.get(key) or '' for key in ('img_path', 'seg_map_path')}
         return dict(
             img_path=join_path(folders['img_path'], image_file_name(image, self.ann_file)),
