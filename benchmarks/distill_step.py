@@ -13,8 +13,8 @@ With one thread times are processor time. Modes:
 - `checkpointing`: ours with `activation_checkpointing=True`;
 - `reference`: the same numbers in the way of the reference release (`reference_mode.py`).
 
-A mode that would not fit three quarters of the free memory is counted, not run: the rest is for
-what other programs ask for meanwhile. Run large sizes on a machine of their own.
+A mode that would not fit 85% of the free memory is counted, not run: the rest is for what the count
+leaves out and other programs ask for. Run large sizes on a machine of their own.
 """
 
 from __future__ import annotations
@@ -262,7 +262,7 @@ def main() -> None:
             'counted_bytes': held,
         }
     rates = {} if args.only == 'count' else ceilings()
-    free = available_bytes() * 3 / 4 - INTERPRETER
+    free = 0.85 * available_bytes() - INTERPRETER
     # In one process: the largest mode, and the moments of the others.
     moments = 8 * trained_parameters(SHAPES[args.model]) * (len(args.modes) - 1)
     fitting = [mode for mode in args.modes if results[mode]['counted_bytes'] + moments < free]

@@ -34,7 +34,7 @@ from benchmarks import fvit_stages
 from benchmarks.counting import SHAPES, vit_flops
 from benchmarks.fvit_reference import plain
 from benchmarks.fvit_stages import Stages
-from benchmarks.machine import ceilings
+from benchmarks.machine import ceilings, peak_bytes
 from clipself_mm.clip.class_embeddings import save_class_embeddings
 from clipself_mm.datasets import load_vocabulary
 
@@ -97,18 +97,9 @@ def memory(args: argparse.Namespace, mode: str, training: bool, answers: object)
     """Run in a process of its own: puts the peaks before and after one step in a queue, GiB."""
     quiet(args)
     step = stepper(args, mode, training)
-    before = peak_gib()
+    before = peak_bytes()
     step(stages=Stages())
-    answers.put((before, peak_gib()))
-
-
-def peak_gib() -> float:
-    """Most memory that this process had so far (Linux).
-
-    Not `ru_maxrss`, in which a started process has that of the one that started it.
-    """
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) / 2**20 for line in lines if line.startswith('VmHWM'))
+    answers.put((before / 2**30, peak_bytes() / 2**30))
 
 
 def peaks_of(args: argparse.Namespace, mode: str, training: bool) -> tuple[float, float]:
