@@ -1,8 +1,9 @@
-"""Pictures without labels, tar shards, accumulation and FSDP by the user's commands."""
+"""Pictures without labels, tar shards, a teacher store and FSDP by the user's commands."""
 
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -15,6 +16,7 @@ from tests.commands import ROOT, call, free_port, last_weights, train_command
 from tests.test_end_to_end import EPOCHS, INPUT, PATCHES, assert_same, options
 
 FOLDER = ROOT / 'configs/shapes/clipself_tiny_patches-folder_shapes-ov.py'
+PROPOSALS = ROOT / 'configs/shapes/clipself_tiny_proposals_shapes-ov.py'
 SHARDS = ROOT / 'configs/shapes/clipself_tiny_patches-shards_shapes-ov.py'
 
 
@@ -68,6 +70,50 @@ def test_a_killed_training_on_shards_ends_as_the_unbroken_one(sharded, micro_cli
     overrides.append('train_dataloader.num_workers=2')
     call(train_command(work_dir, overrides, '--resume', config=SHARDS), tmp_path)
     assert_same(last_weights(work_dir), last_weights(tmp_path / 'whole'))
+
+
+def test_two_processes_with_workers_read_shards_as_without(sharded, micro_clip, tmp_path):
+    """The run with two workers a process is resumed once; it ends as the one that never stopped."""
+    length = [
+        'train_cfg.val_interval=100',
+        'param_scheduler.0.end=12',
+        'param_scheduler.0.warmup=4',
+    ]
+
+    def train(name, iterations, workers, *arguments):
+        changed = [f'train_cfg.max_iters={iterations}', f'train_dataloader.num_workers={workers}']
+        command = ['env', f'PORT={free_port()}', 'bash', ROOT / 'tools/dist_train.sh', SHARDS, 2]
+        command += ['--work-dir', tmp_path / name, *arguments, '--cfg-options']
+        call([*command, *options(sharded, micro_clip, *length, *changed)], tmp_path)
+        return last_weights(tmp_path / name)
+
+    whole = train('whole', 12, 0)
+    train('run', 6, 2)
+    assert_same(train('run', 12, 2, '--resume'), whole)
+
+
+def test_a_filled_store_trains_without_its_teacher(shapes, micro_clip, tmp_path):
+    """Filled ahead by the tool, trained by train.py: nothing is added, the weights agree."""
+    folder = tmp_path / 'store'
+    length = ['train_cfg.max_epochs=2', 'param_scheduler.0.end=2', 'param_scheduler.0.warmup=4']
+    length += ['train_dataloader.dataset.pipeline.1.sampler.jitter=0', 'train_cfg.val_interval=2']
+    plain = options(shapes, micro_clip, *length)
+    stored = [
+        *plain,
+        'train_dataloader.dataset.pipeline.2.type=CropUnstoredRegions',
+        f'train_dataloader.dataset.pipeline.2.folder={folder}',
+        f'model.teacher_store.folder={folder}',
+    ]
+    fill = [sys.executable, ROOT / 'tools/fill_teacher_store.py', PROPOSALS, '--cfg-options']
+    call([*fill, *stored], tmp_path)
+    content = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name, overrides in (('plain', plain), ('stored', stored)):
+        call(train_command(tmp_path / name, overrides, config=PROPOSALS), tmp_path)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == content
+    plain, stored = last_weights(tmp_path / 'plain'), last_weights(tmp_path / 'stored')
+    assert plain.keys() == stored.keys()
+    for key, value in plain.items():
+        torch.testing.assert_close(stored[key], value, rtol=1e-3, atol=1e-5)
 
 
 FSDP = f"""

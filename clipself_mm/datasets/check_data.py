@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.fileio import join_path
-from mmengine.utils import is_abs
-from safetensors import SafetensorError, safe_open
 
 from ..clip.tower_source import find_source
+from .check_source import check_source
 from .check_split import describe_split
+from .checked_files import Finding, check_folder, check_weights, joined_path
 from .coco_captions import load_captions
 from .coco_json import image_file_name, load_coco_json
 from .noun_vocabulary import load_nouns
@@ -24,33 +19,18 @@ from .vocabulary import Vocabulary, load_vocabulary
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _EVALUATORS = ('val_evaluator', 'test_evaluator')
 _DATASET = (
-    *('type', 'data_root', 'ann_file', 'caption_file', 'data_prefix', 'vocabulary', 'base_only'),
+    *('type', 'data_root', 'ann_file', 'source', 'extensions', 'caption_file', 'data_prefix'),
+    *('vocabulary', 'base_only'),
 )
 _OF_NOUNS = ('RegionTextPairs', 'CaptionedRegions')
 _WEIGHTS = ('.bin', '.npy', '.npz', '.pt', '.pth', '.safetensors')
-_SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One file or folder a config needs.
-
-    Attributes:
-        path: As the config means it: relative paths count from the current folder.
-        problem: What is wrong with it; empty if nothing is.
-        note: What was found, for a good one.
-    """
-
-    path: str
-    problem: str = ''
-    note: str = ''
 
 
 def check_config(config: Config) -> Iterator[Finding]:
     """Walk everything a config reads from disk.
 
-    Checked are the annotation file, captions, images and segment maps of every dataset of the
-    dataloaders, wrapped ones too, the annotation files of the evaluators, the vocabularies, and
+    Checked are the annotation file, captions, images, shards and segment maps of every dataset of
+    the dataloaders, wrapped ones too, the annotation files of the evaluators, the vocabularies, and
     the towers, checkpoints and embeddings of the model. Images are looked up, not decoded. Nothing
     is built. URLs are passed over.
 
@@ -70,7 +50,7 @@ def check_config(config: Config) -> Iterator[Finding]:
 def _walk(config: Config) -> Iterator[Finding]:
     datasets = []
     for _, node in _dicts([config.get(key) for key in _LOADERS]):
-        if 'data_prefix' in node or 'ann_file' in node:
+        if not node.keys().isdisjoint(('data_prefix', 'ann_file', 'source')):
             datasets.append({key: node.get(key) for key in _DATASET})
     for index, dataset in enumerate(datasets):
         if dataset not in datasets[:index]:  # val and test are often the same
@@ -126,21 +106,24 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
 
     Args:
         dataset: With `data_root`, `ann_file` and `data_prefix` as mmengine's `BaseDataset`, and
-            perhaps `caption_file`.
+            perhaps `caption_file`; or with `source` (see `check_source`).
 
     Yields:
         One finding for the annotation file, the captions and each folder, for an
         `OpenVocabCocoDataset` one more, with the size of what it reads.
     """
-    root = dataset.get('data_root') or ''
+    if dataset.get('source'):
+        yield from check_source(dataset)
+        return
+    root = dataset.get('data_root')
     folders = {
-        key: _below(root, prefix)
+        key: joined_path(root, prefix)
         for key, prefix in (dataset.get('data_prefix') or {}).items()
         if isinstance(prefix, str)
     }
     content = {}
     if dataset.get('ann_file'):
-        path = _below(root, dataset['ann_file'])
+        path = joined_path(root, dataset['ann_file'])
         finding, content = read_annotations(path)
         yield finding
         if content and dataset.get('type') == 'OpenVocabCocoDataset':
@@ -148,7 +131,7 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
         if content and dataset.get('type') == 'CaptionedImages':
             yield check_captions(path)
     if dataset.get('caption_file'):
-        yield check_captions(_below(root, dataset['caption_file']))
+        yield check_captions(joined_path(root, dataset['caption_file']))
     for key, folder in folders.items():
         yield check_folder(folder, _listed_files(content, key))
 
@@ -164,11 +147,6 @@ def _check_split(dataset: Mapping, content: dict, path: str) -> Iterator[Finding
         yield Finding(path, note=describe_split(content, vocabulary, base_only, path))
     except ValueError as error:
         yield Finding(path, str(error).removeprefix(path).lstrip(': '))
-
-
-def _below(root: str, path: str) -> str:
-    """The path as mmengine joins it to the data root."""
-    return join_path(root, path) if root and not is_abs(path) else path
 
 
 def read_annotations(path: str) -> tuple[Finding, dict]:
@@ -223,68 +201,3 @@ def _listed_files(content: dict, key: str) -> list[str] | None:
             entry['file_name'] for entry in content.get('annotations', []) if 'file_name' in entry
         ]
     return None
-
-
-def check_folder(folder: str, names: list[str] | None = None) -> Finding:
-    """Check that a folder holds the files listed for it, none of them empty.
-
-    Args:
-        folder: Images or segment maps.
-        names: Paths relative to the folder; None if no list is known, then it must not be empty.
-
-    Returns:
-        One finding, which names the first missing files and says how many there are.
-    """
-    if not Path(folder or '.').is_dir():
-        expected = f', expected with {len(names)} files' if names else ''
-        return Finding(folder, f'is missing{expected}')
-    if names is None:
-        filled = any(True for _ in os.scandir(folder or '.'))
-        return Finding(folder, note='folder') if filled else Finding(folder, 'is an empty folder')
-    sizes: dict[str, dict[str, int]] = {}
-    wrong: list[tuple[str, str]] = []
-    for name in names:
-        parent, file = os.path.split(name)
-        if parent not in sizes:
-            sizes[parent] = _sizes(Path(folder, parent))
-        size = sizes[parent].get(file)
-        if not size:
-            wrong.append((name, 'missing' if size is None else 'empty'))
-    if not wrong:
-        return Finding(folder, note=f'{len(names)} files')
-    counts = ' and '.join(f'{n} {why}' for why, n in Counter(why for _, why in wrong).items())
-    first = ', '.join(name for name, _ in wrong[:_SHOWN])
-    more = ', ...' if len(wrong) > _SHOWN else ''
-    return Finding(folder, f'{counts} of {len(names)} files: {first}{more}')
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    """File name -> bytes, for one folder in one pass; {} if it is not there."""
-    if not folder.is_dir():
-        return {}
-    with os.scandir(folder) as entries:
-        return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
-
-
-def check_weights(path: str) -> Iterator[Finding]:
-    """Check a file of weights or embeddings: there and not cut short, without loading tensors."""
-    if '://' in path:
-        return
-    file = Path(path)
-    if not file.is_file():
-        yield Finding(path, 'is missing')
-        return
-    size = file.stat().st_size
-    problem = '' if size else 'is empty'
-    if size and file.suffix == '.safetensors':
-        try:
-            with safe_open(path, framework='pt'):
-                pass
-        except SafetensorError as error:
-            problem = f'is no whole safetensors file ({error})'
-    elif size:
-        with file.open('rb') as stream:
-            archive = stream.read(2) == b'PK'  # what torch.save and np.savez write
-        if archive and not zipfile.is_zipfile(file):
-            problem = f'is cut short: {size} bytes without the end of the archive'
-    yield Finding(path, problem, '' if problem else f'{size / 2**20:.1f} MiB')

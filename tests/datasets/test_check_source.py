@@ -1,0 +1,83 @@
+"""Pictures without annotation: which of them a config would not find."""
+
+import json
+
+import pytest
+from mmengine.config import Config
+
+from clipself_mm.datasets.check_data import Finding, check_config
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Two pictures, a list of them and an index of two shards; the current folder above."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ('data/images/more', 'data/shards'):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / 'data/images/1.jpg').write_bytes(b'jpeg')
+    (tmp_path / 'data/images/more/2.PNG').write_bytes(b'png')
+    (tmp_path / 'data/list.txt').write_text('images/1.jpg\n# a comment\nimages/more/2.PNG\n')
+    index = [dict(file=f'{number}.tar', pictures=5) for number in (0, 1)]
+    (tmp_path / 'data/shards/index.json').write_text(json.dumps(index))
+    for number in (0, 1):
+        (tmp_path / f'data/shards/{number}.tar').write_bytes(b'tar')
+    return tmp_path / 'data'
+
+
+def found(source, kind='UnlabelledImages', **changes):
+    """Findings of a config with one such data set, wrapped."""
+    dataset = dict(type=kind, data_root='data/', source=source, pipeline=[], **changes)
+    wrapped = dict(type='RepeatDataset', times=2, dataset=dataset)
+    return list(check_config(Config(dict(train_dataloader=dict(dataset=wrapped)))))
+
+
+def test_what_is_there_is_counted(data):
+    assert found('images') == [Finding('data/images', note='2 images')]
+    assert found('list.txt') == [
+        Finding('data/list.txt', note='2 images'),
+        Finding('data/', note='2 files'),
+    ]
+    assert found('shards/index.json', 'ShardedImages') == [
+        Finding('data/shards/index.json', note='10 images in 2 shards'),
+        Finding('data/shards', note='2 files'),
+    ]
+
+
+def test_a_missing_source_is_named(data):
+    assert found('none') == [Finding('data/none', 'is missing')]
+    (finding,) = found('none', 'ShardedImages')
+    assert finding.path == 'data/none'
+    assert finding.problem.startswith('no index of shards; tools/make_shards.py writes it')
+
+
+def test_a_folder_is_searched_for_the_endings_of_the_config(data):
+    assert found('images', extensions=['.png']) == [Finding('data/images', note='1 images')]
+    (finding,) = found('images', extensions=['.webp'])
+    assert finding.problem == 'expected pictures (.webp), found none'
+
+
+def test_pictures_of_a_list_are_looked_up_below_its_prefix(data):
+    (data / 'names.txt').write_text('1.jpg\n3.jpg\n')
+    _, folder = found('names.txt', data_prefix=dict(img='images'))
+    assert folder == Finding('data/images', '1 missing of 2 files: 3.jpg')
+
+
+def test_a_missing_and_an_empty_shard_are_named(data):
+    (data / 'shards/0.tar').unlink()
+    (data / 'shards/1.tar').write_bytes(b'')
+    _, folder = found('shards/index.json', 'ShardedImages')
+    assert folder.problem == '1 missing and 1 empty of 2 files: 0.tar, 1.tar'
+
+
+def test_a_broken_index_is_named(data):
+    (data / 'shards/index.json').write_text('[{"file": "0.tar"')
+    (finding,) = found('shards/index.json', 'ShardedImages')
+    assert finding.problem.startswith('expected a list of {"file": name, "pictures": number}')
+
+
+@pytest.mark.parametrize('place', ['pipe:cat far/{}', 'https://somewhere/shards'])
+def test_commands_and_urls_are_not_followed(data, place):
+    index, *rest = found('shards/index.json', 'ShardedImages', data_prefix=dict(img=place))
+    assert (index.note, rest) == ('10 images in 2 shards', [])
+    (listed,) = found('s3://bucket/list.txt')
+    assert listed.note == 'not checked, not a local file'
