@@ -31,7 +31,6 @@ REQUIRED = [
     'pillow',
     'pycocotools',
     'safetensors',
-    'scikit-learn',
     'timm>=1.0.15',
     'torch>=2.1',
     'torchvision',

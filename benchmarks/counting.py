@@ -98,16 +98,14 @@ def vit_flops(tokens: int, shape: ViTShape, last: str = 'value') -> int:
         tokens: With the prefix, L.
         shape: Of the tower.
         last: How the last block runs: ``value`` (dense features), ``class_token`` (the image
-            embedding, other tokens only looked at), ``whole`` with the projection of the
-            class token (open_clip's own pass), or ``none`` (no last block and no projection).
+            embedding, other tokens only looked at), or ``whole`` with the projection of the
+            class token (open_clip's own pass).
 
     Raises:
         ValueError: ``last`` is none of these.
     """
     sizes = (tokens, shape.width, shape.hidden, shape.eva02)
     flops = stem_flops(tokens, shape) + (shape.depth - 1) * block_flops(*sizes)
-    if last == 'none':
-        return flops
     projection = 2 * shape.width * shape.dim
     if last == 'value':
         return flops + value_block_flops(*sizes) + (tokens - shape.prefix) * projection
@@ -115,7 +113,7 @@ def vit_flops(tokens: int, shape: ViTShape, last: str = 'value') -> int:
         return flops + block_flops(*sizes, queries=1) + projection
     if last == 'whole':
         return flops + block_flops(*sizes) + projection
-    raise ValueError(f'last is value, class_token, whole or none, got {last!r}')
+    raise ValueError(f'last is value, class_token or whole, got {last!r}')
 
 
 def dense_backward_flops(

@@ -123,7 +123,8 @@ def count(args: argparse.Namespace, step: partial, training: bool) -> dict[str, 
     stages = Stages(count=True)
     step(stages=stages)
     found = stages.found
-    shape = SHAPES[Config.fromfile(args.config).model.backbone.tower.model]
+    name = Config.fromfile(args.config).model.backbone.tower.model
+    shape = SHAPES[name.removesuffix('-quickgelu')]
     side = step.args[1]['inputs'].shape[-1]
     tower = vit_flops(shape.tokens(side), shape)
     if not training:

@@ -44,7 +44,6 @@ class GPU:
         full: Peak FLOP/s of fp32 without tensor cores.
         memory: Bytes.
         link: Bytes/s one GPU sends to others of its machine, one direction.
-        bf16: Whether it has bf16.
         source: Where the numbers stand.
     """
 
@@ -52,19 +51,17 @@ class GPU:
     full: float
     memory: int
     link: float
-    bf16: bool
     source: str
 
 
 GPUS = {
-    'V100': GPU(125e12, 15.7e12, 32 * GIB, 150e9, False, 'NVIDIA V100 datasheet, SXM2 32 GB'),
-    'A100': GPU(312e12, 19.5e12, 80 * GIB, 300e9, True, 'NVIDIA A100 datasheet, SXM 80 GB'),
+    'V100': GPU(125e12, 15.7e12, 32 * GIB, 150e9, 'NVIDIA V100 datasheet, SXM2 32 GB'),
+    'A100': GPU(312e12, 19.5e12, 80 * GIB, 300e9, 'NVIDIA A100 datasheet, SXM 80 GB'),
     'H100': GPU(
         989.5e12,
         67e12,
         80 * GIB,
         450e9,
-        True,
         'NVIDIA H100 datasheet, SXM; half of the sparse rate',
     ),
 }
@@ -191,8 +188,9 @@ def memory_bytes(job: Job, gpus: int) -> float:
         * (6 * shape.width + 3 * shape.hidden)
         * itemsize
     )
-    # The teacher runs when the student's activations are kept already.
-    return state + teacher_weights + half_copy + pixels + held.activations + teacher + RESERVE
+    # The teacher runs first, when no activations of the student are kept yet.
+    at_work = max(held.activations, teacher)
+    return state + teacher_weights + half_copy + pixels + at_work + RESERVE
 
 
 def plan(

@@ -18,7 +18,7 @@ from torchvision.transforms import functional
 
 from clipself_mm.clip import CLIP_MEAN, CLIP_STD
 from clipself_mm.datasets.transforms.crop_regions import whole_pixels
-from clipself_mm.datasets.transforms.resize_longest import resize_longest
+from clipself_mm.datasets.transforms.resize_backends import longest_side_size
 
 
 def padded_tensor(picture: Image.Image, size: int, centred: bool) -> Tensor:
@@ -32,7 +32,8 @@ def padded_tensor(picture: Image.Image, size: int, centred: bool) -> Tensor:
     Returns:
         float32 of shape (3, size, size).
     """
-    picture = resize_longest(picture, size)
+    height, width = longest_side_size(picture.height, picture.width, size)
+    picture = picture.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (size - picture.width) // 2, (size - picture.height) // 2
     square = Image.new('RGB', (size, size))
     square.paste(picture, (left, top) if centred else (0, 0))

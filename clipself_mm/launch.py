@@ -1,4 +1,4 @@
-"""What tools/train.py and tools/test.py share: mm's options, the config, processes on a CPU."""
+"""What the tools share: mm's options, the config, its tower, processes on a CPU."""
 
 from __future__ import annotations
 
@@ -44,6 +44,27 @@ def read_config(args: argparse.Namespace) -> Config:
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs', Path(args.config).stem))
     return config
+
+
+def replace_tower(config: Config, tower: str) -> None:
+    """Puts another tower into a config whose model or whose backbone holds one.
+
+    Args:
+        config: Has ``model.tower`` or ``model.backbone.tower``; changed in place.
+        tower: A model with its scheme, as ``local-dir:FOLDER``, or a file of weights.
+
+    Raises:
+        KeyError: The model holds no tower.
+    """
+    for place in (config.model, config.model.get('backbone', {})):
+        if 'tower' in place:
+            break
+    else:
+        raise KeyError(f'--tower: a {config.model.get("type")} has no tower, nor its backbone')
+    if ':' in tower:
+        place['tower'].update(model=tower, checkpoint=None)
+    else:
+        place['tower'].update(checkpoint=tower)
 
 
 def prepare_processes(config: Config) -> None:

@@ -51,9 +51,10 @@ is_complete() {
     "$python" clipself_mm/environment.py >/dev/null 2>&1 || return 1
     "$python" - >/dev/null 2>&1 <<'PY'
 import cv2, faster_coco_eval, matplotlib, mmcv.ops, mmdet, mmengine, mmseg, open_clip, panopticapi, pycocotools
-import codespell_lib, pytest, safetensors, sklearn, timm, torch, torchvision, tqdm, xdist
+import codespell_lib, pytest, safetensors, timm, torch, torchvision, tqdm, xdist
 from importlib.util import find_spec
-raise SystemExit(find_spec('ruff') is None)
+lazily = 'onnx', 'onnxruntime', 'ruff', 'transformers', 'webdataset'
+raise SystemExit(any(find_spec(name) is None for name in lazily))
 PY
 }
 

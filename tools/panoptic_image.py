@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.detection.fvit import read_names
+from clipself_mm.launch import replace_tower
 from clipself_mm.visualization import draw_panoptic
 
 
@@ -41,13 +42,13 @@ def parse_args() -> argparse.Namespace:
 def read_config(args: argparse.Namespace) -> Config:
     """The config with what the command line changes of it."""
     config = Config.fromfile(args.config)
-    changes = {'model.test_cfg.score': args.score} if args.score else {}
-    if args.tower is not None and ':' in args.tower:
-        changes |= {'model.tower.model': args.tower, 'model.tower.checkpoint': None}
-    elif args.tower is not None:
-        changes['model.tower.checkpoint'] = args.tower
-    changes |= {'model.test_cfg.instance_on': False, 'model.test_cfg.semantic_on': False}
-    config.merge_from_dict(changes)
+    if args.tower is not None:
+        replace_tower(config, args.tower)
+    if args.score is not None:
+        if config.model.type != 'FusedPanopticSegmentor':
+            raise SystemExit(f'--score: a {config.model.type} has one way to score only')
+        config.model.test_cfg.score = args.score
+    config.model.test_cfg.update(instance_on=False, semantic_on=False)
     return config
 
 

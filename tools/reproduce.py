@@ -26,12 +26,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--data-root', type=Path, help='default: data/shapes_ov or data/coco')
     parser.add_argument('--epochs', type=int, help='cut every training to so many')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time (with --shapes)')
-    parser.add_argument('--gpus', type=int, default=8, help='of a run (without --shapes)')
+    parser.add_argument('--gpus', type=int, help='of a run, 8 by default (without --shapes)')
     parser.add_argument('--out', type=Path, default=Path('docs/results'), help='of the tables')
     parser.add_argument('--dry-run', action='store_true', help='print the commands only')
     args = parser.parse_args()
     if args.jobs > 1 and not args.shapes:
         parser.error('--jobs shares the cores of a CPU: it needs --shapes')
+    if args.gpus is not None and args.shapes:
+        parser.error('--gpus: the runs of --shapes are for a CPU')
     return args
 
 
@@ -45,7 +47,7 @@ def main() -> int:
         data = reproduce.prepare_shapes(data_root, write=not args.dry_run)
         setting = reproduce.Setting(*places, data, args.epochs)
     else:
-        setting = reproduce.Setting(*places, 'COCO', args.epochs, args.gpus, amp=True)
+        setting = reproduce.Setting(*places, 'COCO', args.epochs, args.gpus or 8, amp=True)
     suite = reproduce.ShapesSuite() if args.shapes else reproduce.CocoSuite()
     names = reproduce.TABLES if 'all' in args.tables else dict.fromkeys(args.tables)
     tables = [reproduce.TABLES[name](suite) for name in names]

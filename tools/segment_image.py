@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.detection.fvit import read_names
+from clipself_mm.launch import replace_tower
 from clipself_mm.visualization import draw_segmentation
 
 
@@ -36,10 +37,8 @@ def main() -> None:
     """Builds the model, predicts, draws."""
     args = parse_args()
     config = Config.fromfile(args.config)
-    if args.tower is not None and ':' in args.tower:
-        config.merge_from_dict({'model.tower.model': args.tower, 'model.tower.checkpoint': None})
-    elif args.tower is not None:
-        config.merge_from_dict({'model.tower.checkpoint': args.tower})
+    if args.tower is not None:
+        replace_tower(config, args.tower)
     model = init_model(config, args.checkpoint, device=args.device)
     if args.texts is not None:
         model.set_vocabulary(read_names(args.texts))

@@ -29,16 +29,16 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def draw_into(config: Config, folder: str) -> None:
+def draw_into(config: Config, folder: Path) -> None:
     """Switches the config's visualization hook on."""
     hook = config.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise KeyError('--show-dir: the config has no default_hooks.visualization to draw with')
     hook.draw = True
     if hook.type == 'SegVisualizationHook':
-        config.visualizer.save_dir = folder
+        config.visualizer.save_dir = str(folder)
     else:
-        hook.test_out_dir = folder
+        hook.test_out_dir = str(folder)  # mmdet puts a relative one below the work folder
 
 
 def augment(config: Config) -> None:
@@ -56,7 +56,7 @@ def main() -> None:
     config = read_config(args)
     config.load_from = args.checkpoint or config.get('load_from')
     if args.show_dir is not None:
-        draw_into(config, args.show_dir)
+        draw_into(config, Path(args.show_dir).resolve())
     if args.tta:
         augment(config)
     prepare_processes(config)

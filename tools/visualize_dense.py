@@ -50,7 +50,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Write the panel and print its path."""
     args = parse_args()
-    rows = dict(args.checkpoint or [('original', None)])
+    given = args.checkpoint or [('original', None)]
+    rows = dict(given)
+    if len(rows) < len(given):
+        sys.exit(f'--checkpoint: a label names one row, got {[label for label, _ in given]}')
     towers = {label: build_tower(args.model, path) for label, path in rows.items()}
     images = [ImageOps.exif_transpose(Image.open(path)) for path in args.images]
     panel = draw_dense_clusters(images, towers, args.size, args.clusters, args.seed)

@@ -29,7 +29,7 @@ def check_source(dataset: Mapping) -> Iterator[Finding]:
         yield Finding(path, note='not checked, not a local file')
         return
     shards = dataset.get('type') == 'ShardedImages'
-    extensions = tuple(dataset.get('extensions') or EXTENSIONS)
+    extensions = dataset.get('extensions') or EXTENSIONS
     try:
         if not shards and os.path.isdir(path):
             yield Finding(path, note=f'{len(scan_images(path, extensions))} images')

@@ -16,6 +16,17 @@ EXTENSIONS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
 COMMENT = '#'
 
 
+def lower_endings(extensions: Sequence[str]) -> tuple[str, ...]:
+    """Endings of files in lower case.
+
+    Raises:
+        ValueError: They are no list of endings with their dot.
+    """
+    if isinstance(extensions, str) or not all(end.startswith('.') for end in extensions):
+        raise ValueError(f"extensions is a list of endings as '.jpg', not {extensions!r}")
+    return tuple(end.lower() for end in extensions)
+
+
 def scan_images(
     folder: str | Path,
     extensions: Sequence[str] = EXTENSIONS,
@@ -27,7 +38,7 @@ def scan_images(
 
     Args:
         folder: A local folder.
-        extensions: Endings that count, in lower case with their dot.
+        extensions: Endings that count, see `lower_endings`.
         progress: Shows the files found, called like ``tqdm``.
 
     Returns:
@@ -35,11 +46,12 @@ def scan_images(
 
     Raises:
         NotADirectoryError: There is no such folder; names it.
-        ValueError: It holds no picture; names folder and endings.
+        ValueError: It holds no picture; names folder and endings. Or the endings are none.
     """
+    extensions = lower_endings(extensions)
     if not os.path.isdir(folder):
         raise NotADirectoryError(f'{folder}: expected a folder of pictures')
-    found = _walk(str(folder), '', tuple(extensions), ())
+    found = _walk(str(folder), '', extensions, ())
     if progress is not None:
         found = progress(found, desc='pictures', unit=' files')
     names = sorted(found)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
-from .image_listing import EXTENSIONS, read_listing, scan_images
+from .image_listing import EXTENSIONS, lower_endings, read_listing, scan_images
 from .image_regions import ImageRegions
 
 
@@ -25,7 +25,7 @@ class UnlabelledImages(ImageRegions):
             is then searched once and not by every process of every run). Relative to `data_root`.
         data_prefix: `img`: what the paths of a list file are relative to, `data_root` by default.
             Without effect on a folder.
-        extensions: Endings of pictures in a folder, in lower case with their dot.
+        extensions: Endings of pictures in a folder, with their dot; capitals do not count.
         **kwargs: As in `ImageRegions`, `on_bad_image` among them.
     """
 
@@ -36,9 +36,7 @@ class UnlabelledImages(ImageRegions):
         extensions: Sequence[str] = EXTENSIONS,
         **kwargs: object,
     ) -> None:
-        if isinstance(extensions, str) or not all(end.startswith('.') for end in extensions):
-            raise ValueError(f"extensions is a list of endings as '.jpg', not {extensions!r}")
-        self.extensions = tuple(end.lower() for end in extensions)
+        self.extensions = lower_endings(extensions)
         super().__init__(ann_file=source, data_prefix=data_prefix, **kwargs)
 
     def load_data_list(self) -> list[dict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from mmcv.ops import batched_nms
 from torch import Tensor
 
@@ -32,6 +33,7 @@ def class_wise_nms(
     classes = scores.shape[1]
     boxes = boxes.unflatten(1, (-1, 4))
     flat = scores.flatten()
+    flat = flat.masked_fill(flat.isnan(), -torch.inf)  # topk would take them for the best
     partial = max_num > 0 and nms_cfg.get('type', 'nms') == 'nms'
     count = min(FIRST * max_num, len(flat)) if partial else len(flat)
     while True:

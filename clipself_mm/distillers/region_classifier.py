@@ -15,6 +15,19 @@ DEFAULT_ROUTES = ('DenseRoute', 'ImageCropRoute')
 """Those of the paper's Tables 1 and 2."""
 
 
+def ranked_classes(similarity: Tensor, k: int) -> Tensor:
+    """The k best classes of every region, best first; among equals the lower index first.
+
+    Args:
+        similarity: Scores of all classes, shape (R, K).
+        k: Classes to keep. A vocabulary of fewer than k classes gives all of them.
+
+    Returns:
+        Class indices, int64, shape (R, min(k, K)).
+    """
+    return similarity.argsort(dim=-1, descending=True, stable=True)[:, :k]
+
+
 class RegionClassifier(nn.Module):
     """Ranks a vocabulary's classes for regions, by several routes (paper, Tables 2 and A1).
 
@@ -81,7 +94,7 @@ class RegionClassifier(nn.Module):
         """
         counts = [len(sample.regions) for sample in samples]
         ranked = {
-            f'{route}_topk': self.similarity(features).topk(self.topk, dim=-1).indices.split(counts)
+            f'{route}_topk': ranked_classes(self.similarity(features), self.topk).split(counts)
             for route, features in self.features(tower, images, crops, samples).items()
         }
         for index, sample in enumerate(samples):

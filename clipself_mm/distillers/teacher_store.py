@@ -56,6 +56,9 @@ class TeacherStore:
         folder: Folder of the store, on a disk all processes see; the pipeline names the same.
         dtype: Number format of the stored embeddings: `float32`, or `float16` for half the space.
         max_gib: Size in GiB above which nothing more is added; None for no limit.
+
+    Attributes:
+        is_full: Whether that size is reached.
     """
 
     def __init__(
@@ -65,7 +68,7 @@ class TeacherStore:
         self.dtype = dtype
         self.max_bytes = None if max_gib is None else max_gib * 2**30
         self._writer: StoreWriter | None = None
-        self._full = False
+        self.is_full = False
 
     def targets(
         self,
@@ -134,10 +137,10 @@ class TeacherStore:
 
     def _add(self, keys: np.ndarray, embeddings: Tensor) -> None:
         """Add new embeddings; say once that the store is full."""
-        if self._full:
+        if self.is_full:
             return
-        self._full = not self._writer.add(keys, embeddings.cpu().numpy())
-        if self._full:
+        self.is_full = not self._writer.add(keys, embeddings.cpu().numpy())
+        if self.is_full:
             print_log(
                 f'the teacher store {self.folder} has reached its max_gib; it is used as it is',
                 logger='current',

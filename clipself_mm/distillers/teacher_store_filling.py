@@ -57,7 +57,7 @@ def fill_teacher_store(config: Config) -> tuple[int, int]:
 
     Because random choices belong to the draw, these are the very crops the training will ask for.
     Stopped and started again, it goes on where it was: what is stored is not cut. It ends early
-    after an epoch that added nothing. Several processes each take their share.
+    once the store has reached its `max_gib`. Several processes each take their share.
 
     Args:
         config: A distillation with ``model.teacher_store``; its ``optim_wrapper`` says whether the
@@ -90,9 +90,14 @@ def fill_teacher_store(config: Config) -> tuple[int, int]:
                 model.targets(crops, samples)
             counts[0] += len(crops)
             counts[1] += sum(int(sample.stored_targets.found.sum()) for sample in samples)
+            if model.teacher_store.is_full:
+                break
+        filling = torch.tensor(not model.teacher_store.is_full, dtype=torch.long)
+        filling = filling.to(total.device)
+        all_reduce(filling)
         all_reduce(counts)
         total += counts
-        if not counts[0]:
+        if not filling:
             break
     encoded, found = total.tolist()
     return encoded, found

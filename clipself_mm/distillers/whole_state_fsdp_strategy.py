@@ -22,6 +22,9 @@ class WholeStateFSDPStrategy(FSDPStrategy):
     - On a processor nothing is moved to the processor: FSDP frees what it believes it has copied.
     - mmengine hands FSDP the optimizer's state in the order of arguments that torch 2.0 had, so a
       resumed run fails on later versions; here they have names.
+    - The loss scale of mixed precision is in the checkpoint, and all processes skip the same steps:
+      torch asks all of them about overflows only where gradients are unscaled before the step,
+      which fused optimizers would do in the midst of it, each process by its own share.
 
     Args:
         **kwargs: As in `FSDPStrategy`, without `state_dict_cfg`.
@@ -43,11 +46,17 @@ class WholeStateFSDPStrategy(FSDPStrategy):
     ) -> BaseOptimWrapper:
         """Build the optimizer of the spread weights by rules for whole ones."""
         with FSDP.summon_full_params(model, writeback=False):
-            return super().build_optim_wrapper(optim_wrapper, model)
+            wrapper = super().build_optim_wrapper(optim_wrapper, model)
+        if hasattr(wrapper, 'loss_scaler'):
+            wrapper.optimizer._step_supports_amp_scaling = False
+        return wrapper
 
     def optim_state_dict(self) -> dict:
         """The optimizer's state, gathered, by names of weights; empty but on the first process."""
-        return FSDP.optim_state_dict(model=self.model, optim=self.optim_wrapper.optimizer)
+        state = FSDP.optim_state_dict(model=self.model, optim=self.optim_wrapper.optimizer)
+        if state and hasattr(self.optim_wrapper, 'loss_scaler'):
+            state['loss_scaler'] = self.optim_wrapper.loss_scaler.state_dict()
+        return state
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
         """Spread a gathered state of the optimizer.
@@ -55,7 +64,9 @@ class WholeStateFSDPStrategy(FSDPStrategy):
         Args:
             state_dict: From `optim_state_dict`.
         """
+        scale = {key: value for key, value in state_dict.items() if key == 'loss_scaler'}
+        gathered = {key: value for key, value in state_dict.items() if key not in scale}
         spread = FSDP.optim_state_dict_to_load(
-            model=self.model, optim=self.optim_wrapper.optimizer, optim_state_dict=state_dict
+            model=self.model, optim=self.optim_wrapper.optimizer, optim_state_dict=gathered
         )
-        self.optim_wrapper.load_state_dict(spread)
+        self.optim_wrapper.load_state_dict({**spread, **scale})

@@ -3,12 +3,9 @@
 from .accuracy_table import AccuracyRow, AccuracyTable, read_accuracy
 from .functional import (
     category_ids,
-    mean_class_accuracy,
     mean_over_classes,
     mean_where_annotated,
     rank_of_truth,
-    ranked_classes,
-    ranked_correctness,
     split_average_precision,
 )
 from .metrics import (
@@ -32,13 +29,10 @@ __all__ = [
     'RegionClassificationMetric',
     'RegionTextJsonWriter',
     'category_ids',
-    'mean_class_accuracy',
     'mean_over_classes',
     'mean_where_annotated',
     'measure_by_size',
     'rank_of_truth',
-    'ranked_classes',
-    'ranked_correctness',
     'read_accuracy',
     'route_title',
     'split_average_precision',

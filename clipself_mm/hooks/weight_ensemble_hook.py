@@ -60,7 +60,9 @@ class WeightEnsembleHook(Hook):
         if any(key.startswith('best_ckpt_') for key in info):
             raise ValueError('WeightEnsembleHook exports one best tower: give one save_best metric')
         self._exported_best = info.get('best_ckpt')
-        if self._exported_best is None or self._is_exported(runner, self._exported_best):
+        exported = self._exported_best is None or self._is_exported(runner, self._exported_best)
+        barrier()  # all have looked before one writes
+        if exported:
             return
         content = torch.load(self._exported_best, map_location='cpu', weights_only=False)
         prefix = 'student.'

@@ -243,7 +243,7 @@ class FusedPanopticSegmentor(BaseDetector):
             if self.test_cfg.mask_threshold is not None:
                 shares = shares > self.test_cfg.mask_threshold
             weights = masks_on_tokens(shares, dense.shape[-2:], size)
-            clip, _ = clip_scores(
+            clip = clip_scores(
                 dense, weights, self.text(dense.device, dense.shape[1]), self.test_cfg.temperature
             )
         return query_scores(predicted, clip, objectness, self._weights.to(predicted), kind)

@@ -28,7 +28,8 @@ class OpenVocabPanopticMetric(CocoPanopticMetric):
     of which no class occurs is left out.
 
     Args:
-        ann_file: COCO panoptic json with every class of the data set.
+        ann_file: COCO panoptic json with every class of the data set. As mmdet has it, the id image
+            of ``x.jpg`` is ``x.png``, whatever folder the photo is in.
         seg_prefix: Folder of its id images.
         seen: Vocabulary of the classes that the generator was trained on, as
             `find_panoptic_vocabulary` takes it; None for no split. Classes are compared by name.

@@ -50,9 +50,7 @@ def masks_on_tokens(masks: Tensor, grid: Sequence[int], size: Sequence[float]) -
     return rows @ masks.float() @ columns.T
 
 
-def clip_scores(
-    dense: Tensor, masks: Tensor, text: Tensor, temperature: float
-) -> tuple[Tensor, Tensor]:
+def clip_scores(dense: Tensor, masks: Tensor, text: Tensor, temperature: float) -> Tensor:
     """Class probabilities of masks by the dense map.
 
     Args:
@@ -62,12 +60,12 @@ def clip_scores(
         temperature: Between cosines and logits.
 
     Returns:
-        Probabilities, shape (Q, K), uniform for an empty mask; and the cosines they are made of.
+        Probabilities, shape (Q, K), uniform for an empty mask.
     """
     with torch.autocast(dense.device.type, enabled=False):
         pooled = F.normalize(mask_pool(dense.float(), [masks.float()]), dim=-1)
         cosines = pooled @ text.float().T
-    return (temperature * cosines).softmax(dim=-1), cosines
+    return (temperature * cosines).softmax(dim=-1)
 
 
 def match_classes(

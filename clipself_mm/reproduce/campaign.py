@@ -8,10 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from .run import Run
+from .setting import Setting
 
 LOG = 'log.txt'
 LOCK = 'lock'
@@ -154,19 +154,20 @@ class Campaign:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=self._environment(run.setting.root),
+                env=self._environment(run.setting),
                 pass_fds=(lock.fileno(),),
             )
         return Started(run, process, time.perf_counter(), time.time())
 
-    def _environment(self, root: Path) -> dict[str, str]:
-        """The environment of a run: the checkout's package and a share of the cores."""
-        path = os.environ.get('PYTHONPATH')
+    def _environment(self, setting: Setting) -> dict[str, str]:
+        """The environment of a run: the checkout's package, each process its share of the cores."""
+        path, root = os.environ.get('PYTHONPATH'), setting.root
+        processes = self.jobs * (setting.gpus or 1)
         return {
             **os.environ,
             'PYTHONPATH': f'{root}{os.pathsep}{path}' if path else str(root),
             'PYTHON': sys.executable,
-            'OMP_NUM_THREADS': str(max(1, (os.cpu_count() or 1) // self.jobs)),
+            'OMP_NUM_THREADS': str(max(1, (os.cpu_count() or 1) // processes)),
         }
 
     def _end(self, started: Started) -> None:

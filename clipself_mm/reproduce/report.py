@@ -67,7 +67,7 @@ def records_of(
                 run=run.experiment.name,
                 seed='' if run.seed is None else str(run.seed),
                 setup=run.setup,
-                epochs='' if setting.epochs is None else str(setting.epochs),
+                epochs=str(setting.epochs) if run.is_cut else '',
                 data=setting.data,
                 date=result['date'],
                 values=values,
@@ -146,14 +146,27 @@ def write_report(
     Returns:
         The markdown file.
     """
-    path = out / f'table_{table.name}.csv'
-    earlier = read_records(path, table.titles)
-    records = merge_records(earlier, records_of(table, seeds, setting, results))
+    path = _csv_of(table, out)
+    records = records_of(table, seeds, setting, results)
+    records = merge_records(earlier_records(table, out), records)
     write_records(path, table.titles, records)
     text = markdown(table, records, seeds, setting, problems)
     with whole_file(path.with_suffix('.md')) as part:
         part.write_text(text, encoding='utf-8')
     return path.with_suffix('.md')
+
+
+def earlier_records(table: Table, out: Path) -> list[Record]:
+    """What the csv of a table holds already; nothing if there is none.
+
+    Raises:
+        ValueError: It is broken or of other columns; names file and line.
+    """
+    return read_records(_csv_of(table, out), table.titles)
+
+
+def _csv_of(table: Table, out: Path) -> Path:
+    return out / f'table_{table.name}.csv'
 
 
 def _runs_of(row: Row, seeds: Sequence[int], setting: Setting) -> list[Run]:

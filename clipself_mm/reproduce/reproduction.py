@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .campaign import Campaign, say
-from .report import write_report
+from .report import earlier_records, write_report
 from .run import Run
 from .setting import Setting
 from .table import Table
@@ -74,6 +74,8 @@ class Reproduction:
         self.campaign.measured = lambda run: write(
             [table for table in self.tables if _measures(table, run)]
         )
+        for table in self.tables:
+            earlier_records(table, out)  # one of other columns is refused before hours are spent
         complete = self.campaign.execute()
         for path in write(self.tables):
             self.progress(f'table: {path}')

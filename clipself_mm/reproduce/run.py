@@ -87,6 +87,11 @@ class Run:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
+    def is_cut(self) -> bool:
+        """Whether its training, or one that it needs, is shortened."""
+        return bool(self._length) or any(run.is_cut for run in self.needs.values())
+
+    @property
     def _length(self) -> dict[str, int]:
         """Options that shorten a training."""
         if not self.experiment.trains:

@@ -82,7 +82,7 @@ class Demo:
         config.test_dataloader.dataset.data_root = f'{self.data_root}/'
         measured = Runner.from_cfg(config).test()
         self.results['region_classification'][method] = {
-            route: {top: round(measured[f'region/{route}/{top}'], 2) for top in ('top1', 'top5')}
+            route: {top: round(measured[f'region/{route}/{top}'], 4) for top in ('top1', 'top5')}
             for route in ROUTES
         }
 
@@ -152,7 +152,7 @@ class Demo:
     def _measure_detector(self, row: str) -> None:
         measured = Runner.from_cfg(self._detector_config(row)).test()
         self.results['detection'][row] = {
-            split: round(100 * measured[f'coco/{split}'], 2) for split in SPLITS
+            split: round(100 * measured[f'coco/{split}'], 4) for split in SPLITS
         }
 
     def _draw_detections(self) -> Path:

@@ -95,7 +95,6 @@ def draw_clusters(
     images: Sequence[Image.Image],
     rows: Mapping[str, Sequence[Tensor]],
     width: int = 224,
-    input_title: str = 'input',
 ) -> Image.Image:
     """A panel: the pictures in the first row, their cluster maps in the rows below.
 
@@ -103,7 +102,6 @@ def draw_clusters(
         images: Pictures, one column each.
         rows: Title to the cluster maps of all pictures, from `cluster_dense_maps`.
         width: Width of a column, pixels.
-        input_title: Title of the first row.
 
     Returns:
         RGB picture.
@@ -118,7 +116,7 @@ def draw_clusters(
             raise ValueError(f'row {title!r} has {len(maps)} maps for {len(images)} pictures')
     sizes = [(width, max(1, round(width * image.height / image.width))) for image in images]
     cells = {
-        input_title: [
+        'input': [
             image.convert('RGB').resize(size, Image.Resampling.LANCZOS)
             for image, size in zip(images, sizes, strict=True)
         ]

@@ -51,7 +51,7 @@ def test_a_missing_source_is_named(data):
 
 
 def test_a_folder_is_searched_for_the_endings_of_the_config(data):
-    assert found('images', extensions=['.png']) == [Finding('data/images', note='1 images')]
+    assert found('images', extensions=['.Png']) == [Finding('data/images', note='1 images')]
     (finding,) = found('images', extensions=['.webp'])
     assert finding.problem == 'expected pictures (.webp), found none'
 

@@ -16,7 +16,6 @@ from clipself_mm.datasets import (
 )
 from clipself_mm.datasets.transforms.crop_regions import crop_regions, whole_pixels
 from clipself_mm.datasets.transforms.load_segments import segment_extent, segment_ids_of
-from clipself_mm.datasets.transforms.resize_longest import resize_longest
 from clipself_mm.datasets.transforms.resize_region_masks import resize_mask
 from tests.datasets.coco_files import photo, training_pipeline
 
@@ -93,7 +92,9 @@ def test_crops_come_from_the_source_image():
     [((50, 100), (64, 128)), ((201, 100), (128, 64)), ((3, 3), (128, 128)), ((1, 900), (1, 128))],
 )
 def test_longest_side(wh, resized):
-    assert resize_longest(Image.new('RGB', wh), 128).size == resized
+    width, height = wh
+    found = ResizeLongest(128)(dict(img=np.zeros((height, width, 3), np.uint8)))
+    assert found['img_shape'] == resized[::-1]
 
 
 def test_scale_is_exact_although_the_short_side_is_rounded():

@@ -56,6 +56,18 @@ def test_one_pile_of_boxes_by_hand():
     assert found[2].tolist() == [0, 1]
 
 
+def test_a_region_without_a_number_hides_no_other():
+    """As with mmdet: an overflow in one region costs that region."""
+    boxes, scores = crowd(60, 40)
+    scores[7] = torch.nan
+    found = class_wise_nms(boxes, scores, 0.0, NMS, 5)
+    scores[7] = 0
+    expected = class_wise_nms(boxes, scores, 0.0, NMS, 5)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+    assert len(found[0]) == 5
+
+
 def test_nothing_passes():
     boxes, scores = crowd(5, 3)
     found = class_wise_nms(boxes, scores, 2.0, NMS, 10)

@@ -225,10 +225,35 @@ def test_two_processes_fill_what_the_training_asks_for(shapes, micro_clip, tmp_p
     view.refresh()
     assert f'{folder}: {len(view)} crops encoded, 0 found' in done.stdout
     assert len(list(folder.glob('*.keys'))) == 2
-    # One process, all epochs: it ends after the first, which finds every crop of the 24 scenes.
-    encoded, found = fill_teacher_store(shapes_config(shapes, micro_clip, folder))
-    assert (encoded, found) == (0, len(view))
-    assert found >= 24
+    # One process, two epochs: both find every crop of the 24 scenes.
+    config = shapes_config(shapes, micro_clip, folder)
+    config.train_cfg.max_epochs = 2
+    encoded, found = fill_teacher_store(config)
+    assert (encoded, found) == (0, 2 * len(view))
+    assert len(view) >= 24
+
+
+def test_filling_goes_on_in_the_pass_that_it_had_not_made(shapes, micro_clip, tmp_path):
+    """Regions that differ from epoch to epoch: a first pass that is stored is not the end."""
+    config = shapes_config(shapes, micro_clip, tmp_path / 'store')
+    config.train_dataloader.dataset.update(indices=6)
+    config.train_dataloader.dataset.pipeline[1].sampler.jitter = 0.3
+    made = {}
+    for epochs in (1, 2):
+        config.train_cfg.max_epochs = epochs
+        made[epochs] = fill_teacher_store(config)
+    first, second = made[1], made[2]
+    assert first[0] > 0
+    assert first[1] == 0
+    assert second[0] > 0
+    assert second[1] >= first[0]
+
+
+def test_filling_ends_with_a_full_store(shapes, micro_clip, tmp_path):
+    config = shapes_config(shapes, micro_clip, tmp_path / 'store')
+    config.model.teacher_store.max_gib = 1e-9
+    encoded, _ = fill_teacher_store(config)
+    assert 0 < encoded < 24  # those of the first batch, which found it full
 
 
 def test_workers_that_live_on_see_what_the_first_epoch_added(shapes, micro_clip, tmp_path):

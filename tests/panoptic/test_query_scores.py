@@ -59,13 +59,12 @@ def test_clip_scores_by_loops():
     text = torch.nn.functional.normalize(torch.randn(3, 4, generator=generator), dim=1)
     masks = torch.rand(2, 2, 3, generator=generator)
     masks[1] = 0
-    found, cosines = clip_scores(dense, masks, text, temperature=10.0)
+    found = clip_scores(dense, masks, text, temperature=10.0)
     mean = torch.zeros(4)
     for row in range(2):
         for column in range(3):
             mean += masks[0, row, column] * dense[0, :, row, column]
     expected = [float(mean @ text[k]) / float(mean.norm()) for k in range(3)]
-    torch.testing.assert_close(cosines[0], torch.tensor(expected))
     total = sum(math.exp(10 * value) for value in expected)
     wanted = torch.tensor([math.exp(10 * value) / total for value in expected])
     torch.testing.assert_close(found[0], wanted)

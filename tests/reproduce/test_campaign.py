@@ -77,7 +77,9 @@ def test_a_failure_stops_what_needs_it_and_nothing_else(root):
     assert not campaign.execute()
     log = root / 'work/broken_seed0/log.txt'
     assert set(campaign.problems) == {'broken_seed0', 'measure_broken_seed0', 'far_seed0'}
-    assert f'failed with code 1 after 0 s: {log}' in campaign.problems['broken_seed0']
+    problem = campaign.problems['broken_seed0']
+    assert problem.startswith('failed with code 1 after ')
+    assert problem.endswith(f' s: {log}')
     assert campaign.problems['far_seed0'] == 'not run: it needs measure_broken_seed0'
     assert 'told to fail' in log.read_text()
     assert set(campaign.results) == {'tower_seed0', 'measure_tower_seed0'}
@@ -116,6 +118,14 @@ def test_jobs_run_side_by_side_with_their_share_of_the_cores(root, monkeypatch):
     )
     assert campaign_of(setting_of(root), train('one'), train('two'), jobs=2).execute()
     assert (root / 'work/one_seed0/here').read_text() == '4'
+
+
+def test_processes_of_a_run_share_its_cores(root, monkeypatch):
+    """Otherwise each of eight would start as many threads as there are cores."""
+    monkeypatch.setattr(os, 'cpu_count', lambda: 8)
+    (root / 'tools/dist_train.sh').write_text('echo $OMP_NUM_THREADS > "$4/here"\n')
+    campaign_of(setting_of(root, gpus=4), train('one')).execute()
+    assert (root / 'work/one_seed0/here').read_text() == '2\n'
 
 
 def drive(root):

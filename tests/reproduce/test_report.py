@@ -174,6 +174,27 @@ def test_tables_share_runs_and_are_written_as_soon_as_they_can(root):
     assert calls_of(root) == ['tower_seed0', 'measure_tower_seed0', 'original']
 
 
+def test_a_csv_of_other_columns_is_refused_before_the_first_run(root):
+    (root / 'out').mkdir()
+    (root / 'out/table_x.csv').write_text('row,run,seed,setup,epochs,data,date,other\n')
+    work = Reproduction([table_of(('1', (original(),)))], [0], setting_of(root))
+    with pytest.raises(ValueError, match=r'table_x\.csv'):
+        work.execute(root / 'out')
+    assert calls_of(root) == []
+
+
+def test_only_what_was_cut_says_how_far(root):
+    """Tests that need no training have their own length whatever trainings are cut to."""
+    table = table_of(('1', (original(),)), ('2', (measure(train()),)))
+    work = Reproduction([table], [0], setting_of(root, epochs=2), progress=lambda line: None)
+    assert work.execute(root / 'out')
+    records = read_records(root / 'out/table_x.csv', TITLES)
+    assert {record.run: record.epochs for record in records} == {
+        'original': '',
+        'measure_tower': '2',
+    }
+
+
 def test_a_measurement_without_a_column_is_refused(root):
     setting = setting_of(root)
     table = table_of(('1', (original(),)))

@@ -54,6 +54,12 @@ def test_exit_code_tells_whether_all_runs_are_done(
     assert seen == [(tmp_path / 'here', len(TABLES), 2, 3)]
 
 
+def test_gpus_are_for_runs_on_real_data(reproduce, capsys):
+    with pytest.raises(SystemExit):
+        reproduce('1a', '--shapes', '--gpus', 2)
+    assert '--gpus' in capsys.readouterr().err
+
+
 def test_jobs_are_for_one_machine_without_gpus(reproduce, capsys):
     with pytest.raises(SystemExit):
         reproduce('1a', '--jobs', 2)

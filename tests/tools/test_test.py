@@ -4,6 +4,7 @@ import json
 import pickle
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ def test_out_holds_one_prediction_per_sample(evaluate, checkpoint):
 def test_show_dir_goes_to_the_hook_or_to_the_visualizer():
     draw_into = load_tool('test').draw_into
     det = Config(dict(default_hooks=dict(visualization=dict(type='DetVisualizationHook'))))
-    draw_into(det, 'drawn')
+    draw_into(det, Path('drawn'))
     assert det.default_hooks.visualization == dict(
         type='DetVisualizationHook', draw=True, test_out_dir='drawn'
     )
@@ -69,14 +70,14 @@ def test_show_dir_goes_to_the_hook_or_to_the_visualizer():
             visualizer=dict(type='SegLocalVisualizer'),
         )
     )
-    draw_into(seg, 'drawn')
+    draw_into(seg, Path('drawn'))
     assert seg.default_hooks.visualization == dict(type='SegVisualizationHook', draw=True)
     assert seg.visualizer.save_dir == 'drawn'
 
 
 def test_show_dir_needs_a_hook_that_draws():
     with pytest.raises(KeyError, match=r'no default_hooks.visualization'):
-        load_tool('test').draw_into(Config(dict(default_hooks=dict())), 'drawn')
+        load_tool('test').draw_into(Config(dict(default_hooks=dict())), Path('drawn'))
 
 
 def test_tta_wraps_the_model_and_takes_the_augmented_pipeline():

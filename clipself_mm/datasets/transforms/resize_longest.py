@@ -4,25 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from mmengine.registry import TRANSFORMS
-from PIL import Image
 
 from .resize_backends import longest_side_size, resize_backend
-
-
-def resize_longest(image: Image.Image, size: int) -> Image.Image:
-    """Resize a picture so that its longest side has a given length.
-
-    PIL's bicubic, which antialiases. The other side is rounded half to even, but is at least 1.
-
-    Args:
-        image: Any picture.
-        size: Length of the longest side in pixels.
-
-    Returns:
-        The resized picture.
-    """
-    height, width = longest_side_size(image.height, image.width, size)
-    return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 @TRANSFORMS.register_module()

@@ -3,22 +3,16 @@
 from .category_ids import category_ids
 from .proposal_recall import proposal_recall
 from .region_accuracy import (
-    mean_class_accuracy,
     mean_over_classes,
     rank_of_truth,
-    ranked_classes,
-    ranked_correctness,
 )
 from .split_average_precision import mean_where_annotated, split_average_precision
 
 __all__ = [
     'category_ids',
-    'mean_class_accuracy',
     'mean_over_classes',
     'mean_where_annotated',
     'proposal_recall',
     'rank_of_truth',
-    'ranked_classes',
-    'ranked_correctness',
     'split_average_precision',
 ]

@@ -1,0 +1,34 @@
+"""What the tools do to a config before they build anything of it."""
+
+import sys
+
+import pytest
+from mmengine.config import Config
+
+from clipself_mm.launch import replace_tower
+from tests.tools.test_train import load_tool
+
+
+@pytest.mark.parametrize('place', ['model', 'backbone'])
+def test_a_tower_is_replaced_where_it_is(place):
+    holder = dict(type='Holder', tower=dict(type='CLIPTower', model='ViT-B-16', checkpoint='a'))
+    model = holder if place == 'model' else dict(type='Detector', backbone=holder)
+    config = Config(dict(model=model))
+    tower = config.model.tower if place == 'model' else config.model.backbone.tower
+    replace_tower(config, 'weights.pt')
+    assert tower == dict(type='CLIPTower', model='ViT-B-16', checkpoint='weights.pt')
+    replace_tower(config, 'local-dir:folder')
+    assert tower == dict(type='CLIPTower', model='local-dir:folder', checkpoint=None)
+
+
+def test_a_model_without_a_tower_is_named():
+    with pytest.raises(KeyError, match='a ResNet has no tower'):
+        replace_tower(Config(dict(model=dict(type='ResNet'))), 'weights.pt')
+
+
+def test_a_generator_has_no_scores_to_choose(tmp_path, monkeypatch):
+    (tmp_path / 'c.py').write_text("model = dict(type='TextMask2Former', test_cfg=dict())")
+    arguments = ['panoptic_image.py', 'x.jpg', str(tmp_path / 'c.py'), '--score', 'clip']
+    monkeypatch.setattr(sys, 'argv', arguments)
+    with pytest.raises(SystemExit, match='TextMask2Former has one way to score'):
+        load_tool('panoptic_image').main()
