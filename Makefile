@@ -9,6 +9,7 @@ VENV ?= $(if $(filter openmmlab,$(STACK)),.venv-openmmlab,.venv)
 PYTHON ?=
 JOBS ?= 2
 
+$(if $(word 2,$(VENV)),$(error VENV=$(VENV): give a folder without a space in its path))
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.clipself_mm-$(STACK).stamp
 

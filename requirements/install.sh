@@ -53,8 +53,7 @@ is_complete() {
 import cv2, faster_coco_eval, matplotlib, mmcv.ops, mmdet, mmengine, mmseg, open_clip, panopticapi, pycocotools
 import codespell_lib, pytest, safetensors, timm, torch, torchvision, tqdm, xdist
 from importlib.util import find_spec
-lazily = 'onnx', 'onnxruntime', 'ruff', 'transformers', 'webdataset'
-raise SystemExit(any(find_spec(name) is None for name in lazily))
+raise SystemExit(find_spec('ruff') is None)
 PY
 }
 
@@ -106,9 +105,12 @@ if [ ! -x "$python" ]; then
 or name one: make env PYTHON=/path/to/python3.11"
     "$found" -m venv "$venv"
     pip_install --upgrade pip
+elif ! "$python" -c 'import pip' 2>/dev/null; then  # made by another tool, or its making was interrupted
+    "$python" -m ensurepip || fail "$venv has no pip, and its Python cannot make one; remove the folder, or give another by VENV=path"
 fi
-if ! have_ops && ! command -v "${CXX:-c++}" >/dev/null; then
-    fail "mmcv's ops are compiled here, which needs a C++17 compiler (${CXX:-c++} is not there). On Debian and Ubuntu:
+read -ra cxx <<<"${CXX:-c++}"  # it may be "ccache g++"
+if ! have_ops && ! command -v "${cxx[0]}" >/dev/null; then
+    fail "mmcv's ops are compiled here, which needs a C++17 compiler (${cxx[0]} is not there). On Debian and Ubuntu:
     apt-get install g++ python3-dev"
 fi
 

@@ -37,6 +37,8 @@ case "$*" in
     '-m pip install'*) echo "$*" >> "$here/pip" ;;
     *environment.py | '-') [ -e "$here/complete" ] && [ -e "$here/ops" ] ;;
     '-c import cv2') ;;
+    '-c import pip') [ ! -e "$here/no_pip" ] ;;
+    '-m ensurepip') rm "$here/no_pip" ;;
     *) echo "unexpected: $*" >&2; exit 1 ;;
 esac
 """
@@ -93,6 +95,14 @@ def test_an_empty_environment_is_filled_in_order(venv, stack):
         '--no-deps -r requirements/no_deps.txt',
     ]
     assert (venv / f'.clipself_mm-{stack}.stamp').read_text() == 'built\n'
+
+
+def test_an_environment_without_pip_gets_it(venv):
+    (venv / 'no_pip').touch()
+    done = install('onedl', venv)
+    assert done.returncode == 0, done.stderr
+    assert not (venv / 'no_pip').exists()
+    assert len(pip_runs(venv)) == 5
 
 
 def test_the_build_shows_counts_and_keeps_the_log(venv):
@@ -177,6 +187,12 @@ def test_make_alone_explains_the_targets():
     assert done.returncode == 0
     for target in ('demo', 'test', 'lint', 'env', 'clean'):
         assert f'make {target} ' in done.stdout
+
+
+def test_a_folder_with_a_space_is_refused():
+    done = make('-n', 'test', 'VENV=my env')
+    assert done.returncode != 0
+    assert 'without a space' in done.stderr
 
 
 @pytest.mark.parametrize('target', ['demo', 'test', 'lint'])

@@ -60,7 +60,7 @@ def test_a_killed_training_on_shards_ends_as_the_unbroken_one(sharded, micro_cli
         start_new_session=True,
     )
     deadline = time.monotonic() + 240
-    while not (work_dir / 'iter_15.pth').exists():
+    while not (work_dir / 'iter_10.pth').exists():
         assert process.poll() is None, 'the run ended before it could be killed'
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -143,5 +143,6 @@ def test_fsdp_trains_blends_and_resumes_as_one_process(shapes, micro_clip, tmp_p
         moved += not value.equal(whole[key.replace('student.', 'teacher.')])
     assert moved > 0
     towers = [build_tower(f'local-dir:{tmp_path / run / "tower"}') for run in ('one', 'two')]
-    images = torch.randn(2, 3, INPUT, INPUT)
-    torch.testing.assert_close(*(tower.encode_image(images) for tower in towers))
+    images = torch.randn(2, 3, INPUT, INPUT, generator=torch.Generator().manual_seed(0))
+    embeddings = [tower.encode_image(images) for tower in towers]
+    torch.testing.assert_close(*embeddings, rtol=1e-3, atol=1e-4)

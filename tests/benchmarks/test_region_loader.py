@@ -15,8 +15,9 @@ from benchmarks.timed_loader import build_loaders, resize_products, sample_count
 from clipself_mm.clip import build_tower
 from clipself_mm.datasets.transforms.resize_backends import resize_by_pillow, resize_by_torch
 from clipself_mm.distillers import RegionPreprocessor
+from tests.commands import ROOT
 
-CONFIG = 'configs/_base_/datasets/{}_shapes-ov.py'
+CONFIG = str(ROOT / 'configs/_base_/datasets/{}_shapes-ov.py')
 
 
 def test_products_by_hand():

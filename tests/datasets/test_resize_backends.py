@@ -20,6 +20,7 @@ from clipself_mm.datasets.transforms.resize_backends import (
     resize_by_torch,
 )
 from clipself_mm.shapes.scenes import render_scene
+from tests.commands import ROOT
 from tests.datasets.coco_files import training_pipeline, write_images, write_json
 
 BOTH = pytest.mark.parametrize('resize', [resize_by_pillow, resize_by_torch])
@@ -197,7 +198,7 @@ def test_the_fast_pipeline_does_not_depend_on_the_number_of_workers(tmp_path):
 
 
 def test_the_documented_options_switch_both_steps():
-    config = Config.fromfile('configs/clipself/clipself_eva02-b16_patches_8xb2-6e_coco.py')
+    config = Config.fromfile(ROOT / 'configs/clipself/clipself_eva02-b16_patches_8xb2-6e_coco.py')
     steps = config.train_dataloader.dataset.pipeline
     assert [steps[number].type for number in (2, 3)] == ['CropRegions', 'ResizeLongest']
     config.merge_from_dict(

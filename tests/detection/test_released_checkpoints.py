@@ -48,12 +48,14 @@ def eva_tower():
 
 
 def eva_config(folder, **classifier):
-    embeddings, table = write_embeddings(folder, 32)
+    recorded = fixture_json('config.json')['eva_tiny']
+    vision = recorded['vision_cfg']
+    embeddings, table = write_embeddings(folder, recorded['embed_dim'])
     config = model_config(
         dict(type='GoldenTower'),
-        width=64,
-        dim=32,
-        patch=16,
+        width=vision['width'],
+        dim=recorded['embed_dim'],
+        patch=vision['patch_size'],
         out_indices=(0, 1, 2, 3),
         vocabulary=write_vocabulary(folder),
         embeddings=embeddings,
@@ -183,7 +185,8 @@ def test_authors_ov_coco(tmp_path):
     conversion = assert_converts_exactly(model, config, path, tmp_path)
     dropped = {key for names in conversion.dropped.values() for key in names}
     tables = {key for key in state if 'rope' in key}
-    assert len(tables) == 10  # one of the tower, one a block, sine and cosine
+    depth = fixture_json('config.json')['eva_tiny']['vision_cfg']['layers']
+    assert len(tables) == 2 * (1 + depth)  # one of the tower, one a block, sine and cosine
     assert dropped == tables | {
         'roi_head.bbox_head.fc_cls.weight',
         'roi_head.bbox_head.fc_cls.bias',

@@ -231,6 +231,7 @@ def test_two_processes_give_the_digits_of_one(tmp_path):
     ran = subprocess.run(
         [sys.executable, str(child), str(out)],
         env=dict(os.environ, OMP_NUM_THREADS='1'),
+        cwd=tmp_path,
         capture_output=True,
         text=True,
     )

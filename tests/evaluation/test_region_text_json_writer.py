@@ -95,7 +95,7 @@ def test_two_processes_write_the_file_of_one(tmp_path):
     images = [dict(id=i, file_name=f'{i}.jpg') for i in range(two_process_region_text.IMAGES)]
     (tmp_path / 'images.json').write_text(json.dumps(dict(images=images)))
     child = Path(two_process_region_text.__file__)
-    subprocess.run([sys.executable, child, tmp_path], check=True, timeout=120)
+    subprocess.run([sys.executable, child, tmp_path], check=True, timeout=300, cwd=tmp_path)
     assert two_process_region_text.IMAGES % 2
     one = two_process_region_text.write(tmp_path, 'one.json')
     assert json.loads((tmp_path / 'metrics.json').read_text()) == one

@@ -220,6 +220,7 @@ def kill_from_outside(work_dir, loop, count):
         deadline = time.monotonic() + 60
         while not stalled_mark(work_dir).exists() and time.monotonic() < deadline:
             time.sleep(0.01)
+        assert stalled_mark(work_dir).exists(), 'no write came to a halt within a minute'
         meanwhile = disk(work_dir)
     finally:
         os.kill(child, signal.SIGKILL)

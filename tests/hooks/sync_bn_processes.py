@@ -17,6 +17,8 @@ from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from clipself_mm.hooks import sync_bn_hook
 from clipself_mm.launch import prepare_processes
 

@@ -114,7 +114,7 @@ def test_two_processes_average_to_the_loss_of_one(tmp_path):
     """Regions 5 and 1: each process divides by 3, so the mean of both is the sum over 6."""
     out = tmp_path / 'losses.pt'
     subprocess.run(
-        [sys.executable, Path(two_process_region_text.__file__), out], check=True, timeout=120
+        [sys.executable, Path(two_process_region_text.__file__), out], check=True, timeout=300
     )
     shares = torch.load(out)
     features, labels, nouns = two_process_region_text.whole()

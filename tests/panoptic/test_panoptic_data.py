@@ -14,6 +14,7 @@ from PIL import Image
 pytest.importorskip('panopticapi')
 
 import clipself_mm.panoptic
+from tests.commands import ROOT
 
 WORDS = dict(things=['cat', 'dog'], stuff=['sky', 'sea'])
 CATEGORIES = [  # another order than the vocabulary's, and ids that say nothing
@@ -228,4 +229,4 @@ def test_the_package_stays_free_of_panopticapi():
     assert 'import panopticapi' not in text
     assert 'from panopticapi' not in text
     lazy = "import sys, clipself_mm; sys.exit('clipself_mm.panoptic' in sys.modules)"
-    assert subprocess.run([sys.executable, '-c', lazy], check=False).returncode == 0
+    assert subprocess.run([sys.executable, '-c', lazy], cwd=ROOT, check=False).returncode == 0

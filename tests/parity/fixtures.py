@@ -78,6 +78,7 @@ class GoldenFile:
         key = key.removeprefix('out.')
         assert key in self.outputs, f'{self.name}.npz has no out.{key}'
         self.compared.add(key)
+        assert where is None or np.any(where), f'{self.name}.npz out.{key}: nothing is compared'
         golden = self.outputs[key]
         value = value.detach().cpu().numpy() if torch.is_tensor(value) else np.asarray(value)
         label = f'{self.name}.npz out.{key}'

@@ -26,11 +26,12 @@ CASES = {
         labels='labels_hitting_zero_weight_class', init=dict(reduction='none')
     ),
     'sigmoid_mean': dict(weighted=True, avg='rows', init=dict(use_sigmoid=True)),
-    'softmax_freq_bg0.9': dict(labels='labels_freq', class_weight='freq'),
 }
+FREQUENCY = 'softmax_freq_bg'
+"""The beginning of one case more, whose name ends with the weight of the background."""
 
 
-def freq_class_weight(golden):
+def freq_class_weight(golden, background):
     """Class weights of a vocabulary whose novel classes are those without images."""
     order = np.argsort(golden.inputs['freq_id'])
     seen = golden.inputs['freq_image_count'][order] > 0
@@ -41,17 +42,22 @@ def freq_class_weight(golden):
         base=tuple(name for name, known in zip(names, seen, strict=True) if known),
         novel=tuple(name for name, known in zip(names, seen, strict=True) if not known),
     )
-    return class_weights(vocabulary, 0.9)
+    return class_weights(vocabulary, background)
 
 
 def test_losses_and_gradients():
     golden = GoldenFile('custom_ce')
     weights = torch.from_numpy(golden.inputs['label_weights'])
-    golden.check('freq_class_weight', np.float32(freq_class_weight(golden)))
-    for case, spec in CASES.items():
+    (frequency,) = {
+        key.removesuffix('.loss')
+        for key in golden.outputs
+        if key.startswith(FREQUENCY) and key.endswith('.loss')
+    }
+    by_frequency = freq_class_weight(golden, float(frequency.removeprefix(FREQUENCY)))
+    golden.check('freq_class_weight', np.float32(by_frequency))
+    cases = {**CASES, frequency: dict(labels='labels_freq', class_weight=by_frequency)}
+    for case, spec in cases.items():
         class_weight = spec.get('class_weight', golden.inputs['class_weight'].tolist())
-        if class_weight == 'freq':
-            class_weight = freq_class_weight(golden)
         loss = OpenVocabCELoss(class_weight=class_weight, **spec.get('init', {}))
         logits = torch.from_numpy(golden.inputs['logits']).requires_grad_()
         before = logits.detach().clone()

@@ -48,6 +48,8 @@ def test_infinities_and_integers_are_exact(golden):
     with pytest.raises(AssertionError):
         golden.check('count', np.array([3, 5]))
     golden.check('count', np.array([3, 5]), where=np.array([True, False]))
+    with pytest.raises(AssertionError, match='nothing is compared'):
+        golden.check('count', np.array([3, 4]), where=np.array([False, False]))
 
 
 def test_finish_names_what_was_forgotten(golden):

@@ -7,6 +7,8 @@ from torch import nn
 
 from clipself_mm.clip import EVA02ViT, OpenCLIPViT, VisionTower, read_state
 from clipself_mm.clip.checkpoints import load_text, load_visual
+from clipself_mm.clip.logit_scale import read_logit_scale
+from clipself_mm.clip.tower_source import TowerSource
 from tests.parity.fixtures import FIXTURES
 
 ARCHITECTURE_OF = {
@@ -46,6 +48,9 @@ def build_tower(weights: str, config: dict) -> VisionTower:
         tower = OpenCLIPViT(
             _build_vision_tower(section['embed_dim'], vision, section['quick_gelu'])
         )
+    for module in tower.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.eps = section['layer_norm_eps']
     path = FIXTURES / f'{weights}.safetensors'
     load_visual(tower, read_state(path), str(path))
     return tower.eval()
@@ -65,4 +70,5 @@ def build_text(weights: str, config: dict) -> nn.Module:
 
 
 def logit_scale(weights: str) -> torch.Tensor:
-    return read_state(FIXTURES / f'{weights}.safetensors')['logit_scale'].exp()
+    source = TowerSource(weights, {}, str(FIXTURES / f'{weights}.safetensors'))
+    return torch.tensor(read_logit_scale(source))

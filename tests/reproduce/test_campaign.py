@@ -114,7 +114,9 @@ def test_jobs_run_side_by_side_with_their_share_of_the_cores(root, monkeypatch):
         'import os, sys, time\nfrom pathlib import Path\n'
         "own = Path(sys.argv[sys.argv.index('--work-dir') + 1])\n"
         "(own / 'here').write_text(os.environ['OMP_NUM_THREADS'])\n"
+        'deadline = time.monotonic() + 120\n'
         "while len(list(own.parent.glob('*/here'))) < 2:\n    time.sleep(0.01)\n"
+        '    assert time.monotonic() < deadline\n'
     )
     assert campaign_of(setting_of(root), train('one'), train('two'), jobs=2).execute()
     assert (root / 'work/one_seed0/here').read_text() == '4'

@@ -16,6 +16,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from tests.commands import free_port
 from tests.tools.toy_task import CONFIG
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +108,7 @@ def test_two_processes_synchronise_gradients(config, tmp_path):
     """Rank 0 sees only the targets 0, on which it would stay at w = 0 if it trained alone."""
     script = ROOT / 'tools/dist_train.sh'
     options = ['--work-dir', 'w', '--cfg-options', 'train_dataloader.batch_size=1']
-    done = run([script, config, 2, *options], tmp_path, PORT='29731')
+    done = run([script, config, 2, *options], tmp_path, PORT=str(free_port()))
     assert done.returncode == 0, done.stderr[-2000:]
     assert weight(tmp_path / 'w') == 0.75
 
@@ -155,10 +156,12 @@ def test_uses_the_checkout_it_lies_in(tmp_path):
         ),
     ],
 )
-def test_launch_scripts_hand_everything_on(tmp_path, script, words, expected):
+def test_launch_scripts_hand_everything_on(tmp_path, monkeypatch, script, words, expected):
     srun = tmp_path / 'srun'
     srun.write_text('#!/bin/sh\necho "$@"\n')
     srun.chmod(0o755)
+    for name in ('PORT', 'GPUS_PER_NODE', 'CPUS_PER_TASK'):
+        monkeypatch.delenv(name, raising=False)
     env = {
         'PYTHON': 'echo',
         'PATH': f'{tmp_path}:{os.environ["PATH"]}',
