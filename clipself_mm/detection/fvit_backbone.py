@@ -109,7 +109,8 @@ class FViTBackbone(BaseModule):
             with_dense: Whether to project the last block's tokens into the joint space.
 
         Returns:
-            The maps, and the L2-normalised dense map of shape (N, D, h, w) or None.
+            The maps, and the dense map of shape (N, D, h, w) or None; L2-normalised on the value
+            path, otherwise as `ViTTower.last_block` says.
         """
         stages, dense = self.run_tower(images, with_dense)
         return self.resize(stages), dense

@@ -20,7 +20,7 @@ from .text_classifier import TextClassifier
 
 @MODELS.register_module()
 class FViTBBoxHead(ConvFCBBoxHead):
-    """mmdet's convolutional box head with a `TextClassifier` and score fusion (paper, section 3.3).
+    """mmdet's convolutional box head with a `TextClassifier` and score fusion (F-VLM).
 
     In training it is an ordinary head over base classes and background. At test time the logits
     may carry CLIP's beside them (`join_clip`), and `predict_by_feat` turns them into

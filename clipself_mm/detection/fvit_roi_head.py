@@ -16,7 +16,7 @@ class PyramidWithDense(tuple):
 
     Args:
         levels: The pyramid, each level of shape (N, C, h_l, w_l).
-        dense: L2-normalised dense map, shape (N, D, h, w).
+        dense: The tower's dense map, shape (N, D, h, w), L2-normalised on the value path.
     """
 
     dense: Tensor
@@ -34,7 +34,7 @@ class FViTRoIHead(StandardRoIHead):
 
     Args:
         clip_roi_extractor: Config of the extractor for the CLIP map: RoIAlign 1 x 1 at the tower's
-            stride (paper, section 3.3).
+            stride (authors' release).
         **kwargs: As in mmdet's `StandardRoIHead`; the box head is a `FViTBBoxHead`.
     """
 

@@ -27,7 +27,7 @@ def fusion_weights(
 
 
 def fuse_scores(detector: Tensor, clip: Tensor, weights: Tensor) -> Tensor:
-    """Geometric mean of two probability tables, class by class (paper, section 3.3; F-VLM).
+    """Geometric mean of two probability tables, class by class (F-VLM).
 
     Args:
         detector: Probabilities of the trained classifier, shape (R, K + 1).

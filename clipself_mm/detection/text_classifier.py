@@ -17,7 +17,7 @@ from clipself_mm.clip.class_embeddings import BACKGROUND
 class TextClassifier(nn.Module):
     """Temperature times the cosine between a feature and the classes' text embeddings.
 
-    Goes into `cls_predictor_cfg` of an mmdet box head (paper, section 3.3; learned temperature and
+    Goes into `cls_predictor_cfg` of an mmdet box head (F-VLM; learned temperature and
     background last as in the authors' release). The embeddings are a buffer that is no part of
     checkpoints: they follow from the config, so another vocabulary needs no other weights.
 

@@ -73,7 +73,8 @@ class RegionClassifier(nn.Module):
     def class_embeddings(self, device: torch.device) -> Tensor:
         """Unit embeddings of the vocabulary, shape (K, D), read or computed once."""
         if self._class_embeddings is None:
-            self._class_embeddings = self.encoder.encode(self.classes, device)
+            with torch.autocast(device.type, enabled=False):
+                self._class_embeddings = self.encoder.encode(self.classes, device)
         self._class_embeddings = self._class_embeddings.to(device)
         return self._class_embeddings
 
@@ -134,4 +135,7 @@ class RegionClassifier(nn.Module):
                 f'{self.encoder.source}: embeddings have {classes.shape[1]} channels, the features '
                 f'{features.shape[1]}: they are not of one CLIP'
             )
-        return F.normalize(features.float(), dim=-1) @ classes.T
+        with torch.autocast(
+            features.device.type, enabled=False
+        ):  # half would make many cosines equal
+            return F.normalize(features.float(), dim=-1) @ classes.T

@@ -42,6 +42,16 @@ class RegionDistiller(BaseModel):
         self.teacher.freeze()
         self.classifier = None if classifier is None else RegionClassifier(**classifier)
 
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Classes that the labels of validation are indices into, where there is a classifier."""
+        return None if self.classifier is None else self.classifier.classes
+
+    @property
+    def train_classes(self) -> tuple[str, ...] | None:
+        """Classes that are learned: none, if the subclass does not say so."""
+        return None
+
     def train(self, mode: bool = True) -> RegionDistiller:
         """Set the student's mode; the teacher stays in eval."""
         super().train(mode)

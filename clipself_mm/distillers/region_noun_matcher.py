@@ -55,6 +55,11 @@ class RegionNounMatcher(BaseModel):
         self.nouns = NounEmbeddings(**nouns)
         self.unused = nn.Parameter(torch.zeros(1))
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The nouns."""
+        return tuple(self.nouns.names)
+
     def forward(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample], mode: str = 'predict'
     ) -> list[RegionSample] | Tensor:

@@ -32,6 +32,11 @@ class RegionRecognizer(BaseModel):
         self.classifier = RegionClassifier(**classifier)
         self.unused = nn.Parameter(torch.zeros(1))
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes that the labels of the data are indices into."""
+        return self.classifier.classes
+
     def forward(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample], mode: str = 'predict'
     ) -> list[RegionSample] | Tensor:

@@ -47,6 +47,11 @@ class RegionText(RegionDistiller):
         scale = torch.tensor(read_logit_scale(self.student.source))
         self.register_buffer('logit_scale', scale, persistent=False)
 
+    @property
+    def train_classes(self) -> tuple[str, ...]:
+        """The nouns."""
+        return tuple(self.nouns.names)
+
     def loss(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
     ) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The weight ensemble: a blend of the distilled tower and the original one (paper, section 4.1).
+"""The weight ensemble: a blend of the distilled tower and the original one (authors' release).
 
 Blending keeps most of what distillation taught and much of the original's classification.
 """

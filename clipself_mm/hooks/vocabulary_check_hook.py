@@ -16,17 +16,16 @@ from torch.utils.data import DataLoader
 class VocabularyCheckHook(Hook):
     """Compares the classes of each data set with the model's before the first batch.
 
-    A config names the vocabulary in the head and in every data set; lists of equal length in
+    A config names the vocabulary in the model and in every data set; lists of equal length in
     another order would train and test with shuffled labels and without a sound. The data of
     validation and test are compared with the model's ``classes``, those of training with its
-    ``train_classes`` if it learns other classes than it is tested on. A model without
-    ``classes`` is passed over.
+    ``train_classes`` if it has them. Where these are None, or there are none, nothing is compared.
     """
 
     def before_train(self, runner: Runner) -> None:
         """Check the training data."""
         model = bare_model(runner.model)
-        classes = getattr(model, 'train_classes', None) or getattr(model, 'classes', None)
+        classes = getattr(model, 'train_classes', getattr(model, 'classes', None))
         check_classes(model, classes, runner.train_dataloader)
 
     def before_val(self, runner: Runner) -> None:

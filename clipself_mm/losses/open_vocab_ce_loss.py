@@ -41,7 +41,8 @@ class OpenVocabCELoss(CrossEntropyLoss):
 
     Args:
         **kwargs: As in mmdet's `CrossEntropyLoss`; `class_weight` lists K + 1 weights, background
-            last.
+            last, or K with `use_sigmoid`, which is there for parity with the release: the heads
+            of this package take a softmax.
     """
 
     custom_cls_channels = True

@@ -14,6 +14,7 @@ default_hooks = dict(
         rule='greater',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    vocabulary=dict(type='VocabularyCheckHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -1,7 +1,7 @@
-"""This recipe on one GPU: batch 2 for 44,000 steps, as the release trains on COCO.
+"""This recipe on one GPU: batch 2 for the 44,000 steps that the release takes on COCO.
 
 The release does not synchronise gradients, so each of its 8 GPUs trains alone on an eighth of the
-data. This config is such a training at an eighth of the GPU hours.
+data: 44,000 steps are six such shares of COCO and, LVIS having fewer images, seven of its own.
 
     python tools/train.py configs/clipself/clipself_eva02-b16_proposals_1xb2-44k_lvis.py --amp
 

@@ -6,6 +6,7 @@ import pytest
 from mmengine.model import BaseTTAModel
 from torch import nn
 
+from clipself_mm.distillers import CLIPSelf, RegionNounMatcher, RegionRecognizer, RegionText
 from clipself_mm.hooks import VocabularyCheckHook
 
 
@@ -41,6 +42,30 @@ def test_other_classes_are_refused(moment, classes, message):
     check = getattr(VocabularyCheckHook(), f'before_{moment}')
     with pytest.raises(ValueError, match=message):
         check(runner_of(Detector(), classes))
+
+
+def test_a_model_that_learns_no_classes_takes_any_data_in_training():
+    """CLIPSelf: photos of any json, regions of a vocabulary in validation."""
+    model = Detector()
+    model.train_classes = None
+    runner = runner_of(model, ['pen', 'cup', 'key'])
+    VocabularyCheckHook().before_train(runner)
+    with pytest.raises(ValueError, match='differ from label 0'):
+        VocabularyCheckHook().before_val(runner)
+
+
+def test_the_region_models_say_their_classes():
+    classifier = SimpleNamespace(classes=('cup', 'pen'))
+    nouns = SimpleNamespace(names=['sky', 'sea'])
+    for kind in (CLIPSelf, RegionText, RegionRecognizer, RegionNounMatcher):
+        model = kind.__new__(kind)
+        nn.Module.__init__(model)
+        model.classifier, model.nouns = classifier, nouns
+        assert model.classes == (('sky', 'sea') if kind is RegionNounMatcher else ('cup', 'pen'))
+        if kind in (CLIPSelf, RegionText):
+            assert model.train_classes == (None if kind is CLIPSelf else ('sky', 'sea'))
+            model.classifier = None
+            assert model.classes is None
 
 
 def test_behind_wrappers():

@@ -10,8 +10,8 @@ def enlarge_boxes(boxes_src: np.ndarray, scale: float, height: int, width: int) 
 
     Args:
         boxes_src: Boxes xyxy in pixels of the source image, shape (R, 4).
-        scale: Factor on both sides (paper, A.1: 1.5 for proposals); 1 leaves the boxes as they
-            are, apart from clipping.
+        scale: Factor on both sides (authors' release: 1.5 for proposals); 1 leaves the boxes as
+            they are, apart from clipping.
         height: Height of the source image in pixels.
         width: Width of the source image in pixels.
 

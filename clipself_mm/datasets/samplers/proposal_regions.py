@@ -1,4 +1,4 @@
-"""Given boxes as regions: the paper's training with proposals (sections 3.2 and 4.1)."""
+"""Given boxes as regions: the paper's training with proposals (Table 2)."""
 
 from __future__ import annotations
 

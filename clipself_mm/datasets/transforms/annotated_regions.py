@@ -13,7 +13,7 @@ class AnnotatedRegions:
     """Take the annotated boxes of a sample as its regions, in the order of the file.
 
     The first `max_regions` are looked at and those with an area in [`min_size`^2, `max_size`^2]
-    are kept (paper, section 4.2, and the release). A thing's crop is enlarged, that of stuff is
+    are kept (authors' release). A thing's crop is enlarged, that of stuff is
     its box. Adds `boxes_src` and `crop_boxes_src`, as `SampleRegions` does, and selects `labels`,
     `is_thing` and `segment_ids` accordingly.
 

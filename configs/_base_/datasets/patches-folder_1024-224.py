@@ -11,7 +11,7 @@ train_dataloader = dict(
         source='data/images',
         on_bad_image='skip',
         pipeline=[
-            dict(type='LoadRGB'),
+            dict(type='LoadRGB', exif='apply'),  # no box says how the photo lies
             dict(
                 type='SampleRegions',
                 sampler=dict(type='GridRegions', max_split=6, max_regions=20),

@@ -1,6 +1,6 @@
 """Optimisation of CLIPSelf for OpenAI towers: AdamW 1e-5, 6 epochs (paper, section 4.1).
 
-The paper trains in mixed precision: give ``--amp`` on GPUs.
+The authors' release trains in mixed precision: give ``--amp`` on GPUs.
 """
 
 optim_wrapper = dict(

@@ -1,6 +1,6 @@
 """Optimisation of F-ViT on OV-COCO: AdamW 1e-4, 3 epochs of 8 x 8 images (paper, section 4.3).
 
-The paper trains in mixed precision: give ``--amp`` on GPUs. The authors' release scales the loss by
+Train in mixed precision (``--amp``) on GPUs, as the authors' release. It scales the loss by
 512 throughout, which is ``--amp --cfg-options optim_wrapper.type=AmpOptimWrapper
 optim_wrapper.loss_scale=512.0``; ``--amp`` alone adapts the scale.
 """
