@@ -63,7 +63,7 @@ def check_classes(model: nn.Module, own: Sequence[str] | None, dataloader: DataL
     raise ValueError(
         f'{type(model).__name__} has {len(own)} classes and the data set {len(given)}, which '
         f'differ from label {where} on ({list(own)[where : where + 2]} and '
-        f"{list(given)[where : where + 2]}): the vocabulary of the model's head and that of the "
+        f'{list(given)[where : where + 2]}): the vocabulary of the model and that of the '
         'data set must be the same'
     )
 

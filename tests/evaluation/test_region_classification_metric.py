@@ -78,6 +78,13 @@ def test_by_hand():
     }
 
 
+def test_the_rounding_of_the_release_is_an_option():
+    """One of three: 1 / 3 in half precision is 0.333251953125."""
+    ranked = [[0, 1, 2, 3, 4], [1, 0, 2, 3, 4], [1, 0, 2, 3, 4]]
+    metrics = evaluate([sample([0, 0, 0], [True] * 3, boxes=ranked)], half_precision=True)
+    assert metrics == {'region/boxes/top1': 33.3251953125, 'region/boxes/top5': 100.0}
+
+
 def test_absent_routes_are_absent():
     metrics = evaluate([sample([0], [True], boxes=[[0, 1, 2, 3, 4]])])
     assert metrics == {'region/boxes/top1': 100.0, 'region/boxes/top5': 100.0}
