@@ -12,6 +12,8 @@ from tests.commands import ROOT
 def test_every_step_leaves_its_figures(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     monkeypatch.setattr(demo, 'ShapesOV', lambda: ShapesOV(train=8, val=4))
+    train = demo.Demo._train
+    monkeypatch.setattr(demo.Demo, '_train', lambda *given: train(*given, 'train_cfg.max_epochs=1'))
     results = demo.Demo(ROOT, tmp_path / 'work', tmp_path / 'data').run()
     assert json.loads((tmp_path / 'work/results.json').read_text()) == results
     accuracies = results['region_classification']
