@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -25,6 +27,26 @@ def call(command, cwd, **kwargs):
 def train_command(work_dir, overrides, *arguments, config, tool=ROOT / 'tools/train.py'):
     command = [sys.executable, tool, config, '--work-dir', work_dir, *arguments]
     return [str(part) for part in (*command, '--cfg-options', *overrides)]
+
+
+def train_and_kill(command, work_dir, once):
+    """Start a training, kill it with all its processes once it has written a file."""
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        cwd=work_dir.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 240
+    while not (work_dir / once).exists():
+        assert process.poll() is None, 'the run ended before it could be killed'
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (work_dir / 'tower').exists(), 'the run was over before the kill'
 
 
 def last_weights(work_dir):

@@ -1,12 +1,8 @@
 """The user's commands on a small Shapes-OV: train, kill, resume, test, export, two processes."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import open_clip
@@ -14,7 +10,15 @@ import pytest
 import torch
 
 from clipself_mm.clip import build_tower
-from tests.commands import ROOT, call, free_port, last_weights, metrics_of, train_command
+from tests.commands import (
+    ROOT,
+    call,
+    free_port,
+    last_weights,
+    metrics_of,
+    train_and_kill,
+    train_command,
+)
 
 PATCHES = ROOT / 'configs/shapes/clipself_tiny_patches_shapes-ov.py'
 EVALUATION = ROOT / 'configs/shapes/region-eval_tiny_shapes-ov.py'
@@ -103,23 +107,7 @@ def test_a_killed_and_resumed_run_ends_as_the_unbroken_one(
     config, length = loop_of(loop, tmp_path)
     overrides = options(shapes, micro_clip, *length, *WORKERS[workers])
     work_dir = tmp_path / 'run'
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    process = subprocess.Popen(
-        train_command(work_dir, overrides, config=config),
-        env=environment,
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 240
-    while not (work_dir / 'last_checkpoint').exists():
-        assert process.poll() is None, 'the run ended before it could be killed'
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (work_dir / 'tower').exists(), 'the run was over before the kill'
+    train_and_kill(train_command(work_dir, overrides, config=config), work_dir, 'last_checkpoint')
     call(train_command(work_dir, overrides, '--resume', config=config), tmp_path)
     assert_same(last_weights(work_dir), last_weights(unbroken[loop]))
 
