@@ -8,7 +8,15 @@ import torch
 from clipself_mm.clip import build_tower
 from clipself_mm.datasets.image_listing import scan_images
 from clipself_mm.datasets.sharded_writing import write_shards
-from tests.commands import ROOT, call, free_port, last_weights, train_and_kill, train_command
+from tests.commands import (
+    ROOT,
+    call,
+    free_port,
+    fsdp_on_processors,
+    last_weights,
+    train_and_kill,
+    train_command,
+)
 from tests.test_end_to_end import EPOCHS, INPUT, PATCHES, assert_same, options
 
 FOLDER = ROOT / 'configs/shapes/clipself_tiny_patches-folder_shapes-ov.py'
@@ -104,6 +112,7 @@ strategy = dict(type='WholeStateFSDPStrategy', model_wrapper=dict(type='Blockwis
 """
 
 
+@fsdp_on_processors
 def test_fsdp_trains_blends_and_resumes_as_one_process(shapes, micro_clip, tmp_path):
     """Two processes with spread weights, resumed after an epoch, end as one with a batch of 4."""
     config = tmp_path / 'fsdp.py'

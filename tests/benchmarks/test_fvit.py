@@ -9,6 +9,7 @@ from benchmarks.fvit_reference import PlainFViTBBoxHead, plain
 from benchmarks.fvit_stages import Stages, predict, train
 from benchmarks.reference_mode import ReferenceOpenCLIPViT
 from clipself_mm.datasets import load_vocabulary
+from tests.commands import TORCH
 from tests.detection.tiny_fvit import DIM, build_fvit, images, samples, tiny_config
 
 HEAD = 'model.roi_head.bbox_head'
@@ -52,12 +53,10 @@ def test_stages_of_training(micro_clip, words):
         model.backbone(images())
     assert counts.found['backbone'] == counter.get_total_flops()
     # Two products for each of the forward's, but the frozen tower has none.
-    assert (
-        0
-        < counts.found['heads']
-        < counts.found['backward']
-        < 2 * (counts.found['heads'] + counts.found['backbone'])
-    )
+    forward, backward = counts.found['heads'], counts.found['backward']
+    assert 0 < forward < backward
+    if TORCH >= (2, 2):  # the counter of 2.1 finds more in a convolution's backward
+        assert backward < 2 * (forward + counts.found['backbone'])
 
 
 def test_the_plain_head_finds_the_same(micro_clip, words):

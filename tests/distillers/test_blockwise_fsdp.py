@@ -12,9 +12,10 @@ from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 
 from clipself_mm.distillers import BlockwiseFSDP
 from clipself_mm.distillers.whole_state_fsdp_strategy import WholeStateFSDPStrategy
-from tests.commands import ROOT, call
+from tests.commands import ROOT, call, fsdp_on_processors
 
 
+@fsdp_on_processors
 @pytest.mark.skipif(not torch.distributed.is_available(), reason='no torch.distributed')
 def test_two_processes_with_spread_weights_are_one_with_the_whole_batch(micro_clip, tmp_path):
     script = ROOT / 'tests/distillers/fsdp_processes.py'
