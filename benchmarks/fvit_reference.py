@@ -1,8 +1,7 @@
 """The plain way to run F-ViT, for ratios taken in one run: built of our own modules by subclass.
 
-Attention is written out (see ``reference_mode.py``), regions are convolved in the
-default memory format, every pair of region and class becomes a box before mmdet's
-suppression.
+Attention is written out (see ``reference_mode.py``), regions are convolved in the default memory
+format, every pair of region and class becomes a box before mmdet's suppression.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from ..clip.tower_source import find_source
 from .check_source import check_source
 from .check_split import describe_split
-from .checked_files import Finding, check_folder, check_weights, joined_path
+from .checked_files import Finding, check_folder, check_weights, complaint, joined_path
 from .coco_captions import load_captions
 from .coco_json import image_file_name, load_coco_json
 from .noun_vocabulary import load_nouns
@@ -146,7 +146,7 @@ def _check_split(dataset: Mapping, content: dict, path: str) -> Iterator[Finding
     try:
         yield Finding(path, note=describe_split(content, vocabulary, base_only, path))
     except ValueError as error:
-        yield Finding(path, str(error).removeprefix(path).lstrip(': '))
+        yield Finding(path, complaint(error, path))
 
 
 def read_annotations(path: str) -> tuple[Finding, dict]:
@@ -169,7 +169,7 @@ def read_annotations(path: str) -> tuple[Finding, dict]:
         for image in content.get('images', []):
             image_file_name(image, path)
     except ValueError as error:
-        return Finding(path, str(error).removeprefix(path).lstrip(': ')), {}
+        return Finding(path, complaint(error, path)), {}
     if 'data_list' in content:
         return Finding(path, note=f'{len(content["data_list"])} samples'), {}
     if not content.get('images'):
@@ -185,7 +185,7 @@ def check_captions(path: str) -> Finding:
     try:
         captions = load_captions(path)
     except ValueError as error:
-        return Finding(path, str(error).removeprefix(path).lstrip(': '))
+        return Finding(path, complaint(error, path))
     count = sum(len(sentences) for sentences in captions.values())
     if not count:
         return Finding(path, 'has no caption')

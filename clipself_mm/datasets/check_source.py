@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from .checked_files import Finding, check_folder, joined_path
+from .checked_files import Finding, check_folder, complaint, joined_path
 from .image_listing import EXTENSIONS, read_listing, scan_images
 from .sharded_index import read_index
 
@@ -42,17 +42,15 @@ def check_source(dataset: Mapping) -> Iterator[Finding]:
             names = read_listing(path)
             note = f'{len(names)} images'
     except (OSError, ValueError) as error:
-        yield Finding(path, _complaint(error, path))
+        system = isinstance(error, FileNotFoundError) and error.errno  # no words of ours
+        yield Finding(path, 'is missing' if system else complaint(error, path))
         return
     yield Finding(path, note=note)
-    if shards and place is None:
-        yield check_folder(str(PurePosixPath(path).parent), names)
-    elif not (place and (place.startswith('pipe:') or '://' in place)):
-        yield check_folder(joined_path(dataset.get('data_root'), place or ''), names)
-
-
-def _complaint(error: Exception, path: str) -> str:
-    """What is wrong, without the path in front."""
-    if isinstance(error, FileNotFoundError) and error.errno:  # the system's, in its own words
-        return 'is missing'
-    return str(error).removeprefix(path).lstrip(': ')
+    if place is not None and place.startswith('pipe:'):
+        return
+    beside = shards and place is None
+    folder = (
+        PurePosixPath(path).parent if beside else joined_path(dataset.get('data_root'), place or '')
+    )
+    if '://' not in str(folder):
+        yield check_folder(str(folder), names)

@@ -31,6 +31,11 @@ class Finding:
     note: str = ''
 
 
+def complaint(error: Exception, path: str) -> str:
+    """What an error says is wrong with a file, without the file's path in front."""
+    return str(error).removeprefix(path).lstrip(': ')
+
+
 def joined_path(root: str | None, path: str) -> str:
     """The path as mmengine's data sets join it to their `data_root`."""
     return join_path(root, path) if root and not is_abs(path) else path

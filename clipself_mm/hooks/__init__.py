@@ -2,14 +2,12 @@
 
 from .durable_checkpoint_hook import DurableCheckpointHook
 from .ensemble import blend_state
-from .noun_check_hook import NounCheckHook
 from .sync_bn_hook import SyncBNHook
 from .vocabulary_check_hook import VocabularyCheckHook
 from .weight_ensemble_hook import WeightEnsembleHook
 
 __all__ = [
     'DurableCheckpointHook',
-    'NounCheckHook',
     'SyncBNHook',
     'VocabularyCheckHook',
     'WeightEnsembleHook',

@@ -15,5 +15,3 @@ _base_ = [
     '../_base_/schedules/distill_shapes-ov.py',
     '../_base_/distill_runtime.py',
 ]
-
-custom_hooks = [*_base_.custom_hooks, dict(type='NounCheckHook')]

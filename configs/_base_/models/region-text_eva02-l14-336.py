@@ -20,4 +20,4 @@ model = dict(
         text=dict(model='EVA02-L-14-336', checkpoint='checkpoints/EVA02_CLIP_L_336_psz14_s6B.pt'),
     ),
 )
-custom_hooks = [dict(type='WeightEnsembleHook', alpha=0.95), dict(type='NounCheckHook')]
+custom_hooks = [dict(type='WeightEnsembleHook', alpha=0.95)]
