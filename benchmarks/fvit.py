@@ -1,8 +1,8 @@
 """Time by stage, FLOPs and peak memory of a real-size F-ViT: one prediction, one training step.
 
     python -m benchmarks.fvit
-    python -m benchmarks.fvit configs/fvit/fvit_eva02-b16_original_8xb8-48e_ov-lvis.py
-    python -m benchmarks.fvit configs/fvit/fvit_eva02-l14-336_original_8xb8-3e_ov-coco.py --runs 1
+    python -m benchmarks.fvit configs/fvit/fvit_eva02-b16_8xb8-48e_ov-lvis.py
+    python -m benchmarks.fvit configs/fvit/fvit_eva02-l14-336_8xb8-3e_ov-coco.py --runs 1
 
 Weights and pixels are random (no file is needed) and the batch is 1. The modes take turns in one
 process, and medians are printed; with one thread the time is processor time. ``ours`` is the config
@@ -38,7 +38,7 @@ from benchmarks.machine import ceilings, peak_bytes
 from clipself_mm.clip.class_embeddings import save_class_embeddings
 from clipself_mm.datasets import load_vocabulary
 
-CONFIG = 'configs/fvit/fvit_eva02-b16_original_8xb8-3e_ov-coco.py'
+CONFIG = 'configs/fvit/fvit_eva02-b16_8xb8-3e_ov-coco.py'
 BACKBONE = ('tower', 'upsamplers', 'backbone')
 MODES = ('ours', 'plain', 'unfrozen')
 

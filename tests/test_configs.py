@@ -23,6 +23,7 @@ from mmengine.registry import (
     DefaultScope,
     init_default_scope,
 )
+from mmengine.runner import Runner
 
 import clipself_mm
 from clipself_mm.datasets import load_vocabulary
@@ -37,7 +38,6 @@ DETECTORS = [
     p for p in CONFIGS if not p.name.startswith(DISTILLED) and p not in SEGMENTORS + PANOPTIC
 ]
 DISTILLATIONS = [p for p in CONFIGS if p.name.startswith(DISTILLED)]
-TWINS = [p for p in DETECTORS if re.search('_(clipself-[a-z]+|region-text)_', p.name)]
 FVIT = [p for p in DETECTORS if p.parent.name in ('fvit', 'transfer')]
 
 
@@ -82,8 +82,7 @@ def test_distillation_config_builds(path):
             assert loader.sampler.type in DATA_SAMPLERS
         if config.get(f'{split}_evaluator') is not None:
             METRICS.build(config[f'{split}_evaluator'])
-    for hook in config.get('custom_hooks', []):
-        HOOKS.build(hook)
+    build_hooks(config)
     if 'optim_wrapper' in config:
         wrapper = dict(config.optim_wrapper, type='OptimWrapper')
         constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(wrapper.pop('constructor'))
@@ -101,6 +100,13 @@ def test_distillation_config_builds(path):
             off_path = set()
         assert trained == of_blocks - off_path
         build_schedulers(config, optimizer)
+
+
+def build_hooks(config):
+    """Build the hooks of ours that a config names."""
+    for hook in config.default_hooks.values():
+        if hook is not None and hook.type in HOOKS.module_dict:
+            HOOKS.build(hook)
 
 
 def build_schedulers(config, optimizer):
@@ -125,22 +131,21 @@ def test_detector_config_builds(path):
         of_tower = {id(p) for p in model.backbone.tower.parameters()} & trained
         assert model.backbone.frozen == (not of_tower)
     assert trained - of_tower
-    for hook in config.get('custom_hooks', []):
-        HOOKS.build(hook)
+    build_hooks(config)
     if 'tta_model' in config:
         MODELS.build(dict(config.tta_model, module=model))
-    if 'optim_wrapper' in config:
+    if config.get('optim_wrapper') is not None:
         optimizer = build_optim_wrapper(model, config.optim_wrapper).optimizer
         lr_of = {id(p): group['lr'] for group in optimizer.param_groups for p in group['params']}
         paramwise = config.optim_wrapper.get('paramwise_cfg', {})
-        mult = paramwise.get('custom_keys', {}).get('backbone.tower', {}).get('lr_mult', 1)
+        mult = paramwise.get('custom_keys', {}).get('tower', {}).get('lr_mult', 1)
         lr = config.optim_wrapper.optimizer.lr
         assert {lr_of[p] for p in trained - of_tower} == {lr}
         assert {lr_of[p] for p in of_tower} == ({lr * mult} if of_tower else set())
         build_schedulers(config, optimizer)
 
 
-@pytest.mark.parametrize('path', [p for p in DETECTORS if p not in TWINS], ids=name_of)
+@pytest.mark.parametrize('path', DETECTORS, ids=name_of)
 def test_detector_config_reads_its_data(path):
     """Pipelines, padding and metric, on one image with one box."""
     config = Config.fromfile(path)
@@ -148,7 +153,7 @@ def test_detector_config_reads_its_data(path):
     preprocessor = MODELS.build(config.model.data_preprocessor)
     side = config.model.data_preprocessor.pad_size_divisor
     for split in ('train', 'test'):  # val is test
-        if f'{split}_dataloader' not in config:
+        if config.get(f'{split}_dataloader') is None:
             continue
         loader = config[f'{split}_dataloader']
         if loader.dataset.type == 'VOCDataset':
@@ -167,7 +172,7 @@ def test_detector_config_reads_its_data(path):
                 check_prompt_is_kept(dataset)
             check_metric(config, dataset.metainfo)
             assert batch['data_samples'][0].gt_instances.bboxes.tolist() == [[10, 10, 30, 26]]
-    if 'val_dataloader' in config:
+    if config.get('val_dataloader') is not None:
         assert config.val_dataloader == config.test_dataloader
         assert config.val_evaluator == config.test_evaluator
 
@@ -190,11 +195,11 @@ def check_metric(config, metainfo):
         return
     keys = ('lvis/segm_ap', 'proposals/all_ar100', 'coco/all_ap50')
     assert numbers[next(key for key in keys if key in numbers)] > 0.999
-    if 'train_dataloader' in config:
+    if config.get('train_dataloader') is not None:
         assert config.default_hooks.checkpoint.save_best in numbers
 
 
-@pytest.mark.parametrize('path', [p for p in FVIT if p not in TWINS], ids=name_of)
+@pytest.mark.parametrize('path', FVIT, ids=name_of)
 def test_pyramid_has_the_strides_of_the_heads(path):
     config = Config.fromfile(path)
     init_default_scope(config.default_scope)
@@ -217,7 +222,7 @@ def test_pyramid_has_the_strides_of_the_heads(path):
 
 def test_a_real_detector_trains_and_predicts(tmp_path):
     """OV-LVIS's, the one with every part, on a small image: weights are random, shapes are not."""
-    config = Config.fromfile(ROOT / 'configs/fvit/fvit_eva02-b16_original_8xb8-48e_ov-lvis.py')
+    config = Config.fromfile(ROOT / 'configs/fvit/fvit_eva02-b16_8xb8-48e_ov-lvis.py')
     init_default_scope('mmdet')
     settings, head = config.model, config.model.roi_head.bbox_head
     names = (*load_vocabulary(head.vocabulary).classes, 'background')
@@ -261,7 +266,7 @@ def test_a_real_detector_trains_and_predicts(tmp_path):
 def test_fvit_has_the_constants_of_the_release(
     tower, data, side, epochs, beta, clip_temperature, background, test_cfg
 ):
-    name = f'fvit_{tower}_original_8xb8-{epochs}e_ov-{data}.py'
+    name = f'fvit_{tower}_8xb8-{epochs}e_ov-{data}.py'
     config = Config.fromfile(ROOT / 'configs/fvit' / name)
     model, head = config.model, config.model.roi_head.bbox_head
     large = 'l14' in tower
@@ -303,7 +308,7 @@ def test_transfer_has_the_constants_of_the_release(data, classes, alpha):
     assert dataset.metainfo['classes'] == head.fc_cls.classes
 
 
-@pytest.mark.parametrize('path', [p for p in FVIT if '_original_' not in p.name], ids=name_of)
+@pytest.mark.parametrize('path', FVIT, ids=name_of)
 def test_tower_is_what_a_config_here_exports(path):
     checkpoint = Path(Config.fromfile(path).model.backbone.tower.checkpoint)
     if path.stem == 'own_data_template':
@@ -311,28 +316,8 @@ def test_tower_is_what_a_config_here_exports(path):
         return
     assert checkpoint.parts[0] == 'work_dirs'
     assert checkpoint.parts[2:] == ('tower', 'open_clip_model.safetensors')
-    name = checkpoint.parts[1]
-    folder = 'region_text' if 'region-text' in path.name else 'clipself'
-    method = 'declip' if '_declip_' in path.name else folder.replace('_', '-')
-    assert name.startswith(method)
-    if (ROOT / 'configs' / folder).is_dir():
-        assert (ROOT / 'configs' / folder / f'{name}.py').is_file()
-
-
-@pytest.mark.parametrize('method', ['clipself-patches', 'clipself-proposals', 'region-text'])
-@pytest.mark.parametrize('end', ['8xb8-3e_ov-coco', '8xb8-48e_ov-lvis'])
-@pytest.mark.parametrize('tower', ['eva02-b16', 'eva02-l14-336', 'openai-b16', 'openai-l14-336'])
-def test_methods_differ_in_the_tower_alone(tower, method, end):
-    path = ROOT / 'configs/fvit' / f'fvit_{tower}_{method}_{end}.py'
-    if tower.startswith('openai') and method != 'clipself-patches':
-        assert not path.exists()
-        return
-    refined = Config.fromfile(path).to_dict()
-    original = Config.fromfile(str(path).replace(method, 'original')).to_dict()
-    file = refined.pop('tower')
-    assert refined['model']['backbone']['tower'].pop('checkpoint') == file
-    assert original['model']['backbone']['tower'].pop('checkpoint') != file
-    assert refined == original
+    assert (ROOT / 'configs/clipself' / f'{checkpoint.parts[1]}.py').is_file()
+    assert checkpoint.parts[1].startswith('declip' if '_declip_' in path.name else 'clipself')
 
 
 @pytest.mark.parametrize('scope', ['mmengine', 'mmdet', 'mmseg'])
@@ -344,12 +329,32 @@ def test_types_need_no_prefix_in_any_scope(scope):
         assert type(item).__module__.startswith('clipself_mm.')
 
 
+@pytest.mark.parametrize(
+    ('name', 'ours'),
+    [
+        ('clipself_tiny_patches_shapes-ov', {'WeightEnsembleHook', 'VocabularyCheckHook'}),
+        ('fvit_tiny_shapes-ov', {'SyncBNHook', 'VocabularyCheckHook'}),
+        ('cat-seg_tiny_shapes-ov', {'VocabularyCheckHook'}),
+    ],
+)
+def test_custom_hooks_of_a_user_replace_none_of_ours(name, ours, tmp_path):
+    own = tmp_path / 'own.py'
+    base = ROOT / 'configs/shapes' / f'{name}.py'
+    own.write_text(f'_base_ = {str(base)!r}\ncustom_hooks = [dict(type="EmptyCacheHook")]\n')
+    config = Config.fromfile(own)
+    config.work_dir = str(tmp_path)
+    config.launcher = 'none'
+    runner = Runner.from_cfg(config)
+    assert {type(hook).__name__ for hook in runner.hooks} >= ours | {'EmptyCacheHook'}
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)
 def test_config_opens_as_a_document(path):
     config = Config.fromfile(path)
     text = ast.get_docstring(ast.parse(path.read_text()))
     assert text, f'{path.name} has no docstring'
-    tools = ('train.py', 'dist_train.sh') if 'train_dataloader' in config else ('test.py',)
+    trains = config.get('train_dataloader') is not None
+    tools = ('train.py', 'dist_train.sh') if trains else ('test.py',)
     assert any(f'tools/{tool}' in text for tool in tools)
     assert path.stem in text
     assert config.auto_scale_lr.base_batch_size > 0

@@ -56,7 +56,7 @@ EPOCHS = [
     'train_cfg.val_interval=1',
     'param_scheduler.0.end=3',
     'param_scheduler.0.warmup=4',
-    'custom_hooks.0.alpha=0.7',
+    'default_hooks.weight_ensemble.alpha=0.7',
 ]
 ITERATION_LOOP = f"""
 _base_ = ['{PATCHES}']
@@ -142,7 +142,11 @@ def test_checkpoint_exported_tower_and_validation_agree(shapes, micro_clip, tmp_
         of_checkpoint = run_test(
             tmp_path / f'{name}-checkpoint',
             PATCHES,
-            [item for item in overrides if item.startswith(('test_', 'model.', 'custom_hooks'))],
+            [
+                item
+                for item in overrides
+                if item.startswith(('test_', 'model.', 'default_hooks.weight'))
+            ],
             checkpoint,
         )
         tower = f'model.tower.model=local-dir:{work_dir / name}'

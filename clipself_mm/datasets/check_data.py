@@ -58,7 +58,7 @@ def _walk(config: Config) -> Iterator[Finding]:
     for _, node in _dicts([config.get(key) for key in _EVALUATORS]):
         if node.get('ann_file'):
             yield read_annotations(node['ann_file'])[0]
-    parts = [config.get(key) for key in (*_LOADERS, 'model', 'custom_hooks')]
+    parts = [config.get(key) for key in (*_LOADERS, 'model')]
     for name, node in _dicts(parts):
         nouns = name == 'nouns' or node.get('type') in _OF_NOUNS
         yield from _check_named_files(node, load_nouns if nouns else load_vocabulary)

@@ -15,8 +15,10 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
+    # Here, as a config's `custom_hooks` is a list that another one replaces.
+    sync_bn=dict(type='SyncBNHook'),
+    vocabulary=dict(type='VocabularyCheckHook'),
 )
-custom_hooks = [dict(type='SyncBNHook'), dict(type='VocabularyCheckHook')]
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

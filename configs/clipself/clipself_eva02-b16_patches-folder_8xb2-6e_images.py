@@ -9,14 +9,24 @@ labels: measure ``WORK_DIR/tower`` by a config of configs/region_eval.
 Expected: not measured yet. The schedule is the paper's for COCO.
 """
 
-_base_ = [
-    '../_base_/models/clipself_eva02-b16.py',
-    '../_base_/datasets/patches-folder_1024-224.py',
-    '../_base_/schedules/distill_6e_eva02.py',
-    '../_base_/distill_runtime.py',
-]
+_base_ = './clipself_eva02-b16_patches_8xb2-6e_coco.py'
 
+pipeline = _base_.train_dataloader.dataset.pipeline
+pipeline[0].exif = 'apply'  # no box says how the photo lies
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='UnlabelledImages',
+        source='data/images',
+        on_bad_image='skip',
+        pipeline=pipeline,
+    ),
+)
 model = dict(classifier=None)
+val_dataloader = None
+val_evaluator = None
 val_cfg = None
+test_dataloader = None
+test_evaluator = None
 test_cfg = None
 default_hooks = dict(checkpoint=dict(save_best=None))

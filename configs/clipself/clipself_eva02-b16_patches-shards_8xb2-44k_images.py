@@ -11,17 +11,16 @@ the midst of a pass. Nothing is validated, since that needs labels.
 Expected: not measured yet.
 """
 
-_base_ = [
-    '../_base_/models/clipself_eva02-b16.py',
-    '../_base_/datasets/patches-shards_1024-224.py',
-    '../_base_/schedules/distill_6e_eva02.py',
-    '../_base_/distill_runtime.py',
-]
+_base_ = './clipself_eva02-b16_patches-folder_8xb2-6e_images.py'
 
-model = dict(classifier=None)
-val_cfg = None
-test_cfg = None
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=44000, val_interval=44000)
-param_scheduler = [dict(type='WarmupCosineLR', warmup=1000, end=44000)]
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=2000, save_best=None))
+train_dataloader = dict(
+    # `batch_size` is the dataloader's, `lanes` a multiple of `num_workers`.
+    sampler=dict(_delete_=True, type='InfiniteShardDrawSampler', batch_size=2, lanes=4),
+    dataset=dict(type='ShardedImages', source='data/image-shards/index.json', window=256),
+)
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=44358, val_interval=44358)
+param_scheduler = [dict(type='WarmupCosineLR', warmup=1000, end=44358)]
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=2000)
+)
 log_processor = dict(by_epoch=False)

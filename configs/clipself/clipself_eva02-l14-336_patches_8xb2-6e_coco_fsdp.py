@@ -4,9 +4,7 @@
         --amp
 
 Untested on GPUs; a tiny tower trains this way on two processors (tests/distillers). What it saves:
-docs/scale.md.
-
-Expected top-1 of boxes / stuff masks: not measured yet; 77.1 / 44.4 with DDP (paper, Table A2).
+docs/scale.md. Expected: not measured yet.
 """
 
 _base_ = './clipself_eva02-l14-336_patches_8xb2-6e_coco.py'

@@ -11,7 +11,7 @@ the images it takes COCO-style json files and a vocabulary, one json of three li
 docs/data.md, "Your own data", says more.
 """
 
-_base_ = './fvit_eva02-b16_original_8xb8-3e_ov-coco.py'
+_base_ = './fvit_eva02-b16_8xb8-3e_ov-coco.py'
 
 # The classes, in the order of the labels. The json files are matched by name: categories that are
 # not listed are passed over, novel ones may have boxes in val.json and need none in train.json.

@@ -1,26 +1,30 @@
-"""Region classification by the dense features of EVA-02 CLIP ViT-B/16, on COCO val2017.
+"""Region classification among COCO's 80 classes by the boxes of instances_val2017, an extra.
 
     python tools/test.py configs/region_eval/region-eval_eva02-b16_coco-boxes.py
 
-A refined tower is measured with ``--cfg-options model.tower.checkpoint=FILE``.
-Expected top-1 of boxes: 18.2 (paper, Table 1).
+No number is published for it: the paper's boxes (Table 1 too) are the things of the 133-way
+panoptic evaluation, region-eval_eva02-b16_coco-panoptic.py. Use it where there is no panoptic json.
 """
 
-_base_ = ['../_base_/datasets/box-val_1024-224_coco.py', '../_base_/distill_runtime.py']
+_base_ = './region-eval_eva02-b16_coco-panoptic.py'
 
-model = dict(
-    type='RegionRecognizer',
-    tower=dict(
-        type='CLIPTower',
-        model='EVA02-B-16',
-        checkpoint='checkpoints/EVA02_CLIP_B_psz16_s8B.pt',
-    ),
-    data_preprocessor=dict(type='RegionPreprocessor', image_size=1024),
-    classifier=dict(
+model = dict(classifier=dict(vocabulary='coco'))
+val_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='BoxRegions',
+        data_root='data/coco/',
+        ann_file='annotations/instances_val2017.json',
+        data_prefix=dict(img='val2017/'),
         vocabulary='coco',
-        text=dict(model='EVA02-B-16', checkpoint='checkpoints/EVA02_CLIP_B_psz16_s8B.pt'),
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadRGB'),
+            dict(type='AnnotatedRegions'),
+            dict(type='CropRegions', size=224),
+            dict(type='ResizeLongest', size=1024),
+            dict(type='PackRegions'),
+        ],
     ),
 )
-test_cfg = dict(type='TestLoop')
-val_cfg = dict(type='ValLoop')
-auto_scale_lr = dict(enable=False, base_batch_size=1)
+test_dataloader = val_dataloader

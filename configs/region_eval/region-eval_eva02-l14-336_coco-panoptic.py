@@ -1,4 +1,4 @@
-"""Region classification by the dense features of EVA-02 CLIP ViT-L/14-336, on COCO val2017.
+"""Region classification by the dense features of EVA-02 CLIP ViT-L/14-336, COCO panoptic val2017.
 
     python tools/test.py configs/region_eval/region-eval_eva02-l14-336_coco-panoptic.py
 
@@ -6,21 +6,14 @@ A refined tower is measured with ``--cfg-options model.tower.checkpoint=FILE``.
 Expected top-1 of boxes / thing masks / stuff masks: 56.7 / 59.0 / 20.8 (paper, Table A2).
 """
 
-_base_ = ['../_base_/datasets/panoptic-val_896-336_coco.py', '../_base_/distill_runtime.py']
+_base_ = './region-eval_eva02-b16_coco-panoptic.py'
 
+tower = dict(model='EVA02-L-14-336', checkpoint='checkpoints/EVA02_CLIP_L_336_psz14_s6B.pt')
+input_size, crop_size, patch_size = 896, 336, 14
 model = dict(
-    type='RegionRecognizer',
-    tower=dict(
-        type='CLIPTower',
-        model='EVA02-L-14-336',
-        checkpoint='checkpoints/EVA02_CLIP_L_336_psz14_s6B.pt',
-    ),
-    data_preprocessor=dict(type='RegionPreprocessor', image_size=896),
-    classifier=dict(
-        vocabulary='coco_panoptic',
-        text=dict(model='EVA02-L-14-336', checkpoint='checkpoints/EVA02_CLIP_L_336_psz14_s6B.pt'),
-    ),
+    tower=tower, data_preprocessor=dict(image_size=input_size), classifier=dict(text=tower)
 )
-test_cfg = dict(type='TestLoop')
-val_cfg = dict(type='ValLoop')
-auto_scale_lr = dict(enable=False, base_batch_size=1)
+_base_.val_dataloader.dataset.pipeline[3].size = crop_size
+_base_.val_dataloader.dataset.pipeline[4].size = input_size
+_base_.val_dataloader.dataset.pipeline[5].patch_size = patch_size
+test_dataloader = _base_.val_dataloader

@@ -1,4 +1,4 @@
-"""Region classification by the dense features of OpenAI CLIP ViT-B/16, on COCO val2017.
+"""Region classification by the dense features of OpenAI CLIP ViT-B/16, COCO panoptic val2017.
 
     python tools/test.py configs/region_eval/region-eval_openai-b16_coco-panoptic.py
 
@@ -6,21 +6,7 @@ A refined tower is measured with ``--cfg-options model.tower.checkpoint=FILE``.
 Expected top-1 of boxes / thing masks / stuff masks: 29.3 / 33.5 / 25.9 (paper, Table A2).
 """
 
-_base_ = ['../_base_/datasets/panoptic-val_1024-224_coco.py', '../_base_/distill_runtime.py']
+_base_ = './region-eval_eva02-b16_coco-panoptic.py'
 
-model = dict(
-    type='RegionRecognizer',
-    tower=dict(
-        type='CLIPTower',
-        model='ViT-B-16-quickgelu',
-        checkpoint='checkpoints/openai_vit-b-16.safetensors',
-    ),
-    data_preprocessor=dict(type='RegionPreprocessor', image_size=1024),
-    classifier=dict(
-        vocabulary='coco_panoptic',
-        text=dict(model='ViT-B-16-quickgelu', checkpoint='checkpoints/openai_vit-b-16.safetensors'),
-    ),
-)
-test_cfg = dict(type='TestLoop')
-val_cfg = dict(type='ValLoop')
-auto_scale_lr = dict(enable=False, base_batch_size=1)
+tower = dict(model='ViT-B-16-quickgelu', checkpoint='checkpoints/openai_vit-b-16.safetensors')
+model = dict(tower=tower, classifier=dict(text=tower))

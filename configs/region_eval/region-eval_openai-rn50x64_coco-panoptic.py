@@ -1,25 +1,18 @@
-"""Region classification by the dense features of OpenAI CLIP RN50x64, on COCO val2017.
+"""Region classification by the dense features of OpenAI CLIP RN50x64, COCO panoptic val2017.
 
     python tools/test.py configs/region_eval/region-eval_openai-rn50x64_coco-panoptic.py
 
 Expected: the curve in Figure A1 of the paper, which prints no number; not measured yet.
 """
 
-_base_ = ['../_base_/datasets/panoptic-val_1024-448_coco.py', '../_base_/distill_runtime.py']
+_base_ = './region-eval_eva02-b16_coco-panoptic.py'
 
+tower = dict(model='RN50x64-quickgelu', checkpoint='checkpoints/openai_rn50x64.safetensors')
+input_size, crop_size, patch_size = 1024, 448, 32
 model = dict(
-    type='RegionRecognizer',
-    tower=dict(
-        type='CLIPTower',
-        model='RN50x64-quickgelu',
-        checkpoint='checkpoints/openai_rn50x64.safetensors',
-    ),
-    data_preprocessor=dict(type='RegionPreprocessor', image_size=1024),
-    classifier=dict(
-        vocabulary='coco_panoptic',
-        text=dict(model='RN50x64-quickgelu', checkpoint='checkpoints/openai_rn50x64.safetensors'),
-    ),
+    tower=tower, data_preprocessor=dict(image_size=input_size), classifier=dict(text=tower)
 )
-test_cfg = dict(type='TestLoop')
-val_cfg = dict(type='ValLoop')
-auto_scale_lr = dict(enable=False, base_batch_size=1)
+_base_.val_dataloader.dataset.pipeline[3].size = crop_size
+_base_.val_dataloader.dataset.pipeline[4].size = input_size
+_base_.val_dataloader.dataset.pipeline[5].patch_size = patch_size
+test_dataloader = _base_.val_dataloader

@@ -3,14 +3,14 @@
     tools/dist_train.sh configs/rpn/rpn_eva02-b16_8xb8-3e_ov-coco.py 8 --amp
 
 Not measured yet. Backbone, pyramid, head, data and schedule are those of F-ViT without its second
-stage (configs/fvit/fvit_eva02-b16_original_8xb8-3e_ov-coco.py); the paper does not say that its RPN
+stage (configs/fvit/fvit_eva02-b16_8xb8-3e_ov-coco.py); the paper does not say that its RPN
 (section 4.2) stands on CLIP. The metric says apart how many of the base and of the novel objects of
 val2017 have a proposal on them; the best checkpoint is chosen by the base ones.
 """
 
 _base_ = [
     '../_base_/models/fvit_eva02-b16_ov-coco.py',
-    '../_base_/datasets/ov-coco_640.py',
+    '../_base_/datasets/ov-coco.py',
     '../_base_/schedules/fvit_3e.py',
     '../_base_/detection_runtime.py',
 ]

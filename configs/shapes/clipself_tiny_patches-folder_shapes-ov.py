@@ -7,10 +7,14 @@ Expected top-1 of boxes / stuff masks: not measured yet; where the folder's orde
 it is ``clipself_tiny_patches_shapes-ov.py`` to the last bit.
 """
 
-_base_ = [
-    '../_base_/models/clipself_tiny.py',
-    '../_base_/datasets/patches-folder_shapes-ov.py',
-    '../_base_/datasets/panoptic-val_shapes-ov.py',
-    '../_base_/schedules/distill_shapes-ov.py',
-    '../_base_/distill_runtime.py',
-]
+_base_ = './clipself_tiny_patches_shapes-ov.py'
+
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='UnlabelledImages',
+        data_root='data/shapes_ov/',
+        source='train',
+        pipeline=_base_.train_dataloader.dataset.pipeline,
+    ),
+)

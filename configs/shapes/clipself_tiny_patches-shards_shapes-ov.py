@@ -8,14 +8,12 @@ Expected top-1 of boxes / stuff masks: not measured yet. As many iterations as 1
 pictures have.
 """
 
-_base_ = [
-    '../_base_/models/clipself_tiny.py',
-    '../_base_/datasets/patches-shards_shapes-ov.py',
-    '../_base_/datasets/panoptic-val_shapes-ov.py',
-    '../_base_/schedules/distill_shapes-ov.py',
-    '../_base_/distill_runtime.py',
-]
+_base_ = './clipself_tiny_patches-folder_shapes-ov.py'
 
+train_dataloader = dict(
+    sampler=dict(_delete_=True, type='InfiniteShardDrawSampler', batch_size=2, lanes=2),
+    dataset=dict(type='ShardedImages', source='shards/index.json', window=64),
+)
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=4200, val_interval=4200)
 param_scheduler = [dict(type='WarmupCosineLR', warmup=50, end=4200)]
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=300))

@@ -9,8 +9,7 @@ docs/reproduce.md).
 
 _base_ = [
     '../_base_/models/clipself_tiny.py',
-    '../_base_/datasets/patches_shapes-ov.py',
-    '../_base_/datasets/panoptic-val_shapes-ov.py',
+    '../_base_/datasets/shapes-ov_patches.py',
+    '../_base_/datasets/shapes-ov_panoptic-val.py',
     '../_base_/schedules/distill_shapes-ov.py',
-    '../_base_/distill_runtime.py',
 ]

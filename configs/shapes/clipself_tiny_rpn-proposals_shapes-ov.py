@@ -7,26 +7,9 @@ The first command writes the proposals of an F-ViT trained on base classes, 20 a
 draws ten of them.
 """
 
-_base_ = './clipself_tiny_proposals_shapes-ov.py'
+_base_ = './clipself_tiny_patches_shapes-ov.py'
 
-train_dataloader = dict(
-    dataset=dict(
-        ann_file='annotations/rpn_proposals.json',
-        pipeline=[
-            dict(type='LoadRGB'),
-            dict(
-                type='SampleRegions',
-                sampler=dict(
-                    type='ProposalRegions',
-                    min_size=8,
-                    max_size=1024,
-                    max_regions=10,
-                    crop_scale=1.5,
-                ),
-            ),
-            dict(type='CropRegions', size=64),
-            dict(type='ResizeLongest', size=128),
-            dict(type='PackRegions'),
-        ],
-    )
+train_dataloader = dict(dataset=dict(ann_file='annotations/rpn_proposals.json'))
+_base_.train_dataloader.dataset.pipeline[1].sampler = dict(
+    type='ProposalRegions', min_size=8, max_size=1024, max_regions=10, crop_scale=1.5
 )

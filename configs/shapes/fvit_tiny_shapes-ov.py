@@ -12,7 +12,7 @@ Expected AP50 novel / base / all: original 0.2 / 38.1 / 29.3, the demo's tower o
 
 _base_ = [
     '../_base_/models/fvit_tiny.py',
-    '../_base_/datasets/ov-detection_shapes-ov.py',
+    '../_base_/datasets/shapes-ov_detection.py',
     '../_base_/schedules/fvit_shapes-ov.py',
     '../_base_/detection_runtime.py',
 ]

@@ -9,7 +9,7 @@ novel one. Any other two-stage detector of mmdet takes the tower in the same way
 
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
-    '../_base_/datasets/ov-detection_shapes-ov.py',
+    '../_base_/datasets/shapes-ov_detection.py',
     '../_base_/schedules/fvit_shapes-ov.py',
     '../_base_/detection_runtime.py',
 ]

@@ -6,7 +6,7 @@
 A refined tower is measured with ``--cfg-options model.tower.model=local-dir:WORK_DIR/tower``.
 """
 
-_base_ = ['../_base_/datasets/panoptic-val_shapes-ov.py', '../_base_/distill_runtime.py']
+_base_ = ['../_base_/datasets/shapes-ov_panoptic-val.py', '../_base_/distill_runtime.py']
 
 model = dict(
     type='RegionRecognizer',

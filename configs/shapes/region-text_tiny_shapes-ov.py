@@ -3,15 +3,43 @@
     python tools/test.py configs/shapes/pseudo-labels_tiny_shapes-ov.py
     python tools/train.py configs/shapes/region-text_tiny_shapes-ov.py
 
-Schedule and proposals are those of clipself_tiny_rpn-proposals_shapes-ov.py; each pass draws ten of
-an image's pairs. Top-1 of boxes / thing masks: 61.7 / 52.7 (measured here, seed 0;
-docs/reproduce.md says why that is above CLIPSelf).
+The first command writes the pairs. Schedule and proposals are those of
+clipself_tiny_rpn-proposals_shapes-ov.py; each pass draws ten of an image's pairs. Top-1 of boxes /
+thing masks: 61.7 / 52.7 (measured here, seed 0; docs/reproduce.md says why that is above CLIPSelf).
 """
 
-_base_ = [
-    '../_base_/models/region-text_tiny.py',
-    '../_base_/datasets/region-text_shapes-ov.py',
-    '../_base_/datasets/panoptic-val_shapes-ov.py',
-    '../_base_/schedules/distill_shapes-ov.py',
-    '../_base_/distill_runtime.py',
-]
+_base_ = './clipself_tiny_patches_shapes-ov.py'
+
+tower = dict(model='pkg:clipself_mm.shapes/tiny_clip')
+model = dict(
+    _delete_=True,
+    type='RegionText',
+    tower=_base_.model.tower,
+    nouns=dict(vocabulary='shapes_ov_panoptic', text=tower),
+    unlocked_blocks=None,
+    region_text_loss=dict(type='RegionTextLoss', num_sampled=100),
+    data_preprocessor=_base_.model.data_preprocessor,
+    classifier=_base_.model.classifier,
+)
+train_dataloader = dict(
+    dataset=dict(
+        type='RegionTextPairs',
+        ann_file='annotations/rpn_pseudo_73.json',
+        vocabulary='shapes_ov_panoptic',
+        pipeline=[
+            dict(type='LoadRGB'),
+            dict(
+                type='SampleRegions',
+                sampler=dict(
+                    type='ProposalRegions',
+                    min_size=8,
+                    max_size=1024,
+                    max_regions=10,
+                    fallback=False,
+                ),
+            ),
+            dict(type='ResizeLongest', size=128),
+            dict(type='PackRegions'),
+        ],
+    ),
+)

@@ -10,7 +10,7 @@ objects apart: of 100 proposals with IoU 0.5 it is 91.5 / 98.5 (measured here, o
 
 _base_ = [
     '../_base_/models/fvit_tiny.py',
-    '../_base_/datasets/ov-detection_shapes-ov.py',
+    '../_base_/datasets/shapes-ov_detection.py',
     '../_base_/schedules/fvit_shapes-ov.py',
     '../_base_/detection_runtime.py',
 ]

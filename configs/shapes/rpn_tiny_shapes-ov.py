@@ -9,7 +9,7 @@ head of the checkpoint stays unused (mmengine logs `unexpected key`).
 
 _base_ = [
     '../_base_/models/fvit_tiny.py',
-    '../_base_/datasets/ov-detection-val_shapes-ov.py',
+    '../_base_/datasets/shapes-ov_detection-val.py',
     '../_base_/detection_runtime.py',
 ]
 

@@ -9,7 +9,7 @@ Expected AP / AP50 with the demo's tower: 47.6 / 74.3 (measured here; docs/repro
 
 _base_ = [
     '../_base_/models/fvit_tiny.py',
-    '../_base_/datasets/ov-detection-val_shapes-ov.py',
+    '../_base_/datasets/shapes-ov_detection-val.py',
     '../_base_/detection_runtime.py',
 ]
 

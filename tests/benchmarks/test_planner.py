@@ -92,7 +92,9 @@ def test_recipes_are_those_of_the_configs():
         )
     )
     for model, name in names.items():
-        config = Config.fromfile(ROOT / f'configs/clipself/clipself_{name}_patches_8xb2-6e_coco.py')
+        config = Config.fromfile(
+            ROOT / f'configs/clipself/clipself_{name}_patches_1xb2-44k_coco.py'
+        )
         crop, resize = config.train_dataloader.dataset.pipeline[2:4]
         assert planner.RECIPES[model] == (resize.size, crop.size, config.model.unlocked_blocks)
 

@@ -198,7 +198,7 @@ def test_the_fast_pipeline_does_not_depend_on_the_number_of_workers(tmp_path):
 
 
 def test_the_documented_options_switch_both_steps():
-    config = Config.fromfile(ROOT / 'configs/clipself/clipself_eva02-b16_patches_8xb2-6e_coco.py')
+    config = Config.fromfile(ROOT / 'configs/clipself/clipself_eva02-b16_patches_1xb2-44k_coco.py')
     steps = config.train_dataloader.dataset.pipeline
     assert [steps[number].type for number in (2, 3)] == ['CropRegions', 'ResizeLongest']
     config.merge_from_dict(

@@ -23,7 +23,7 @@ def test_detector_and_distillation_agree(name, temperature):
 
 def test_lambda_is_that_of_the_paper():
     for name in (
-        'clipself/declip_eva02-b16_patches_8xb2-6e_coco',
+        'clipself/declip_eva02-b16_patches_1xb2-44k_coco',
         'shapes/clipself_tiny_declip_shapes-ov',
     ):
         (loss,) = Config.fromfile(CONFIGS / f'{name}.py').model.dense_losses

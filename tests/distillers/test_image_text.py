@@ -124,8 +124,8 @@ def test_nothing_trains_with_zero_unlocked_blocks(micro_clip):
 @pytest.mark.parametrize(
     ('name', 'batch', 'split'),
     [
-        ('clipself/ablations/image-text_eva02-b16_8xb2-6e_coco-boxes', 2, None),
-        ('shapes/ablations/image-text_tiny_shapes-ov', 16, 'train'),
+        ('clipself/image-text_eva02-b16_8xb2-6e_coco', 2, None),
+        ('shapes/image-text_tiny_shapes-ov', 16, 'train'),
     ],
 )
 def test_config_builds_and_trains_every_parameter_of_the_blocks(name, batch, split):
@@ -141,15 +141,14 @@ def test_config_builds_and_trains_every_parameter_of_the_blocks(name, batch, spl
     trained = {id(p) for group in groups for p in group['params']}
     assert trained == {id(p) for p in model.student.blocks.parameters()}
     assert config.train_dataloader.batch_size == batch
-    for hook in config.custom_hooks:
-        HOOKS.build(hook)
+    HOOKS.build(config.default_hooks.weight_ensemble)
     dataset = DATASETS.build({**config.train_dataloader.dataset, 'lazy_init': True})
     assert type(dataset).__name__ == 'CaptionedImages'
     assert 'distill_loss' not in config.model
 
 
 def test_a_batch_of_shapes_ov_reaches_the_loss(shapes):
-    config = Config.fromfile(ROOT / 'configs/shapes/ablations/image-text_tiny_shapes-ov.py')
+    config = Config.fromfile(ROOT / 'configs/shapes/image-text_tiny_shapes-ov.py')
     init_default_scope(config.default_scope)
     config.train_dataloader.dataset.data_root = f'{shapes}/'
     dataset = DATASETS.build(config.train_dataloader.dataset)

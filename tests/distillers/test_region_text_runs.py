@@ -52,7 +52,7 @@ def test_pairs_then_training(data_root, micro_clip, tmp_path):
     config.model.classifier.text.model = micro_clip
     config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1)
     config.param_scheduler[0].update(end=1, warmup=2)
-    config.custom_hooks[0].alpha = 0.5
+    config.default_hooks.weight_ensemble.alpha = 0.5
     runner = Runner.from_cfg(config)
     model = runner.train()
     raw = last_weights(tmp_path / 'train')

@@ -15,4 +15,3 @@ model = dict(
         text=dict(model='EVA02-B-16', checkpoint='checkpoints/EVA02_CLIP_B_psz16_s8B.pt'),
     ),
 )
-custom_hooks = [dict(type='WeightEnsembleHook', alpha=0.7)]

@@ -1,4 +1,6 @@
-"""Optimisation of the tiny tower: a short run at a learning rate that suits its size."""
+"""Optimisation and runtime of the tiny tower: a short run, at a rate that suits its size."""
+
+_base_ = '../distill_runtime.py'
 
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -11,5 +13,5 @@ param_scheduler = [
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=14, val_interval=14)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-custom_hooks = [dict(type='WeightEnsembleHook', alpha=1.0)]
+default_hooks = dict(weight_ensemble=dict(type='WeightEnsembleHook', alpha=1.0))
 auto_scale_lr = dict(enable=False, base_batch_size=2)

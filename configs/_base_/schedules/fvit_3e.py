@@ -14,4 +14,5 @@ param_scheduler = [dict(type='LinearLR', start_factor=0.001, by_epoch=False, beg
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-auto_scale_lr = dict(enable=False, base_batch_size=64)
+# As the release: another number of images a step trains at a rate in proportion.
+auto_scale_lr = dict(enable=True, base_batch_size=64)

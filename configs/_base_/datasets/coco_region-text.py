@@ -1,0 +1,31 @@
+"""Region-text pairs of COCO train2017, written by configs/region_text/pseudo-labels_*; 1024 px."""
+
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteDrawSampler'),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type='RegionTextPairs',
+        data_root='data/coco/',
+        ann_file='annotations/coco_pseudo_1203.json',
+        data_prefix=dict(img='train2017/'),
+        vocabulary='ov_lvis',
+        pipeline=[
+            dict(type='LoadRGB'),
+            dict(
+                type='SampleRegions',
+                sampler=dict(
+                    type='ProposalRegions',
+                    min_size=8,
+                    max_size=1024,
+                    max_regions=20,
+                    fallback=False,
+                ),
+            ),
+            dict(type='ResizeLongest', size=1024),
+            dict(type='PackRegions'),
+        ],
+    ),
+)
