@@ -27,6 +27,7 @@ from mmengine.runner import Runner
 
 import clipself_mm
 from clipself_mm.datasets import load_vocabulary
+from clipself_mm.hooks import WeightEnsembleHook
 from tests.config_files import FILE_NAME, prediction, write_data, write_own_vocabulary
 
 ROOT = Path(__file__).parents[1]
@@ -346,6 +347,16 @@ def test_custom_hooks_of_a_user_replace_none_of_ours(name, ours, tmp_path):
     config.launcher = 'none'
     runner = Runner.from_cfg(config)
     assert {type(hook).__name__ for hook in runner.hooks} >= ours | {'EmptyCacheHook'}
+
+
+def test_a_second_weight_ensemble_is_refused(tmp_path):
+    config = Config.fromfile(ROOT / 'configs/shapes/clipself_tiny_patches_shapes-ov.py')
+    config.custom_hooks = [dict(type='WeightEnsembleHook', alpha=0.5)]
+    config.work_dir = str(tmp_path)
+    runner = Runner.from_cfg(config)
+    hook = next(hook for hook in runner.hooks if isinstance(hook, WeightEnsembleHook))
+    with pytest.raises(ValueError, match='default_hooks.weight_ensemble'):
+        hook.before_train(runner)
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)

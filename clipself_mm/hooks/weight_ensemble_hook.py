@@ -49,8 +49,14 @@ class WeightEnsembleHook(Hook):
         """Refuse what could not be exported at the end; catch up on a best tower a kill prevented.
 
         Raises:
-            ValueError: The tower cannot be exported, or several metrics select a best checkpoint.
+            ValueError: The tower cannot be exported, several metrics select a best checkpoint, or
+                the config has this hook twice.
         """
+        if sum(isinstance(hook, WeightEnsembleHook) for hook in runner.hooks) > 1:
+            raise ValueError(
+                'the config has two WeightEnsembleHooks: set alpha in '
+                'default_hooks.weight_ensemble and take the other one out of custom_hooks'
+            )
         if not self.export:
             return
         student, teacher = _towers(runner)
