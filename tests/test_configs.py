@@ -4,6 +4,7 @@ import ast
 import copy
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ from mmengine.runner import Runner
 import clipself_mm
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.hooks import WeightEnsembleHook
+from clipself_mm.hooks.vocabulary_check_hook import check_classes
 from tests.config_files import FILE_NAME, prediction, write_data, write_own_vocabulary
 
 ROOT = Path(__file__).parents[1]
@@ -299,14 +301,15 @@ def test_transfer_has_the_constants_of_the_release(data, classes, alpha):
     name = f'fvit_eva02-l14-336_ov-lvis-to-{data}.py'
     config = Config.fromfile(ROOT / 'configs/transfer' / name)
     init_default_scope('mmdet')
-    head = build_model(config).roi_head.bbox_head
+    model = build_model(config)
+    head = model.roi_head.bbox_head
     assert head.num_classes == classes
     assert head.fusion.shape == (classes + 1,)
     assert head.configured.novel == ()
     assert (head.alpha, head.clip_temperature, head.fc_cls.temperature) == (alpha, 120, 50)
     assert not isinstance(head.fc_cls.temperature, torch.nn.Parameter)
     dataset = DATASETS.build({**config.test_dataloader.dataset, 'lazy_init': True})
-    assert dataset.metainfo['classes'] == head.fc_cls.classes
+    check_classes(model, model.classes, SimpleNamespace(dataset=dataset))
 
 
 @pytest.mark.parametrize('path', FVIT, ids=name_of)

@@ -29,7 +29,7 @@ def vocabulary_metainfo(vocabulary: Vocabulary, metainfo: Mapping | None = None)
     Returns:
         `classes`, `base_classes` and `novel_classes` (tuples, the latter two empty without a
         split), `palette` (one colour a class, novel red and base blue; absent without a split,
-        mmdet then draws random ones), and the entries handed over.
+        mmdet then draws random ones), `aliases` if there are any, and the entries handed over.
 
     Raises:
         ValueError: If an entry contradicts the vocabulary.
@@ -50,6 +50,8 @@ def vocabulary_metainfo(vocabulary: Vocabulary, metainfo: Mapping | None = None)
         own['palette'] = [
             NOVEL_COLOUR if name in novel else BASE_COLOUR for name in vocabulary.classes
         ]
+    if vocabulary.aliases:
+        own['aliases'] = vocabulary.aliases
     return {**own, **metainfo}
 
 

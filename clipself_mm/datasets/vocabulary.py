@@ -13,6 +13,7 @@ from .coco_json import read_json
 
 _FOLDER = Path(__file__).parent / 'vocabularies'
 _KEYS = ('classes', 'base', 'novel', 'things', 'ids')
+_OTHER_NAMES = {'synonyms': 'synonym', 'aliases': 'alias'}
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,12 @@ class Vocabulary:
         things: Classes of countable objects; the others are stuff.
         ids: Category id of each class in the original annotation files, or empty.
         synonyms: Other names of some classes, which a text tower averages into the class.
+        aliases: Other names of some classes in annotation files, which no text tower sees.
 
     Raises:
         ValueError: If a name is doubled or unknown, if base and novel overlap or leave a class
-            out, if there is not one id per class, or if a synonym is empty or names two classes.
+            out, if there is not one id per class, or if a synonym or an alias is empty or names
+            two classes.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Vocabulary:
     things: tuple[str, ...] = ()
     ids: tuple[int, ...] = ()
     synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Check the lists against each other."""
@@ -61,7 +65,8 @@ class Vocabulary:
                 raise ValueError(f'{neither} are neither base nor novel')
         if self.ids and len(self.ids) != len(self.classes):
             raise ValueError(f'it lists {len(self.classes)} classes, but {len(self.ids)} ids')
-        _check_synonyms(self.synonyms, self.classes)
+        for key in _OTHER_NAMES:
+            _check_other_names(key, getattr(self, key), self.classes)
 
 
 def _check_unique(key: str, names: Sequence) -> None:
@@ -71,20 +76,22 @@ def _check_unique(key: str, names: Sequence) -> None:
         raise ValueError(f'{key} lists {doubled} more than once')
 
 
-def _check_synonyms(synonyms: Mapping[str, Sequence[str]], classes: Sequence[str]) -> None:
-    """Raise ValueError if a synonym belongs to no class, to two, or to one twice."""
-    known, meant = set(classes), {}
-    for name, others in synonyms.items():
+def _check_other_names(
+    key: str, names: Mapping[str, Sequence[str]], classes: Sequence[str]
+) -> None:
+    """Raise ValueError if a synonym (or alias) belongs to no class, to two, or to one twice."""
+    known, kind, meant = set(classes), _OTHER_NAMES[key], {}
+    for name, others in names.items():
         if name not in known:
-            raise ValueError(f'synonyms names {name!r}, which is not among its classes')
+            raise ValueError(f'{key} names {name!r}, which is not among its classes')
         if not others or not all(isinstance(other, str) and other.strip() for other in others):
-            raise ValueError(f'synonyms of {name!r} should be a list of names, got {others!r:.80}')
+            raise ValueError(f'{key} of {name!r} should be a list of names, got {others!r:.80}')
         for other in others:
             if other in known:
-                raise ValueError(f'synonym {other!r} of {name!r} is a class itself')
+                raise ValueError(f'{kind} {other!r} of {name!r} is a class itself')
             if other in meant:
                 raise ValueError(
-                    f'synonym {other!r} of {name!r} is listed for {meant[other]!r} already'
+                    f'{kind} {other!r} of {name!r} is listed for {meant[other]!r} already'
                 )
             meant[other] = name
 
@@ -109,10 +116,12 @@ def _read(path: Path) -> dict:
     lists = {key: content[key] for key in _KEYS if key in content}
     for key, entries in lists.items():
         _check_types(key, entries)
-    synonyms = content.get('synonyms', {})
-    if not isinstance(synonyms, dict) or not all(isinstance(x, list) for x in synonyms.values()):
-        raise ValueError(f'synonyms should map a class to a list of names, got {synonyms!r:.80}')
-    return lists | dict(synonyms=synonyms)
+    for key in _OTHER_NAMES:
+        names = content.get(key, {})
+        if not isinstance(names, dict) or not all(isinstance(x, list) for x in names.values()):
+            raise ValueError(f'{key} should map a class to a list of names, got {names!r:.80}')
+        lists[key] = names
+    return lists
 
 
 def _read_lines(lines: Sequence[str]) -> dict:
@@ -160,8 +169,8 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
     Args:
         name_or_path: Name of a vocabulary of the package (`coco`, `coco_panoptic`, `ov_coco`,
             `ov_lvis`, ...); or a json file with `classes` and optionally `base`, `novel`,
-            `things` (default: all classes), `ids` and `synonyms`; or a text file with one class a
-            line, its synonyms behind it after semicolons.
+            `things` (default: all classes), `ids`, `synonyms` and `aliases`; or a text file with
+            one class a line, its synonyms behind it after semicolons.
 
     Returns:
         The vocabulary, named after its file.
@@ -172,10 +181,18 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
     """
     path = vocabulary_path(name_or_path)
     try:
-        lists = _read(path)
-        synonyms = {name: tuple(others) for name, others in lists.pop('synonyms').items()}
-        lists.setdefault('things', lists['classes'])
-        lists = {key: tuple(value) for key, value in lists.items()}
-        return Vocabulary(path.stem, **lists, synonyms=synonyms)
+        content = _read(path)
+        others = {
+            key: {name: tuple(names) for name, names in content.pop(key, {}).items()}
+            for key in _OTHER_NAMES
+        }
+        content.setdefault('things', content['classes'])
+        lists = {key: tuple(value) for key, value in content.items()}
+        return Vocabulary(path.stem, **lists, **others)
     except ValueError as error:
         raise ValueError(f'vocabulary {path}: {error}') from error
+
+
+def own_names(aliases: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Turn the aliases of a vocabulary round: alias to the class that it means."""
+    return {other: name for name, others in aliases.items() for other in others}

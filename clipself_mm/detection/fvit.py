@@ -37,6 +37,7 @@ class FViT(TwoStageDetector):
         if encoder.text is None and source.checkpoint is not None:
             encoder.text = dict(model=source.model, checkpoint=source.checkpoint)
         self.classes: tuple[str, ...] = self.roi_head.bbox_head.fc_cls.classes
+        self.aliases = self.roi_head.bbox_head.configured.aliases
 
     def set_vocabulary(self, classes: Sequence[str]) -> None:
         """Detect these classes from now on, without training.

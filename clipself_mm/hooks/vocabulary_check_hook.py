@@ -11,6 +11,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..datasets.vocabulary import own_names
+
 
 @HOOKS.register_module()
 class VocabularyCheckHook(Hook):
@@ -20,6 +22,7 @@ class VocabularyCheckHook(Hook):
     another order would train and test with shuffled labels and without a sound. The data of
     validation and test are compared with the model's ``classes``, those of training with its
     ``train_classes`` if it has them. Where these are None, or there are none, nothing is compared.
+    A model's ``aliases`` are what data may call its classes besides.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -57,13 +60,17 @@ def check_classes(model: nn.Module, own: Sequence[str] | None, dataloader: DataL
         ValueError: The classes differ in number, names or order.
     """
     given = getattr(dataloader.dataset, 'metainfo', {}).get('classes')
-    if own is None or given is None or tuple(own) == tuple(given):
+    if own is None or given is None:
+        return
+    meant = own_names(getattr(model, 'aliases', {}))
+    given = [meant.get(name, name) for name in given]
+    if list(own) == given:
         return
     where = first_difference(own, given)
     raise ValueError(
         f'{type(model).__name__} has {len(own)} classes and the data set {len(given)}, which '
         f'differ from label {where} on ({list(own)[where : where + 2]} and '
-        f'{list(given)[where : where + 2]}): the vocabulary of the model and that of the '
+        f'{given[where : where + 2]}): the vocabulary of the model and that of the '
         'data set must be the same'
     )
 

@@ -4,12 +4,16 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from mmdet.datasets import VOCDataset
 from mmdet.datasets.samplers import ClassAwareSampler
 from mmdet.registry import DATASETS as MMDET_DATASETS
 from mmdet.visualization.palette import get_palette
 from mmengine.registry import DATASETS
+from mmengine.structures import InstanceData
 
 from clipself_mm.datasets import OpenVocabCocoDataset, load_vocabulary
+from clipself_mm.evaluation import OpenVocabCocoMetric
 from tests.datasets.coco_files import write_images, write_json
 
 IDS = dict(ant=7, bee=30, cow=20, dog=1, gnu=99)
@@ -294,3 +298,31 @@ def test_agrees_with_mmdet_where_the_orders_agree(build):
             assert ours.get_data_info(index) == theirs.get_data_info(index)
         assert ours.cat_ids == theirs.cat_ids
         assert np.array_equal(ours.data_bytes, theirs.data_bytes)
+
+
+def test_a_json_with_the_names_of_the_development_kit(tmp_path):
+    """VOC as mmdet's converter writes it: `diningtable` and `tvmonitor` are the model's classes."""
+    names = [*reversed(VOCDataset.METAINFO['classes']), 'a class of others']
+    path = write_json(
+        tmp_path / 'voc07_test.json',
+        images=write_images(tmp_path, [(60, 40)]),
+        annotations=[
+            dict(annotation(1, 0, 'ant', [0, 0, 20, 20]), category_id=names.index('diningtable')),
+            dict(annotation(2, 0, 'ant', [9, 9, 20, 20]), category_id=names.index('tvmonitor')),
+        ],
+        categories=[dict(id=key, name=name) for key, name in enumerate(names)],
+    )
+    data = OpenVocabCocoDataset(path, 'voc07', data_prefix=dict(img=''), test_mode=True)
+    labels = [entry['bbox_label'] for entry in data.get_data_info(0)['instances']]
+    assert [data.metainfo['classes'][label] for label in labels] == ['dining table', 'tv monitor']
+
+    metric = OpenVocabCocoMetric(path)
+    metric.dataset_meta = data.metainfo
+    found = InstanceData(
+        bboxes=torch.tensor([[0.0, 0, 20, 20], [9, 9, 29, 29]]),
+        scores=torch.tensor([0.9, 0.8]),
+        labels=torch.tensor(labels),
+    )
+    sample = dict(img_id=0, ori_shape=(40, 60), pred_instances=found.to_dict())
+    metric.process({}, [sample])
+    assert metric.evaluate(1)['coco/all_ap50'] == pytest.approx(1)

@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from mmdet.datasets import (
     CocoDataset,
     CocoPanopticDataset,
@@ -10,8 +11,12 @@ from mmdet.datasets import (
     VOCDataset,
 )
 
+from clipself_mm.clip.class_embeddings import load_class_embeddings
+from clipself_mm.clip.prompts import expand_prompts
 from clipself_mm.datasets import Vocabulary, load_vocabulary, vocabulary
+from clipself_mm.datasets.category_labels import category_labels
 
+DATA = Path(__file__).parents[1] / 'data'
 FOLDER = Path(vocabulary.__file__).parent / 'vocabularies'
 
 
@@ -36,11 +41,36 @@ def test_coco_panoptic_equals_mmdet():
     ('name', 'dataset', 'count'),
     [('objects365v1', Objects365V1Dataset, 365), ('voc07', VOCDataset, 20)],
 )
-def test_transfer_vocabularies_equal_mmdet(name, dataset, count):
+def test_transfer_vocabularies_have_the_labels_of_mmdet(name, dataset, count):
+    """A json of mmdet's converters, and mmdet's own data sets, know some classes by an alias."""
     vocabulary = load_vocabulary(name)
-    assert vocabulary.classes == dataset.METAINFO['classes']
+    named_by_mmdet = dataset.METAINFO['classes']
+    categories = [dict(id=7 + i, name=name) for i, name in enumerate(named_by_mmdet)]
+    label_of = category_labels(categories, vocabulary, 'val.json')
+    assert label_of == {7 + label: label for label in range(count)}
     assert len(vocabulary.classes) == count
     assert (vocabulary.base, vocabulary.novel) == ((), ())
+
+
+@pytest.mark.parametrize('name', ['ov_coco', 'coco', 'ov_lvis', 'objects365v1', 'voc07'])
+def test_the_embeddings_of_the_release_load(tmp_path, name):
+    """A file with the names of the authors' own, which has their order and the background."""
+    released = json.loads((DATA / 'released_embedding_names.json').read_text())
+    names = released['ov_coco_and_coco' if name.endswith('coco') else name]['names']
+    rows = torch.nn.functional.normalize(torch.randn(len(names), 8), dim=-1)
+    torch.save(dict(zip(names, rows, strict=True)), tmp_path / 'theirs.pt')
+    classes = (*load_vocabulary(name).classes, 'background')
+    loaded = load_class_embeddings(tmp_path / 'theirs.pt', classes)
+    expected = torch.stack([rows[names.index(own)] for own in classes])
+    torch.testing.assert_close(loaded, expected)
+
+
+def test_the_text_tower_sees_the_name_and_not_the_alias():
+    voc = load_vocabulary('voc07')
+    prompts = [text for name in voc.classes for text in expand_prompts(name)]
+    assert 'There is a potted plant in the scene.' in prompts
+    assert not [text for text in prompts if 'pottedplant' in text or 'diningtable' in text]
+    assert voc.synonyms == {}
 
 
 def test_splits_have_the_published_sizes():
@@ -140,6 +170,13 @@ def test_json_file_with_stuff(tmp_path):
         (
             dict(classes=['a', 'b'], synonyms=dict(a=['x'], b=['x'])),
             "synonym 'x' of 'b' is listed for 'a' already",
+        ),
+        (dict(classes=['a'], aliases=dict(a='b')), 'aliases should map a class to a list'),
+        (dict(classes=['a'], aliases=dict(b=['c'])), "aliases names 'b', which is not"),
+        (dict(classes=['a', 'b'], aliases=dict(a=['b'])), "alias 'b' of 'a' is a class itself"),
+        (
+            dict(classes=['a', 'b'], aliases=dict(a=['x'], b=['x'])),
+            "alias 'x' of 'b' is listed for 'a' already",
         ),
         (dict(names=['a']), "expected an object with a list 'classes'"),
         (['a'], "expected an object with a list 'classes'"),

@@ -68,6 +68,15 @@ def test_the_region_models_say_their_classes():
             assert model.classes is None
 
 
+def test_data_may_say_an_alias():
+    """VOC's files have `pottedplant`, the model's text tower hears `potted plant`."""
+    model = Detector()
+    model.aliases = {'pen': ('biro', 'ballpoint')}
+    VocabularyCheckHook().before_test(runner_of(model, ['cup', 'ballpoint', 'key']))
+    with pytest.raises(ValueError, match='differ from label 1'):
+        VocabularyCheckHook().before_test(runner_of(model, ['cup', 'key', 'biro']))
+
+
 def test_behind_wrappers():
     model = Augmented(module=Detector())
     with pytest.raises(ValueError, match='differ from label 0'):

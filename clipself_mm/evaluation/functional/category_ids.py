@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from ...datasets.vocabulary import own_names
 
 
-def category_ids(categories: Sequence[dict], classes: Sequence[str], path: str) -> list[int]:
-    """Category id of each class, by name.
+def category_ids(
+    categories: Sequence[dict],
+    classes: Sequence[str],
+    path: str,
+    aliases: Mapping[str, Sequence[str]] | None = None,
+) -> list[int]:
+    """Category id of each class, by name or alias.
 
     Args:
         categories: Entries of `categories` with `id` and `name`, in any order; more than the
             classes are welcome.
         classes: Class names, K of them.
         path: The annotation file, for the error.
+        aliases: Other names of classes in annotation files.
 
     Returns:
         K ids: entry i belongs to class i.
@@ -21,9 +29,9 @@ def category_ids(categories: Sequence[dict], classes: Sequence[str], path: str) 
     Raises:
         ValueError: If a class is missing or two categories have its name; names the file.
     """
-    ids = defaultdict(list)
+    own, ids = own_names(aliases or {}), defaultdict(list)
     for entry in categories:
-        ids[entry['name']].append(entry['id'])
+        ids[own.get(entry['name'], entry['name'])].append(entry['id'])
     missing = [name for name in classes if name not in ids]
     if missing:
         raise ValueError(

@@ -32,8 +32,9 @@ class OpenVocabCocoMetric(CocoMetric):
     rounded, -1 where nothing was annotated. Boxes have plain keys, masks the same keys behind
     `segm_`: `coco/novel_ap50`, `coco/segm_novel_ap50`.
 
-    Label i of a prediction counts as the category named like class i of the metainfo, in whatever
-    order the json lists them. The images that were predicted for are the ones that count.
+    Label i of a prediction counts as the category named like class i of the metainfo, or like one
+    of its `aliases`, in whatever order the json lists them. The images that were predicted for are
+    the ones that count.
 
     Args:
         ann_file: COCO instances json with every class of the data set.
@@ -105,7 +106,7 @@ class OpenVocabCocoMetric(CocoMetric):
                 f'("classes"), which holds {sorted(meta or {})}'
             )
         categories = self._coco_api.dataset['categories']
-        self.cat_ids = category_ids(categories, meta['classes'], self.ann_file)
+        self.cat_ids = category_ids(categories, meta['classes'], self.ann_file, meta.get('aliases'))
         self.splits = self.split_classes()
 
     def check_content(self, content: dict) -> None:
