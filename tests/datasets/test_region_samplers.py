@@ -104,6 +104,19 @@ def test_only_the_first_boxes_of_the_order_are_looked_at():
     assert places.tolist() == [1]
 
 
+def test_the_order_of_the_file_and_boxes_of_any_size():
+    """The release's region-text data: always the first ones, tiny and huge boxes among them."""
+    sampler = ProposalRegions(
+        shuffle=False, min_size=0, max_size=None, max_regions=3, fallback=False
+    )
+    boxes = [[5, 5, 1, 1], [0, 0, 3000, 2000], [20, 30, 40, 20], [1, 1, 30, 30]]
+    given = proposals(boxes, height=2000, width=3000)
+    for seed in range(5):
+        kept, _, drawn = sampler.draw(given, generator(seed))
+        assert kept.tolist() == [[5, 5, 6, 6], [0, 0, 3000, 2000], [20, 30, 60, 50]]
+        assert drawn.tolist() == [0, 1, 2]
+
+
 def test_order_is_random():
     boxes = [[10 * i, 0, 10, 10] for i in range(10)]
     first = {

@@ -1,10 +1,12 @@
 """Captions, proposals and pairs on disk, up to the sample."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from clipself_mm.datasets import (
@@ -17,6 +19,7 @@ from clipself_mm.datasets import (
 )
 from tests.datasets.coco_files import box, write_images, write_json
 
+CONFIGS = Path(__file__).parents[2] / 'configs'
 NOUNS = ['cup', 'dog', 'pen', 'tree']
 
 
@@ -94,6 +97,25 @@ def test_labels_stay_with_the_boxes_drawn(tmp_path, pairs_json):
     # All ordered choices of two out of the four, the small box left out of each.
     assert len(seen) == 9
     assert {len(boxes) for boxes in seen} == {1, 2}
+
+
+def test_the_configs_take_the_first_boxes_of_the_file(tmp_path, pairs_json):
+    """As the release: no draw, no least or largest area."""
+    config = Config.fromfile(CONFIGS / '_base_/datasets/coco_region-text.py')
+    dataset = config.train_dataloader.dataset
+    dataset.pipeline[1].sampler.max_regions = 2
+    dataset.update(
+        data_root=None,
+        ann_file=pairs_json,
+        vocabulary=None,
+        data_prefix=dict(img=str(tmp_path / 'img')),
+    )
+    data = DATASETS.build(dataset)
+    for number in range(10):
+        first, last = (data[Draw(i, number=number)]['data_samples'].regions for i in (0, 1))
+        assert first.labels.tolist() == [2, 0]  # of four
+        assert last.labels.tolist() == [0]  # 3 x 3 px
+    assert len(data) == 2  # the image without a box is left out
 
 
 def test_without_a_valid_box_no_region(tmp_path, pairs_json):

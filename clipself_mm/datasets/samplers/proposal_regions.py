@@ -9,14 +9,15 @@ from .enlarge_boxes import enlarge_about
 
 
 def valid_boxes(
-    boxes_xywh: np.ndarray, min_size: float, max_size: float, height: int, width: int
+    boxes_xywh: np.ndarray, min_size: float, max_size: float | None, height: int, width: int
 ) -> np.ndarray:
     """Tell which boxes may serve as regions.
 
     Args:
         boxes_xywh: Boxes x, y, width, height in source pixels, shape (R, 4).
         min_size: Side of the smallest square allowed, in pixels (an equal area is kept).
-        max_size: Side of the largest square allowed, in pixels (an equal area is kept).
+        max_size: Side of the largest square allowed, in pixels (an equal area is kept); None
+            allows any.
         height: Height of the image in pixels.
         width: Width of the image in pixels.
 
@@ -25,7 +26,8 @@ def valid_boxes(
     """
     x, y, w, h = boxes_xywh.T
     inside = (w > 0) & (h > 0) & (x < width) & (y < height) & (x + w > 0) & (y + h > 0)
-    return inside & (w * h >= min_size**2) & (w * h <= max_size**2)
+    largest = np.inf if max_size is None else max_size**2
+    return inside & (w * h >= min_size**2) & (w * h <= largest)
 
 
 def proposal_boxes(boxes_xywh: np.ndarray) -> np.ndarray:
@@ -99,27 +101,33 @@ class ProposalRegions:
     [`min_size`^2, `max_size`^2] are kept. The student pools the box, the teacher sees it
     enlarged. An image without such a box gives its top-left quarter, or nothing.
 
+    The release draws boxes with nouns otherwise: always the first 20 of an image, of any size.
+    That is `shuffle=False, min_size=0, max_size=None, fallback=False`.
+
     Args:
         min_size: Side of the smallest square allowed, in source pixels.
-        max_size: Side of the largest square allowed, in source pixels.
+        max_size: Side of the largest square allowed, in source pixels; None allows any.
         max_regions: Largest number of regions of an image.
         crop_scale: Size of the teacher's crop relative to the box.
         jitter: Largest relative move of a box's sides; 0 takes the boxes as they are. For exact
             boxes that stand in for the looser ones of a proposal network.
         fallback: Whether an image without such a box gives its top-left quarter, as in the
             release. False gives no region there, which labelled boxes need.
+        shuffle: Whether the boxes come in a random order. False takes that of the file, so an
+            image always gives the same ones.
     """
 
     def __init__(
         self,
         min_size: float = 8,
-        max_size: float = 1024,
+        max_size: float | None = 1024,
         max_regions: int = 20,
         crop_scale: float = 1.5,
         jitter: float = 0.0,
         fallback: bool = True,
+        shuffle: bool = True,
     ) -> None:
-        if not 0 <= min_size <= max_size:
+        if min_size < 0 or (max_size is not None and max_size < min_size):
             raise ValueError(f'expected 0 <= min_size <= max_size, got {min_size} and {max_size}')
         if max_regions < 1:
             raise ValueError(f'max_regions is at least 1, not {max_regions}')
@@ -131,6 +139,7 @@ class ProposalRegions:
         self.crop_scale = crop_scale
         self.jitter = jitter
         self.fallback = fallback
+        self.shuffle = shuffle
 
     def __call__(
         self, results: dict, generator: np.random.Generator
@@ -162,7 +171,8 @@ class ProposalRegions:
             The two results of the call, and indices into `boxes_xywh` (int64 of shape (R)), which
             mean nothing for the region of the fallback.
         """
-        order = generator.permutation(len(results['boxes_xywh']))
+        count = len(results['boxes_xywh'])
+        order = generator.permutation(count) if self.shuffle else np.arange(count)
         boxes_src, crop_boxes_src, places = self.select(results, order, generator)
         return boxes_src, crop_boxes_src, order[places] if len(order) else places
 

@@ -18,8 +18,9 @@ train_dataloader = dict(
                 type='SampleRegions',
                 sampler=dict(
                     type='ProposalRegions',
-                    min_size=8,
-                    max_size=1024,
+                    shuffle=False,
+                    min_size=0,
+                    max_size=None,
                     max_regions=20,
                     fallback=False,
                 ),
