@@ -29,6 +29,7 @@ help:
 	@echo 'Options: VENV=$(VENV) STACK=$(STACK) PYTHON=(first of 3.11, 3.12, 3.10 that runs)'
 
 env: $(STAMP)
+	@$(RUN) clipself_mm/environment.py
 
 $(STAMP): $(wildcard requirements/*)
 	@bash requirements/install.sh '$(STACK)' '$(VENV)' '$(PYTHON)'

@@ -1,9 +1,10 @@
 """Checks that the mm packages are there and fit each other, and says plainly what is missing.
 
 `clipself_mm` calls :func:`require_mm_packages` before it imports any of them, since a pair that
-does not fit fails far from its cause: mmcv without compiled ops only when a model is built, mmdet
-3.3 on mmcv 2.2 with a bare assertion. The file needs the standard library only and runs as a
-script too: ``python clipself_mm/environment.py``.
+does not fit fails far from its cause: mmcv without compiled ops only when a model is built, mmcv
+without CUDA at a detector's first RoIAlign, mmdet 3.3 on mmcv 2.2 with a bare assertion. The file
+needs the standard library only, until the packages are there, and runs as a script too:
+``python clipself_mm/environment.py``.
 """
 
 from __future__ import annotations
@@ -107,6 +108,41 @@ def has_compiled_ops() -> bool:
     return PathFinder.find_spec('_ext', [str(Path(spec.origin).parent)]) is not None
 
 
+def cuda_without_ops() -> str | None:
+    """CUDA's version as of torch, where that sees a GPU which mmcv's ops cannot use; else None.
+
+    mmcv compiles for CUDA where torch sees a GPU or `FORCE_CUDA=1` is set, and for processors alone
+    elsewhere (on a login node), without a word. The ops say afterwards what they were made for.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    from mmcv.ops import get_compiling_cuda_version
+
+    made_for = get_compiling_cuda_version()
+    return (torch.version.cuda or torch.version.hip) if made_for == 'not available' else None
+
+
+def describe_lacking_cuda(found: dict[str, dict[str, str]], cuda: str) -> str:
+    """What is wrong where :func:`cuda_without_ops` gives a version, with the commands that help.
+
+    Args:
+        found: As :func:`installed_versions` returns it, of a stack that fits.
+        cuda: That version.
+    """
+    name, number = next(iter(found['mmcv'].items()))
+    return (
+        f'{name} {number} was compiled without CUDA, and torch (CUDA {cuda}) sees a GPU: the first '
+        "RoIAlign of a detector would fail there. Compile it again with the nvcc of torch's CUDA:\n"
+        f'    export CUDA_HOME=/usr/local/cuda    # its bin/nvcc --version: release {cuda}\n'
+        f'    pip uninstall -y {name}\n'
+        '    FORCE_CUDA=1 MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir '
+        f"'{name}=={number.split('+')[0]}'\n"
+        '  To run on the processor in spite of the GPU: export CUDA_VISIBLE_DEVICES='
+    )
+
+
 def describe_problem(found: dict[str, dict[str, str]], compiled_ops: bool) -> str | None:
     """What keeps the installed mm packages from working together, in plain words.
 
@@ -159,8 +195,11 @@ def _commands(stacks: tuple[Stack, ...]) -> str:
 
 
 def require_mm_packages() -> None:
-    """Raises ImportError with :func:`describe_problem`'s text unless the mm packages fit."""
-    problem = describe_problem(installed_versions(), has_compiled_ops())
+    """Raises ImportError with what is wrong unless the mm packages fit each other and the GPU."""
+    found = installed_versions()
+    problem = describe_problem(found, has_compiled_ops())
+    if problem is None and (cuda := cuda_without_ops()):
+        problem = describe_lacking_cuda(found, cuda)
     if problem is not None:
         raise ImportError(f'clipself_mm needs mmengine, mmcv with its ops and mmdet: {problem}')
 

@@ -5,7 +5,9 @@
 #   VENV    folder of the environment; one that holds everything is used as it is, an incomplete one is completed
 #   PYTHON  interpreter a new environment is made from
 #
-# The one long step is compiling mmcv's ops (10-20 minutes on 2 cores). It is skipped when they can be imported.
+# The one long step is compiling mmcv's ops (10-20 minutes on 2 cores; longer with CUDA). It is skipped when they
+# are there. They are compiled with CUDA where torch sees a GPU, or with FORCE_CUDA=1 (a login node); that takes
+# the nvcc of torch's CUDA, found by CUDA_HOME. TORCH_CUDA_ARCH_LIST names the GPUs to compile for.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -49,6 +51,7 @@ PY
 is_complete() {
     [ -x "$python" ] || return 1
     "$python" clipself_mm/environment.py >/dev/null 2>&1 || return 1
+    have_ops || return 1
     "$python" - >/dev/null 2>&1 <<'PY'
 import cv2, faster_coco_eval, matplotlib, mmcv.ops, mmdet, mmengine, mmseg, open_clip, panopticapi, pycocotools
 import codespell_lib, pytest, safetensors, timm, torch, torchvision, tqdm, xdist
@@ -57,7 +60,21 @@ raise SystemExit(find_spec('ruff') is None)
 PY
 }
 
-have_ops() { "$python" -c 'import mmcv.ops' >/dev/null 2>&1; }
+# mmcv's ops can be imported, and are for the GPU where there is one or FORCE_CUDA=1 asks for it.
+have_ops() {
+    "$python" -c 'import mmcv.ops, os, torch
+wanted = torch.cuda.is_available() or os.environ.get("FORCE_CUDA") == "1"
+raise SystemExit(wanted and mmcv.ops.get_compiling_cuda_version() == "not available")' >/dev/null 2>&1
+}
+
+# Fails where ops for a GPU are to be compiled and nvcc is not there; prints torch's version of CUDA.
+have_nvcc() {
+    "$python" -c 'import os, torch
+from torch.utils.cpp_extension import CUDA_HOME
+wanted = torch.cuda.is_available() or os.environ.get("FORCE_CUDA") == "1"
+print(torch.version.cuda or torch.version.hip)
+raise SystemExit(wanted and not (torch.version.hip or os.path.exists(f"{CUDA_HOME}/bin/nvcc")))' 2>/dev/null
+}
 
 pip_install() { "$python" -m pip install --disable-pip-version-check "$@"; }
 pins=(-c "requirements/build-$stack.txt" -c "requirements/mm-$stack.txt")
@@ -79,7 +96,8 @@ explain_failed_build() {
     fail "mmcv's ops were not built (the last lines are above, all of them in $log).
 They need a C++17 compiler and Python's headers; on Debian and Ubuntu:
     apt-get install g++ python3-dev
-Little memory? Compile one file at a time: MAX_JOBS=1 make env"
+Little memory? Compile one file at a time: MAX_JOBS=1 make env
+With CUDA, nvcc must be of torch's major version (CUDA_HOME says which nvcc): docs/paper-numbers.md, step 1"
 }
 
 case $stack in
@@ -121,10 +139,14 @@ pip_install --no-deps --no-build-isolation -e .
 if have_ops; then
     say "2/4 mmcv's compiled ops are there already"
 else
-    say "2/4 compiling mmcv's ops, the long step (10-20 minutes on 2 cores)"
+    cuda=$(have_nvcc) || fail "mmcv's ops are to be compiled for a GPU, which needs the nvcc of CUDA $cuda (torch's; the major
+version must agree). Install that toolkit, or name its folder:
+    CUDA_HOME=/usr/local/cuda-$cuda make env
+Without a GPU in use: CUDA_VISIBLE_DEVICES= make env"
+    say "2/4 compiling mmcv's ops, the long step (10-20 minutes on 2 cores; longer with CUDA)"
     build_mmcv || explain_failed_build
-    if ! have_ops; then  # pip caches the wheel it built and does not know for which torch
-        say "The wheel in pip's cache does not fit this torch; compiling once more"
+    if ! have_ops; then  # pip caches the wheel it built and does not know for which torch, nor whether with CUDA
+        say "The wheel in pip's cache does not fit this torch or has no CUDA; compiling once more"
         build_mmcv --no-cache-dir --force-reinstall --no-deps || explain_failed_build
         have_ops || explain_failed_build
     fi

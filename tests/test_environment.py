@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mmcv.ops
 import pytest
+import torch
 
 from clipself_mm import environment
 from clipself_mm.environment import describe_problem, has_compiled_ops, installed_versions
@@ -75,6 +77,36 @@ def test_import_error_carries_the_text(monkeypatch):
     monkeypatch.setattr(environment, 'has_compiled_ops', lambda: False)
     with pytest.raises(ImportError, match=r'clipself_mm needs .* without its compiled ops'):
         environment.require_mm_packages()
+
+
+@pytest.mark.parametrize(('gpu', 'made_for'), [(False, 'not available'), (True, '12.8')])
+def test_ops_fit_the_machine(monkeypatch, gpu, made_for):
+    machine(monkeypatch, gpu, made_for)
+    environment.require_mm_packages()
+
+
+def test_ops_without_cuda_are_refused_where_there_is_a_gpu(monkeypatch):
+    machine(monkeypatch, gpu=True, made_for='not available')
+    monkeypatch.setattr(torch.version, 'cuda', '12.8')
+    with pytest.raises(
+        ImportError, match=r'compiled without CUDA, and torch \(CUDA 12\.8\)'
+    ) as error:
+        environment.require_mm_packages()
+    ((name, number),) = installed_versions()['mmcv'].items()
+    assert f"--no-cache-dir '{name}=={number}'" in str(error.value)
+    assert 'FORCE_CUDA=1 MMCV_WITH_OPS=1' in str(error.value)
+
+
+def machine(monkeypatch, gpu, made_for):
+    """A machine with a GPU or without, and mmcv's ops as compiled for one or for none."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
+    monkeypatch.setattr(mmcv.ops, 'get_compiling_cuda_version', lambda: made_for)
+
+
+def test_the_ops_here_say_what_they_were_made_for():
+    """Both stacks answer with a version or with these words, and with nothing else."""
+    made_for = mmcv.ops.get_compiling_cuda_version()
+    assert made_for == 'not available' or made_for[0].isdigit()
 
 
 def test_runs_as_a_script_without_site_packages():

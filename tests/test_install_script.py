@@ -26,12 +26,14 @@ STAND_IN = """#!/usr/bin/env bash
 here=$(dirname "$0")/..
 case "$*" in
     '--version') echo 'Python 3.11.0' ;;
-    '-c import mmcv.ops') [ -e "$here/ops" ] ;;
+    '-c import mmcv.ops'*) [ -e "$here/ops" ] && [ ! -e "$here/no_cuda_ops" ] ;;
+    '-c import os, torch'*) echo 12.8; [ ! -e "$here/no_nvcc" ] ;;
     '-m pip install'*requirements/mmcv-*)
         echo "$* MMCV_WITH_OPS=$MMCV_WITH_OPS" >> "$here/pip"
         echo '  [1/2] c++ -O3 bbox.cpp'
         [ -e "$here/broken" ] && { echo 'fatal error: Python.h: No such file'; exit 1; }
         echo '  [2/2] c++ -O3 nms.cpp'
+        case "$*" in *--force-reinstall*) rm -f "$here/no_cuda_ops" ;; esac
         if [ ! -e "$here/stale" ]; then touch "$here/ops"; else rm "$here/stale"; fi ;;
     '-m pip install'*no_deps.txt) echo "$*" >> "$here/pip"; touch "$here/complete" ;;
     '-m pip install'*) echo "$*" >> "$here/pip" ;;
@@ -130,6 +132,26 @@ def test_a_cached_wheel_of_another_torch_is_built_again(venv):
     assert '--no-cache-dir --force-reinstall --no-deps' in builds[1]
 
 
+def test_ops_without_cuda_are_built_again_where_there_is_a_gpu(venv):
+    """Everything is there, as a login node left it; pip alone would be content."""
+    for name in ('complete', 'ops', 'no_cuda_ops'):
+        (venv / name).touch()
+    done = install('onedl', venv)
+    assert done.returncode == 0, done.stderr
+    builds = [run for run in pip_runs(venv) if 'mmcv-onedl' in run]
+    assert '--no-cache-dir --force-reinstall --no-deps' in builds[-1]
+    assert (venv / '.clipself_mm-onedl.stamp').read_text() == 'built\n'
+
+
+def test_a_missing_nvcc_is_noticed_before_the_long_step(venv):
+    (venv / 'no_nvcc').touch()
+    done = install('onedl', venv)
+    assert done.returncode == 1
+    assert 'needs the nvcc of CUDA 12.8' in done.stderr
+    assert 'CUDA_HOME=/usr/local/cuda-12.8 make env' in done.stderr
+    assert not any('mmcv-onedl' in run for run in pip_runs(venv))
+
+
 def test_a_failed_build_shows_the_log_and_the_remedy(venv):
     (venv / 'broken').touch()
     done = install('onedl', venv)
@@ -204,9 +226,10 @@ def test_make_builds_the_environment_first(tmp_path, target):
 
 def test_make_env_builds_the_classic_stack_beside_the_other():
     done = make('-n', '-B', 'env', 'STACK=openmmlab', 'PYTHON=python3.10')
-    assert done.stdout.strip() == (
-        "bash requirements/install.sh 'openmmlab' '.venv-openmmlab' 'python3.10'"
-    )
+    assert done.stdout.splitlines() == [
+        "bash requirements/install.sh 'openmmlab' '.venv-openmmlab' 'python3.10'",
+        '.venv-openmmlab/bin/python clipself_mm/environment.py',
+    ]
 
 
 def test_make_runs_with_the_checkout_first(venv):
