@@ -3,6 +3,7 @@
 Arguments go through the tools' own parsers in this process, configs are resolved and keys of
 `--cfg-options` looked up in them. A page is followed from its top: weights that a command reads
 have to be named further up, as a download, as what a tool writes, or by the training that does.
+Pages that show single commands, indented, are checked for the commands alone.
 """
 
 import argparse
@@ -29,6 +30,7 @@ HOSTS = ('download.openmmlab.com', 'images.cocodataset.org', 'dl.fbaipublicfiles
 SHELL = ('.', '$CUDA_HOME/bin/nvcc', 'cd', 'export', 'ln', 'mkdir', 'pip', 'python3.11', 'unzip')
 """Programs that are not ours; only the files of the checkout that they name are looked at."""
 OURS = ('configs/', 'docs/', 'requirements/', 'tests/', 'tools/', 'benchmarks/', 'clipself_mm/')
+GAPS = {'CONFIG', '...', '[--tower'}
 RUNS = ('train.py', 'test.py')
 PRODUCTS = ('checkpoints/', 'work_dirs/', 'data/coco/annotations/coco_p')
 
@@ -54,18 +56,36 @@ def commands(page):
             place += len(line)
 
 
+def single_commands(page):
+    """Words of the calls of tools that a page shows indented, those with gaps (`...`) left out."""
+    call = r'^    ((?:[A-Z_]+=\S+ )*(?:python )?tools/(?:[^\n]*\\\n)*[^\n]*)$'
+    for line in re.findall(call, page, re.MULTILINE):
+        words = shlex.split(line.replace('\\\n', ' '), comments=True)
+        if not GAPS & {*words}:
+            yield words
+
+
+def problems_of_single_commands(page):
+    """What is wrong with the indented commands of a page, wherever their files come from."""
+    return list(complaints((None, words) for words in single_commands(page)))
+
+
 def problems(page):
     """What is wrong with the commands of a page; each names the command and the word."""
-    found, earlier = [], []
-    for above, words in commands(page):
+    return list(complaints(commands(page)))
+
+
+def complaints(commands_with_place):
+    """Check command after command."""
+    earlier = []
+    for above, words in commands_with_place:
         while re.match(r'[A-Z_]+=', words[0]):  # variables of this command alone
             words = words[1:]
         try:
             check_command(words, above, earlier)
         except ValueError as error:
-            found.append(f'{shlex.join(words)}: {error}')
+            yield f'{shlex.join(words)}: {error}'
         earlier.append(words)
-    return found
 
 
 def check_command(words, above, earlier):
@@ -73,7 +93,7 @@ def check_command(words, above, earlier):
 
     Args:
         words: Program and arguments.
-        above: Text of the page up to the command.
+        above: Text of the page up to the command, None where it is not to be followed from the top.
         earlier: Words of the commands up to it.
     """
     program, *rest = words
@@ -119,8 +139,8 @@ def check_tool(tool, arguments, above, earlier):
     if args.get('config'):
         config = ConfigDict(read_config(args['config']).to_dict())
         for key, value in options.items():
-            replace(config, key, value)
-    if tool.name == 'check_data.py':
+            replace(config, key, value, new=above is None)
+    if tool.name == 'check_data.py' or above is None:
         return
     read = [args.get(name) for name in ('checkpoint', 'source', 'proposals')]
     read += [*options.values()]
@@ -164,17 +184,23 @@ def parse(tool, arguments):
     return argparse.Namespace()
 
 
-def replace(config, key, value):
-    """Set a value that the config has already; a new key would do nothing in a run."""
+def replace(config, key, value, new):
+    """Set a value in a place that the config has; `new`: the last name may be one it has not."""
     *parents, last = key.split('.')
     node = config
-    for name in (*parents, last):
-        parent = node
-        try:
-            node = node[int(name) if isinstance(node, (list, tuple)) else name]
-        except (KeyError, IndexError, ValueError, TypeError):
-            raise ValueError(f'--cfg-options {key}: the config has no {name}') from None
-    parent[int(last) if isinstance(parent, list) else last] = value
+    for name in parents:
+        node = child(node, name, key)
+    if not new:
+        child(node, last, key)
+    node[int(last) if isinstance(node, list) else last] = value
+
+
+def child(node, name, key):
+    """What a name, or a number of a list, leads to."""
+    try:
+        return node[int(name) if isinstance(node, (list, tuple)) else name]
+    except (KeyError, IndexError, ValueError, TypeError):
+        raise ValueError(f'--cfg-options {key}: the config has no {name}') from None
 
 
 def files_of(node):

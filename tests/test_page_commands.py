@@ -1,11 +1,18 @@
-"""docs/paper-numbers.md can be followed: what its commands name is there, in that order."""
+"""docs/paper-numbers.md can be followed from its top; the commands of the other pages exist."""
 
 import re
 
 import pytest
 
-from tests.page_commands import ROOT, commands, problems
+from tests.page_commands import (
+    ROOT,
+    commands,
+    problems,
+    problems_of_single_commands,
+    single_commands,
+)
 
+PAGES = [ROOT / 'README.md', *(ROOT / 'docs').glob('*.md'), *(ROOT / 'configs').rglob('*.md')]
 PAGE = (ROOT / 'docs/paper-numbers.md').read_text()
 B16 = 'configs/fvit/fvit_eva02-b16_8xb8-3e_ov-coco.py'
 PATCHES = 'configs/clipself/clipself_eva02-b16_patches_1xb2-44k_coco.py'
@@ -49,3 +56,15 @@ def test_a_tower_that_is_made_too_late_is_found():
     """F-ViT of step 9 reads what step 7 leaves; without that the page cannot be followed."""
     found = problems(re.sub(rf'^python tools/train.py {PATCHES}.*\n', '', PAGE, flags=re.MULTILINE))
     assert any(B16 in line and 'no training above writes' in line for line in found)
+
+
+@pytest.mark.parametrize('path', sorted(PAGES), ids=lambda path: str(path.relative_to(ROOT)))
+def test_single_commands_of_the_other_pages(path):
+    assert problems_of_single_commands(path.read_text()) == []
+
+
+def test_single_commands_are_found():
+    page = (ROOT / 'docs/proposals.md').read_text()
+    assert len([*single_commands(page)]) > 8
+    found = problems_of_single_commands(page.replace('_1xb2-44k_coco.py', '_1xb2-6e_coco.py'))
+    assert '1xb2-6e_coco.py is not there' in found[0]
