@@ -26,8 +26,11 @@ DOWNLOADS = {
     'wget': ('-P',),
 }
 """What fetches something: program -> what its first word has to be."""
-HOSTS = ('download.openmmlab.com', 'images.cocodataset.org', 'dl.fbaipublicfiles.com')
-SHELL = ('.', '$CUDA_HOME/bin/nvcc', 'cd', 'export', 'ln', 'mkdir', 'pip', 'python3.11', 'unzip')
+HOSTS = ('images.cocodataset.org', 'dl.fbaipublicfiles.com')
+SHELL = (
+    *('.', '$CUDA_HOME/bin/nvcc', 'cd', 'export', 'ln', 'mim', 'mkdir', 'pip'),
+    *('python3.11', 'unzip'),
+)
 """Programs that are not ours; only the files of the checkout that they name are looked at."""
 OURS = ('configs/', 'docs/', 'requirements/', 'tests/', 'tools/', 'benchmarks/', 'clipself_mm/')
 GAPS = {'CONFIG', '...', '[--tower'}

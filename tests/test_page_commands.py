@@ -32,7 +32,7 @@ def test_every_command_of_the_page():
         (f'{PATCHES} --amp', PATCHES.replace('44k', '45k') + ' --amp', '45k_coco.py is not there'),
         ('tools/check_data.py', 'tools/check_files.py', 'tools/check_files.py is not there'),
         ('model.backbone.tower', 'model.backbone.towers', 'the config has no towers'),
-        ('train_dataloader.dataset.vocab', 'train_dataloader.datasets.vocab', 'has no datasets'),
+        ('options model.backbone.tower', 'options model.backbones.tower', 'has no backbones'),
         (TOWER, TOWER.replace('patches', 'cells'), 'no training above writes'),
         ('checkpoints/fvit_b16_patches.pth 8', 'checkpoints/fvit.pth 8', 'not named further up'),
         ('best_coco_novel_ap50_epoch_*', 'best_novel_epoch_*', 'keeps best_coco_novel_ap50_epoch'),

@@ -8,11 +8,13 @@ The first command makes the pairs. No number is published for this combination.
 
 _base_ = './region-text_eva02-l14-336_1xb2-44k_coco.py'
 
+model = dict(nouns=dict(vocabulary='ov_lvis'))
 train_dataloader = dict(
     dataset=dict(
         data_root='data/lvis_v1/',
         ann_file='annotations/lvis_v1_pseudo_1203.json',
         data_prefix=dict(img=''),
+        vocabulary='ov_lvis',
     )
 )
 param_scheduler = [dict(type='WarmupCosineLR', warmup=1000, end=37566)]
