@@ -15,8 +15,12 @@ from .positions import rotary_table
 State = dict[str, Tensor]
 
 SIGN = 'visual.patch_embed.proj.weight'
-ROTARY_TABLE = re.compile(r'(.+\.)?rope\.freqs_(cos|sin)')
-"""Buffers that follow from the input's grid; written for the authors' code, never read."""
+ROTARY_TABLE = re.compile(r'(.+\.)?rope\.(flag|freqs_(cos|sin)(_\d+)?)')
+"""Buffers that follow from the input's grid; written for the authors' code, never read.
+
+Their code keeps one more pair for each number of tokens it meets (`freqs_cos_1600`) and counts the
+pairs (`flag`), so a file that was saved after a run has any number of them.
+"""
 
 _TRUNK = 'visual.trunk.'
 SPLIT = f'{_TRUNK}blocks.0.attn.q_proj.weight'

@@ -26,7 +26,17 @@ TEXT = re.compile(
     r'|positional_embedding|text_projection(\.weight|\.bias)?|logit_scale|logit_bias'
 )
 """What a CLIP has beside its image tower."""
-_DEAD = re.compile(
+_PAIR = r'\.(?:weight|bias)'
+VIT = re.compile(
+    rf'visual\.(?:class_embedding|positional_embedding|proj|conv1\.weight|ln_(?:pre|post){_PAIR})'
+    r'|visual\.transformer\.resblocks\.\d+\.(?:attn\.in_proj_(?:weight|bias)'
+    rf'|(?:ln_[12]|attn\.out_proj|mlp\.c_fc|mlp\.c_proj){_PAIR})'
+    rf'|visual\.trunk\.(?:cls_token|pos_embed|(?:patch_embed\.proj|norm|fc_norm|head){_PAIR})'
+    r'|visual\.trunk\.blocks\.\d+\.(?:attn\.[qv]_bias'
+    rf'|(?:norm[12]|attn\.(?:[qkv]_proj|qkv|proj|norm)|mlp\.(?:fc1|fc1_[gx]|fc2|norm)){_PAIR})'
+)
+"""open_clip's names of a ViT's image tower, OpenAI's kind and timm's EVA."""
+DEAD = re.compile(
     r'(.+\.)?attn_mask|input_resolution|context_length|vocab_size'
     r'|text\.transformer\.embeddings\.position_ids'
 )
@@ -139,7 +149,7 @@ def to_open_clip(content: Mapping, origin: str) -> tuple[State, Layout]:
         state = canonical_names(state)
     except ValueError as error:
         raise ValueError(f'{origin}: {error}') from error
-    state = {key: value for key, value in state.items() if not _DEAD.fullmatch(key)}
+    state = {key: value for key, value in state.items() if not DEAD.fullmatch(key)}
     _check_names(state, origin, lambda key: key.startswith('visual.') or TEXT.fullmatch(key))
     return state, Layout(holder, naming.name)
 

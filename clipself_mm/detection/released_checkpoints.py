@@ -19,7 +19,8 @@ from torch import Tensor
 from clipself_mm.clip.checkpoints import misfits
 from clipself_mm.clip.class_embeddings import BACKGROUND, check_suffix, save_class_embeddings
 from clipself_mm.clip.eva_names import ROTARY_TABLE
-from clipself_mm.clip.layouts import DETECTOR_CLIP, TEXT, canonical_names, unwrap
+from clipself_mm.clip import layouts
+from clipself_mm.clip.layouts import DETECTOR_CLIP, canonical_names, unwrap
 from clipself_mm.clip.weight_file import read_weight_file
 from clipself_mm.whole_file import whole_file
 
@@ -32,18 +33,27 @@ BACKGROUND_VECTOR = re.compile(HEAD + r'bg_embedding(?:\.weight|\.bias)?')
 """A vector, or a linear layer of one input, whose weight and bias add up to it."""
 EMBEDDINGS = re.compile(HEAD + '(all|cls)_embeddings')
 """`all_embeddings` has a class a column, `cls_embeddings` a class a row."""
+_LAYER = r'\.(?:weight|bias|running_mean|running_var|num_batches_tracked)'
+_CONVS = rf'\.\d+\.(?:conv|bn|gn|ln){_LAYER}'
 KEPT = re.compile(
-    r'backbone\.interpolate[1-4]\..+'
-    r'|neck\.(?:lateral_convs|fpn_convs)\..+'
-    r'|rpn_head\.(?:rpn_conv|rpn_cls|rpn_reg)\..+'
-    rf'|{HEAD}(?:(?:shared|cls|reg)_(?:convs|fcs)|fc_reg)\..+'
-    r'|roi_head\.mask_head\.(?:convs|upsample|conv_logits)\..+'
+    rf'backbone\.interpolate[1-4]\.\d+{_LAYER}'
+    rf'|neck\.(?:lateral|fpn)_convs{_CONVS}'
+    rf'|rpn_head\.(?:rpn_conv{_CONVS}|(?:rpn_conv|rpn_cls|rpn_reg){_LAYER})'
+    rf'|{HEAD}(?:shared|cls|reg)_convs{_CONVS}'
+    rf'|{HEAD}(?:(?:shared|cls|reg)_fcs\.\d+|fc_reg){_LAYER}'
+    rf'|roi_head\.mask_head\.(?:convs{_CONVS}|(?:upsample|conv_logits){_LAYER})'
 )
 DEAD = {
     'linear classifier, which is built and never used': re.compile(HEAD + r'fc_cls\.(weight|bias)'),
-    'rotary tables, which follow from the input': re.compile(DETECTOR_CLIP + ROTARY_TABLE.pattern),
+    'rotary tables, which follow from the input': ROTARY_TABLE,
     'text tower and logit scale, which a detector does not use': re.compile(
-        f'{DETECTOR_CLIP}({TEXT.pattern})'
+        f'{DETECTOR_CLIP}(?:{layouts.TEXT.pattern})'
+    ),
+    'masks and sizes, which follow from the config': re.compile(
+        f'{DETECTOR_CLIP}(?:{layouts.DEAD.pattern})'
+    ),
+    'raw weights beside their moving averages, which mmcv 1 saves in their place': re.compile(
+        r'ema_[^.]+'
     ),
     'class embeddings, which follow from the config': EMBEDDINGS,
 }
@@ -115,6 +125,15 @@ def convert_state(state: Mapping[str, Tensor], origin: str) -> Conversion:
             result.state[key] = value
         else:
             left_over.append(f'{key} {tuple(value.shape)}')
+    for holder, tower in towers.items():
+        known = {k: v for k, v in canonical_names(tower).items() if layouts.VIT.fullmatch(k)}
+        result.state |= {f'backbone.tower.{key}': value for key, value in known.items()}
+        kept = {id(value) for value in known.values()}
+        left_over += [
+            f'{holder}{key} {tuple(value.shape)}'
+            for key, value in tower.items()
+            if id(value) not in kept
+        ]
     if len(towers) != 1:
         found = f'several: {sorted(towers)}' if towers else f'{len(state)} tensors, none of them so'
         left_over.insert(0, f'expected one image tower, e.g. backbone.visual.*, found {found}')
@@ -125,8 +144,6 @@ def convert_state(state: Mapping[str, Tensor], origin: str) -> Conversion:
         )
     if background:
         result.state['roi_head.bbox_head.fc_cls.background'] = torch.stack(background).sum(0)
-    tower = canonical_names(next(iter(towers.values())))
-    result.state |= {f'backbone.tower.{key}': value for key, value in tower.items()}
     return result
 
 

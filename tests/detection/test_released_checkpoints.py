@@ -15,7 +15,7 @@ from mmengine.registry import MODELS
 from mmengine.runner import load_checkpoint
 from safetensors.torch import load_file
 
-from clipself_mm.clip import TowerSource
+from clipself_mm.clip import TowerSource, read_state
 from clipself_mm.clip.class_embeddings import load_class_embeddings
 from clipself_mm.clip.tensor_pickle import StandIn, TensorPickle
 from clipself_mm.clip.weight_file import read_weight_file
@@ -200,6 +200,35 @@ def test_authors_ov_coco(tmp_path):
 
 
 @pytest.mark.usefixtures('_golden_tower')
+@pytest.mark.parametrize('holder', ['backbone.', 'backbone.model.'])
+def test_rotary_caches_of_any_number_are_left_out(tmp_path, holder):
+    config, table = eva_config(tmp_path)
+    model = build_detector(config, seed=1)
+    state = authors_state(model, table, eva_weights(holder))
+    caches = {}
+    depth = fixture_json('config.json')['eva_tiny']['vision_cfg']['layers']
+    places = ['', 'visual.', *(f'visual.blocks.{index}.attn.' for index in range(depth))]
+    for place in places:
+        caches[f'{holder}{place}rope.flag'] = torch.tensor(3)
+        for tokens in (64, 144, 4096):
+            for kind in ('cos', 'sin'):
+                caches[f'{holder}{place}rope.freqs_{kind}_{tokens}'] = torch.randn(tokens, 2)
+    path = mmdet2_file(tmp_path / 'fvit.pth', state | caches)
+    conversion = assert_converts_exactly(model, config, path, tmp_path)
+    assert caches.keys() <= {key for names in conversion.dropped.values() for key in names}
+    assert read_state(path).keys() == model.backbone.tower.state_dict().keys()
+
+
+def test_what_training_leaves_beside_the_weights_is_left_out(fvlm, tmp_path):
+    model, config, state = fvlm
+    beside = {f'ema_{key.replace(".", "_")}': value * 2 for key, value in state.items()}
+    beside |= {'backbone.visual.transformer.attn_mask': torch.zeros(3, 3)}
+    path = mmdet2_file(tmp_path / 'fvit.pth', state | beside)
+    conversion = assert_converts_exactly(model, config, path, tmp_path)
+    assert beside.keys() <= {key for names in conversion.dropped.values() for key in names}
+
+
+@pytest.mark.usefixtures('_golden_tower')
 @pytest.mark.parametrize('zipped', [True, False])
 def test_authors_ov_lvis_with_text_tower_and_prefix(tmp_path, zipped):
     config, table = eva_config(tmp_path, lvis=True, background='learned')
@@ -263,6 +292,27 @@ def test_leftovers_are_listed_with_their_shapes(fvlm, tmp_path):
     assert 'backbone.layer1.0.conv1.weight (2, 3)' in message
     assert f'{HEAD}.word_scale (7,)' in message
     assert 'interpolate' not in message
+
+
+@pytest.mark.parametrize(
+    'key',
+    [
+        'backbone.visual.ln_mid.weight',
+        'backbone.visual.transformer.resblocks.0.attn.cache',
+        'backbone.visual.transformer.resblocks.0.rope.periods',
+        'backbone.interpolate1.0.lora_weight',
+        'neck.fpn_convs.0.attn.weight',
+        'rpn_head.rpn_conv.0.conv.mask',
+        f'{HEAD}.shared_convs.0.conv.weight_orig',
+        'optimizer.weight',
+    ],
+)
+def test_what_only_looks_like_a_part_is_refused(fvlm, tmp_path, monkeypatch, key):
+    source = mmdet3_file(tmp_path / 'odd.pth', fvlm[2] | {key: torch.zeros(2, 3)})
+    with pytest.raises(ValueError, match=r'odd\.pth: is no F-ViT') as raised:
+        run_tool(monkeypatch, source, tmp_path / 'fvit.pth')
+    assert str(raised.value).endswith(f'not known are\n  {key} (2, 3)')
+    assert not (tmp_path / 'fvit.pth').exists()
 
 
 def test_a_detector_without_or_with_two_towers_is_refused(fvlm, tmp_path):
