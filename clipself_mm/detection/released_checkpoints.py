@@ -16,10 +16,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
+from clipself_mm.clip import layouts
 from clipself_mm.clip.checkpoints import misfits
 from clipself_mm.clip.class_embeddings import BACKGROUND, check_suffix, save_class_embeddings
 from clipself_mm.clip.eva_names import ROTARY_TABLE
-from clipself_mm.clip import layouts
 from clipself_mm.clip.layouts import DETECTOR_CLIP, canonical_names, unwrap
 from clipself_mm.clip.weight_file import read_weight_file
 from clipself_mm.whole_file import whole_file
