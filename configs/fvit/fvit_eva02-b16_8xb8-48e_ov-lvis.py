@@ -18,7 +18,7 @@ tower = 'work_dirs/clipself_eva02-b16_patches_1xb2-38k_lvis/tower/open_clip_mode
 model = dict(backbone=dict(tower=dict(checkpoint=tower)))
 
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=250),
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=251),
     dict(type='MultiStepLR', by_epoch=True, begin=0, end=48, milestones=[32, 44], gamma=0.1),
 ]
 train_cfg = dict(max_epochs=48, val_interval=12)

@@ -4,13 +4,13 @@ What a recording changed against the release's config is changed here against ou
 its files, so that another recording may have others.
 """
 
+import copy
 import json
 import runpy
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
@@ -49,10 +49,11 @@ class Recording:
     def folder(self):
         return FIXTURES / self.name
 
-    def golden(self, precision=''):
+    def golden(self, precision='', *groups):
+        """Results recorded in float32 or ('64') in double, those whose keys start with a group."""
         arrays = load_file(str(self.folder / f'golden{precision}.safetensors'))
-        arrays = {key: value.numpy() for key, value in arrays.items()}
-        return Golden(f'{self.name}/golden{precision}', arrays)
+        chosen = {k: v.numpy() for k, v in arrays.items() if not groups or k.startswith(groups)}
+        return Golden(f'{self.name}/golden{precision}', chosen)
 
     def json(self, name):
         return json.loads((self.folder / name).read_text())
@@ -72,20 +73,17 @@ class Recording:
     def detector(self, checkpoint):
         """The config's detector with the weights of a converted checkpoint."""
         with DefaultScope.overwrite_default_scope('mmdet'):
-            model = MODELS.build(self.config.model)
+            model = MODELS.build(copy.deepcopy(self.config.model))
         load_checkpoint(model, str(checkpoint), map_location='cpu', strict=True)
         return model.eval()
 
     def dataset(self, split, test):
         """The config's data set on one of the recording's splits, to train or to test."""
         loader = self.config.val_dataloader if test else self.config.train_dataloader
-        entry = Config(loader.to_dict()).dataset
-        if self.masks:  # found by the last two parts of their URL
-            images = ''
-        else:
-            images = split
+        entry = copy.deepcopy(loader.dataset)
         entry.update(data_root=str(self.folder), ann_file=f'{split}.json')
-        entry.data_prefix = dict(img=images)
+        if not self.masks:  # LVIS' images are found by the last two parts of their URL
+            entry.data_prefix = dict(img=f'{split}/')
         with DefaultScope.overwrite_default_scope('mmdet'):
             return DATASETS.build(entry)
 
@@ -101,7 +99,7 @@ def read_recording(name, folder, monkeypatch):
     monkeypatch.setitem(MODELS._module_dict, 'GoldenTower', _tower)
     config = Config.fromfile(ROOT / CONFIGS[name])
     masks = 'mask_head' in config.model.roi_head
-    recording = Recording(name, masks, config, folder / f'{name}.py')
+    recording = Recording(name, masks, config, folder / f'{name}_config.json')
     vocabulary = folder / f'{name}.json'
     words = dict(classes='all.json', base='seen.json', novel='unseen.json')
     vocabulary.write_text(json.dumps({key: recording.json(file) for key, file in words.items()}))
@@ -171,8 +169,6 @@ def _model(recording, vocabulary):
             in_channels=channels, feat_channels=channels, anchor_generator=dict(strides=strides)
         ),
         roi_head=roi_head,
-        train_cfg=dict(
-            rpn=dict(sampler=every), rpn_proposal=few, rcnn=dict(sampler=dict(every))
-        ),
+        train_cfg=dict(rpn=dict(sampler=every), rpn_proposal=few, rcnn=dict(sampler=dict(every))),
         test_cfg=dict(rpn=dict(few)),
     )
