@@ -41,6 +41,12 @@ def test_tolerance_is_a_share_of_the_largest_magnitude(golden):
         golden.check('y', np.zeros((1, 2)))
 
 
+def test_a_limit_is_absolute_and_may_differ_by_element(golden):
+    golden.check('y', np.array([100.5, 0.01]), limit=[1, 0.1])
+    with pytest.raises(AssertionError, match='differs by'):
+        golden.check('y', np.array([100.5, 0.2]), limit=[1, 0.1])
+
+
 def test_infinities_and_integers_are_exact(golden):
     golden.check('edges', np.array([np.inf, np.nan, 1.0]))
     with pytest.raises(AssertionError):

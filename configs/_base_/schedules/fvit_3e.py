@@ -3,6 +3,8 @@
 Train in mixed precision (``--amp``) on GPUs, as the authors' release. It scales the loss by
 512 throughout, which is ``--amp --cfg-options optim_wrapper.type=AmpOptimWrapper
 optim_wrapper.loss_scale=512.0``; ``--amp`` alone adapts the scale.
+
+The full rate is reached after 250 iterations, which mmengine wants to be told as ``end=251``.
 """
 
 optim_wrapper = dict(
