@@ -23,8 +23,8 @@ from tests.parity.tiny_towers import build_tower
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
-    'fvit_coco': 'configs/fvit/fvit_eva02-b16_original_8xb8-3e_ov-coco.py',
-    'fvit_lvis': 'configs/fvit/fvit_eva02-b16_original_8xb8-48e_ov-lvis.py',
+    'fvit_coco': 'configs/fvit/fvit_eva02-b16_8xb8-3e_ov-coco.py',
+    'fvit_lvis': 'configs/fvit/fvit_eva02-b16_8xb8-48e_ov-lvis.py',
 }
 """Recording to the config that trains what it recorded."""
 
