@@ -9,7 +9,7 @@ from mmdet.models.detectors import TwoStageDetector
 from mmdet.structures import DetDataSample, SampleList
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from .fvit_roi_head import PyramidWithDense
 
@@ -20,6 +20,9 @@ class FViT(TwoStageDetector):
 
     Trains as any `TwoStageDetector`. For prediction the dense CLIP map of the same pass reaches the
     RoI head, where its scores are fused with the detector's.
+
+    Under autocast whatever RPN there is gives float32, so that its boxes are decoded and its losses
+    taken in float32, as in mmdet 2; mmdet 3 makes anchors of the type of the scores.
 
     The vocabulary is the config's until `set_vocabulary`; a sample that brings a `text` (mmdet's
     `DetInferencer(texts=...)`) is scored on the classes it names, only that sample.
@@ -32,6 +35,8 @@ class FViT(TwoStageDetector):
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
+        if self.with_rpn:
+            self.rpn_head.register_forward_hook(float_outputs)
         encoder = self.roi_head.bbox_head.fc_cls.encoder
         source = self.backbone.tower.source
         if encoder.text is None and source.checkpoint is not None:
@@ -117,6 +122,13 @@ class FViT(TwoStageDetector):
         names = read_names(sample.text) if 'text' in sample else self.classes
         with self.vocabulary(names):
             return self._recognise(alone, [proposals], [sample], rescale)[0]
+
+
+def float_outputs(
+    rpn_head: nn.Module, inputs: tuple, outputs: tuple[list[Tensor], ...]
+) -> tuple[list[Tensor], ...]:
+    """Forward hook of an RPN: its scores and deltas in float32, level by level."""
+    return tuple([level.float() for level in levels] for levels in outputs)
 
 
 def read_names(text: str | Sequence[str]) -> list[str]:

@@ -126,6 +126,8 @@ class FViTBBoxHead(ConvFCBBoxHead):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """As mmdet's; in eval mode the convolutions run on channels last, best for small maps.
 
+        What it returns is float32 under autocast too, and so are losses and decoded boxes.
+
         Args:
             x: Pooled regions, shape (R, C, h, w).
 
@@ -134,7 +136,8 @@ class FViTBBoxHead(ConvFCBBoxHead):
         """
         if not self.training:  # gradients would take the format, which DDP's buckets do not
             x = x.contiguous(memory_format=torch.channels_last)
-        return super().forward(x)
+        logits, deltas = super().forward(x)
+        return logits.float(), deltas.float()
 
     def predict_by_feat(
         self,

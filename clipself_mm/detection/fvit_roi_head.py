@@ -28,9 +28,18 @@ class PyramidWithDense(tuple):
         return pyramid
 
 
+def float_levels(levels: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """The levels of a pyramid in float32; those that are stay as they are."""
+    return tuple(level.float() for level in levels)
+
+
 @MODELS.register_module()
 class FViTRoIHead(StandardRoIHead):
     """`StandardRoIHead` that pools each box from the dense CLIP map too, where there is one.
+
+    Under autocast RoIs and their pooling stay in float32, as in mmdet 2. mmdet 3 gives RoIs the
+    type of the features: in half precision the area of one from 256 x 256 px on is infinite, so
+    that it is pooled from the coarsest level, and coordinates are rounded to 0.25 px and more.
 
     Args:
         clip_roi_extractor: Config of the extractor for the CLIP map: RoIAlign 1 x 1 at the tower's
@@ -49,8 +58,14 @@ class FViTRoIHead(StandardRoIHead):
             x: The pyramid.
             rois: Shape (R, 5), index of the image first.
         """
-        results = super()._bbox_forward(x, rois)
+        results = super()._bbox_forward(float_levels(x), rois)
         if isinstance(x, PyramidWithDense):
-            features = self.clip_roi_extractor([x.dense.float()], rois).flatten(1)
+            features = self.clip_roi_extractor(float_levels([x.dense]), rois).flatten(1)
             results['cls_score'] = self.bbox_head.join_clip(results['cls_score'], features)
         return results
+
+    def _mask_forward(
+        self, x: tuple[Tensor, ...], *args: object, **kwargs: object
+    ) -> dict[str, Tensor]:
+        """As mmdet's, pooled in float32."""
+        return super()._mask_forward(float_levels(x), *args, **kwargs)
