@@ -62,6 +62,7 @@ test_evaluator = dict(
     _delete_=True,
     type='OpenVocabCocoMetric',
     ann_file='data/coco/annotations/instances_val2017.json',
+    proposal_nums=(100, 300, 1000),  # AP at 100 detections an image, the rest at up to 300 kept
 )
 
 # tools/test.py --tta: the image and its mirror image.

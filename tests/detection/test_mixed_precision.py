@@ -1,4 +1,4 @@
-"""Under autocast boxes stay in float32, as in mmdet 2; mmdet 3 rounds them to the features' type."""
+"""Under autocast boxes stay in float32, as in mmdet 2; mmdet 3 gives them the features' type."""
 
 import pytest
 import torch

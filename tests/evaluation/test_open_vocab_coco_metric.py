@@ -94,6 +94,24 @@ def test_detections_of_a_class_count_up_to_the_highest_limit(path):
     assert evaluate(path, truth, predicted, proposal_nums=[3])['coco/all_ar3'] == 1
 
 
+def test_more_than_100_detections_of_an_image(path):
+    """The 101st detection, the only right one, counts for AP50 and AP75 and not for AP."""
+    truth = content_of([1], [annotation(1, 'ant', [0, 0, 20, 20])])
+    wrong = [('ant', [200, 200, 20, 20], 0.9)] * 100
+    found = {1: [*wrong, ('ant', [0, 0, 20, 20], 0.1)]}
+    predicted = samples(found, masks=False)
+    limits = (100, 300, 1000)  # mmdet's
+    metrics = evaluate(path, truth, predicted, proposal_nums=limits)
+    assert metrics['coco/all_ap'] == metrics['coco/all_ar100'] == 0
+    assert metrics['coco/all_ap50'] == metrics['coco/all_ap75'] == pytest.approx(1 / 101)
+    assert metrics['coco/all_ap_s'] == pytest.approx(1 / 101)
+    assert metrics['coco/all_ar300'] == metrics['coco/all_ar1000'] == 1
+    theirs = coco_judge(truth, found, 'bbox', ('ant',), max_dets=limits).stats
+    assert [metrics[f'coco/all_{name}'] for name in ITEMS[:6]] == pytest.approx(list(theirs[:6]))
+    usual = evaluate(path, truth, predicted)
+    assert usual['coco/all_ap'] == usual['coco/all_ap50'] == usual['coco/all_ar100'] == 0
+
+
 def test_category_order_does_not_matter(path):
     content, found = random_task(images=3)
     metrics = evaluate(path, content, samples(found))

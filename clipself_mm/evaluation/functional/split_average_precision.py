@@ -13,6 +13,8 @@ import numpy as np
 THRESHOLDS = 10
 """IoU thresholds of COCO, 0.50 to 0.95 in steps of 0.05."""
 _IOU_50, _IOU_75 = 0, 5
+_AP_LIMIT = 100
+"""Detections an image and class that COCO's `ap` counts, whatever the highest limit is."""
 _AREAS = {'s': 1, 'm': 2, 'l': 3}
 
 
@@ -37,8 +39,9 @@ def split_average_precision(
 ) -> dict[str, float]:
     """COCO's summary numbers over a subset of the classes.
 
-    The last axes are area ranges (all, small, medium, large) and detection limits; precision is
-    read at the highest limit.
+    The last axes are area ranges (all, small, medium, large) and detection limits. As in
+    pycocotools (and so in mmdet), `ap` is read at 100 detections where that is one of the limits,
+    everything else at the highest limit.
 
     Args:
         precision: `eval['precision']` of COCOeval at COCO's IoU thresholds and recall points,
@@ -62,9 +65,10 @@ def split_average_precision(
     chosen = np.asarray(classes, dtype=np.int64)
     precision, recall = precision[:, :, chosen], recall[:, chosen]
     best = precision[..., -1]
+    ap_limit = list(max_dets).index(_AP_LIMIT) if _AP_LIMIT in max_dets else -1
     areas = _AREAS.items()
     return {
-        'ap': mean_where_annotated(best[..., 0]),
+        'ap': mean_where_annotated(precision[..., 0, ap_limit]),
         'ap50': mean_where_annotated(best[_IOU_50, ..., 0]),
         'ap75': mean_where_annotated(best[_IOU_75, ..., 0]),
         **{f'ap_{name}': mean_where_annotated(best[..., area]) for name, area in areas},
