@@ -26,20 +26,16 @@ VOCABULARIES = ROOT / 'clipself_mm/datasets/vocabularies'
 TINY_CLIP = 'pkg:clipself_mm.shapes/tiny_clip'
 
 
-def small_val(shapes, config):
-    """Overrides that point a test at the small set."""
-    name = 'lvis_val' if config == LVIS else 'instances_val'
-    return [
-        f'test_dataloader.dataset.data_root={shapes}/',
-        f'test_evaluator.ann_file={shapes}/annotations/{name}.json',
-    ]
+def small_val(shapes):
+    """Overrides that point a test at the small set; the evaluator follows."""
+    return [f'test_dataloader.dataset.data_root={shapes}/']
 
 
-def small_run(shapes, config, *more):
+def small_run(shapes, *more):
     """Overrides that shrink a training to two iterations an epoch."""
     return [
-        *small_val(shapes, config),
-        *(item.replace('test_', 'val_') for item in small_val(shapes, config)),
+        *small_val(shapes),
+        *(item.replace('test_', 'val_') for item in small_val(shapes)),
         f'train_dataloader.dataset.data_root={shapes}/',
         'train_dataloader.dataset.indices=8',
         'train_cfg.max_epochs=1',
@@ -73,7 +69,7 @@ def trained(shapes, tmp_path_factory):
     def train(config):
         work_dir = folder / config.stem
         if not work_dir.exists():
-            call(train_command(work_dir, small_run(shapes, config), config=config), folder)
+            call(train_command(work_dir, small_run(shapes), config=config), folder)
         return work_dir
 
     return train
@@ -87,7 +83,7 @@ def test_twins_are_found():
 @pytest.mark.parametrize('config', TWINS, ids=lambda path: path.stem)
 def test_each_twin_trains_and_tests(trained, shapes, tmp_path, config):
     work_dir = trained(config)
-    options = [*small_val(shapes, config), 'model.test_cfg.rpn.max_per_img=30']
+    options = [*small_val(shapes), 'model.test_cfg.rpn.max_per_img=30']
     tested = run_test(tmp_path / 'test', config, work_dir / 'epoch_1.pth', options)
     assert tested == validated(work_dir)
     wanted = (
@@ -109,7 +105,7 @@ def test_transfer_takes_the_lvis_detector(trained, shapes, tmp_path):
     missing, unused = model.load_state_dict(state, strict=False)
     assert missing == []
     assert all('mask_head' in key or key.endswith('fc_cls.temperature') for key in unused)
-    tested = run_test(tmp_path / 'test', TRANSFER, checkpoint, small_val(shapes, TRANSFER))
+    tested = run_test(tmp_path / 'test', TRANSFER, checkpoint, small_val(shapes))
     assert tested['coco/all_ap50'] >= 0
     assert not any('novel' in key for key in tested)
 
@@ -142,7 +138,7 @@ def test_resume_continues(trained, shapes, tmp_path):
     shutil.copytree(trained(FVIT), work_dir)
     (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
     before = last_weights(work_dir)
-    options = small_run(shapes, FVIT, 'train_cfg.max_epochs=2')
+    options = small_run(shapes, 'train_cfg.max_epochs=2')
     done = call(train_command(work_dir, options, '--resume', config=FVIT), tmp_path)
     assert 'Epoch(train) [2][2/2]' in done.stdout
     assert 'Epoch(train) [1]' not in done.stdout
@@ -156,16 +152,16 @@ def test_two_processes(trained, shapes, tmp_path):
     """Training runs under gloo and measuring gives what one process gives."""
     script = ROOT / 'tools/dist_train.sh'
     command = ['env', f'PORT={free_port()}', 'bash', script, FVIT, 2]
-    options = small_run(shapes, FVIT, 'train_dataloader.batch_size=2')
+    options = small_run(shapes, 'train_dataloader.batch_size=2')
     call([*command, '--work-dir', tmp_path / 'two', '--cfg-options', *options], tmp_path)
     two = last_weights(tmp_path / 'two')
     start = last_weights(trained(FVIT))
     assert two.keys() == start.keys()
     checkpoint = tmp_path / 'two' / 'epoch_1.pth'
-    one = run_test(tmp_path / 'one', FVIT, checkpoint, small_val(shapes, FVIT))
+    one = run_test(tmp_path / 'one', FVIT, checkpoint, small_val(shapes))
     script = ROOT / 'tools/dist_test.sh'
     command = ['env', f'PORT={free_port()}', 'bash', script, FVIT, checkpoint, 2]
-    options = small_val(shapes, FVIT)
+    options = small_val(shapes)
     call([*command, '--work-dir', tmp_path / 'both', '--cfg-options', *options], tmp_path)
     assert metrics_of(tmp_path / 'both', *PREFIXES) == one
 
@@ -174,7 +170,7 @@ def test_mmdet_own_tools_run_the_config_from_any_folder(shapes, tmp_path):
     import mmdet
 
     (tool,) = Path(mmdet.__file__).parent.glob('.mim/tools/train.py')
-    call(train_command(tmp_path / 'run', small_run(shapes, FVIT), config=FVIT, tool=tool), tmp_path)
+    call(train_command(tmp_path / 'run', small_run(shapes), config=FVIT, tool=tool), tmp_path)
     assert validated(tmp_path / 'run')['coco/all_ap50'] >= 0
 
 
@@ -222,7 +218,7 @@ def test_own_data_by_the_template(trained, shapes, tmp_path):
     small += [item.replace('val_', 'test_') for item in small]
     checkpoint = trained(FVIT) / 'epoch_1.pth'
     found = run_test(tmp_path / 'own-test', config, checkpoint, small)
-    expected = run_test(tmp_path / 'test', FVIT, checkpoint, small_val(shapes, FVIT))
+    expected = run_test(tmp_path / 'test', FVIT, checkpoint, small_val(shapes))
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected, abs=1e-6)
     small += [

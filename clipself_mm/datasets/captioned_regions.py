@@ -20,6 +20,8 @@ from .noun_vocabulary import load_nouns
 class CaptionedRegions(ImageRegions):
     """Images with proposals and the nouns of their captions (paper, section A.4).
 
+    With `test_mode=True` the metainfo names the file (`ann_file`), for the writer of pairs.
+
     A sample starts as that of `ImageRegions`, with `noun_labels`, the ascending labels of the nouns
     its captions name, and `is_thing` (bool, (R)): a proposal counts as a thing, whose crop
     `AnnotatedRegions` enlarges. An image without a noun or without a box is left out; the log says
@@ -54,6 +56,8 @@ class CaptionedRegions(ImageRegions):
         self.vocabulary = load_nouns(vocabulary)
         super().__init__(ann_file=ann_file, **kwargs)
         self._metainfo.update(classes=self.vocabulary.classes)
+        if self.test_mode:
+            self._metainfo.update(ann_file=self.ann_file)
 
     def load_data_list(self) -> list[dict]:
         """Read both files.

@@ -70,6 +70,10 @@ class OpenVocabCocoDataset(CocoDataset):
     a base box. The published OV-COCO numbers count the 4,836 images of val2017 that have a box of
     the 65 classes: `annotated_only=True`, since mmdet passes over `filter_cfg` in test mode.
 
+    With `test_mode=True` the metainfo names the json (`ann_file`), so that the metrics of this
+    package need not be told. mmengine's `ConcatDataset` of two such takes
+    `ignore_keys=['ann_file']`, its evaluator the `ann_file` of a json of both.
+
     Args:
         ann_file: COCO instances json or LVIS json.
         vocabulary: Name or file of the vocabulary (`ov_coco`, `ov_lvis`, `coco`, ...).
@@ -102,6 +106,8 @@ class OpenVocabCocoDataset(CocoDataset):
         self.annotated_only = annotated_only
         metainfo = vocabulary_metainfo(self.vocabulary, metainfo)
         super().__init__(ann_file=ann_file, metainfo=metainfo, **kwargs)
+        if self.test_mode:
+            self._metainfo.update(ann_file=self.ann_file)
 
     def load_data_list(self) -> list[dict]:
         """Read the annotation file.

@@ -124,7 +124,6 @@ class Demo:
             f'model.backbone.tower.model={tower}',
             f'train_dataloader.dataset.data_root={self.data_root}/',
             f'val_dataloader.dataset.data_root={self.data_root}/',
-            f'val_evaluator.ann_file={self.data_root}/annotations/instances_val.json',
             'train_cfg.val_begin=1000',  # measured in a step of its own
         )
 

@@ -46,8 +46,6 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file='data/own/val.json')
-test_evaluator = val_evaluator
 
 train_cfg = dict(max_epochs=12, val_interval=1)
 # 'coco/all_ap50' if the vocabulary has no "base" and "novel"

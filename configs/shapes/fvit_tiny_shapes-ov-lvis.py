@@ -51,11 +51,6 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(ann_file='annotations/lvis_val.json', data_prefix=dict(img='')))
 test_dataloader = val_dataloader
-val_evaluator = dict(
-    _delete_=True,
-    type='OpenVocabLVISMetric',
-    ann_file='data/shapes_ov/annotations/lvis_val.json',
-    metric=['bbox', 'segm'],
-)
+val_evaluator = dict(_delete_=True, type='OpenVocabLVISMetric', metric=['bbox', 'segm'])
 test_evaluator = val_evaluator
 default_hooks = dict(checkpoint=dict(save_best='lvis/segm_apr'))

@@ -60,7 +60,6 @@ def read_config(detector, pyramid, shapes, micro_clip, work_dir):
             'train_dataloader.dataset.pipeline.3.crop_size': (SIDE, SIDE),
             'val_dataloader.dataset.data_root': f'{shapes}/',
             'val_dataloader.dataset.pipeline.1.scale': (SIDE, SIDE),
-            'val_evaluator.ann_file': f'{shapes}/annotations/instances_val.json',
             'train_cfg.max_epochs': 1,
             'train_cfg.val_interval': 1,
             'default_hooks.logger.interval': 1,

@@ -164,7 +164,7 @@ def test_pickle_and_json_hold_the_same(name):
     dump, writer = config.test_evaluator
     convert_proposals(
         f'{dump.output_dir}/{dump.proposals_file}',
-        writer.ann_file,
+        built.ann_file,
         'converted.json',
         ProposalSelection(writer.score_thr, max_per_img=writer.max_per_img),
     )

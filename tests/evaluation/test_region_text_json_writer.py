@@ -72,6 +72,16 @@ def test_best_pairs_above_the_threshold(ann_file, tmp_path):
     assert [(info['img_id'], info['labels'].tolist()) for info in infos] == [(3, [0, 2]), (8, [2])]
 
 
+def test_without_a_file_it_takes_the_data_sets(ann_file, tmp_path):
+    metric = METRICS.build(dict(type='RegionTextJsonWriter', out_file=str(tmp_path / 'pairs.json')))
+    metric.dataset_meta = dict(classes=('cup',))
+    with pytest.raises(ValueError, match='RegionTextJsonWriter has no ann_file'):
+        metric.process({}, [])
+    metric.dataset_meta = dict(classes=('cup',), ann_file=str(ann_file))
+    metric.process({}, [sample(3, [[0.0, 0.0, 9.0, 9.0]], [0], [0.5])])
+    assert metric.evaluate(1)['region_text/pairs'] == 1
+
+
 def test_all_pairs_by_default(ann_file, tmp_path):
     metric = make_writer(ann_file, tmp_path / 'pairs.json')
     metric.dataset_meta = dict(classes=('cup',))

@@ -136,7 +136,7 @@ def samples(found, **more):
 def evaluator(path, content, meta=META, **config):
     """An evaluator of mmengine with one metric on the content, written to a file."""
     path.write_text(json.dumps(content))
-    built = Evaluator([METRICS.build(dict(config, ann_file=str(path)))])
+    built = Evaluator([METRICS.build(dict(dict(ann_file=str(path)), **config))])
     built.dataset_meta = meta
     return built
 
@@ -147,7 +147,7 @@ def evaluate(path, content, predicted, **config):
     return judge.evaluate(len(predicted))
 
 
-def coco_judge(content, found, kind, names, images=None):
+def coco_judge(content, found, kind, names, images=None, max_dets=(1, 10, 100)):
     """COCOeval of pycocotools itself on some of the classes and images, run to the end."""
     truth = COCO()
     truth.dataset = copy.deepcopy(content)
@@ -164,6 +164,7 @@ def coco_judge(content, found, kind, names, images=None):
     judge = COCOeval(truth, truth.loadRes(entries), kind)
     judge.params.catIds = [IDS[name] for name in names]
     judge.params.imgIds = list(found if images is None else images)
+    judge.params.maxDets = list(max_dets)
     judge.evaluate()
     judge.accumulate()
     judge.summarize()

@@ -12,13 +12,14 @@ from mmengine.dataset import DefaultSampler
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import clipself_mm  # noqa: F401
-from tests.evaluation.toy_detection import evaluator, random_task, samples
+from tests.evaluation.toy_detection import META, evaluator, random_task, samples
 
 
 def judge_share(path: Path) -> dict[str, float]:
     """The images of this process through the evaluator; all of them in a single process."""
     content, found = random_task(images=7)
-    judge = evaluator(path, content, type='OpenVocabCocoMetric', metric=['bbox', 'segm'])
+    config = dict(type='OpenVocabCocoMetric', metric=['bbox', 'segm'], ann_file=None)
+    judge = evaluator(path, content, meta=dict(META, ann_file=str(path)), **config)
     predicted = samples(found)
     for index in DefaultSampler(range(7), shuffle=False):
         judge.process([predicted[index]])

@@ -35,7 +35,9 @@ def make_sample(index: int) -> RegionSample:
 
 def write(folder: Path, out: str) -> dict[str, float]:
     """The images of this process through the evaluator; all of them in a single process."""
-    metric = RegionTextJsonWriter(str(folder / 'images.json'), str(folder / out), max_per_img=2)
+    metric = RegionTextJsonWriter(
+        ann_file=str(folder / 'images.json'), out_file=str(folder / out), max_per_img=2
+    )
     judge = Evaluator([metric])
     judge.dataset_meta = {'classes': NOUNS}
     for index in DefaultSampler(range(IMAGES), shuffle=False):

@@ -17,7 +17,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from ...datasets.coco_json import load_coco_json
-from ..functional import category_ids, split_average_precision
+from ..functional import annotation_file, category_ids, split_average_precision
 
 _COLUMNS = ('ap', 'ap50', 'ap75', 'ap_s', 'ap_m', 'ap_l')
 
@@ -37,11 +37,13 @@ class OpenVocabCocoMetric(CocoMetric):
     the ones that count.
 
     Args:
-        ann_file: COCO instances json with every class of the data set.
+        ann_file: COCO instances json with every class of the data set; by default the one that the
+            data set itself was read from.
         metric: `bbox`, `segm` or a list of both.
         classwise: Log a table of the classes too, by split.
-        proposal_nums: Detections an image and class for the recalls, ascending; precision counts
-            the highest.
+        proposal_nums: Detections an image and class that count, ascending: a recall for each;
+            `ap` at 100 where that is one of them, every other number at the highest, as in mmdet.
+            mmdet's own default, (100, 300, 1000), is what the transfer results were judged by.
         format_only: Only write the predictions, in COCO's format, to `outfile_prefix`.
         outfile_prefix: Path and first part of the name of these files (`PREFIX.bbox.json`);
             None writes to a temporary folder.
@@ -58,7 +60,7 @@ class OpenVocabCocoMetric(CocoMetric):
 
     def __init__(
         self,
-        ann_file: str,
+        ann_file: str | None = None,
         metric: str | Sequence[str] = 'bbox',
         classwise: bool = False,
         proposal_nums: Sequence[int] = (1, 10, 100),
@@ -83,11 +85,11 @@ class OpenVocabCocoMetric(CocoMetric):
             collect_device=collect_device,
             prefix=prefix,
         )
-        self.ann_file = ann_file
-        keys = ('images', 'annotations', 'categories')
-        content = load_coco_json(ann_file, keys, backend_args)
-        self.check_content(content)
-        self._coco_api = self.index_content(content)
+        self.backend_args = backend_args
+        self.given_file = ann_file
+        self.ann_file: str | None = None
+        if ann_file is not None:
+            self.read_annotations(ann_file)
 
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, meta: Mapping) -> None:
@@ -97,7 +99,8 @@ class OpenVocabCocoMetric(CocoMetric):
             meta: Metainfo of the data set: `classes`, and `base_classes`, `novel_classes` or not.
 
         Raises:
-            ValueError: If the json lacks a class, or the splits name a class that is none.
+            ValueError: If the json lacks a class, the splits name a class that is none, or neither
+                the metric nor the metainfo (`ann_file`) names a json.
         """
         self._dataset_meta = meta
         if not (meta or {}).get('classes'):
@@ -105,9 +108,27 @@ class OpenVocabCocoMetric(CocoMetric):
                 f'{type(self).__name__} needs the class names in the metainfo of the data set '
                 f'("classes"), which holds {sorted(meta or {})}'
             )
+        path = annotation_file(self.given_file, meta, type(self).__name__)
+        if path != self.ann_file:
+            self.read_annotations(path)
         categories = self._coco_api.dataset['categories']
         self.cat_ids = category_ids(categories, meta['classes'], self.ann_file, meta.get('aliases'))
         self.splits = self.split_classes()
+
+    def read_annotations(self, path: str) -> None:
+        """Read and index the json that predictions are judged by.
+
+        Args:
+            path: The json.
+
+        Raises:
+            FileNotFoundError: If it does not exist.
+            ValueError: If it is broken; names the file.
+        """
+        self.ann_file = path
+        content = load_coco_json(path, ('images', 'annotations', 'categories'), self.backend_args)
+        self.check_content(content)
+        self._coco_api = self.index_content(content)
 
     def check_content(self, content: dict) -> None:
         """Make sure that annotations have what the evaluation reads, and number them from 1.

@@ -51,7 +51,8 @@ class OpenVocabLVISMetric(OpenVocabCocoMetric):
     Fractions, not rounded, -1 where nothing was annotated.
 
     Args:
-        ann_file: LVIS json with every class of the data set; its categories have `frequency`.
+        ann_file: LVIS json with every class of the data set; its categories have `frequency`. By
+            default the one that the data set itself was read from.
         metric: `bbox`, `segm` or a list of both.
         max_dets: Detections of an image that count, those with the highest scores.
         **kwargs: As in `OpenVocabCocoMetric`, but for `proposal_nums`.
@@ -64,7 +65,7 @@ class OpenVocabLVISMetric(OpenVocabCocoMetric):
 
     def __init__(
         self,
-        ann_file: str,
+        ann_file: str | None = None,
         metric: str | Sequence[str] = ('bbox', 'segm'),
         max_dets: int = 300,
         **kwargs: object,

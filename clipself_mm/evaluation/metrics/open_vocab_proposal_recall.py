@@ -23,7 +23,8 @@ class OpenVocabProposalRecall(OpenVocabCocoMetric):
     images that count are those of `OpenVocabCocoMetric`.
 
     Args:
-        ann_file: COCO instances json with every class of the data set.
+        ann_file: COCO instances json with every class of the data set; by default the one that the
+            data set itself was read from.
         proposal_nums: Numbers of best proposals an image, ascending.
         backend_args: Arguments of MMEngine's file backend for the json.
         collect_device: Where results of several processes are gathered, 'cpu' or 'gpu'.
@@ -38,7 +39,7 @@ class OpenVocabProposalRecall(OpenVocabCocoMetric):
 
     def __init__(
         self,
-        ann_file: str,
+        ann_file: str | None = None,
         proposal_nums: Sequence[int] = (10, 100),
         backend_args: dict | None = None,
         collect_device: str = 'cpu',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -13,6 +14,7 @@ from ...datasets.base_split import save_json
 from ...datasets.coco_json import load_coco_json
 from ...datasets.proposal_selection import ProposalSelection
 from ...datasets.proposals_json import proposal_content
+from ..functional import annotation_file
 
 
 @METRICS.register_module()
@@ -24,11 +26,12 @@ class ProposalJsonWriter(BaseMetric):
     the number considered are the RPN's `test_cfg`.
 
     Args:
-        ann_file: COCO instances json whose `images` are repeated in the new file.
         out_file: Path of the new file; it is whole or absent.
+        ann_file: COCO instances json whose `images` are repeated in the new file; by default the
+            one that the data set itself was read from.
         score_thr: Least score that is kept.
         max_per_img: Largest number of proposals of an image, the best ones.
-        backend_args: Arguments of MMEngine's file backend for `ann_file`.
+        backend_args: Arguments of MMEngine's file backend for the json.
         **kwargs: As in mmengine's `BaseMetric`.
 
     Raises:
@@ -40,17 +43,27 @@ class ProposalJsonWriter(BaseMetric):
 
     def __init__(
         self,
-        ann_file: str,
+        *,
         out_file: str,
+        ann_file: str | None = None,
         score_thr: float = 0.0,
         max_per_img: int = 100,
         backend_args: dict | None = None,
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
-        self.images = load_coco_json(ann_file, ('images',), backend_args)['images']
+        self.ann_file = ann_file
+        self.backend_args = backend_args
         self.out_file = out_file
         self.selection = ProposalSelection(score_thr=score_thr, max_per_img=max_per_img)
+        if ann_file is not None:
+            _ = self.images
+
+    @cached_property
+    def images(self) -> list[dict]:
+        """The images of the json, read once."""
+        path = annotation_file(self.ann_file, self.dataset_meta, type(self).__name__)
+        return load_coco_json(path, ('images',), self.backend_args)['images']
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the proposals of a batch.
@@ -58,7 +71,11 @@ class ProposalJsonWriter(BaseMetric):
         Args:
             data_batch: Unused.
             data_samples: With `img_id` and `pred_instances` (`bboxes` xyxy, `scores`).
+
+        Raises:
+            ValueError: There is no json to read images from; found out at the first batch.
         """
+        _ = self.images
         for sample in data_samples:
             found = sample['pred_instances']
             boxes = found['bboxes'].cpu().double().numpy().reshape(-1, 4)

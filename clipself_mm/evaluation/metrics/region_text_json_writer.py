@@ -12,6 +12,7 @@ from mmengine.registry import METRICS
 
 from ...datasets.base_split import save_json
 from ...datasets.coco_json import load_coco_json
+from ..functional import annotation_file
 
 
 @METRICS.register_module()
@@ -23,11 +24,12 @@ class RegionTextJsonWriter(BaseMetric):
     annotation is the cosine; boxes are in pixels of the original images, to hundredths.
 
     Args:
-        ann_file: COCO-style json whose `images` are repeated in the new file.
         out_file: Path of the new file; it is whole or absent.
+        ann_file: COCO-style json whose `images` are repeated in the new file; by default the one
+            that the data set itself was read from.
         min_score: Least cosine that is kept.
         max_per_img: Largest number of pairs of an image, the best ones; None keeps all.
-        backend_args: Arguments of MMEngine's file backend for `ann_file`.
+        backend_args: Arguments of MMEngine's file backend for the json.
         **kwargs: As in mmengine's `BaseMetric`.
     """
 
@@ -35,8 +37,9 @@ class RegionTextJsonWriter(BaseMetric):
 
     def __init__(
         self,
-        ann_file: str,
+        *,
         out_file: str,
+        ann_file: str | None = None,
         min_score: float = -1.0,
         max_per_img: int | None = None,
         backend_args: dict | None = None,
@@ -51,8 +54,9 @@ class RegionTextJsonWriter(BaseMetric):
 
     @cached_property
     def images(self) -> list[dict]:
-        """The images of `ann_file`, read once."""
-        return load_coco_json(self.ann_file, ('images',), self.backend_args)['images']
+        """The images of the json, read once."""
+        path = annotation_file(self.ann_file, self.dataset_meta, type(self).__name__)
+        return load_coco_json(path, ('images',), self.backend_args)['images']
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep the pairs of a batch.
@@ -63,8 +67,8 @@ class RegionTextJsonWriter(BaseMetric):
                 and `pred_regions` (`labels`, `scores`).
 
         Raises:
-            FileNotFoundError: There is no `ann_file`; found out at the first batch.
-            ValueError: It is broken.
+            FileNotFoundError: The json does not exist; found out at the first batch.
+            ValueError: It is broken, or none is named.
         """
         _ = self.images
         for sample in data_samples:

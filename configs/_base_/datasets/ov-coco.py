@@ -68,9 +68,7 @@ val_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-val_evaluator = dict(
-    type='OpenVocabCocoMetric', ann_file='data/coco/annotations/instances_val2017.json'
-)
+val_evaluator = dict(type='OpenVocabCocoMetric')
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 

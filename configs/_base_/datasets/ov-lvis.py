@@ -65,10 +65,6 @@ val_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-val_evaluator = dict(
-    type='OpenVocabLVISMetric',
-    ann_file='data/lvis_v1/annotations/lvis_v1_val.json',
-    metric=['bbox', 'segm'],
-)
+val_evaluator = dict(type='OpenVocabLVISMetric', metric=['bbox', 'segm'])
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

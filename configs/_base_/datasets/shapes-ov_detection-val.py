@@ -32,9 +32,7 @@ val_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-val_evaluator = dict(
-    type='OpenVocabCocoMetric', ann_file='data/shapes_ov/annotations/instances_val.json'
-)
+val_evaluator = dict(type='OpenVocabCocoMetric')
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 # tools/test.py --tta: the image and its mirror image.
