@@ -27,7 +27,9 @@ class TextClassifier(nn.Module):
         embeddings: File of class embeddings, see `ClassEncoder`.
         text: Arguments of `TextTower`, see `ClassEncoder`. Without, `FViT` gives the text tower of
             its backbone's CLIP.
-        background: 'text' for the embedding of the word, 'learned' for a parameter.
+        background: 'text' for the embedding of the word, 'learned' for a vector that trains, starts
+            as CLIM's (Xavier) and is normalised as the embeddings are. CLIP's side of the fusion
+            compares with the same vector, as in CLIM.
         temperature: Its value, or where it starts from.
         learn_temperature: Whether it trains.
         synonyms: Other names of classes, see `ClassEncoder`. Without, `FViTBBoxHead` gives those of
@@ -57,7 +59,8 @@ class TextClassifier(nn.Module):
         self.register_buffer('text_embeddings', table, persistent=False)
         self.background = None
         if background == 'learned':
-            self.background = nn.Parameter(torch.empty(in_features).uniform_(-1, 1))
+            start = nn.init.xavier_uniform_(torch.empty(in_features, 1))
+            self.background = nn.Parameter(start.flatten())
         self.temperature: nn.Parameter | float = float(temperature)
         if learn_temperature:
             self.temperature = nn.Parameter(torch.tensor(float(temperature)))
