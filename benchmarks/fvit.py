@@ -58,8 +58,7 @@ def build(args: argparse.Namespace, mode: str, training: bool) -> tuple[torch.nn
     if args.vocabulary:
         head.vocabulary = args.vocabulary
     classes = [*load_vocabulary(head.vocabulary).classes, 'background']
-    side = args.side or model.data_preprocessor.pad_size_divisor
-    model.data_preprocessor.pad_size_divisor = side
+    side = args.side or max(config.test_dataloader.dataset.pipeline[1].scale)
     model.backbone.tower.checkpoint = None
     if mode == 'plain':
         plain(model)

@@ -159,7 +159,7 @@ def test_detector_config_reads_its_data(path):
     config = Config.fromfile(path)
     init_default_scope(config.default_scope)
     preprocessor = MODELS.build(config.model.data_preprocessor)
-    side = config.model.data_preprocessor.pad_size_divisor
+    divisor = config.model.data_preprocessor.pad_size_divisor
     for split in ('train', 'test'):  # val is test
         if config.get(f'{split}_dataloader') is None:
             continue
@@ -172,9 +172,9 @@ def test_detector_config_reads_its_data(path):
         dataset = DATASETS.build(loader.dataset)
         batch = preprocessor(pseudo_collate([dataset[0]]), training=split == 'train')
         height, width = batch['inputs'].shape[-2:]
-        assert (height % side, width % side) == (0, 0)
+        assert (height % divisor, width % divisor) == (0, 0)
         if path.parent.name in ('fvit', 'transfer'):
-            assert (height, width) == (side, side)
+            assert (height, width) == config.test_dataloader.dataset.pipeline[1].scale
         if split == 'test':
             if config.model.type != 'RPN':  # which has no classes
                 check_prompt_is_kept(dataset)
@@ -212,7 +212,7 @@ def test_pyramid_has_the_strides_of_the_heads(path):
     config = Config.fromfile(path)
     init_default_scope(config.default_scope)
     model = build_model(config)
-    side = config.model.data_preprocessor.pad_size_divisor
+    side = config.test_dataloader.dataset.pipeline[1].scale[0]
     with torch.device('meta'):
         maps, dense = model.backbone.forward_with_dense(torch.empty(1, 3, side, side))
         levels = model.neck(maps)
@@ -238,7 +238,6 @@ def test_a_real_detector_trains_and_predicts(tmp_path):
     torch.save(dict(zip(names, vectors, strict=True)), tmp_path / 'lvis.pt')
     head.cls_predictor_cfg.embeddings = str(tmp_path / 'lvis.pt')
     settings.backbone.tower.checkpoint = None
-    settings.data_preprocessor.pad_size_divisor = 128
     settings.train_cfg.rcnn.sampler.num = 16
     settings.test_cfg.rcnn.max_per_img = 5
     torch.manual_seed(0)
@@ -278,9 +277,9 @@ def test_fvit_has_the_constants_of_the_release(
     config = Config.fromfile(ROOT / 'configs/fvit' / name)
     model, head = config.model, config.model.roi_head.bbox_head
     large = 'l14' in tower
-    assert model.data_preprocessor.pad_size_divisor == side
+    assert side % model.data_preprocessor.pad_size_divisor == 0
     assert config.test_pipeline[1].scale == config.train_pipeline[2].scale == (side, side)
-    assert config.train_pipeline[3].crop_size == (side, side)
+    assert config.train_pipeline[3].crop_size == config.train_pipeline[-1].size == (side, side)
     assert model.backbone.out_indices == ((6, 10, 14, 23) if large else (3, 5, 7, 11))
     assert head.vocabulary == config.train_dataloader.dataset.vocabulary == f'ov_{data}'
     assert head.vocabulary == config.test_dataloader.dataset.vocabulary

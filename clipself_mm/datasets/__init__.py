@@ -33,6 +33,7 @@ from .transforms import (
     ResizeLongest,
     ResizeRegionMasks,
     SampleRegions,
+    SquareCanvas,
 )
 from .unlabelled_images import UnlabelledImages
 from .vocabulary import Vocabulary, load_vocabulary
@@ -66,6 +67,7 @@ __all__ = [
     'SampleRegions',
     'ShardDrawSampler',
     'ShardedImages',
+    'SquareCanvas',
     'StoreFacts',
     'StoreView',
     'StoreWriter',

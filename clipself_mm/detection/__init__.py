@@ -7,6 +7,7 @@ from .fvit_roi_head import FViTRoIHead
 from .norm_rpn_head import NormRPNHead
 from .score_fusion import fuse_scores, fusion_weights
 from .simple_fpn import SimpleFPN
+from .square_data_preprocessor import SquareDataPreprocessor
 from .text_classifier import TextClassifier
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     'FViTRoIHead',
     'NormRPNHead',
     'SimpleFPN',
+    'SquareDataPreprocessor',
     'TextClassifier',
     'fuse_scores',
     'fusion_weights',

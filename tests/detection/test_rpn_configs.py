@@ -41,10 +41,8 @@ def read(name):
 def build(config):
     """The model with random weights, smaller where that changes no shape of the heads."""
     model = copy.deepcopy(config.model)
-    if 'tower' in model.backbone:
-        if not model.backbone.tower.model.startswith('pkg:'):
-            model.backbone.tower.checkpoint = None
-        model.data_preprocessor.pad_size_divisor = 128
+    if 'tower' in model.backbone and not model.backbone.tower.model.startswith('pkg:'):
+        model.backbone.tower.checkpoint = None
     model.train_cfg.rpn.sampler.num = 16
     model.test_cfg.rpn.max_per_img = 7
     torch.manual_seed(0)

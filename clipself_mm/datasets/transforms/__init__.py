@@ -10,6 +10,7 @@ from .pack_regions import PackRegions
 from .resize_longest import ResizeLongest
 from .resize_region_masks import ResizeRegionMasks
 from .sample_regions import SampleRegions
+from .square_canvas import SquareCanvas
 
 __all__ = [
     'AnnotatedRegions',
@@ -22,4 +23,5 @@ __all__ = [
     'ResizeLongest',
     'ResizeRegionMasks',
     'SampleRegions',
+    'SquareCanvas',
 ]

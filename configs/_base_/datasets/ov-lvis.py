@@ -15,6 +15,7 @@ train_pipeline = [
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
+    dict(type='SquareCanvas', size=image_size),
 ]
 # `text` and `custom_entities` are what mmdet's DetInferencer(texts=...) adds; absent elsewhere.
 meta_keys = (

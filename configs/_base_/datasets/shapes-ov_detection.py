@@ -16,6 +16,7 @@ train_pipeline = [
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
+    dict(type='SquareCanvas', size=(128, 128)),
 ]
 train_dataloader = dict(
     batch_size=4,

@@ -1,7 +1,8 @@
 """F-ViT on EVA-02 CLIP ViT-B/16 for OV-COCO at 640 px (paper, appendix A.3).
 
-The images are normalised by ImageNet's mean and std and padded with zeros to a square of
-`pad_size_divisor`, as in the authors' release; CLIP itself was trained with another mean and std.
+The images are normalised by ImageNet's mean and std and padded with zeros to the square that the
+data's `image_size` asks for, as in the authors' release; CLIP itself was trained with another mean
+and std.
 Another tower is one key: `model.backbone.tower.checkpoint`; the classes are encoded by the text
 tower of that file. A file of embeddings (`tools/make_text_embeddings.py`) in
 `model.roi_head.bbox_head.cls_predictor_cfg.embeddings` saves that at every start.
@@ -10,12 +11,12 @@ tower of that file. A file of embeddings (`tools/make_text_embeddings.py`) in
 model = dict(
     type='FViT',
     data_preprocessor=dict(
-        type='DetDataPreprocessor',
+        type='SquareDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_mask=True,
-        pad_size_divisor=640,
+        pad_size_divisor=32,
     ),
     backbone=dict(
         type='FViTBackbone',
@@ -148,7 +149,7 @@ model = dict(
     ),
     test_cfg=dict(
         rpn=dict(
-            nms_pre=1000,
+            nms_pre=2000,
             max_per_img=1000,
             nms=dict(type='nms', iou_threshold=0.7),
             min_bbox_size=0,

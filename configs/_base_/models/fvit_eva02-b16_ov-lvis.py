@@ -3,7 +3,6 @@
 _base_ = './fvit_eva02-b16_ov-coco.py'
 
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=1024),
     rpn_head=dict(type='NormRPNHead', norm_cfg=dict(type='BN')),
     roi_head=dict(
         bbox_head=dict(

@@ -6,7 +6,7 @@ model = dict(
     data_preprocessor=dict(
         mean=[122.7709383, 116.7460125, 104.09373615],  # CLIP's, as the tiny tower is trained with
         std=[68.5005327, 66.6321375, 70.32316305],
-        pad_size_divisor=128,
+        pad_size_divisor=16,
     ),
     backbone=dict(
         tower=dict(_delete_=True, type='CLIPTower', model='pkg:clipself_mm.shapes/tiny_clip'),

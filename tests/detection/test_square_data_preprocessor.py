@@ -1,0 +1,125 @@
+"""Batches are padded to the square of the release, with the image scale in the pipeline alone."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet.models.data_preprocessors import DetDataPreprocessor
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
+from mmengine.structures import InstanceData
+
+CONFIGS = Path(__file__).parents[2] / 'configs/_base_/datasets'
+NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
+SIDES = {'ov-coco_640': 640, 'ov-coco_672': 672, 'ov-coco_896': 896, 'ov-lvis_1024': 1024}
+DIVISORS = {640: 32, 672: 28, 896: 28, 1024: 32}
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmdet')
+
+
+def image(height, width, seed=0):
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, (height, width, 3), np.uint8)
+
+
+def run(pipeline, picture):
+    """What a pipeline makes of a picture that is in memory."""
+    results = dict(
+        img=picture,
+        img_shape=picture.shape[:2],
+        ori_shape=picture.shape[:2],
+        img_path='',
+        img_id=0,
+        height=picture.shape[0],
+        width=picture.shape[1],
+        instances=[dict(bbox=[10, 10, 200, 200], bbox_label=0, ignore_flag=0, mask=[])],
+    )
+    steps = [
+        step for step in pipeline if step['type'] not in ('LoadImageFromFile', 'LoadAnnotations')
+    ]
+    loader = TRANSFORMS.build(dict(type='LoadAnnotations', with_bbox=True))
+    return Compose(steps)(loader(results))
+
+
+def square(**settings):
+    return MODELS.build(dict(type='SquareDataPreprocessor', **NORM, **settings))
+
+
+@pytest.mark.parametrize('name', SIDES)
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_equals_the_padding_by_a_divisor_of_the_image_size(name, split):
+    """To the bit what `pad_size_divisor` of the image scale gives, the way it was set before."""
+    side = SIDES[name]
+    pipeline = Config.fromfile(CONFIGS / f'{name}.py')[f'{split}_pipeline']
+    if split == 'train':  # the smallest that jitter makes of the smallest side
+        pipeline[2].update(ratio_range=(0.1, 0.1))
+    shapes = [(427, 640), (500, 333), (480, 640)]
+    batch = [run(pipeline, image(*shape, seed)) for seed, shape in enumerate(shapes)]
+    for count in (1, 3):
+        data = pseudo_collate(batch[:count])
+        training = split == 'train'
+        ours = square(pad_size_divisor=DIVISORS[side])(copy.deepcopy(data), training)
+        theirs = DetDataPreprocessor(pad_size_divisor=side, **NORM)(data, training)
+        assert ours['inputs'].shape == (count, 3, side, side)
+        assert ours['inputs'].equal(theirs['inputs'])
+        for mine, other in zip(ours['data_samples'], theirs['data_samples'], strict=True):
+            for key in ('pad_shape', 'batch_input_shape', 'img_shape'):
+                assert mine.get(key) == other.get(key)
+
+
+def test_one_place_changes_the_size(tmp_path):
+    """A config that asks for 320 px in its pipelines pads to 320 px; the model says nothing."""
+    child = tmp_path / 'smaller.py'
+    text = (CONFIGS / 'ov-coco_896.py').read_text().replace('(896, 896)', '(320, 320)')
+    child.write_text(text.replace('./ov-coco_640.py', str(CONFIGS / 'ov-coco_640.py')))
+    config = Config.fromfile(child)
+    preprocessor = square(pad_size_divisor=32)
+    for split in ('train', 'test'):
+        data = pseudo_collate([run(config[f'{split}_pipeline'], image(300, 500))])
+        assert preprocessor(data, split == 'train')['inputs'].shape == (1, 3, 320, 320)
+
+
+def test_the_side_is_a_multiple_of_the_divisor():
+    data = dict(inputs=[torch.zeros(3, 70, 50, dtype=torch.uint8)], data_samples=None)
+    assert square(pad_size_divisor=32)(data)['inputs'].shape == (1, 3, 96, 96)
+    stacked = dict(inputs=torch.zeros(2, 3, 50, 70), data_samples=None)
+    assert square(pad_size_divisor=28)(stacked)['inputs'].shape == (2, 3, 84, 84)
+    small = dict(inputs=[torch.zeros(3, 20, 30)], data_samples=None)
+    preprocessor = square(pad_size_divisor=16)
+    preprocessor(data)
+    assert preprocessor(small)['inputs'].shape == (1, 3, 32, 32)  # nothing is left of the last
+
+
+def test_masks_are_padded_with_the_image():
+    sample = DetDataSample(metainfo=dict(img_shape=(20, 30), canvas=64))
+    masks = BitmapMasks(np.ones((1, 20, 30), np.uint8), 20, 30)
+    sample.gt_instances = InstanceData(masks=masks, bboxes=torch.zeros(1, 4))
+    data = dict(inputs=[torch.zeros(3, 20, 30)], data_samples=[sample])
+    out = square(pad_size_divisor=32, pad_mask=True)(data, training=True)
+    assert out['data_samples'][0].gt_instances.masks.masks.shape == (1, 64, 64)
+
+
+def test_an_image_that_does_not_fit():
+    sample = DetDataSample(metainfo=dict(canvas=64))
+    data = dict(inputs=[torch.zeros(3, 20, 80)], data_samples=[sample])
+    with pytest.raises(ValueError, match=r'80 px does not fit .* 64 px: SquareCanvas\.size .*crop'):
+        square(pad_size_divisor=16)(data, training=True)
+
+
+def test_sizes_of_a_canvas():
+    build = TRANSFORMS.build
+    for size in (640, (640, 640)):
+        packed = dict(data_samples=DetDataSample())
+        canvas = build(dict(type='SquareCanvas', size=size))
+        assert canvas(packed)['data_samples'].canvas == 640
+        assert repr(canvas) == 'SquareCanvas(size=640)'
+    with pytest.raises(ValueError, match=r'two equal ones, not size=\(640, 480\)'):
+        build(dict(type='SquareCanvas', size=(640, 480)))
