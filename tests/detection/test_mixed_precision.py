@@ -75,8 +75,7 @@ def test_level_of_a_roi(model, dtype, side, level):
 def test_coordinates_are_not_rounded(model, dtype):
     """The mean over a RoI of a ramp is the ramp at its centre."""
     levels = [
-        torch.arange(512 // stride, dtype=dtype).expand(1, 16, 512 // stride, -1)
-        for stride in STRIDES
+        torch.arange(512 // stride).to(dtype).expand(1, 16, 512 // stride, -1) for stride in STRIDES
     ]
     box, mask, clip = pool(model, levels, square(130, left=300.37, top=200.0))  # on level 1
     centre = (300.37 + 65) / 8 - 0.5
