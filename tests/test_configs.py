@@ -279,7 +279,7 @@ def test_fvit_has_the_constants_of_the_release(
     large = 'l14' in tower
     assert side % model.data_preprocessor.pad_size_divisor == 0
     assert config.test_pipeline[1].scale == config.train_pipeline[2].scale == (side, side)
-    assert config.train_pipeline[3].crop_size == config.train_pipeline[-1].size == (side, side)
+    assert config.train_pipeline[3].crop_size == (side, side)
     assert model.backbone.out_indices == ((6, 10, 14, 23) if large else (3, 5, 7, 11))
     assert head.vocabulary == config.train_dataloader.dataset.vocabulary == f'ov_{data}'
     assert head.vocabulary == config.test_dataloader.dataset.vocabulary

@@ -33,7 +33,7 @@ from .transforms import (
     ResizeLongest,
     ResizeRegionMasks,
     SampleRegions,
-    SquareCanvas,
+    SquareCrop,
 )
 from .unlabelled_images import UnlabelledImages
 from .vocabulary import Vocabulary, load_vocabulary
@@ -67,7 +67,7 @@ __all__ = [
     'SampleRegions',
     'ShardDrawSampler',
     'ShardedImages',
-    'SquareCanvas',
+    'SquareCrop',
     'StoreFacts',
     'StoreView',
     'StoreWriter',

@@ -14,8 +14,8 @@ from torch import Tensor
 class SquareDataPreprocessor(DetDataPreprocessor):
     """`DetDataPreprocessor` that pads a batch to a square, as the authors' release does.
 
-    The square's side is what `SquareCanvas` of the training pipeline asks for, without one the
-    batch's longest side: another image scale is set in the pipeline alone.
+    The square's side is that of the training pipeline's `SquareCrop`, without one the batch's
+    longest side: another image scale is set in the pipeline alone.
 
     Args:
         pad_size_divisor: The side is rounded up to a multiple of it: twice the tower's patch size,
@@ -38,7 +38,7 @@ class SquareDataPreprocessor(DetDataPreprocessor):
             `inputs` of shape (N, 3, side, side) and `data_samples`.
 
         Raises:
-            ValueError: An image is larger than the square that the pipeline asks for.
+            ValueError: An image is larger than its `canvas`.
         """
         side = square_side(data['inputs'], data.get('data_samples') or ())
         self.pad_size_divisor = -(-side // self.side_divisor) * self.side_divisor
@@ -50,7 +50,7 @@ def square_side(images: Iterable[Tensor], samples: Iterable[DetDataSample]) -> i
 
     Args:
         images: Shape (3, h_i, w_i) each.
-        samples: With `canvas` in the metainfo or not.
+        samples: With `canvas` in the metainfo, see `SquareCrop`, or not.
 
     Raises:
         ValueError: An image is larger than `canvas`.
@@ -59,7 +59,7 @@ def square_side(images: Iterable[Tensor], samples: Iterable[DetDataSample]) -> i
     canvas = max((sample.get('canvas', 0) for sample in samples), default=0)
     if 0 < canvas < longest:
         raise ValueError(
-            f'an image of {longest} px does not fit the square of {canvas} px: SquareCanvas.size '
-            'of the training pipeline must be the size of its crops (RandomCrop.crop_size)'
+            f'an image of {longest} px does not fit the square of {canvas} px that SquareCrop of '
+            'the pipeline asks for: nothing behind the crop may enlarge the image'
         )
     return canvas or longest

@@ -110,16 +110,38 @@ def test_masks_are_padded_with_the_image():
 def test_an_image_that_does_not_fit():
     sample = DetDataSample(metainfo=dict(canvas=64))
     data = dict(inputs=[torch.zeros(3, 20, 80)], data_samples=[sample])
-    with pytest.raises(ValueError, match=r'80 px does not fit .* 64 px: SquareCanvas\.size .*crop'):
+    with pytest.raises(ValueError, match=r'80 px does not fit the square of 64 px that SquareCrop'):
         square(pad_size_divisor=16)(data, training=True)
 
 
-def test_sizes_of_a_canvas():
-    build = TRANSFORMS.build
-    for size in (640, (640, 640)):
-        packed = dict(data_samples=DetDataSample())
-        canvas = build(dict(type='SquareCanvas', size=size))
-        assert canvas(packed)['data_samples'].canvas == 640
-        assert repr(canvas) == 'SquareCanvas(size=640)'
-    with pytest.raises(ValueError, match=r'two equal ones, not size=\(640, 480\)'):
-        build(dict(type='SquareCanvas', size=(640, 480)))
+def test_a_crop_of_two_sides():
+    with pytest.raises(ValueError, match=r'two equal sides, not crop_size=\(640, 480\)'):
+        TRANSFORMS.build(dict(type='SquareCrop', crop_size=(640, 480)))
+
+
+def test_a_crop_that_leaves_no_box():
+    """As mmdet's: None, so that the data set takes another image."""
+    crop = TRANSFORMS.build(dict(type='SquareCrop', crop_size=(64, 64)))
+    step = TRANSFORMS.build(dict(type='LoadAnnotations', with_bbox=True))
+    picture = image(400, 400)
+    results = dict(img=picture, img_shape=(400, 400), instances=[])
+    results['instances'] = [dict(bbox=[0, 0, 1, 1], bbox_label=0, ignore_flag=0)]
+    np.random.seed(0)
+    assert crop(step(results)) is None
+
+
+def test_boxes_and_pixels_of_the_crop_are_mmdets():
+    loader = TRANSFORMS.build(dict(type='LoadAnnotations', with_bbox=True))
+    instances = [dict(bbox=[50, 60, 350, 340], bbox_label=3, ignore_flag=0)]
+    settings = dict(crop_size=(200, 200), recompute_bbox=True, allow_negative_crop=True)
+    kinds = dict(SquareCrop={}, RandomCrop=dict(crop_type='absolute'))
+    cropped = []
+    for kind, more in kinds.items():
+        np.random.seed(0)
+        results = loader(dict(img=image(400, 400), img_shape=(400, 400), instances=instances))
+        cropped.append(TRANSFORMS.build(dict(type=kind, **settings, **more))(results))
+    ours, theirs = cropped
+    assert ours.pop('canvas') == 200
+    assert ours.keys() == theirs.keys()
+    assert np.array_equal(ours['img'], theirs['img'])
+    assert ours['gt_bboxes'].tensor.equal(theirs['gt_bboxes'].tensor)

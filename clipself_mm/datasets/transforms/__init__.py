@@ -10,7 +10,7 @@ from .pack_regions import PackRegions
 from .resize_longest import ResizeLongest
 from .resize_region_masks import ResizeRegionMasks
 from .sample_regions import SampleRegions
-from .square_canvas import SquareCanvas
+from .square_crop import SquareCrop
 
 __all__ = [
     'AnnotatedRegions',
@@ -23,5 +23,5 @@ __all__ = [
     'ResizeLongest',
     'ResizeRegionMasks',
     'SampleRegions',
-    'SquareCanvas',
+    'SquareCrop',
 ]

@@ -1,23 +1,7 @@
 """OV-COCO at 640 px: boxes of the 48 base classes to train, of all 65 to test."""
 
 image_size = (640, 640)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
-    dict(
-        type='RandomCrop',
-        crop_type='absolute',
-        crop_size=image_size,
-        recompute_bbox=True,
-        allow_negative_crop=True,
-    ),
-    dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
-    dict(type='SquareCanvas', size=image_size),
-]
-# `text` and `custom_entities` are what mmdet's DetInferencer(texts=...) adds; absent elsewhere.
+# `canvas` is what SquareCrop adds, `text` and `custom_entities` mmdet's DetInferencer(texts=...).
 meta_keys = (
     'img_id',
     'img_path',
@@ -26,9 +10,24 @@ meta_keys = (
     'scale_factor',
     'flip',
     'flip_direction',
+    'canvas',
     'text',
     'custom_entities',
 )
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
+    dict(
+        type='SquareCrop',
+        crop_size=image_size,
+        recompute_bbox=True,
+        allow_negative_crop=True,
+    ),
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs', meta_keys=meta_keys),
+]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_size, keep_ratio=True),

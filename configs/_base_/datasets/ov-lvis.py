@@ -1,32 +1,31 @@
 """OV-LVIS at 1024 px: 866 common and frequent classes to train, all 1,203 to test."""
 
 image_size = (1024, 1024)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
-    dict(
-        type='RandomCrop',
-        crop_type='absolute',
-        crop_size=image_size,
-        recompute_bbox=True,
-        allow_negative_crop=True,
-    ),
-    dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
-    dict(type='SquareCanvas', size=image_size),
-]
-# `text` and `custom_entities` are what mmdet's DetInferencer(texts=...) adds; absent elsewhere.
+# `canvas` is what SquareCrop adds, `text` and `custom_entities` mmdet's DetInferencer(texts=...).
 meta_keys = (
     'img_id',
     'img_path',
     'ori_shape',
     'img_shape',
     'scale_factor',
+    'canvas',
     'text',
     'custom_entities',
 )
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
+    dict(
+        type='SquareCrop',
+        crop_size=image_size,
+        recompute_bbox=True,
+        allow_negative_crop=True,
+    ),
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs', meta_keys=meta_keys),
+]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_size, keep_ratio=True),

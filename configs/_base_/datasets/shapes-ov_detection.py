@@ -7,16 +7,17 @@ train_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='RandomResize', scale=(128, 128), ratio_range=(0.7, 1.3), keep_ratio=True),
     dict(
-        type='RandomCrop',
-        crop_type='absolute',
+        type='SquareCrop',
         crop_size=(128, 128),
         recompute_bbox=True,
         allow_negative_crop=True,
     ),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
-    dict(type='SquareCanvas', size=(128, 128)),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'canvas'),
+    ),
 ]
 train_dataloader = dict(
     batch_size=4,
