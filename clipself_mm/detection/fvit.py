@@ -11,7 +11,7 @@ from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from .fvit_roi_head import PyramidWithDense
+from .fvit_roi_head import PyramidWithDense, full_precision
 
 
 @MODELS.register_module()
@@ -128,7 +128,7 @@ def float_outputs(
     rpn_head: nn.Module, inputs: tuple, outputs: tuple[list[Tensor], ...]
 ) -> tuple[list[Tensor], ...]:
     """Forward hook of an RPN: its scores and deltas in float32, level by level."""
-    return tuple([level.float() for level in levels] for levels in outputs)
+    return tuple(list(full_precision(levels)) for levels in outputs)
 
 
 def read_names(text: str | Sequence[str]) -> list[str]:

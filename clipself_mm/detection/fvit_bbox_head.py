@@ -14,6 +14,7 @@ from torch import Tensor
 from clipself_mm.datasets import Vocabulary, load_vocabulary
 
 from .class_wise_nms import class_wise_nms
+from .fvit_roi_head import full_precision
 from .score_fusion import fuse_scores, fusion_weights
 from .text_classifier import TextClassifier
 
@@ -136,8 +137,7 @@ class FViTBBoxHead(ConvFCBBoxHead):
         """
         if not self.training:  # gradients would take the format, which DDP's buckets do not
             x = x.contiguous(memory_format=torch.channels_last)
-        logits, deltas = super().forward(x)
-        return logits.float(), deltas.float()
+        return full_precision(super().forward(x))
 
     def predict_by_feat(
         self,

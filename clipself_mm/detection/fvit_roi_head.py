@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from mmdet.models.roi_heads import StandardRoIHead
 from mmengine.registry import MODELS
 from torch import Tensor
@@ -28,9 +29,10 @@ class PyramidWithDense(tuple):
         return pyramid
 
 
-def float_levels(levels: Iterable[Tensor]) -> tuple[Tensor, ...]:
-    """The levels of a pyramid in float32; those that are stay as they are."""
-    return tuple(level.float() for level in levels)
+def full_precision(values: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """Tensors of half precision in float32, all others as they are."""
+    half = (torch.float16, torch.bfloat16)
+    return tuple(value.float() if value.dtype in half else value for value in values)
 
 
 @MODELS.register_module()
@@ -58,9 +60,9 @@ class FViTRoIHead(StandardRoIHead):
             x: The pyramid.
             rois: Shape (R, 5), index of the image first.
         """
-        results = super()._bbox_forward(float_levels(x), rois)
+        results = super()._bbox_forward(full_precision(x), rois)
         if isinstance(x, PyramidWithDense):
-            features = self.clip_roi_extractor(float_levels([x.dense]), rois).flatten(1)
+            features = self.clip_roi_extractor(full_precision([x.dense]), rois).flatten(1)
             results['cls_score'] = self.bbox_head.join_clip(results['cls_score'], features)
         return results
 
@@ -68,4 +70,4 @@ class FViTRoIHead(StandardRoIHead):
         self, x: tuple[Tensor, ...], *args: object, **kwargs: object
     ) -> dict[str, Tensor]:
         """As mmdet's, pooled in float32."""
-        return super()._mask_forward(float_levels(x), *args, **kwargs)
+        return super()._mask_forward(full_precision(x), *args, **kwargs)

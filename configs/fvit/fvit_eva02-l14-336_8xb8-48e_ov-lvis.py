@@ -12,7 +12,7 @@ _base_ = './fvit_eva02-b16_8xb8-48e_ov-lvis.py'
 tower = 'work_dirs/clipself_eva02-l14-336_patches_1xb2-38k_lvis/tower/open_clip_model.safetensors'
 image_size, strides, dim = (896, 896), [3.5, 7, 14, 28, 56], 768
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=image_size[0]),
+    data_preprocessor=dict(pad_size_divisor=28),
     backbone=dict(
         tower=dict(model='EVA02-L-14-336', checkpoint=tower), out_indices=(6, 10, 14, 23)
     ),

@@ -15,7 +15,6 @@ model = dict(
     data_preprocessor=dict(
         mean=[122.7709383, 116.7460125, 104.09373615],
         std=[68.5005327, 66.6321579, 70.32316305],
-        pad_size_divisor=image_size[0],
     ),
     backbone=dict(tower=dict(model='ViT-B-16-quickgelu', checkpoint=tower)),
 )

@@ -50,7 +50,6 @@ test_dataloader = dict(
 )
 test_evaluator = dict(
     type='RegionTextJsonWriter',
-    ann_file='data/coco/annotations/coco_proposals.json',
     out_file='data/coco/annotations/coco_pseudo_1203.json',
     max_per_img=20,
 )

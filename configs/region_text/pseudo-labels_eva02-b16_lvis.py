@@ -19,6 +19,5 @@ test_dataloader = dict(
     )
 )
 test_evaluator = dict(
-    ann_file='data/lvis_v1/annotations/lvis_v1_proposals.json',
     out_file='data/lvis_v1/annotations/lvis_v1_pseudo_1203.json',
 )

@@ -27,7 +27,6 @@ test_evaluator = [
     ),
     dict(
         type='ProposalJsonWriter',
-        ann_file='data/coco/annotations/instances_train2017.json',
         out_file='data/coco/annotations/rpn-eva02-b16_proposals.json',
         score_thr=0.3,
         max_per_img=20,

@@ -21,7 +21,6 @@ test_dataloader = val_dataloader
 val_evaluator = dict(
     _delete_=True,
     type='OpenVocabProposalRecall',
-    ann_file='data/coco/annotations/instances_val2017.json',
 )
 test_evaluator = val_evaluator
 default_hooks = dict(

@@ -43,7 +43,6 @@ test_dataloader = dict(
 )
 test_evaluator = dict(
     type='RegionTextJsonWriter',
-    ann_file='data/shapes_ov/annotations/rpn_proposals.json',
     out_file='data/shapes_ov/annotations/rpn_pseudo_73.json',
 )
 test_cfg = dict(type='TestLoop')

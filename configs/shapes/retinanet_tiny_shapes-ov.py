@@ -17,7 +17,7 @@ _base_ = [
 model = dict(
     data_preprocessor=dict(
         mean=[122.7709383, 116.7460125, 104.09373615],  # CLIP's
-        std=[68.5005327, 66.6321375, 70.32316305],
+        std=[68.5005327, 66.6321579, 70.32316305],
     ),
     backbone=dict(
         _delete_=True,

@@ -26,7 +26,6 @@ test_evaluator = [
     ),
     dict(
         type='ProposalJsonWriter',
-        ann_file='data/shapes_ov/annotations/instances_train_all.json',
         out_file='data/shapes_ov/annotations/rpn-frozen_proposals.json',
         score_thr=0.3,
         max_per_img=20,

@@ -36,7 +36,6 @@ test_dataloader = dict(
 test_evaluator = dict(
     _delete_=True,
     type='ProposalJsonWriter',
-    ann_file='data/shapes_ov/annotations/instances_train.json',
     out_file='data/shapes_ov/annotations/rpn_proposals.json',
     score_thr=0.3,
     max_per_img=20,

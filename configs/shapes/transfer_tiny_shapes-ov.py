@@ -27,6 +27,8 @@ model = dict(
 )
 val_dataloader = dict(dataset=dict(vocabulary='shapes_coco'))
 test_dataloader = val_dataloader
+val_evaluator = dict(proposal_nums=(100, 300, 1000))
+test_evaluator = val_evaluator
 test_cfg = dict(type='TestLoop')
 val_cfg = dict(type='ValLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=4)

@@ -61,7 +61,6 @@ test_dataloader = dict(
 test_evaluator = dict(
     _delete_=True,
     type='OpenVocabCocoMetric',
-    ann_file='data/coco/annotations/instances_val2017.json',
     proposal_nums=(100, 300, 1000),  # AP at 100 detections an image, the rest at up to 300 kept
 )
 

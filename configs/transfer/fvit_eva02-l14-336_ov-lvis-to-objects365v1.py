@@ -17,4 +17,3 @@ test_dataloader = dict(
         data_prefix=dict(img='val/'),
     ),
 )
-test_evaluator = dict(ann_file='data/Objects365/Obj365_v1/annotations/objects365_val.json')

@@ -5,7 +5,7 @@ _base_ = './fvit_eva02-b16_ov-coco.py'
 model = dict(
     data_preprocessor=dict(
         mean=[122.7709383, 116.7460125, 104.09373615],  # CLIP's, as the tiny tower is trained with
-        std=[68.5005327, 66.6321375, 70.32316305],
+        std=[68.5005327, 66.6321579, 70.32316305],
         pad_size_divisor=16,
     ),
     backbone=dict(
