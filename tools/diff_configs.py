@@ -4,9 +4,9 @@ python tools/diff_configs.py main                        # against the working t
 python tools/diff_configs.py v1.0 v1.1 --only 'fvit/*' --runner
 python tools/diff_configs.py main --map 'shapes/old.py=shapes/new.py model.tower.checkpoint=FILE'
 
-Every config outside of `_base_` is resolved by mmengine on both sides. Printed are the flattened keys
-that were added (+), removed (-) or changed (~), the configs of one side only, and a summary that
-counts the configs of each change. The exit status is that of diff: 0 without differences, else 1.
+Every config outside of `_base_` is resolved by mmengine on both sides. Printed are the flattened
+keys that were added (+), removed (-) or changed (~), the configs of one side only, and a summary
+that counts the configs of each change. The exit status is that of diff: 0 if nothing differs.
 """
 
 from __future__ import annotations
@@ -80,9 +80,7 @@ def resolve(folder: Path, name: str, options: Sequence[str] = ()) -> dict[str, s
         config.merge_from_dict(parser.parse_args(['--options', *options]).options)
     except Exception as error:  # a config may fail in any way
         raise SystemExit(f'error: {folder / name}: {type(error).__name__}: {error}') from error
-    return {
-        key: repr(value).replace(f'{folder}/', '') for key, value in flatten(config.to_dict())
-    }
+    return {key: repr(value).replace(f'{folder}/', '') for key, value in flatten(config.to_dict())}
 
 
 def compare(old: dict[str, str], new: dict[str, str]) -> list[tuple[str, str, str, str]]:
