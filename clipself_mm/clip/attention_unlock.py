@@ -1,54 +1,70 @@
-"""Fine-tuning of attention alone: which parameters of a ViT train when a segmentor refines it."""
+"""Fine-tuning of query and value projections alone, as CAT-Seg fine-tunes both towers of a CLIP."""
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
 
 from .vit_tower import ViTTower
 
-#: Leading names, inside a block's attention, of what queries and values are made with. A packed
-#: or fused tensor holds the keys too and trains as a whole.
-_QUERY_VALUE = ('in_proj_weight', 'in_proj_bias', 'qkv', 'q_proj', 'v_proj', 'q_bias', 'v_bias')
-_POSITIONS = ('positional_embedding', 'pos_embed')
+#: Names of a block's attention: queries and values apart, or one tensor of queries, keys, values.
+_SEPARATE = ('q_proj.weight', 'v_proj.weight')
+_PACKED = ('in_proj_weight', 'qkv.weight')
 
 
-def unlock_attention(tower: ViTTower, positions: bool = True) -> list[str]:
-    """Freeze a tower but for the query and value projections of its blocks and its positions.
+def unlock_attention(tower: ViTTower) -> list[str]:
+    """Freeze an image tower but for the query and value weights of its blocks.
 
-    That is how CAT-Seg (Cho et al. 2023, arXiv 2303.11797) fine-tunes CLIP. open_clip's ViTs and
-    timm's fused ones keep queries, keys and values in one tensor, which trains whole, keys
-    included; EVA-02-B and -L have them apart, there the keys stay. Whatever of the last block no
-    dense feature depends on (`ViTTower.last_block`) stays frozen as well.
+    As in CAT-Seg's public code: no biases, no keys, no positions. Where queries, keys and values
+    are one tensor (open_clip's ViTs, timm's fused ones), the gradient of its keys is set to zero,
+    for the life of the tower. What of the last block no dense feature depends on
+    (`ViTTower.last_block`) stays frozen.
 
     Args:
         tower: Its `last_block` is set already.
-        positions: Whether the learned positions train; rotary ones are no parameters.
 
     Returns:
         Names of the parameters that train, in the tower's order.
     """
     tower.unlock_blocks(None)
     unused = {id(parameter) for parameter in tower.parameters_off_dense_path()}
-    chosen = {
-        id(parameter)
-        for block in tower.blocks
-        for name, parameter in block.attn.named_parameters()
-        if name.split('.')[0] in _QUERY_VALUE and id(parameter) not in unused
-    }
-    tables = _position_tables(tower) if positions else []
-    chosen |= {id(table) for table in tables}
-    tower.trains_stem = bool(tables)
-    names = []
-    for name, parameter in tower.named_parameters():
+    return _train_query_value(tower, tower.blocks, unused)
+
+
+def unlock_text_attention(text: nn.Module) -> list[str]:
+    """The same for a text tower, open_clip's `TextTransformer`.
+
+    Raises:
+        NotImplementedError: The tower is another, as one of Hugging Face's.
+    """
+    blocks = getattr(getattr(text, 'transformer', None), 'resblocks', None)
+    if blocks is None:
+        raise NotImplementedError(
+            f'expected the blocks of an open_clip TextTransformer, got a {type(text).__name__}, '
+            'which cannot be fine-tuned here'
+        )
+    return _train_query_value(text, blocks)
+
+
+def _train_query_value(
+    tower: nn.Module, blocks: Iterable[nn.Module], unused: Iterable[int] = ()
+) -> list[str]:
+    chosen = set()
+    for block in blocks:
+        for name, parameter in block.attn.named_parameters():
+            if name in (*_SEPARATE, *_PACKED) and id(parameter) not in unused:
+                chosen.add(id(parameter))
+                parameter.requires_grad_(True)
+                if name in _PACKED:
+                    parameter.register_hook(_without_keys)
+    for parameter in tower.parameters():
         parameter.requires_grad_(id(parameter) in chosen)
-        if parameter.requires_grad:
-            names.append(name)
-    return names
+    return [name for name, parameter in tower.named_parameters() if parameter.requires_grad]
 
 
-def _position_tables(tower: ViTTower) -> list[nn.Parameter]:
-    return [
-        parameter
-        for name, parameter in tower.named_parameters()
-        if name.removeprefix('visual.').removeprefix('trunk.') in _POSITIONS
-    ]
+def _without_keys(gradient: Tensor) -> Tensor:
+    """The gradient of a packed weight, shape (3 C, C), with its middle third at zero."""
+    query, key, value = gradient.chunk(3)
+    return torch.cat([query, torch.zeros_like(key), value])

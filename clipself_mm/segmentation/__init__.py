@@ -13,6 +13,7 @@ from .label_map import label_map
 from .load_panoptic_semantic import LoadPanopticSemantic
 from .load_wide_labels import LoadWideLabels
 from .panoptic_seg_dataset import PanopticSegDataset
+from .pixel_bce_loss import PixelBCELoss
 from .zero_shot_segmentor import ZeroShotSegmentor
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     'LoadPanopticSemantic',
     'LoadWideLabels',
     'PanopticSegDataset',
+    'PixelBCELoss',
     'ZeroShotSegmentor',
     'dense_logits',
     'find_vocabulary',

@@ -34,7 +34,8 @@ class CATSeg(EncoderDecoder):
             own takes the text tower of the backbone's CLIP.
 
     Raises:
-        ValueError: The normalisation is another than the tower's.
+        ValueError: The normalisation is another than the tower's, or the text is to be fine-tuned
+            and neither backbone nor head names a checkpoint.
     """
 
     def __init__(self, **kwargs: object) -> None:
@@ -42,7 +43,12 @@ class CATSeg(EncoderDecoder):
         check_pixels(self.data_preprocessor, self.backbone.tower)
         prompts, source = self.decode_head.prompts, self.backbone.tower.source
         if prompts.text is None and source.checkpoint is not None:
-            prompts.text = dict(model=source.model, checkpoint=source.checkpoint)
+            prompts.use_text(dict(model=source.model, checkpoint=source.checkpoint))
+        if prompts.trains and prompts.tower is None:
+            raise ValueError(
+                "decode_head.finetune='attention' trains a text tower, and there is none: give "
+                "the backbone's tower a checkpoint, or decode_head `text` or finetune='none'"
+            )
         self.test_cfg = ConfigDict(dict(mode='whole') | dict(self.test_cfg or {}))
 
     @property

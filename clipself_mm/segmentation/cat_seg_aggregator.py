@@ -21,7 +21,8 @@ class CATSegAggregator(nn.Module):
         layers: Number of layers.
         heads: Attention heads of every block.
         window: Side in tokens of the Swin blocks' windows.
-        pooling: Tokens a side that class aggregation averages before.
+        pooling: Tokens a side that class aggregation averages before, in training.
+        test_pooling: The same in eval mode.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class CATSegAggregator(nn.Module):
         heads: int = 4,
         window: int = 12,
         pooling: int = 2,
+        test_pooling: int = 1,
     ) -> None:
         super().__init__()
         self.appearance = nn.Sequential(
@@ -45,7 +47,7 @@ class CATSegAggregator(nn.Module):
                 CATSegSpatial(channels, guidance_channels, heads, window, shifted=shifted)
                 for shifted in (False, True)
             ]
-            over_classes = CATSegClasses(channels, guidance_channels, heads, pooling)
+            over_classes = CATSegClasses(channels, guidance_channels, heads, pooling, test_pooling)
             self.layers.append(nn.ModuleList([*blocks, over_classes]))
 
     def forward(self, features: Tensor, dense: Tensor, text: Tensor) -> Tensor:

@@ -39,8 +39,8 @@ class CATSegBackbone(BaseModule):
     Images are stretched, never padded: to `input_size`, or to the next whole patches. A map thus
     covers exactly the image, and logits made of it are resized back to it.
 
-    The tower's modules stay in eval mode. `finetune='attention'` trains the query and value
-    projections and the learned positions (see `unlock_attention`), at the rate that
+    The tower's modules stay in eval mode. `finetune='attention'` trains the query and value weights
+    of its blocks (see `unlock_attention`), at the rate that
     `optim_wrapper.paramwise_cfg.custom_keys['backbone.tower']` gives them.
 
     Args:

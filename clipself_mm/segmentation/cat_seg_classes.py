@@ -33,15 +33,17 @@ def linear_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 class CATSegClasses(nn.Module):
     """A transformer block over classes, without positions: their order does not matter.
 
-    Runs on a pooled grid; what it changes is brought back to the full grid and added
-    (arXiv 2303.11797, section 3.4). Queries and keys see the class's features beside its text
-    embedding, values the features alone.
+    Runs on a pooled grid, whose outcome is brought back to the full grid and added to the features
+    (arXiv 2303.11797, section 3.4; the pooled features count twice, as in the public code). Queries
+    and keys see the class's features beside its text embedding, values the features alone. No
+    weight depends on the pooling: it saves time in training, prediction does without.
 
     Args:
         channels: Width of the features, C; divisible by `heads`.
         guidance_channels: Width of the text guidance, G.
         heads: Attention heads.
-        pooling: Tokens a side that are averaged before; 1 for none.
+        pooling: Tokens a side that are averaged before, in training; 1 for none.
+        test_pooling: The same in eval mode.
         mlp_ratio: Inner width of the MLP over C.
     """
 
@@ -51,21 +53,27 @@ class CATSegClasses(nn.Module):
         guidance_channels: int,
         heads: int = 4,
         pooling: int = 2,
+        test_pooling: int = 1,
         mlp_ratio: int = 4,
     ) -> None:
         super().__init__()
         self.heads = heads
-        self.pooling = pooling
+        self.train_pooling = pooling
+        self.test_pooling = test_pooling
         self.guidance_query_key = nn.Linear(guidance_channels, 2 * channels, bias=False)
         self.norm_attention = nn.LayerNorm(channels)
         self.query_key_value = nn.Linear(channels, 3 * channels)
-        self.out = nn.Linear(channels, channels)
         self.norm_mlp = nn.LayerNorm(channels)
         self.mlp = nn.Sequential(
             nn.Linear(channels, mlp_ratio * channels),
             nn.ReLU(),
             nn.Linear(mlp_ratio * channels, channels),
         )
+
+    @property
+    def pooling(self) -> int:
+        """Tokens a side that are averaged in the present mode."""
+        return self.train_pooling if self.training else self.test_pooling
 
     def forward(self, features: Tensor, guidance: Tensor) -> Tensor:
         """Let the classes of every place know of each other.
@@ -78,9 +86,9 @@ class CATSegClasses(nn.Module):
             Shape (N, K, h, w, C).
         """
         pooled = self.pool(features)
-        change = self.attend(self.norm_attention(pooled), guidance)
-        change = change + self.mlp(self.norm_mlp(pooled + change))
-        return features + self.spread(change, tuple(features.shape[2:4]))
+        pooled = pooled + self.attend(self.norm_attention(pooled), guidance)
+        pooled = pooled + self.mlp(self.norm_mlp(pooled))
+        return features + self.spread(pooled, tuple(features.shape[2:4]))
 
     def attend(self, features: Tensor, guidance: Tensor) -> Tensor:
         """Attention over classes; features of shape (N, K, h, w, C) in and out."""
@@ -93,7 +101,7 @@ class CATSegClasses(nn.Module):
             for part in (query + hint_query, key + hint_key, value)
         )
         mixed = linear_attention(query, key, value)
-        return self.out(mixed.permute(0, 4, 1, 2, 3, 5).flatten(-2))
+        return mixed.permute(0, 4, 1, 2, 3, 5).flatten(-2)
 
     def pool(self, features: Tensor) -> Tensor:
         """Average over squares of tokens, those at the border over what there is of them."""

@@ -13,22 +13,20 @@ from torch import Tensor
 
 from .cat_seg_aggregator import CATSegAggregator
 from .cat_seg_cost import CATSegCost, cost_volume, select_classes
-from .cat_seg_prompts import CATSegPrompts
+from .cat_seg_prompts import PROMPTS, CATSegPrompts
 from .cat_seg_upsampling import CATSegUpsampling
 from .class_names import check_names, find_vocabulary
 
 LEFT_OUT = -100.0
 """Logit of a class that was not aggregated."""
-LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True, loss_name='loss_bce')
 
 
 @MODELS.register_module()
 class CATSegHead(BaseDecodeHead):
     """Cost volume, aggregation and upsampling (Cho et al. 2023, arXiv 2303.11797).
 
-    No weight depends on the classes, so that what is trained on some segments any others. The loss
-    is mmseg's cross entropy with `use_sigmoid`: every class is a yes or no at every pixel;
-    unlabelled pixels count for none.
+    No weight depends on the classes, so that what is trained on some segments any others. Every
+    class is a yes or no at every pixel; ignored pixels are a no for all (`PixelBCELoss`).
 
     Args:
         vocabulary: Classes of training, see `find_vocabulary`; label i is class i.
@@ -37,6 +35,8 @@ class CATSegHead(BaseDecodeHead):
             CLIP.
         embeddings: File of class embeddings in place of a text tower, see `CATSegPrompts`.
         templates: Prompts, see `CATSegPrompts`; each is a channel of the cost volume.
+        finetune: 'attention' trains the query and value weights of the text tower, 'none' nothing,
+            see `CATSegPrompts`.
         embed_dim: Width of CLIP's joint space, D.
         tower_width: Channels of the tower's blocks.
         channels: Width of aggregation, C.
@@ -44,7 +44,8 @@ class CATSegHead(BaseDecodeHead):
         layers: Layers of aggregation.
         heads: Attention heads.
         window: Side in tokens of the windows of spatial aggregation.
-        pooling: Tokens a side that class aggregation averages before.
+        pooling: Tokens a side that class aggregation averages before, in training.
+        test_pooling: The same in prediction.
         up_channels: Width after each stage of upsampling.
         up_guidance_channels: Guidance channels of each stage.
         up_inner_channels: Width of each stage's guidance before its projection.
@@ -52,7 +53,7 @@ class CATSegHead(BaseDecodeHead):
             some token best; the others get the logit `LEFT_OUT`. None for all.
         decode_classes: How many classes are upsampled at once when no gradient is asked for; the
             answer does not depend on it.
-        loss_decode: As in mmseg; `LOSS` by default.
+        loss_decode: As in mmseg; `PixelBCELoss` by default.
         **kwargs: As in mmseg's `BaseDecodeHead`.
     """
 
@@ -62,7 +63,8 @@ class CATSegHead(BaseDecodeHead):
         test_vocabulary: str | Sequence[str] | None = None,
         text: dict | None = None,
         embeddings: str | None = None,
-        templates: str | Sequence[str] | None = 'vild',
+        templates: str | Sequence[str] | None = PROMPTS,
+        finetune: str = 'attention',
         embed_dim: int = 512,
         tower_width: int = 768,
         channels: int = 128,
@@ -71,6 +73,7 @@ class CATSegHead(BaseDecodeHead):
         heads: int = 4,
         window: int = 12,
         pooling: int = 2,
+        test_pooling: int = 1,
         up_channels: Sequence[int] = (64, 32),
         up_guidance_channels: Sequence[int] = (32, 16),
         up_inner_channels: Sequence[int] = (256, 128),
@@ -88,7 +91,7 @@ class CATSegHead(BaseDecodeHead):
             out_channels=len(asked.classes),
             threshold=0.5,
             dropout_ratio=0,
-            loss_decode=loss_decode or dict(LOSS),
+            loss_decode=loss_decode or dict(type='PixelBCELoss'),
             init_cfg=kwargs.pop('init_cfg', None),
             **kwargs,
         )
@@ -96,10 +99,10 @@ class CATSegHead(BaseDecodeHead):
         self.train_classes = learned.classes
         self.set_classes(asked.classes)
         synonyms = {**asked.synonyms, **learned.synonyms}
-        self.prompts = CATSegPrompts(text, embeddings, templates, synonyms)
+        self.prompts = CATSegPrompts(text, embeddings, templates, synonyms, finetune)
         self.cost = CATSegCost(self.prompts.count, channels)
         self.aggregator = CATSegAggregator(
-            embed_dim, channels, guidance_channels, layers, heads, window, pooling
+            embed_dim, channels, guidance_channels, layers, heads, window, pooling, test_pooling
         )
         self.upsampling = CATSegUpsampling(
             tower_width, channels, up_channels, up_guidance_channels, up_inner_channels

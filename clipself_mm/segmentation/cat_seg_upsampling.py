@@ -45,8 +45,8 @@ class _Stage(nn.Module):
 class CATSegUpsampling(nn.Module):
     """Up-convolutions guided by earlier blocks of the tower (arXiv 2303.11797, section 3.5).
 
-    The last of the guidance maps, which is the deepest, guides the first and coarsest stage. Each
-    is brought to its stage's grid by one deconvolution and then projected.
+    The first of the guidance maps, which is the shallowest, guides the first and coarsest stage, as
+    in the public code. Each is brought to its stage's grid by one deconvolution and then projected.
 
     Args:
         tower_width: Channels of a guidance map.
@@ -104,9 +104,7 @@ class CATSegUpsampling(nn.Module):
         Returns:
             For stage s a map (N, G_s, 2^s h, 2^s w).
         """
-        return [
-            project(level) for project, level in zip(self.guidance, reversed(maps), strict=True)
-        ]
+        return [project(level) for project, level in zip(self.guidance, maps, strict=True)]
 
     def forward(self, features: Tensor, guidance: Sequence[Tensor]) -> Tensor:
         """Decode each class's features for itself.

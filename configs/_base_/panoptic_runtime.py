@@ -3,5 +3,12 @@
 _base_ = './detection_runtime.py'
 
 custom_imports = dict(imports=['clipself_mm', 'clipself_mm.panoptic'], allow_failed_imports=False)
-default_hooks = dict(checkpoint=dict(save_best='coco_panoptic/PQ'))
+default_hooks = dict(
+    checkpoint=dict(save_best='coco_panoptic/PQ'),
+    # Here, not in custom_hooks: a list of a user's own would replace them.
+    sync_bn=dict(type='SyncBNHook'),
+    vocabulary=dict(type='VocabularyCheckHook'),
+)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
 visualizer = dict(type='DetLocalVisualizer')

@@ -13,8 +13,11 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
+    # Here, not in custom_hooks: a list of a user's own would replace it.
+    vocabulary=dict(type='VocabularyCheckHook'),
 )
-custom_hooks = [dict(type='VocabularyCheckHook')]
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

@@ -5,7 +5,7 @@
 
 CLIP's score alone: ``--cfg-options model.test_cfg.score=clip``. A tower refined by CLIPSelf:
 ``model.tower.checkpoint=FILE``, as
-configs/clipself/clipself_openai-l14-336_patches_8xb2-6e_coco.py leaves it behind.
+configs/clipself/clipself_openai-l14-336_patches_1xb2-44k_coco.py leaves it behind.
 Expected PQ / mAP / mIoU: not measured yet (paper, Table 6, with ODISE as the generator: CLIP
 alone 15.3 / 9.8 / 17.3, with CLIPSelf 19.5 / 10.6 / 24.5; fused 22.9 / 13.4 / 28.5 and 23.7 /
 13.6 / 30.1).

@@ -3,19 +3,18 @@
     python tools/test.py \
         configs/segmentation/cat-seg_openai-l14-336_coco-stuff-to-pascal-context-59.py CHECKPOINT
 
-The checkpoint is that of cat-seg_openai-l14-336_original_4xb1-80k_coco-stuff.py
-or of its twin with a tower refined by CLIPSelf.
-
+The checkpoint is that of cat-seg_openai-l14-336_4xb1-80k_coco-stuff.py.
 Expected mIoU / mAcc: original 62.0 / 78.3, CLIPSelf 62.3 / 80.7 (paper, Table 5, whose CAT-Seg
 is an earlier version, docs/segmentation.md); not measured here yet.
 """
 
 _base_ = [
     '../_base_/models/cat-seg_openai-l14-336.py',
-    '../_base_/datasets/cat-seg-val_pascal-context-59.py',
-    '../_base_/cat-seg_runtime.py',
+    '../_base_/datasets/semantic_pascal-context-59.py',
+    '../_base_/segmentation_runtime.py',
 ]
+
 model = dict(decode_head=dict(test_vocabulary='PascalContextDataset59'))
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-auto_scale_lr = dict(enable=False, base_batch_size=4)
+test_pipeline = [_base_.test_pipeline[0], _base_.test_resize, *_base_.test_pipeline[2:]]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -2,13 +2,14 @@
 
     python tools/test.py configs/segmentation/zero-shot_eva02-b16_coco-stuff164k.py
 
-A refined tower is measured with ``--cfg-options model.tower.checkpoint=FILE``.
+A refined tower is measured with ``--cfg-options model.tower.checkpoint=FILE``, OpenAI's ViT-B/16
+by ``model.tower.model=ViT-B-16-quickgelu`` beside its file (README.md).
 Expected mIoU / mAcc: not measured yet (the paper has trained segmentors only, Table 5).
 """
 
 _base_ = [
     '../_base_/models/zero-shot_eva02-b16.py',
-    '../_base_/datasets/semantic-val_1024_coco-stuff164k.py',
+    '../_base_/datasets/semantic_coco-stuff164k.py',
     '../_base_/segmentation_runtime.py',
 ]
 

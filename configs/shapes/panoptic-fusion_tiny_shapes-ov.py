@@ -12,11 +12,23 @@ Expected PQ / mask AP / mIoU (measured here, seed 0): by CLIP 0.5 / 0.1 / 0.6, r
 22.6 / 30.4. Other towers and shares: docs/panoptic.md.
 """
 
-_base_ = [
-    '../_base_/models/panoptic-fusion_tiny.py',
-    '../_base_/datasets/panoptic-segm-val_shapes-ov.py',
-    '../_base_/panoptic_runtime.py',
-]
+_base_ = './mask2former_tiny_shapes-ov.py'
 
+model = dict(
+    _delete_=True,
+    type='FusedPanopticSegmentor',
+    generator=_base_.model,
+    generator_checkpoint='work_dirs/mask2former_tiny_shapes-ov/iter_1600.pth',
+    tower=dict(type='CLIPTower', model='pkg:clipself_mm.shapes/tiny_clip'),
+    vocabulary='shapes_ov_panoptic',
+    tower_size=128,
+    test_cfg=dict(score='fused', alpha=0.35, beta=0.65, semantic_on=True),
+)
 val_evaluator = [*_base_.val_evaluator, dict(type='SemSegMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator
+# It only predicts.
+train_dataloader = None
+train_cfg = None
+optim_wrapper = None
+param_scheduler = None
+auto_scale_lr = dict(enable=False, base_batch_size=1)

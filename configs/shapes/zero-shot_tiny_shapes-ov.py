@@ -8,9 +8,12 @@ Expected mIoU / mAcc: 0.88 / 1.91; refined by patches 10.26 / 21.07 (measured he
 """
 
 _base_ = [
-    '../_base_/models/zero-shot_tiny.py',
-    '../_base_/datasets/semantic-val_shapes-ov.py',
+    '../_base_/models/zero-shot_eva02-b16.py',
+    '../_base_/datasets/semantic_shapes-ov.py',
     '../_base_/segmentation_runtime.py',
 ]
 
-model = dict(decode_head=dict(vocabulary='shapes_ov_panoptic'))
+model = dict(
+    tower=dict(_delete_=True, type='CLIPTower', model='pkg:clipself_mm.shapes/tiny_clip'),
+    decode_head=dict(vocabulary='shapes_ov_panoptic'),
+)

@@ -1,20 +1,15 @@
 """COCO-Stuff-164k to train CAT-Seg: crops of 384 px of images whose shorter side is 384."""
 
-_base_ = './semantic-val_1024_coco-stuff164k.py'
+_base_ = './semantic_coco-stuff164k.py'
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='ResizeShortestEdge', scale=384, max_size=2048),
+    dict(type='ResizeShortestEdge', scale=384, max_size=1333),
     dict(type='RandomCrop', crop_size=(384, 384)),
-    dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(640, 640), keep_ratio=False),
-    dict(type='LoadAnnotations'),  # behind Resize: compared at the original size
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='Pad', size=(384, 384), pad_val=dict(img=128, seg=255)),
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
@@ -29,5 +24,3 @@ train_dataloader = dict(
         pipeline=train_pipeline,
     ),
 )
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader

@@ -1,4 +1,14 @@
-"""CAT-Seg on OpenAI CLIP ViT-B/16 whose attention trains; classes of COCO-Stuff."""
+"""CAT-Seg on OpenAI CLIP ViT-B/16 refined by CLIPSelf; queries and values of both towers train.
+
+Constants of CAT-Seg's public code; classes of COCO-Stuff.
+"""
+
+tower = dict(
+    type='CLIPTower',
+    model='ViT-B-16-quickgelu',
+    checkpoint='work_dirs/clipself_openai-b16_patches_1xb2-44k_coco/tower/'
+    'open_clip_model.safetensors',
+)
 
 model = dict(
     type='CATSeg',
@@ -8,16 +18,10 @@ model = dict(
         std=[68.5005327, 66.6321375, 70.32316305],
         bgr_to_rgb=True,
         size=(384, 384),
-        pad_val=0,
-        seg_pad_val=255,
     ),
     backbone=dict(
         type='CATSegBackbone',
-        tower=dict(
-            type='CLIPTower',
-            model='ViT-B-16-quickgelu',
-            checkpoint='checkpoints/openai_vit-b-16.safetensors',
-        ),
+        tower=tower,
         out_indices=(3, 7),
         input_size=384,
         finetune='attention',
@@ -25,7 +29,8 @@ model = dict(
     decode_head=dict(
         type='CATSegHead',
         vocabulary='COCOStuffDataset',
-        templates='vild',
+        templates=['A photo of a {} in the scene'],
+        finetune='attention',
         embed_dim=512,
         tower_width=768,
         channels=128,
@@ -34,13 +39,18 @@ model = dict(
         heads=4,
         window=12,
         pooling=2,
+        test_pooling=1,
         up_channels=(64, 32),
         up_guidance_channels=(32, 16),
         up_inner_channels=(256, 128),
         top_classes=256,
+        loss_decode=dict(type='PixelBCELoss'),
     ),
     # Windows that overlap by a third, and the whole image squeezed into one.
     test_cfg=dict(
         mode='slide', crop_size=(384, 384), stride=(256, 256), with_whole=True, keep_logits=False
     ),
 )
+# Test images are stretched; leaves put it where their data set's pipeline resizes.
+test_resize = dict(type='Resize', scale=(640, 640), keep_ratio=False)
+auto_scale_lr = dict(enable=False, base_batch_size=4)

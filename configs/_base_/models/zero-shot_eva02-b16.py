@@ -16,6 +16,4 @@ model = dict(
     decode_head=dict(type='DenseTextHead', vocabulary=None, temperature=100.0),
     test_cfg=dict(mode='whole', keep_logits=False),
 )
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=1)
