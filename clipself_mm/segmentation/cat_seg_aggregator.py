@@ -23,6 +23,7 @@ class CATSegAggregator(nn.Module):
         window: Side in tokens of the Swin blocks' windows.
         pooling: Tokens a side that class aggregation averages before, in training.
         test_pooling: The same in eval mode.
+        padding: How many classes class aggregation sees at least.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class CATSegAggregator(nn.Module):
         window: int = 12,
         pooling: int = 2,
         test_pooling: int = 1,
+        padding: int = 256,
     ) -> None:
         super().__init__()
         self.appearance = nn.Sequential(
@@ -47,7 +49,9 @@ class CATSegAggregator(nn.Module):
                 CATSegSpatial(channels, guidance_channels, heads, window, shifted=shifted)
                 for shifted in (False, True)
             ]
-            over_classes = CATSegClasses(channels, guidance_channels, heads, pooling, test_pooling)
+            over_classes = CATSegClasses(
+                channels, guidance_channels, heads, pooling, test_pooling, padding
+            )
             self.layers.append(nn.ModuleList([*blocks, over_classes]))
 
     def forward(self, features: Tensor, dense: Tensor, text: Tensor) -> Tensor:

@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def linear_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def linear_attention(
+    query: Tensor, key: Tensor, value: Tensor, times: Tensor | None = None
+) -> Tensor:
     """Attention whose weights are products of elu + 1, linear in the number of tokens.
 
     Katharopoulos et al. 2020 (arXiv 2006.16236): out_i = sum_j f(q_i) . f(k_j) v_j over
@@ -17,6 +19,7 @@ def linear_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         query: Shape (..., Q, d).
         key: Shape (..., L, d).
         value: Shape (..., L, e).
+        times: How often each key stands in the sum, shape (L); once by default.
 
     Returns:
         Shape (..., Q, e).
@@ -25,6 +28,8 @@ def linear_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         query, key = F.elu(query.float()) + 1, F.elu(key.float()) + 1
         # Divided first by their number: sums over many classes stay small.
         key = key / key.shape[-2]
+        if times is not None:
+            key = key * times[:, None]
         mixed = query @ (key.transpose(-1, -2) @ value.float())
         total = query @ key.sum(dim=-2).unsqueeze(-1)
         return mixed / total.clamp_min(1e-6)
@@ -36,7 +41,8 @@ class CATSegClasses(nn.Module):
     Runs on a pooled grid, whose outcome is brought back to the full grid and added to the features
     (arXiv 2303.11797, section 3.4; the pooled features count twice, as in the public code). Queries
     and keys see the class's features beside its text embedding, values the features alone. No
-    weight depends on the pooling: it saves time in training, prediction does without.
+    weight depends on the pooling: it saves time in training, prediction does without. Fewer classes
+    than `padding` are filled up to it with a learned one, the same each time.
 
     Args:
         channels: Width of the features, C; divisible by `heads`.
@@ -44,6 +50,7 @@ class CATSegClasses(nn.Module):
         heads: Attention heads.
         pooling: Tokens a side that are averaged before, in training; 1 for none.
         test_pooling: The same in eval mode.
+        padding: How many classes attention sees at least; 0 for no learned ones.
         mlp_ratio: Inner width of the MLP over C.
     """
 
@@ -54,12 +61,17 @@ class CATSegClasses(nn.Module):
         heads: int = 4,
         pooling: int = 2,
         test_pooling: int = 1,
+        padding: int = 256,
         mlp_ratio: int = 4,
     ) -> None:
         super().__init__()
         self.heads = heads
         self.train_pooling = pooling
         self.test_pooling = test_pooling
+        self.padding = padding
+        if padding:
+            self.filling = nn.Parameter(torch.zeros(channels))
+            self.filling_guidance = nn.Parameter(torch.zeros(guidance_channels))
         self.guidance_query_key = nn.Linear(guidance_channels, 2 * channels, bias=False)
         self.norm_attention = nn.LayerNorm(channels)
         self.query_key_value = nn.Linear(channels, 3 * channels)
@@ -92,16 +104,28 @@ class CATSegClasses(nn.Module):
 
     def attend(self, features: Tensor, guidance: Tensor) -> Tensor:
         """Attention over classes; features of shape (N, K, h, w, C) in and out."""
-        query, key, value = self.query_key_value(features).chunk(3, dim=-1)
-        hint = self.guidance_query_key(guidance)[:, :, None, None]
-        hint_query, hint_key = hint.chunk(2, dim=-1)
+        parts = self._project(features, guidance[:, :, None, None])
         # (N, K, h, w, C) to (N, h, w, heads, K, C / heads)
         query, key, value = (
-            part.unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 4, 1, 5)
-            for part in (query + hint_query, key + hint_key, value)
+            part.unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 4, 1, 5) for part in parts
         )
-        mixed = linear_attention(query, key, value)
+        times = None
+        if self.padding:
+            _, *filling = self._project(self.norm_attention(self.filling), self.filling_guidance)
+            key, value = (
+                torch.cat([part, fill.view(self.heads, 1, -1).expand_as(part[..., :1, :])], dim=-2)
+                for part, fill in zip((key, value), filling, strict=True)
+            )
+            times = key.new_ones(key.shape[-2])
+            times[-1] = max(0, self.padding - features.shape[1])
+        mixed = linear_attention(query, key, value, times)
         return mixed.permute(0, 4, 1, 2, 3, 5).flatten(-2)
+
+    def _project(self, features: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys of features and guidance, values of features, (..., C) each."""
+        query, key, value = self.query_key_value(features).chunk(3, dim=-1)
+        hint_query, hint_key = self.guidance_query_key(guidance).chunk(2, dim=-1)
+        return query + hint_query, key + hint_key, value
 
     def pool(self, features: Tensor) -> Tensor:
         """Average over squares of tokens, those at the border over what there is of them."""

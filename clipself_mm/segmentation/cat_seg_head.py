@@ -46,6 +46,8 @@ class CATSegHead(BaseDecodeHead):
         window: Side in tokens of the windows of spatial aggregation.
         pooling: Tokens a side that class aggregation averages before, in training.
         test_pooling: The same in prediction.
+        padding: How many classes class aggregation sees at least; what is missing is filled with
+            learned ones.
         up_channels: Width after each stage of upsampling.
         up_guidance_channels: Guidance channels of each stage.
         up_inner_channels: Width of each stage's guidance before its projection.
@@ -74,6 +76,7 @@ class CATSegHead(BaseDecodeHead):
         window: int = 12,
         pooling: int = 2,
         test_pooling: int = 1,
+        padding: int = 256,
         up_channels: Sequence[int] = (64, 32),
         up_guidance_channels: Sequence[int] = (32, 16),
         up_inner_channels: Sequence[int] = (256, 128),
@@ -102,7 +105,15 @@ class CATSegHead(BaseDecodeHead):
         self.prompts = CATSegPrompts(text, embeddings, templates, synonyms, finetune)
         self.cost = CATSegCost(self.prompts.count, channels)
         self.aggregator = CATSegAggregator(
-            embed_dim, channels, guidance_channels, layers, heads, window, pooling, test_pooling
+            embed_dim,
+            channels,
+            guidance_channels,
+            layers,
+            heads,
+            window,
+            pooling,
+            test_pooling,
+            padding,
         )
         self.upsampling = CATSegUpsampling(
             tower_width, channels, up_channels, up_guidance_channels, up_inner_channels

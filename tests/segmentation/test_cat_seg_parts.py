@@ -156,11 +156,44 @@ def test_linear_attention_is_that_of_a_loop():
     torch.testing.assert_close(linear_attention(query, key, value), expected)
 
 
+def test_missing_classes_are_filled_with_a_learned_one():
+    """Three classes and a padding of seven: as seven of which the last four are the learned one."""
+    block = CATSegClasses(8, 6, heads=2, padding=7)
+    torch.nn.init.normal_(block.filling)
+    torch.nn.init.normal_(block.filling_guidance)
+    plain = CATSegClasses(8, 6, heads=2, padding=0)
+    plain.load_state_dict(block.state_dict(), strict=False)
+    features, guidance = torch.randn(2, 3, 4, 5, 8), torch.randn(2, 3, 6)
+    filled = torch.cat([features, block.filling.expand(2, 4, 4, 5, 8)], dim=1)
+    hints = torch.cat([guidance, block.filling_guidance.expand(2, 4, 6)], dim=1)
+    expected = plain.eval()(filled, hints)[:, :3]
+    torch.testing.assert_close(block.eval()(features, guidance), expected)
+    assert not torch.allclose(plain(features, guidance), expected, atol=1e-3)
+    more = torch.randn(2, 9, 4, 5, 8), torch.randn(2, 9, 6)  # nothing is missing
+    torch.testing.assert_close(block(*more), plain(*more))
+
+
 def test_class_attention_stays_at_its_place():
     block = CATSegClasses(8, 6, heads=2, pooling=1)
     features, guidance = torch.randn(1, 5, 3, 4, 8), torch.randn(1, 5, 6)
     whole = block(features, guidance)
     torch.testing.assert_close(whole[:, :, 1:2, 2:3], block(features[:, :, 1:2, 2:3], guidance))
+
+
+def test_classes_are_pooled_in_training_only():
+    block = CATSegClasses(8, 6, heads=2)
+    features, guidance = torch.randn(1, 5, 4, 6, 8), torch.randn(1, 5, 6)
+    moved = features.clone()
+    moved[:, :, 0, 0] += 1
+    moved[:, :, 0, 1] -= 1  # the same mean of the first 2 x 2 places
+
+    def change(mode):
+        block.train(mode)
+        return (block(moved, guidance) - moved) - (block(features, guidance) - features)
+
+    torch.testing.assert_close(change(True), torch.zeros_like(features))
+    assert change(False)[:, :, 0, :2].abs().min() > 1e-4
+    assert change(False)[:, :, 1:].abs().max() < 1e-6
 
 
 def test_class_pooling_by_hand():
@@ -170,14 +203,17 @@ def test_class_pooling_by_hand():
     assert pooled[0, 0, :, :, 0].tolist() == [[2.0, 6.0], [3.0, 9.0]]
 
 
-@pytest.mark.parametrize('pooling', [1, 2])
-def test_class_pooling_adds_a_change_only(pooling):
-    block = CATSegClasses(8, 6, heads=2, pooling=pooling)
-    for layer in (block.out, block.mlp[2]):
+def test_pooled_features_are_added_again():
+    """With nothing learned the block gives the features and, over them, their pooled ones."""
+    block = CATSegClasses(8, 6, heads=2, pooling=2)
+    for layer in (block.query_key_value, block.mlp[2]):
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.zeros_(layer.bias)
-    features = torch.randn(2, 3, 5, 4, 8)
-    assert torch.equal(block(features, torch.randn(2, 3, 6)), features)
+    columns = torch.tensor([1.0, 3.0, 7.0, 9.0])  # means 2 and 8, spread to 2, 4, 6, 8
+    features = columns[:, None].expand(1, 3, 2, 4, 8)
+    found = block(features, torch.randn(1, 3, 6))
+    torch.testing.assert_close(found[0, 0, 0, :, 0], torch.tensor([3.0, 7.0, 13.0, 17.0]))
+    assert torch.equal(block.eval()(features, torch.randn(1, 3, 6)), 2 * features)
 
 
 def test_aggregation_does_not_mind_the_order_of_classes():
@@ -195,13 +231,13 @@ def test_aggregation_does_not_mind_the_order_of_classes():
     assert not torch.allclose(fewer, aggregator(features, dense, text)[:, :4], atol=1e-4)
 
 
-def test_upsampling_takes_the_deepest_map_first():
+def test_upsampling_takes_the_shallowest_map_first():
     decoder = CATSegUpsampling(12, 16, (8, 4), (4, 2), (6, 6))
     shallow, deep = torch.randn(2, 12, 3, 5), torch.randn(2, 12, 3, 5)
     first, second = decoder.guide([shallow, deep])
     assert first.shape == (2, 4, 6, 10)
     assert second.shape == (2, 2, 12, 20)
-    other = decoder.guide([torch.randn_like(shallow), deep])
+    other = decoder.guide([shallow, torch.randn_like(deep)])
     assert torch.equal(other[0], first)
     assert not torch.equal(other[1], second)
     logits = decoder(torch.randn(2, 7, 3, 5, 16), [first, second])

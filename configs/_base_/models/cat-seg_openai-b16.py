@@ -40,6 +40,7 @@ model = dict(
         window=12,
         pooling=2,
         test_pooling=1,
+        padding=256,
         up_channels=(64, 32),
         up_guidance_channels=(32, 16),
         up_inner_channels=(256, 128),
