@@ -8,8 +8,8 @@ from mmengine.config import ConfigDict
 
 _TEST = dict(
     score='fused',
-    alpha=0.4,
-    beta=0.8,
+    alpha=0.35,  # ODISE's caption model; its label model has 0.3 and 0.7
+    beta=0.65,
     temperature=100.0,
     mask_threshold=None,
     panoptic_on=True,

@@ -3,12 +3,7 @@
 _base_ = './detection_runtime.py'
 
 custom_imports = dict(imports=['clipself_mm', 'clipself_mm.panoptic'], allow_failed_imports=False)
-default_hooks = dict(
-    checkpoint=dict(save_best='coco_panoptic/PQ'),
-    # Here, not in custom_hooks: a list of a user's own would replace them.
-    sync_bn=dict(type='SyncBNHook'),
-    vocabulary=dict(type='VocabularyCheckHook'),
-)
+default_hooks = dict(checkpoint=dict(save_best='coco_panoptic/PQ'))
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 visualizer = dict(type='DetLocalVisualizer')

@@ -1,7 +1,9 @@
 """CAT-Seg as a whole: what trains, on which classes, and what it answers for images of any size."""
 
 import copy
+import math
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,15 +11,18 @@ import torch.nn.functional as F
 
 pytest.importorskip('mmseg')
 
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner.checkpoint import load_state_dict
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-import clipself_mm.segmentation  # noqa: F401
 from clipself_mm.hooks import VocabularyCheckHook
+from clipself_mm.segmentation import PixelBCELoss
 from clipself_mm.segmentation.cat_seg_head import LEFT_OUT
 
+ROOT = Path(__file__).parents[2]
 NAMES = ['red', 'green', 'blue', 'sky', 'road', 'sea', 'tree']
 MODEL = dict(
     type='CATSeg',
@@ -35,6 +40,7 @@ MODEL = dict(
         type='CATSegHead',
         vocabulary=NAMES[:4],
         templates=None,
+        finetune='none',
         embed_dim=128,
         tower_width=128,
         channels=16,
@@ -52,7 +58,10 @@ MODEL = dict(
 
 @pytest.fixture
 def build(tmp_path):
-    """Builds the model, changed by `key=value` of its head, on embeddings drawn once."""
+    """Builds the model, changed by `key=value` of its head, on embeddings drawn once.
+
+    With `finetune='attention'` on the text tower of its CLIP instead.
+    """
     torch.manual_seed(0)
     init_default_scope('mmseg')
     path = tmp_path / 'classes.pt'
@@ -60,7 +69,10 @@ def build(tmp_path):
 
     def make(backbone=None, test_cfg=None, **head):
         config = copy.deepcopy(MODEL)
-        config['decode_head'].update(embeddings=str(path), **head)
+        source = dict(embeddings=str(path))
+        if head.get('finetune') == 'attention':
+            source = dict(templates=['{}'])
+        config['decode_head'].update({**source, **head})
         config['backbone'].update(backbone or {})
         config['test_cfg'] = test_cfg or config['test_cfg']
         torch.manual_seed(1)
@@ -82,21 +94,25 @@ def sample(height, width):
     return SegDataSample(metainfo=dict(ori_shape=(height, width)))
 
 
-def test_attention_and_head_train_and_nothing_else(build):
-    model = build()
+def schedule(model):
+    """The optimiser of the configs, at five times the rate of its head."""
+    config = Config.fromfile(ROOT / 'configs/_base_/cat-seg_80k.py').optim_wrapper
+    config.optimizer.lr = 1e-3
+    return build_optim_wrapper(model, config)
+
+
+def test_queries_and_values_of_both_towers_and_the_head_train(build):
+    model = build(finetune='attention')
     images, samples = batch()
     before = copy.deepcopy(model.state_dict())
-    # The schedule of configs/_base_/schedules/cat-seg_80k.py.
-    optimizer = build_optim_wrapper(
-        model,
-        dict(
-            type='OptimWrapper',
-            optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-4),
-            clip_grad=dict(max_norm=0.01),
-            paramwise_cfg=dict(custom_keys={'backbone.tower': dict(lr_mult=0.01)}),
-        ),
-    )
-    rates = {id(group['params'][0]): group['lr'] for group in optimizer.optimizer.param_groups}
+    optimizer = schedule(model)
+    groups = {id(group['params'][0]): group for group in optimizer.optimizer.param_groups}
+    norms = {
+        id(item)
+        for module in model.modules()
+        if isinstance(module, (torch.nn.LayerNorm, torch.nn.GroupNorm))
+        for item in module.parameters()
+    }
     model.train()
     losses = []
     for _ in range(6):
@@ -104,13 +120,78 @@ def test_attention_and_head_train_and_nothing_else(build):
         optimizer.update_params(loss)
         losses.append(loss.item())
     assert losses[-1] < 0.97 * losses[0]
+    trained = dict.fromkeys(['backbone.tower', 'decode_head.prompts', 'decode_head'], 0)
     for name, item in model.named_parameters():
-        in_tower = name.startswith('backbone.tower')
-        trains = not in_tower or 'in_proj' in name or 'positional_embedding' in name
+        part = next(key for key in trained if name.startswith(key))
+        trains = part == 'decode_head' or name.endswith('attn.in_proj_weight')
         assert item.requires_grad == trains, name
         assert torch.equal(item, before[name]) != trains, name
         if trains:
-            assert rates[id(item)] == pytest.approx(1e-5 if in_tower else 1e-3)
+            trained[part] += 1
+            assert groups[id(item)]['lr'] == pytest.approx(1e-3 if part == 'decode_head' else 1e-5)
+            assert groups[id(item)]['weight_decay'] == (0 if id(item) in norms else 1e-4)
+        if trains and part != 'decode_head':
+            pairs = zip(item.chunk(3), before[name].chunk(3), strict=True)
+            moved = [not torch.equal(*pair) for pair in pairs]
+            queries = 'blocks.4.' not in name or 'text' in name  # the last dense block has none
+            assert moved == [queries, False, True], name
+    assert trained['backbone.tower'] == len(model.backbone.tower.blocks)
+    assert trained['decode_head.prompts'] > 1
+
+
+def test_text_is_encoded_anew_in_training_and_once_in_prediction(build):
+    model = build(finetune='attention', test_vocabulary=NAMES)
+    images, samples = batch()
+    passes, tower = [], model.decode_head.prompts.tower
+    tower.text.transformer.register_forward_pre_hook(lambda _, inputs: passes.append(1))
+    optimizer = schedule(model)
+
+    def predict():
+        model.eval()
+        with torch.no_grad():
+            return model(images, mode='tensor')
+
+    first = predict()
+    assert torch.equal(predict(), first)
+    assert len(passes) == 1
+    model.train()
+    for _ in range(2):
+        optimizer.update_params(model(images, samples, mode='loss')['decode.loss_bce'])
+    assert len(passes) == 3
+    # The rest as before the training: what differs now is the text.
+    fresh = build(finetune='attention', test_vocabulary=NAMES)
+    fresh.decode_head.prompts.load_state_dict(model.decode_head.prompts.state_dict())
+    fresh.eval()
+    with torch.no_grad():
+        table = fresh.decode_head.prompts.encode(NAMES)
+        assert not torch.equal(fresh(images, mode='tensor'), first)
+        predict()
+        assert torch.equal(model.decode_head.prompts.encode(NAMES), table)
+    assert len(passes) == 4
+
+
+def test_a_loaded_checkpoint_brings_its_text(build):
+    model, other = build(finetune='attention').eval(), build(finetune='attention').eval()
+    images, _ = batch()
+    with torch.no_grad():
+        for item in other.decode_head.prompts.tower.parameters():
+            item.mul_(1.1)
+        expected = other(images, mode='tensor')
+        assert not torch.equal(model(images, mode='tensor'), expected)
+        load_state_dict(model, other.state_dict())  # mmengine's
+        assert torch.equal(model(images, mode='tensor'), expected)
+
+
+def test_what_cannot_train_is_refused(build):
+    with pytest.raises(ValueError, match="expected finetune='none'"):
+        build(finetune='attention', templates=None)
+    with pytest.raises(ValueError, match="attention, none, got 'all'"):
+        build(finetune='all')
+    config = copy.deepcopy(MODEL)
+    config['decode_head'].update(finetune='attention', templates=['{}'])
+    config['backbone']['tower'] = dict(type='CLIPTower', model='ViT-B-32')
+    with pytest.raises(ValueError, match='trains a text tower, and there is none'):
+        MODELS.build(config)
 
 
 def test_a_frozen_tower_stays(build):
@@ -148,7 +229,7 @@ def test_recomputed_activations_give_the_same_gradients(build):
     torch.testing.assert_close(*gradients)
 
 
-def test_loss_is_a_yes_or_no_for_each_class_on_labelled_pixels(build):
+def test_loss_is_a_yes_or_no_for_each_class_and_ignored_pixels_are_a_no(build):
     model = build()
     images, samples = batch()
     losses = model(images, samples, mode='loss')
@@ -158,12 +239,37 @@ def test_loss_is_a_yes_or_no_for_each_class_on_labelled_pixels(build):
     logits = F.interpolate(logits, size=(32, 32), mode='bilinear', align_corners=False)
     total = []
     for image, each in enumerate(samples):
-        labels = each.gt_sem_seg.data[0, 5:]  # the first five rows are unlabelled
         for label in range(4):
-            wanted = (labels == label).float()
-            seen = logits[image, label, 5:]
-            total.append(F.binary_cross_entropy_with_logits(seen, wanted))
+            wanted = (each.gt_sem_seg.data[0] == label).float()  # the first five rows are 255
+            total.append(F.binary_cross_entropy_with_logits(logits[image, label], wanted))
     torch.testing.assert_close(losses['decode.loss_bce'], torch.stack(total).mean())
+
+
+def test_loss_by_hand():
+    """Probabilities 1/2, 3/4 | 1/4, 1/2 of two classes at two pixels, the second one ignored."""
+    logits = torch.tensor([0.0, math.log(3), -math.log(3), 0.0]).view(1, 2, 1, 2)
+    loss = PixelBCELoss()(logits, torch.tensor([[[0, 255]]]))
+    # yes to 1/2, no to 1/4; no to 3/4 and to 1/2
+    expected = -(math.log(1 / 2) + math.log(3 / 4) + math.log(1 / 4) + math.log(1 / 2)) / 4
+    assert loss.item() == pytest.approx(expected)
+    weight = torch.tensor([[[1.0, 0.0]]])
+    half = PixelBCELoss(loss_weight=2)(logits, torch.tensor([[[0, 255]]]), weight)
+    assert half.item() == pytest.approx(-2 * (math.log(1 / 2) + math.log(3 / 4)) / 4)
+
+
+def test_the_shallow_block_guides_the_first_stage(build):
+    """Of maps from blocks 1 and 3, the first stage, of twice the grid, sees block 1's."""
+    model = build().eval()
+    images, _ = batch()
+    seen = []
+    for project in model.decode_head.upsampling.guidance:
+        project.register_forward_hook(lambda _, inputs, out: seen.append((inputs[0], out.shape)))
+    with torch.no_grad():
+        model(images, mode='tensor')
+        shallow, deep = model.backbone.tower.stages(images, (1, 3))[0]
+    assert torch.equal(seen[0][0], shallow)
+    assert torch.equal(seen[1][0], deep)
+    assert [shape[2:] for _, shape in seen] == [(8, 8), (16, 16)]
 
 
 def test_training_and_prediction_have_classes_of_their_own(build):
@@ -284,6 +390,7 @@ def test_text_tower_is_that_of_the_backbone(build):
     head = MODELS.build(config).decode_head
     assert head.prompts.text['model'].endswith('shapes/tiny_clip')
     assert head.prompts.encode(['grass']).shape == (1, 1, 128)
+    assert head.prompts.tower is None  # nothing of it trains, so no checkpoint has it
     own = dict(model='elsewhere')
     config['decode_head'].update(text=own)
     assert MODELS.build(config).decode_head.prompts.text == own

@@ -7,11 +7,15 @@ import torch.nn.functional as F
 pytest.importorskip('mmseg')
 
 from clipself_mm.clip import PROMPT_TEMPLATES, TextTower
-from clipself_mm.segmentation.cat_seg_prompts import CATSegPrompts
+from clipself_mm.segmentation.cat_seg_prompts import PROMPTS, CATSegPrompts
 
 TINY = dict(model='pkg:clipself_mm.shapes/tiny_clip')
 TEMPLATES = ['a photo of {article} {}.', 'a drawing of {}.', '{}']
 CLASSES = ['red star', 'grass']
+
+
+def frozen(text=TINY, embeddings=None, templates=PROMPTS, synonyms=None):
+    return CATSegPrompts(text, embeddings, templates, synonyms, finetune='none')
 
 
 def mean(table):
@@ -19,7 +23,7 @@ def mean(table):
 
 
 def test_mean_over_prompts_is_the_text_towers():
-    table = CATSegPrompts(TINY, templates=TEMPLATES).encode(CLASSES)
+    table = frozen(templates=TEMPLATES).encode(CLASSES)
     assert table.shape == (2, 3, 128)
     torch.testing.assert_close(table.norm(dim=-1), torch.ones(2, 3))
     expected = TextTower(**TINY).embed_classes(CLASSES, TEMPLATES)
@@ -28,7 +32,7 @@ def test_mean_over_prompts_is_the_text_towers():
 
 
 def test_order_is_that_of_the_classes_and_nothing_is_computed_twice(monkeypatch):
-    prompts = CATSegPrompts(TINY, templates=TEMPLATES)
+    prompts = frozen(templates=TEMPLATES)
     table = prompts.encode(CLASSES)
     asked, compute = [], prompts._compute
 
@@ -45,22 +49,22 @@ def test_order_is_that_of_the_classes_and_nothing_is_computed_twice(monkeypatch)
 
 
 def test_synonyms_are_averaged_prompt_by_prompt():
-    plain = CATSegPrompts(TINY, templates=TEMPLATES).encode(['grass', 'lawn'])
-    both = CATSegPrompts(TINY, templates=TEMPLATES, synonyms={'grass': ['lawn']}).encode(['grass'])
+    plain = frozen(templates=TEMPLATES).encode(['grass', 'lawn'])
+    both = frozen(templates=TEMPLATES, synonyms={'grass': ['lawn']}).encode(['grass'])
     torch.testing.assert_close(both[0], F.normalize(plain.mean(dim=0), dim=-1))
 
 
 def test_without_templates_the_mean_is_the_only_prompt(tmp_path):
     vectors = {'red star': torch.tensor([3.0, 4.0]), 'grass': torch.tensor([0.0, 2.0])}
     torch.save(vectors, tmp_path / 'classes.pt')
-    prompts = CATSegPrompts(embeddings=str(tmp_path / 'classes.pt'), templates=None)
+    prompts = frozen(None, str(tmp_path / 'classes.pt'), None)
     assert prompts.count == 1
     table = prompts.encode(['grass', 'red star'])
     torch.testing.assert_close(table, torch.tensor([[[0.0, 1.0]], [[0.6, 0.8]]]))
 
 
 def test_a_table_of_a_test_serves_a_training():
-    prompts = CATSegPrompts(TINY, templates=['{}'])
+    prompts = frozen(templates=['{}'])
     with torch.inference_mode():
         prompts.encode(CLASSES)
     weight = torch.ones(128, requires_grad=True)
@@ -68,16 +72,42 @@ def test_a_table_of_a_test_serves_a_training():
     assert weight.grad is not None
 
 
+def test_of_a_class_with_several_names_the_first_is_taken():
+    both = frozen(templates=TEMPLATES).encode(['grass, lawn', 'grass'])
+    assert torch.equal(both[0], both[1])
+
+
+def test_the_prompt_of_the_public_code_stands_alone():
+    prompts = frozen()
+    assert prompts.count == 1
+    tower = TextTower(**TINY)
+    expected = tower.encode_text(tower.tokenizer(['A photo of a red star in the scene']))
+    torch.testing.assert_close(prompts.encode(['red star'])[0], F.normalize(expected, dim=-1))
+
+
+def test_embeddings_of_a_training_have_a_gradient():
+    prompts = CATSegPrompts(TINY, templates=TEMPLATES)
+    assert prompts.encode(CLASSES).requires_grad
+    weights = dict(prompts.named_parameters())
+    (prompts.encode(CLASSES) * torch.randn(2, 3, 128)).sum().backward()
+    trained = [name for name, item in weights.items() if item.grad is not None]
+    assert trained
+    assert all(name.endswith('attn.in_proj_weight') for name in trained)
+    prompts.eval()
+    assert not prompts.encode(CLASSES).requires_grad
+    torch.testing.assert_close(prompts.encode(CLASSES), frozen(templates=TEMPLATES).encode(CLASSES))
+
+
 def test_prompt_sets(tmp_path):
-    assert CATSegPrompts(TINY).templates == PROMPT_TEMPLATES
+    assert frozen(templates='vild').templates == PROMPT_TEMPLATES
     (tmp_path / 'two.txt').write_text('a {}\nthe {}\n')
-    assert CATSegPrompts(TINY, templates=str(tmp_path / 'two.txt')).count == 2
+    assert frozen(templates=str(tmp_path / 'two.txt')).count == 2
     with pytest.raises(ValueError, match=r'\{\} once'):
-        CATSegPrompts(TINY, templates=['a photo'])
+        frozen(templates=['a photo'])
     with pytest.raises(ValueError, match='expected templates=None'):
         CATSegPrompts(embeddings='classes.pt')
 
 
 def test_no_text_tower():
     with pytest.raises(ValueError, match='no text tower to encode'):
-        CATSegPrompts(templates=['{}']).encode(CLASSES)
+        frozen(None, templates=['{}']).encode(CLASSES)
