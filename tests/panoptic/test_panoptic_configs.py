@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS, HOOKS, MODELS, init_default_scope
 
 pytest.importorskip('panopticapi')
 
+from clipself_mm.datasets import load_vocabulary
 from clipself_mm.hooks import VocabularyCheckHook
 from clipself_mm.hooks.vocabulary_check_hook import check_classes
 from tests.segmentation.stub_tower import PatchColourTower  # noqa: F401
@@ -74,6 +75,18 @@ def test_coco_matches_itself_and_part_of_ade20k():
     whose = [ade.seen.classes[i] for i in row['animal'].nonzero().flatten().tolist()]
     assert whose[:2] == ['bird', 'cat']
     assert len(whose) == 10
+
+
+def test_the_miniature_has_the_shares_of_odises_caption_model():
+    """0.35 of CLIP for classes that the generator learned, 0.65 for those it did not."""
+    config = Config.fromfile(FUSED)
+    init_default_scope(config.default_scope)
+    config.model.generator_checkpoint = None
+    model = MODELS.build(config.model)
+    shares = dict(zip(model.classes, model._weights.tolist(), strict=True))
+    learned = load_vocabulary('shapes_ov_panoptic_base').classes
+    assert [round(shares[name], 6) for name in learned] == 58 * [0.35]
+    assert {round(shares[name], 6) for name in model.classes if name not in learned} == {0.65}
 
 
 def test_the_miniature_trains_and_is_tested(shapes, tmp_path, monkeypatch, capsys):

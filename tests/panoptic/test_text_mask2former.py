@@ -166,7 +166,9 @@ def test_as_a_generator_it_scores_the_vocabulary_itself(config):
     model = fuse(config, test_cfg=dict(score='pred', **limits))
     assert model.generator.classes == model.classes == (*ASKED['things'], *ASKED['stuff'])
     weights = model._weights.tolist()
-    assert weights == pytest.approx([0.65, 0.35, 0.35, 0.65, 0.35, 0.65])  # red, green, blue are seen
+    assert weights == pytest.approx(
+        [0.65, 0.35, 0.35, 0.65, 0.35, 0.65]
+    )  # red, green, blue are seen
     with torch.no_grad():
         (found,) = model.test_step(one_image((32, 64)))
         (expected,) = model.generator.test_step(one_image((32, 64)))
