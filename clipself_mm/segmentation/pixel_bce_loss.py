@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -39,9 +40,8 @@ class PixelBCELoss(nn.Module):
             weight: Weight of every pixel, shape (N, H, W).
             ignore_index: Label of what is of no class.
         """
-        known = label != ignore_index
-        target = F.one_hot(label * known, cls_score.shape[1]) * known[..., None]
-        target = target.permute(0, 3, 1, 2).to(cls_score.dtype)
+        scores = cls_score.float()
+        known = (label != ignore_index)[:, None]
+        target = torch.zeros_like(scores).scatter_(1, label[:, None] * known, known.float())
         weight = None if weight is None else weight[:, None]
-        loss = F.binary_cross_entropy_with_logits(cls_score, target, weight)
-        return self.loss_weight * loss
+        return self.loss_weight * F.binary_cross_entropy_with_logits(scores, target, weight)

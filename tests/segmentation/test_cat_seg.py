@@ -257,6 +257,21 @@ def test_loss_by_hand():
     assert half.item() == pytest.approx(-2 * (math.log(1 / 2) + math.log(3 / 4)) / 4)
 
 
+def test_half_precision_trains_both_towers(build):
+    model = build(finetune='attention')
+    images, samples = batch()
+    model.train()
+    whole = model(images, samples, mode='loss')['decode.loss_bce']
+    with torch.autocast('cpu', torch.bfloat16):
+        half = model(images, samples, mode='loss')['decode.loss_bce']
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, whole, rtol=2e-2, atol=0)
+    half.backward()
+    for tower in (model.backbone.tower, model.decode_head.prompts.tower):
+        gradients = [item.grad for item in tower.parameters() if item.requires_grad]
+        assert all(each.isfinite().all() and each.abs().sum() > 0 for each in gradients)
+
+
 def test_the_shallow_block_guides_the_first_stage(build):
     """Of maps from blocks 1 and 3, the first stage, of twice the grid, sees block 1's."""
     model = build().eval()
