@@ -8,8 +8,8 @@ By CLIP's score alone, the first rows of Table 6, with ``--cfg-options model.tes
 model.tower.model=local-dir:WORK_DIR/tower``; the generator keeps the original one.
 
 Expected PQ / mask AP / mIoU (measured here, seed 0): by CLIP 0.5 / 0.1 / 0.6, refined by patches
-16.1 / 7.8 / 15.0; fused 3.6 / 1.6 / 3.4 and 24.2 / 15.3 / 21.6; the generator's score alone 31.7 /
-22.6 / 30.4. Other towers and shares: docs/panoptic.md.
+16.1 / 7.8 / 15.0; the generator's score alone 31.7 / 22.6 / 30.4. Fused, by shares:
+docs/panoptic.md.
 """
 
 _base_ = './mask2former_tiny_shapes-ov.py'
