@@ -27,6 +27,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--epochs', type=int, help='cut every training to so many')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time (with --shapes)')
     parser.add_argument('--gpus', type=int, help='of a run, 8 by default (without --shapes)')
+    parser.add_argument(
+        '--proposals', type=Path, help='json of proposals to take in place of an own RPN'
+    )
     parser.add_argument('--out', type=Path, default=Path('docs/results'), help='of the tables')
     parser.add_argument('--dry-run', action='store_true', help='print the commands only')
     args = parser.parse_args()
@@ -48,7 +51,11 @@ def main() -> int:
         setting = reproduce.Setting(*places, data, args.epochs)
     else:
         setting = reproduce.Setting(*places, 'COCO', args.epochs, args.gpus or 8, amp=True)
-    suite = reproduce.ShapesSuite() if args.shapes else reproduce.CocoSuite()
+    suite_type = reproduce.ShapesSuite if args.shapes else reproduce.CocoSuite
+    given = None
+    if args.proposals is not None:
+        given = reproduce.read_given_proposals(args.proposals, data_root / suite_type.train_images)
+    suite = suite_type(given)
     names = reproduce.TABLES if 'all' in args.tables else dict.fromkeys(args.tables)
     tables = [reproduce.TABLES[name](suite) for name in names]
     work = reproduce.Reproduction(tables, args.seeds, setting, args.jobs)

@@ -3,6 +3,7 @@
 from .campaign import Campaign
 from .coco_suite import CocoSuite
 from .experiment import Experiment
+from .given_proposals import GivenProposals, read_given_proposals
 from .report import mean_and_spread, write_report
 from .reproduction import Reproduction
 from .run import Run
@@ -18,6 +19,7 @@ __all__ = [
     'CocoSuite',
     'Column',
     'Experiment',
+    'GivenProposals',
     'Reproduction',
     'Row',
     'Run',
@@ -27,5 +29,6 @@ __all__ = [
     'Table',
     'mean_and_spread',
     'prepare_shapes',
+    'read_given_proposals',
     'write_report',
 ]

@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from .run import Run
-from .setting import Setting
 
 LOG = 'log.txt'
 LOCK = 'lock'
 
 
 class Started(NamedTuple):
-    """A run in progress."""
+    """A run in progress, and the places that it takes."""
 
     run: Run
     process: subprocess.Popen
+    places: list[int]
     seconds: float
     since: float
 
@@ -39,7 +39,8 @@ class Campaign:
 
     Args:
         runs: What is asked for, in the order of its importance.
-        jobs: Runs at a time; each has its share of the machine's cores.
+        jobs: Runs at a time; each has its share of the machine's cores. With GPUs, these are the
+            places instead, and runs of one GPU stand side by side.
         progress: Receives one line a run that starts or ends.
         measured: Called after each run that ends well.
 
@@ -91,12 +92,16 @@ class Campaign:
         try:
             while waiting or running:
                 self._give_up(waiting)
-                for run in self._ready(waiting)[: self.jobs - len(running)]:
+                for run in self._ready(waiting):
+                    taken = {place for started in running for place in started.places}
+                    free = [place for place in range(self._places(run)) if place not in taken]
+                    if len(free) < (run.gpus or 1):
+                        continue
                     waiting.remove(run)
                     number = total - len(waiting)
                     self.progress(f'[{number}/{total}] started {run.id}')
                     try:
-                        running.append(self._start(run))
+                        running.append(self._start(run, free[: run.gpus or 1]))
                     except OSError as error:
                         self._fail(run, f'failed: {error}')
                 for started in [item for item in running if item.process.poll() is not None]:
@@ -133,11 +138,15 @@ class Campaign:
             run for run in waiting if all(need.id in self.results for need in run.needs.values())
         ]
 
-    def _start(self, run: Run) -> Started:
+    def _places(self, run: Run) -> int:
+        return run.setting.gpus or self.jobs
+
+    def _start(self, run: Run, places: list[int]) -> Started:
         """Start a process.
 
         Raises:
-            OSError: There is no checkpoint to test, or another process makes this run already.
+            OSError: There is no checkpoint to test, another process makes this run already, or
+                there are too few GPUs.
         """
         run.begin()
         command = run.command(run.checkpoint())
@@ -154,21 +163,29 @@ class Campaign:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=self._environment(run.setting),
+                env=self._environment(run, places),
                 pass_fds=(lock.fileno(),),
             )
-        return Started(run, process, time.perf_counter(), time.time())
+        return Started(run, process, places, time.perf_counter(), time.time())
 
-    def _environment(self, setting: Setting) -> dict[str, str]:
-        """The environment of a run: the checkout's package, each process its share of the cores."""
-        path, root = os.environ.get('PYTHONPATH'), setting.root
-        processes = self.jobs * (setting.gpus or 1)
-        return {
+    def _environment(self, run: Run, places: list[int]) -> dict[str, str]:
+        """The environment of a run: the checkout's package, its GPUs, its share of the cores."""
+        path, root = os.environ.get('PYTHONPATH'), run.setting.root
+        environment = {
             **os.environ,
             'PYTHONPATH': f'{root}{os.pathsep}{path}' if path else str(root),
             'PYTHON': sys.executable,
-            'OMP_NUM_THREADS': str(max(1, (os.cpu_count() or 1) // processes)),
+            'OMP_NUM_THREADS': str(max(1, (os.cpu_count() or 1) // self._places(run))),
         }
+        if run.gpus is not None:
+            visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+            names = visible.split(',') if visible else [*map(str, range(run.setting.gpus))]
+            if len(names) < run.setting.gpus:
+                raise OSError(
+                    f'CUDA_VISIBLE_DEVICES={visible} names fewer than {run.setting.gpus} GPUs'
+                )
+            environment['CUDA_VISIBLE_DEVICES'] = ','.join(names[place] for place in places)
+        return environment
 
     def _end(self, started: Started) -> None:
         run, code = started.run, started.process.returncode

@@ -93,6 +93,7 @@ def markdown(
         problems: Why a run is not done, by id.
     """
     lines, used, missing, others = [], [], [], 0
+    in_paper = table.columns_in_paper
     for row in table.rows:
         today = {run.setup: run for run in _runs_of(row, seeds, setting)}
         of_row = [record for record in records if record.row == row.number]
@@ -103,14 +104,14 @@ def markdown(
         for column, published in zip(table.columns, row.paper, strict=True):
             values = [r.values[column.title] for r in own if column.title in r.values]
             cells.append(mean_and_spread(values))
-            if table.source:
+            if column in in_paper:
                 cells.append(NONE if published is None else f'{published:.1f}')
         numbers = sorted({str(sum(r.run == name for r in own)) for name in _names(row)})
         lines.append([row.number, *row.labels, *cells, ' / '.join(numbers)])
         missing += _missing(row, own, seeds, setting, problems)
     head = ['#', *table.heads]
     for column in table.columns:
-        head += [column.title, 'paper'] if table.source else [column.title]
+        head += [column.title, 'paper'] if column in in_paper else [column.title]
     parts = [f'# Table {table.name}: {table.title}', _measured(table, used, setting)]
     if table.remark:
         parts.append(table.remark)

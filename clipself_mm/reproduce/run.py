@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import re
 import shlex
 import sys
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .setting import Setting
 
 RESULTS = 'results.json'
 SETUP = 'setup.json'
+POINTER = 'last_checkpoint'
 DECISIVE = (
     'model',
     'optim_wrapper',
@@ -30,6 +32,10 @@ DECISIVE = (
     'custom_hooks',
 )
 """Parts of a config that its numbers depend on."""
+VALIDATED_BY = ('val_dataloader', 'val_evaluator')
+"""Those of a training that is measured by its validations."""
+BOOKKEEPING = {'timer', 'logger', 'param_scheduler', 'checkpoint', 'sampler_seed', 'visualization'}
+"""Default hooks that they do not depend on; others stand there too, the weight ensemble's say."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +80,26 @@ class Run:
     def setup(self) -> str:
         """Twelve hex digits of all that decides its numbers but the seed, needed runs included."""
         config = self.setting.config(self.experiment.config)
+        decisive = DECISIVE if self.experiment.best_by is None else (*DECISIVE, *VALIDATED_BY)
+        hooks = config.get('default_hooks', {}).items()
         parts = {
-            'config': {key: config[key] for key in DECISIVE if key in config},
+            'config': {key: config[key] for key in decisive if key in config},
+            'hooks': {name: hook for name, hook in hooks if name not in BOOKKEEPING},
             'options': dict(self.experiment.options),
+            'files': {key: _digest(path) for key, path in self.experiment.files.items()},
             'length': self._length,
             'data': self.setting.data,
-            'gpus': self.setting.gpus,
+            'gpus': self.gpus,
             'amp': self.setting.amp,
             'needs': {key: run.setup for key, run in self.needs.items()},
         }
         text = json.dumps(parts, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def gpus(self) -> int | None:
+        """Its processes, one a GPU; None for one that is started plainly, without GPUs."""
+        return 1 if self.setting.gpus and self.experiment.one_gpu else self.setting.gpus
 
     @property
     def is_cut(self) -> bool:
@@ -96,12 +111,13 @@ class Run:
         """Options that shorten a training."""
         if not self.experiment.trains:
             return {}
-        return self.setting.length_options(self.experiment.config)
+        return self.setting.length_options(self.experiment.config, self.experiment.epoch_iters)
 
     def options(self) -> list[str]:
         """The ``--cfg-options`` with every folder filled in."""
         folders = {key: run.folder for key, run in self.needs.items()}
-        places = {'data': self.setting.data_root, 'here': self.folder, **folders}
+        files = self.experiment.files
+        places = {'data': self.setting.data_root, 'here': self.folder, **folders, **files}
         options = {key: value.format(**places) for key, value in self.experiment.options.items()}
         if self.experiment.trains:
             options |= {key: str(value) for key, value in self._length.items()}
@@ -114,7 +130,8 @@ class Run:
         Args:
             checkpoint: The file to test, where the experiment tests one.
         """
-        trains, gpus = self.experiment.trains, self.setting.gpus
+        trains = self.experiment.trains
+        gpus = None if self.experiment.one_gpu else self.setting.gpus
         config = str(self.setting.root / self.experiment.config)
         tool = self.setting.root / 'tools' / ('train' if trains else 'test')
         weights = [] if trains else [checkpoint or '']
@@ -136,7 +153,7 @@ class Run:
         text = shlex.join(self.command(mark if key else None))
         if key is None:
             return text
-        pointer = shlex.quote(str(self.needs[key].folder / 'last_checkpoint'))
+        pointer = shlex.quote(str(self.needs[key].folder / POINTER))
         return text.replace(mark, f'"$(cat {pointer})"', 1)
 
     def checkpoint(self) -> str | None:
@@ -149,7 +166,7 @@ class Run:
         if key is None:
             return None
         folder = self.needs[key].folder
-        return str(folder / Path((folder / 'last_checkpoint').read_text().strip()).name)
+        return str(folder / Path((folder / POINTER).read_text().strip()).name)
 
     def result(self) -> dict[str, Any] | None:
         """What the run has left, None if it is not done.
@@ -169,6 +186,8 @@ class Run:
         """Make the folder and say in it what is run here."""
         self.folder.mkdir(parents=True, exist_ok=True)
         _write(self.folder / SETUP, self._setup_record())
+        if self.experiment.best_by is not None:
+            self._go_back_to_validated()
 
     def finish(self, seconds: float, since: float) -> dict[str, Any]:
         """Mark the run as done.
@@ -181,9 +200,13 @@ class Run:
             What ``results.json`` holds.
 
         Raises:
-            FileNotFoundError: A measurement has left no metrics.
+            FileNotFoundError: A measurement has left no metrics, or a training has not validated
+                each of its epochs.
         """
-        metrics = {} if self.experiment.trains else self._metrics(since)
+        if self.experiment.best_by is not None:
+            metrics = self._best_and_last()
+        else:
+            metrics = {} if self.experiment.trains else self._metrics(since)
         result = {
             **self._setup_record(),
             'seed': self.seed,
@@ -206,6 +229,48 @@ class Run:
             if isinstance(value, int | float)
         }
 
+    def _best_and_last(self) -> dict[str, float]:
+        """Metrics of the best and of the last epoch, ``best/KEY`` and ``last/KEY``."""
+        found = self._validations()
+        whole = self.setting.config(self.experiment.config).train_cfg.max_epochs
+        last = self._length.get('train_cfg.max_epochs', whole)
+        missing = [epoch for epoch in range(1, last + 1) if epoch not in found]
+        if missing:
+            raise FileNotFoundError(f'{self.folder}: no validation of epochs {missing}')
+        best = max(range(1, last + 1), key=lambda epoch: found[epoch][self.experiment.best_by])
+        chosen = {'best': found[best] | {'epoch': best}, 'last': found[last]}
+        return {
+            f'{which}/{name}': value for which, of in chosen.items() for name, value in of.items()
+        }
+
+    def _validations(self) -> dict[int, dict[str, float]]:
+        """Epoch to its metrics, from mmengine's logs; a repeated epoch has the later ones."""
+        found = {}
+        for log in sorted(self.folder.glob('*/vis_data/scalars.json')):
+            whole_lines = log.read_text().rpartition('\n')[0].splitlines()
+            for entry in map(json.loads, whole_lines):
+                if self.experiment.best_by in entry:
+                    found[entry.pop('step')] = entry
+        return found
+
+    def _go_back_to_validated(self) -> None:
+        """Let a resumed training repeat the epoch whose validation was cut off.
+
+        mmengine goes on with the next epoch.
+        """
+        pointer = self.folder / POINTER
+        if not pointer.is_file():
+            return
+        done = int(re.search(r'epoch_(\d+)\.pth', pointer.read_text())[1])
+        cut_off = sorted(set(range(1, done + 1)) - self._validations().keys())
+        if not cut_off:
+            return
+        before = self.folder / f'epoch_{cut_off[0] - 1}.pth'
+        if before.is_file():
+            pointer.write_text(str(before))
+        else:
+            pointer.unlink()
+
     def _setup_record(self) -> dict[str, Any]:
         epochs = self.setting.epochs
         config, data = self.experiment.config, self.setting.data
@@ -214,6 +279,11 @@ class Run:
 
 def _read(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.is_file() else None
+
+
+@cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

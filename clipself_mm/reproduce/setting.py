@@ -46,18 +46,33 @@ class Setting:
         """The config of an experiment, read once."""
         return _read(str(self.root / path))
 
-    def length_options(self, path: str) -> dict[str, int]:
-        """Options that cut a training to ``epochs``; none where it is no longer than that."""
+    def length_options(self, path: str, epoch_iters: int | None = None) -> dict[str, int]:
+        """Options that cut a training to ``epochs``; none where it is no longer than that.
+
+        Args:
+            path: The config.
+            epoch_iters: What counts as an epoch where the config counts iterations.
+
+        Raises:
+            ValueError: The config counts iterations and nobody says how many are an epoch.
+        """
+        if self.epochs is None:
+            return {}
         config = self.config(path)
-        own = config.train_cfg.get('max_epochs')
-        if self.epochs is None or own is None or own <= self.epochs:
+        unit, end = 'max_epochs', self.epochs
+        if unit not in config.train_cfg:
+            if epoch_iters is None:
+                raise ValueError(f'{path} counts iterations, it cannot be cut to epochs')
+            unit, end = 'max_iters', self.epochs * epoch_iters
+        if config.train_cfg[unit] <= end:
             return {}
         ends = {
-            f'param_scheduler.{place}.end': self.epochs
+            f'param_scheduler.{place}.end': end
             for place, scheduler in enumerate(config.get('param_scheduler', []))
-            if scheduler.get('by_epoch', True) and 'end' in scheduler
+            if scheduler.get('end', 0) > end
+            and (unit == 'max_iters' or scheduler.get('by_epoch', True))
         }
-        return {'train_cfg.max_epochs': self.epochs} | ends
+        return {f'train_cfg.{unit}': end} | ends
 
 
 @cache

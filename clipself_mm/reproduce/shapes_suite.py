@@ -15,43 +15,38 @@ from clipself_mm.shapes import ShapesOV, export_shapes_ov
 from clipself_mm.shapes.export import MANIFEST
 
 from .experiment import Experiment
-from .suite import Suite
+from .suite import TOWER_LR, Recipe, Suite, ablations
 
 FOLDER = 'configs/shapes'
-SPLITS = (4, 8, 10)
-BLOCKS = (1, 2, 3, 4)
-SIZES = (64, 96, 192)
+PATCHES = f'{FOLDER}/clipself_tiny_patches_shapes-ov.py'
 
 
 class ShapesSuite(Suite):
-    """Proposals are those of the F-ViT on the original tower, of the same seed."""
+    """Unless others are given, proposals are those of the F-ViT on the original tower."""
 
-    distillations: ClassVar[Mapping[str, str]] = {
-        'patches': f'{FOLDER}/clipself_tiny_patches_shapes-ov.py',
-        'proposals': f'{FOLDER}/clipself_tiny_rpn-proposals_shapes-ov.py',
-        'region-text': f'{FOLDER}/region-text_tiny_shapes-ov.py',
-        'region-text-2': f'{FOLDER}/region-text_tiny_shapes-ov.py',
-        'image-text': f'{FOLDER}/ablations/image-text_tiny_shapes-ov.py',
-        'scd': f'{FOLDER}/clipself_tiny_scd_shapes-ov.py',
-        'declip': f'{FOLDER}/clipself_tiny_declip_shapes-ov.py',
-        **{
-            f'{what}-{number}': f'{FOLDER}/ablations/clipself_tiny_{what}-{number}_shapes-ov.py'
-            for what, numbers in (('max-split', SPLITS), ('blocks', BLOCKS), ('size', SIZES))
-            for number in numbers
-        },
+    distillations: ClassVar[Mapping[str, Recipe]] = {
+        'patches': Recipe(PATCHES),
+        'proposals': Recipe(f'{FOLDER}/clipself_tiny_rpn-proposals_shapes-ov.py'),
+        'region-text': Recipe(f'{FOLDER}/region-text_tiny_shapes-ov.py'),
+        'region-text-2': Recipe(f'{FOLDER}/region-text_tiny_shapes-ov.py'),
+        'image-text': Recipe(f'{FOLDER}/image-text_tiny_shapes-ov.py'),
+        'scd': Recipe(f'{FOLDER}/clipself_tiny_scd_shapes-ov.py'),
+        'declip': Recipe(f'{FOLDER}/clipself_tiny_declip_shapes-ov.py'),
+        **ablations(PATCHES, splits=(4, 8, 10), blocks=(1, 2, 3, 4), sizes=(64, 96, 192)),
     }
-    detectors: ClassVar[Mapping[str, str]] = {
-        'fvit': f'{FOLDER}/fvit_tiny_shapes-ov.py',
-        **{
-            detector: f'{FOLDER}/fvit_tiny_{detector}_shapes-ov.py'
-            for detector in ('simplefpn-last', 'fpn-last', 'backbone-lr0.01', 'backbone-lr0.1')
-        },
+    detectors: ClassVar[Mapping[str, Recipe]] = {
+        'fvit': Recipe(f'{FOLDER}/fvit_tiny_shapes-ov.py'),
+        'simplefpn-last': Recipe(f'{FOLDER}/fvit_tiny_simplefpn-last_shapes-ov.py'),
+        'fpn-last': Recipe(
+            f'{FOLDER}/fvit_tiny_shapes-ov.py', {'model.backbone.out_indices': '(4,4,4,4)'}
+        ),
+        'backbone-lr0.01': Recipe(
+            f'{FOLDER}/fvit_tiny_backbone-lr0.1_shapes-ov.py', {TOWER_LR: '0.01'}
+        ),
+        'backbone-lr0.1': Recipe(f'{FOLDER}/fvit_tiny_backbone-lr0.1_shapes-ov.py'),
     }
-    evaluations: ClassVar[Mapping[str, str]] = {
-        'panoptic': f'{FOLDER}/region-eval_tiny_shapes-ov.py',
-        'boxes': f'{FOLDER}/region-eval_tiny_shapes-ov.py',
-        'pseudo-labels': f'{FOLDER}/pseudo-labels_tiny_shapes-ov.py',
-    }
+    evaluation = f'{FOLDER}/region-eval_tiny_shapes-ov.py'
+    pseudo_labeller = f'{FOLDER}/pseudo-labels_tiny_shapes-ov.py'
     splits = (('max-split-4', 4), ('patches', 6), ('max-split-8', 8), ('max-split-10', 10))
     blocks = (
         ('blocks-1', '1 of 5', '3'),
@@ -68,12 +63,15 @@ class ShapesSuite(Suite):
     )
     tower_key = 'model'
     tower_file = 'local-dir:{folder}/tower'
-    val_boxes = 'annotations/instances_val.json'
+    original = 'pkg:clipself_mm.shapes/tiny_clip'
+    train_images = 'train'
     nouns: ClassVar[Mapping[str, int | None]] = {'region-text': None, 'region-text-2': 2}
     nouns_remark = (
         'The captions of Shapes-OV name every object of a scene without a mistake; in the last row '
         'each picture keeps two of its nouns, drawn at random.'
     )
+    own_nouns = 'shapes_ov_panoptic'
+    own_proposals = 'those of the RPN of F-ViT on the original tower, of the same seed'
     foundation_remark = (
         'DeCLIP distils the token similarity of a small ViT with random weights here, which stands '
         "in DINOv2's place."
@@ -83,17 +81,10 @@ class ShapesSuite(Suite):
         'of the paper that is nearest by its share of the whole.'
     )
 
-    def evaluate(self, tower: str | None, what: str = 'panoptic') -> Experiment:
-        """As in `Suite`; boxes are measured together with masks, in one run for all tables."""
-        return super().evaluate(tower, 'panoptic')
-
     def proposals(self) -> Experiment:
         """Proposals by the RPN of the detector on the original tower."""
-        options = self._data_of('test') | {
-            'test_evaluator.ann_file': '{data}/annotations/instances_train.json',
-            'test_evaluator.out_file': '{here}/proposals.json',
-        }
-        needs = {'detector': self.train_detector(None)}
+        options = self._data_of('test') | {'test_evaluator.out_file': '{here}/proposals.json'}
+        needs = {'detector': self.detect(None)}
         config = f'{FOLDER}/rpn_tiny_shapes-ov.py'
         return Experiment('propose', config, options, needs, checkpoint='detector')
 

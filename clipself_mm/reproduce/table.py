@@ -77,3 +77,12 @@ class Table:
     def titles(self) -> list[str]:
         """Titles of the columns."""
         return [column.title for column in self.columns]
+
+    @property
+    def columns_in_paper(self) -> list[Column]:
+        """Columns in which some row has a number of the paper."""
+        return [
+            column
+            for place, column in enumerate(self.columns)
+            if any(row.paper[place] is not None for row in self.rows)
+        ]

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.reproduce.stub_checkout import (
     result_of,
     setting_of,
     train,
+    validated,
     write_checkout,
 )
 
@@ -130,19 +132,78 @@ def test_processes_of_a_run_share_its_cores(root, monkeypatch):
     assert (root / 'work/one_seed0/here').read_text() == '2\n'
 
 
-def drive(root):
-    """What a process of its own does: one measurement, which waits in its training."""
+GPU_TOOL = """
+import os, sys, time
+from pathlib import Path
+own = Path(sys.argv[sys.argv.index('--work-dir') + 1])
+(own / 'here').write_text(os.environ['CUDA_VISIBLE_DEVICES'])
+deadline = time.monotonic() + 120
+while len(list(own.parent.glob('*/here'))) < 2:
+    time.sleep(0.01)
+    assert time.monotonic() < deadline
+"""
+
+
+def test_runs_of_one_gpu_stand_side_by_side_and_one_of_all_has_them_all(root, monkeypatch):
+    """Two trainings of one GPU wait for each other; the third run takes both GPUs."""
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,6')
+    (root / 'tools/train.py').write_text(GPU_TOOL)
+    (root / 'tools/dist_train.sh').write_text('echo $CUDA_VISIBLE_DEVICES > "$4/here"\n')
+    one, two = (replace(train(name), one_gpu=True) for name in ('one', 'two'))
+    both = replace(train('both'), needs={'one': one, 'two': two})
+    lines = []
+    assert campaign_of(setting_of(root, gpus=2), both, progress=lines.append).execute()
+    assert (root / 'work/one_seed0/here').read_text() == '4'
+    assert (root / 'work/two_seed0/here').read_text() == '6'
+    assert (root / 'work/both_seed0/here').read_text() == '4,6\n'
+
+
+def test_a_run_of_all_gpus_waits_for_one_of_one_gpu(root):
+    (root / 'tools/train.py').write_text(TRAIN_SLOWLY)
+    (root / 'tools/dist_train.sh').write_text('test -e "$4/../one_seed0/done"\n')
+    one = replace(train('one'), one_gpu=True)
+    assert campaign_of(setting_of(root, gpus=2), one, train('all')).execute()
+
+
+TRAIN_SLOWLY = """
+import sys, time
+from pathlib import Path
+time.sleep(0.5)
+(Path(sys.argv[sys.argv.index('--work-dir') + 1]) / 'done').touch()
+"""
+
+
+def test_too_few_visible_gpus_are_an_error(root, monkeypatch):
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '0')
+    campaign = campaign_of(setting_of(root, gpus=2), train('one'))
+    assert not campaign.execute()
+    assert 'CUDA_VISIBLE_DEVICES=0 names fewer than 2 GPUs' in campaign.problems['one_seed0']
+
+
+def test_a_validated_training_has_numbers_of_its_own(root):
+    campaign = campaign_of(setting_of(root), validated(0.1, 0.5, 0.4))
+    assert campaign.execute()
+    assert campaign.results['detector_seed0']['metrics'] == {
+        'best/coco/ap': 0.5,
+        'best/epoch': 2,
+        'last/coco/ap': 0.4,
+    }
+
+
+def drive(root, experiment):
+    """What a process of its own does: one experiment, which waits in a training."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    campaign_of(setting_of(root), measure(train(waits=str(root / 'wait')))).execute()
+    campaign_of(setting_of(root), experiment).execute()
 
 
-def start_and_wait(root):
+def start_and_wait(root, experiment=None, training='tower_seed0'):
     """A driver whose training stands in its second epoch."""
     (root / 'wait').touch()
-    process = multiprocessing.get_context('fork').Process(target=drive, args=(root,))
+    experiment = experiment or measure(train(waits=str(root / 'wait')))
+    process = multiprocessing.get_context('fork').Process(target=drive, args=(root, experiment))
     process.start()
     deadline = time.monotonic() + 120
-    while not (root / 'work/tower_seed0/epoch_2.pth').exists():
+    while not (root / 'work' / training / 'epoch_2.pth').exists():
         assert process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -160,6 +221,19 @@ def test_a_killed_driver_goes_on_from_the_last_checkpoint(root):
     assert campaign.execute()
     assert (root / 'work/tower_seed0/epoch_3.pth').read_text() == '3 2'  # two were there
     assert campaign.results['measure_tower_seed0']['metrics']['m/top1'] == 4
+
+
+def test_an_epoch_is_made_again_whose_validation_was_killed(root):
+    """It has a checkpoint and no number; mmengine alone would go on with the next one."""
+    detector = validated(0.1, 0.5, 0.4, waits=str(root / 'wait'))
+    process = start_and_wait(root, detector, 'detector_seed0')
+    process.terminate()
+    process.join()
+    (root / 'wait').unlink()
+    campaign = campaign_of(setting_of(root), detector)
+    assert campaign.execute()
+    assert (root / 'work/detector_seed0/epoch_2.pth').read_text() == '2 1'
+    assert campaign.results['detector_seed0']['metrics']['best/epoch'] == 2
 
 
 def test_a_run_that_outlives_its_driver_is_not_made_twice(root):

@@ -14,6 +14,7 @@ from tests.reproduce.stub_checkout import (
     original,
     setting_of,
     train,
+    validated,
     write_checkout,
 )
 
@@ -56,6 +57,103 @@ def test_several_gpus_go_through_the_launch_scripts(root):
     assert '--amp' not in words
 
 
+def test_a_training_of_one_gpu_is_started_plainly_whatever_the_others_have(root):
+    one = replace(train(), one_gpu=True)
+    run = Run.of(one, 0, setting_of(root, gpus=8, amp=True))
+    words = run.command()
+    assert words[:3] == [sys.executable, f'{root}/tools/train.py', f'{root}/configs/train.py']
+    assert words[5:8] == ['--resume', '--amp', '--cfg-options']
+    assert run.gpus == 1
+    assert Run.of(train(), 0, setting_of(root, gpus=8)).gpus == 8
+    assert Run.of(one, 0, setting_of(root)).gpus is None
+    # As many GPUs as there are, it is the same training.
+    assert run.setup == Run.of(one, 0, setting_of(root, gpus=2, amp=True)).setup
+
+
+def test_a_training_that_counts_iterations_is_cut_to_epochs_of_a_given_length(root):
+    counted = Experiment('tower', 'configs/iterations.py', trains=True, epoch_iters=100)
+    run = Run.of(counted, 0, setting_of(root, epochs=2))
+    assert run.options() == [
+        'train_cfg.max_iters=200',
+        'param_scheduler.1.end=200',  # the warm-up is shorter than that
+        'randomness.seed=0',
+    ]
+    assert run.is_cut
+    assert not Run.of(counted, 0, setting_of(root, epochs=7)).is_cut
+    unknown = replace(counted, epoch_iters=None)
+    with pytest.raises(ValueError, match=r'configs/iterations\.py counts iterations'):
+        Run.of(unknown, 0, setting_of(root, epochs=2)).options()
+    assert Run.of(unknown, 0, setting_of(root)).options() == ['randomness.seed=0']
+
+
+def test_a_file_from_elsewhere_is_known_by_its_content(root):
+    def run_with(name, content):
+        (root / name).write_text(content)
+        item = replace(train(boxes='{given}'), files={'given': root / name})
+        return Run.of(item, 0, setting_of(root))
+
+    one, same, other = run_with('a', 'x'), run_with('b', 'x'), run_with('c', 'y')
+    assert f'boxes={root}/a' in one.options()
+    assert one.setup == same.setup != other.setup
+
+
+def write_validations(run, log, *lines):
+    path = run.folder / log / 'vis_data/scalars.json'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(''.join(lines))
+
+
+def test_best_and_last_epoch_by_the_logs_of_all_attempts(root):
+    run = Run.of(validated(), 0, setting_of(root))
+    first = '{"coco/ap": 0.2, "coco/ar": 0.5, "step": 1}\n'
+    write_validations(
+        run, '20300101_000000', first, '{"loss": 7, "step": 450}\n', '{"coco/ap": 0.9, "st'
+    )
+    write_validations(run, '20300102_000000', '{"coco/ap": 0.8, "step": 2}\n')
+    with pytest.raises(FileNotFoundError, match=r'detector_seed0: no validation of epochs \[3\]'):
+        run.finish(1, 0)
+    # Epoch 2 was made once more: the later number counts.
+    again = '{"coco/ap": 0.4, "step": 2}\n{"coco/ap": 0.3, "coco/ar": 0.1, "step": 3}\n'
+    write_validations(run, '20300103_000000', again)
+    assert run.finish(1, 0)['metrics'] == {
+        'best/coco/ap': 0.4,
+        'best/epoch': 2,
+        'last/coco/ap': 0.3,
+        'last/coco/ar': 0.1,
+    }
+
+
+def test_of_equal_epochs_the_first_is_best_as_the_checkpoint_hook_keeps_it(root):
+    run = Run.of(validated(), 0, setting_of(root, epochs=2))
+    write_validations(run, 'a', '{"coco/ap": 0.4, "step": 1}\n{"coco/ap": 0.4, "step": 2}\n')
+    assert run.finish(1, 0)['metrics']['best/epoch'] == 1
+
+
+@pytest.mark.parametrize(
+    ('validations', 'kept', 'pointer'),
+    [
+        ([1, 2], [1, 2], 'epoch_2.pth'),
+        ([1], [1, 2], 'epoch_1.pth'),  # the second validation was cut off
+        ([2], [1, 2], None),  # the first
+        ([1], [2], None),  # the checkpoint before it is gone
+    ],
+)
+def test_a_resumed_training_repeats_the_validation_that_a_kill_has_cut_off(
+    root, validations, kept, pointer
+):
+    run = Run.of(validated(), 0, setting_of(root))
+    lines = [f'{{"coco/ap": 0.1, "step": {epoch}}}\n' for epoch in validations]
+    write_validations(run, 'a', *lines)
+    for epoch in kept:
+        (run.folder / f'epoch_{epoch}.pth').touch()
+    (run.folder / 'last_checkpoint').write_text('/elsewhere/epoch_2.pth')
+    run.begin()
+    if pointer is None:
+        assert not (run.folder / 'last_checkpoint').exists()
+    else:
+        assert (run.folder / 'last_checkpoint').read_text().endswith(pointer)
+
+
 def test_the_text_of_a_command_names_a_checkpoint_that_is_not_there_yet(root):
     test = Experiment(
         'test', 'configs/test.py', dict(number='1'), dict(d=train('d')), checkpoint='d'
@@ -84,13 +182,26 @@ def test_setup_is_that_of_everything_but_the_seed_and_the_place(root, tmp_path):
     assert len(set(setups)) == len(setups)
 
 
+def test_setup_of_a_validated_training_sees_what_it_is_measured_by(tmp_path):
+    setups = {}
+    for name, content in (('a', "'val.json'"), ('b', "'other.json'")):
+        root = write_checkout(tmp_path / name)
+        with (root / 'configs/train.py').open('a') as file:
+            file.write(f'val_evaluator = dict(ann_file={content})\n')
+        for experiment in (train(), validated()):
+            run = Run.of(experiment, 0, setting_of(root))
+            setups.setdefault(experiment.name, set()).add(run.setup)
+    assert {name: len(found) for name, found in setups.items()} == {'tower': 1, 'detector': 2}
+
+
 @pytest.mark.parametrize(
     ('text', 'same'),
     [
         (TRAINING.format(width=9), False),
+        (TRAINING.format(width=8).replace('alpha=0.7', 'alpha=1.0'), False),
         (TRAINING.format(width=8).replace('interval=7', 'interval=1'), True),
     ],
-    ids=['another model', 'another log'],
+    ids=['another model', 'another ensemble', 'another log'],
 )
 def test_setup_sees_the_parts_of_a_config_that_decide(tmp_path, text, same):
     setups = []

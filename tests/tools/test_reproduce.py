@@ -32,10 +32,24 @@ def test_dry_run_prints_commands_and_writes_nothing(reproduce, tmp_path, capsys)
 
 
 def test_without_shapes_the_real_configs_go_through_the_launch_scripts(reproduce, capsys):
-    assert reproduce('1b', '--dry-run', '--gpus', 4) == 0
+    assert reproduce('3a', '--dry-run', '--gpus', 4) == 0
     commands = [line for line in capsys.readouterr().out.splitlines() if not line.startswith('#')]
-    assert all('tools/dist_' in line for line in commands)
-    assert any('blocks-9_8xb2-6e_coco-boxes.py 4 ' in line for line in commands)
+    spread = [line for line in commands if 'tools/dist_' in line]
+    assert any('fvit_eva02-b16_8xb8-3e_ov-coco.py 4 ' in line for line in spread)
+    (patches, proposals) = (line for line in commands if line not in spread)  # on one GPU
+    assert 'tools/train.py' in patches
+    assert 'clipself_eva02-b16_proposals_1xb2-44k_coco.py' in proposals
+
+
+def test_proposals_of_others_are_checked_before_anything_else(reproduce, shapes, capsys):
+    options = ['2', '--shapes', '--data-root', shapes, '--dry-run', '--proposals']
+    with pytest.raises(FileNotFoundError, match='none'):
+        reproduce(*options, 'none.json')
+    given = shapes / 'annotations/instances_train.json'
+    assert reproduce(*options, given) == 0
+    text = capsys.readouterr().out
+    assert f'train_dataloader.dataset.ann_file={given.resolve()}' in text
+    assert 'propose' not in text.replace('--proposals', '')
 
 
 @pytest.mark.parametrize(('complete', 'code'), [(True, 0), (False, 1)])
