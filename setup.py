@@ -126,6 +126,7 @@ if __name__ == '__main__':
         package_dir={'': '.'},
         packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
         package_data={
+            PACKAGE: ['py.typed'],
             f'{PACKAGE}.clip': ['*.json'],
             f'{PACKAGE}.datasets': ['vocabularies/*'],
             f'{PACKAGE}.shapes': ['tiny_clip/*'],
@@ -140,6 +141,7 @@ if __name__ == '__main__':
             'Programming Language :: Python :: 3.10',
             'Programming Language :: Python :: 3.11',
             'Programming Language :: Python :: 3.12',
+            'Typing :: Typed',
             'Topic :: Scientific/Engineering :: Image Recognition',
         ],
     )

@@ -6,7 +6,7 @@
 A tower is run at its native size, where its image embedding is compared with open_clip's own, and
 at one size that is not square. Towers above 700 million parameters (`--most`) are built on the meta
 device only, and so are those above 150 million that differ from one already run in nothing but the
-size of their images or their activation. Prints the table of docs/towers.md.
+size of their images or their activation. Prints the table of docs/notes/towers-tried.md.
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ def commands(page):
 
 
 def single_commands(page):
-    """Words of the calls of tools that a page shows indented, those with gaps (`...`) left out."""
-    call = r'^    ((?:[A-Z_]+=\S+ )*(?:python )?tools/(?:[^\n]*\\\n)*[^\n]*)$'
+    """Words of calls of tools and make that a page shows indented; none with gaps (`...`)."""
+    call = r'^    ((?:[A-Z_]+=\S+ )*(?:(?:python )?tools/|make )(?:[^\n]*\\\n)*[^\n]*)$'
     for line in re.findall(call, page, re.MULTILINE):
         words = shlex.split(line.replace('\\\n', ' '), comments=True)
         if not GAPS & {*words}:
@@ -129,7 +129,7 @@ def check_make(words):
     makefile = (ROOT / 'Makefile').read_text()
     for word in words:
         name, equals, _ = word.partition('=')
-        known = rf'^{name} \?=' if equals else rf'^{name}:'
+        known = rf'^{name} \?=|\$\({name}\)' if equals else rf'^{name}:'
         if not re.search(known, makefile, re.MULTILINE):
             raise ValueError(f'the Makefile has no {name}')
 

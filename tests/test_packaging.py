@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -79,6 +80,7 @@ def test_wheel_holds_every_module_and_data_file(checkout, wheel):
     expected |= files_below(checkout, 'clipself_mm/datasets/vocabularies/*.json')
     expected |= files_below(checkout, 'clipself_mm/clip/*.json')
     expected |= files_below(checkout, 'clipself_mm/shapes/tiny_clip/*')
+    expected |= {'clipself_mm/py.typed'}
     assert 'clipself_mm/shapes/tiny_clip/open_clip_model.safetensors' in expected
     assert 'clipself_mm/clip/prompt_templates.json' in expected
     assert expected - set(wheel) == set()
@@ -189,3 +191,26 @@ def test_continuous_integration_runs_both_gates():
     assert lines[0] == '#!/usr/bin/env bash'
     assert 'set -euo pipefail' in lines
     assert lines.index('make lint') < lines.index('make test')
+
+
+def test_the_workflow_runs_these_gates_on_both_stacks():
+    job = yaml.safe_load((ROOT / '.github/workflows/ci.yml').read_text())['jobs']['run']
+    assert sorted(job['strategy']['matrix']['stack']) == sorted(stack.name for stack in STACKS)
+    assert job['env'] == {'STACK': '${{ matrix.stack }}'}
+    assert job['steps'][-1] == {'run': '.ci/run'}
+
+
+@pytest.mark.parametrize('stack', STACKS, ids=lambda stack: stack.name)
+def test_the_gates_take_the_stack_from_the_environment(stack):
+    env = {'PATH': os.environ['PATH'], 'STACK': stack.name}
+    command = ['make', '-n', 'lint', 'test']
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert {'onedl': '.venv/bin', 'openmmlab': '.venv-openmmlab/bin'}[stack.name] in done.stdout
+
+
+def test_hooks_before_a_commit_have_the_versions_of_make_lint():
+    repos = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text())['repos']
+    hooks = {hook['id']: repo['rev'].lstrip('v') for repo in repos for hook in repo['hooks']}
+    dev = pins('dev')
+    versions = {name: dev['ruff'] for name in ('ruff-check', 'ruff-format')}
+    assert hooks == {**versions, 'codespell': dev['codespell']}

@@ -1,4 +1,4 @@
-"""docs/paper-numbers.md can be followed from its top; the commands of the other pages exist."""
+"""docs/paper-numbers.md can be followed from its top; commands of other pages exist."""
 
 import re
 
@@ -12,7 +12,10 @@ from tests.page_commands import (
     single_commands,
 )
 
-PAGES = [ROOT / 'README.md', *(ROOT / 'docs').glob('*.md'), *(ROOT / 'configs').rglob('*.md')]
+PAGES = [
+    *ROOT.glob('*.md'),
+    *(path for name in ('docs', 'configs') for path in (ROOT / name).rglob('*.md')),
+]
 PAGE = (ROOT / 'docs/paper-numbers.md').read_text()
 B16 = 'configs/fvit/fvit_eva02-b16_8xb8-3e_ov-coco.py'
 PATCHES = 'configs/clipself/clipself_eva02-b16_patches_1xb2-44k_coco.py'
@@ -61,6 +64,13 @@ def test_a_tower_that_is_made_too_late_is_found():
 @pytest.mark.parametrize('path', sorted(PAGES), ids=lambda path: str(path.relative_to(ROOT)))
 def test_single_commands_of_the_other_pages(path):
     assert problems_of_single_commands(path.read_text()) == []
+
+
+def test_calls_of_make_are_found():
+    page = (ROOT / 'CONTRIBUTING.md').read_text()
+    assert len([words for words in single_commands(page) if words[0] == 'make']) > 4
+    found = problems_of_single_commands(page.replace('make test TESTS', 'make test TEST'))
+    assert 'the Makefile has no TEST' in found[0]
 
 
 def test_single_commands_are_found():

@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     add('vocabulary', help='name (ov_coco, ...) or a .json or .txt file')
     add('--model', required=True, help='open_clip name, local-dir:FOLDER or pkg:PACKAGE/FOLDER')
     add('--checkpoint', help='weights; a folder brings its own')
-    add('--out', required=True, help='.safetensors, .pt or .npy file to write, see docs/text.md')
+    add('--out', required=True, help='.safetensors, .pt or .npy file, see docs/text.md')
     add('--prompts', help='.json or .txt file of templates with {}; default: the 63 of ViLD')
     add(
         '--no-background',

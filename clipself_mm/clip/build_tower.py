@@ -138,7 +138,7 @@ def find_adapter(visual: nn.Module) -> type[VisionTower]:
         kind, adapters = type(visual), _ADAPTERS
     if kind not in adapters:
         raise NotImplementedError(
-            f'no adapter for a {kind.__name__}; docs/towers.md says what is supported and how '
-            'to add one'
+            f'no adapter for a {kind.__name__}; docs/towers.md says what is supported '
+            'and how to add one'
         )
     return adapters[kind]

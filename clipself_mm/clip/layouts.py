@@ -1,8 +1,8 @@
 """Which layout a checkpoint has, and what its tensors are called in open_clip.
 
 Two questions, two tables: what holds the CLIP (a distillation run, a detector, nothing), and whose
-names the CLIP itself has. `docs/checkpoints.md` lists them; `tests/clip/test_layouts.py` has a file
-of each.
+names the CLIP itself has. `docs/checkpoints.md` lists them; `tests/clip/test_layouts.py`
+has a file of each.
 """
 
 from __future__ import annotations

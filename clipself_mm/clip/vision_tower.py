@@ -61,7 +61,7 @@ class VisionTower(nn.Module, ABC):
     @property
     @abstractmethod
     def dense_path(self) -> str:
-        """What makes a dense feature of a token, in a few words (docs/towers.md has the rule)."""
+        """What makes a dense feature of a token, in short (rule: docs/towers.md)."""
 
     @abstractmethod
     def encode_image(self, images: Tensor) -> Tensor:

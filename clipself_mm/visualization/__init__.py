@@ -1,7 +1,12 @@
 """Pictures of what the package does: regions of a data set, clusters of dense features."""
 
 from .accuracy_plot import draw_accuracy_by_size
-from .dense_clusters import cluster_dense_maps, draw_clusters, draw_dense_clusters
+from .dense_clusters import (
+    cluster_dense_maps,
+    draw_clusters,
+    draw_dense_clusters,
+    encode_dense_map,
+)
 from .detections import draw_detections
 from .open_vocab_visualizer import OpenVocabVisualizer
 from .panoptic_overlay import draw_panoptic
@@ -16,4 +21,5 @@ __all__ = [
     'draw_detections',
     'draw_panoptic',
     'draw_segmentation',
+    'encode_dense_map',
 ]

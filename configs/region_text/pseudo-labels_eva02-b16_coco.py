@@ -3,10 +3,11 @@
     python tools/test.py configs/region_text/pseudo-labels_eva02-b16_coco.py
     tools/dist_test.sh configs/region_text/pseudo-labels_eva02-b16_coco.py "" 8  # on 8 GPUs
 
-Reads coco_proposals.json (docs/data.md) and captions_train2017.json, writes coco_pseudo_1203.json.
-The nouns are LVIS's 1,203 class names; the authors' file of pairs has 4,764 nouns, and region-
-text_*_coco.py read that one unless told otherwise (README.md). That an image keeps its 20 best
-pairs is a choice made here. How often the pairs are right is not measured yet.
+Reads coco_proposals.json (docs/data.md) and captions_train2017.json, writes
+coco_pseudo_1203.json. The nouns are LVIS's 1,203 class names; the authors' file of pairs has
+4,764 nouns, and region-text_*_coco.py read that one unless told otherwise (README.md). That an
+image keeps its 20 best pairs is a choice made here. How often the pairs are right is not measured
+yet.
 """
 
 _base_ = '../_base_/distill_runtime.py'

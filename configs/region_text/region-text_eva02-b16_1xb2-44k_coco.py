@@ -3,8 +3,8 @@
     python tools/train.py configs/region_text/region-text_eva02-b16_1xb2-44k_coco.py --amp
 
 Expected top-1 of boxes / thing masks / stuff masks: 71.1 / 73.7 / 34.2 (paper, Table 7). The pairs
-and their 4,764 nouns are the authors' file (docs/region-text.md, which also says how to train with
-pairs of your own).
+and their 4,764 nouns are the authors' file (docs/region-text.md, which also says how to
+train with pairs of your own).
 """
 
 _base_ = [

@@ -4,8 +4,8 @@
     tools/dist_test.sh configs/rpn/rpn_eva02-b16_8xb8-3e_ov-coco_proposals.py CHECKPOINT 8
 
 Writes a pickle of the 100 best of each image, for `tools/convert_proposals.py` to choose from anew,
-and the json that `ImageRegions` reads, 20 an image (docs/proposals.md). Suppression, least score
-and number are choices of ours, the paper gives none. Not measured yet.
+and the json that `ImageRegions` reads, 20 an image (docs/proposals.md). Suppression, least
+score and number are choices of ours, the paper gives none. Not measured yet.
 """
 
 _base_ = './rpn_eva02-b16_8xb8-3e_ov-coco.py'

@@ -3,9 +3,9 @@
     python tools/make_shapes_ov.py
     python tools/train.py configs/shapes/clipself_tiny_declip_shapes-ov.py
 
-Measured here, cut to 5 epochs: docs/results/table_after.md. In DINOv2's place stands a small ViT
-with **random** weights from a fixed seed, so that nothing is downloaded: the run shows that every
-part works, its numbers say nothing about what DeCLIP reaches. A detector on the tower needs
+Measured here, cut to 5 epochs: docs/results/table_after.md. In DINOv2's place stands a small
+ViT with **random** weights from a fixed seed, so that nothing is downloaded: the run shows that
+every part works, its numbers say nothing about what DeCLIP reaches. A detector on the tower needs
 ``model.backbone.tower.last_block=qq``.
 """
 

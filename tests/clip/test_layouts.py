@@ -1,4 +1,4 @@
-"""Every row of the table of docs/checkpoints.md: a file in that layout gives the tower it is of."""
+"""Every row of the table in docs/checkpoints.md: a file of it gives the same tower."""
 
 import json
 from pathlib import Path

@@ -19,7 +19,7 @@ from PIL import Image
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.datasets.open_vocab_coco_dataset import BASE_COLOUR, NOVEL_COLOUR
 from clipself_mm.visualization import draw_detections
-from tests.detection.tiny_fvit import NAMES, build_fvit, tiny_config
+from tests.detection.tiny_fvit import NAMES, write_detector
 
 ROOT = Path(__file__).parents[2]
 WORDS = load_vocabulary('shapes_ov')
@@ -29,25 +29,16 @@ WORDS = load_vocabulary('shapes_ov')
 def trained(micro_clip, tmp_path_factory):
     """Files of a (random) detector: config, checkpoint with the classes in it, an image."""
     folder = tmp_path_factory.mktemp('detector')
-    config = tiny_config(micro_clip)
-    config.dump(folder / 'config.py')
-    meta = dict(
-        classes=WORDS.classes,
-        base_classes=WORDS.base,
-        palette=[BASE_COLOUR if name in WORDS.base else NOVEL_COLOUR for name in WORDS.classes],
-    )
-    model = build_fvit(micro_clip)
-    torch.save(
-        dict(state_dict=model.state_dict(), meta=dict(dataset_meta=meta)), folder / 'last.pth'
-    )
-    rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)).save(folder / 'image.png')
+    write_detector(folder, micro_clip)
     return folder
 
 
 def test_inferencer_takes_texts(trained):
     inferencer = DetInferencer(
-        str(trained / 'config.py'), str(trained / 'last.pth'), device='cpu', show_progress=False
+        str(trained / 'config.py'),
+        str(trained / 'checkpoint.pth'),
+        device='cpu',
+        show_progress=False,
     )
     image = str(trained / 'image.png')
     plain = inferencer(image, no_save_vis=True, return_datasamples=True)['predictions'][0]
@@ -65,7 +56,7 @@ def test_image_demo_draws_and_writes_predictions(trained, tmp_path):
         str(ROOT / 'tools/image_demo.py'),
         str(trained / 'image.png'),
         str(trained / 'config.py'),
-        str(trained / 'last.pth'),
+        str(trained / 'checkpoint.pth'),
         '--texts',
         '. '.join(NAMES),
         '--out-dir',
@@ -114,7 +105,11 @@ def test_novel_is_red_and_base_is_blue(named):
 def test_panel(trained):
     config = Config.fromfile(trained / 'config.py')
     panel = draw_detections(
-        config, str(trained / 'last.pth'), [trained / 'image.png'] * 2, score_thr=0.0, side=200
+        config,
+        str(trained / 'checkpoint.pth'),
+        [trained / 'image.png'] * 2,
+        score_thr=0.0,
+        side=200,
     )
     assert panel.size == (400, 150)
     assert {BASE_COLOUR, NOVEL_COLOUR} & colours(np.asarray(panel))
@@ -144,7 +139,7 @@ def test_flip_at_test_time_merges_both_views(trained, tmp_path):
             if key.startswith(('train', 'val')) or key in ('optim_wrapper', 'param_scheduler'):
                 config.pop(key)
         config.work_dir = str(folder / 'work')
-        config.load_from = str(trained / 'last.pth')
+        config.load_from = str(trained / 'checkpoint.pth')
         Runner.from_cfg(config).test()
         found = pickle.loads((folder / 'found.pkl').read_bytes())[0]['pred_instances']
         boxes[name] = found

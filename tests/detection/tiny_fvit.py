@@ -3,11 +3,16 @@
 import copy
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
+from PIL import Image
+
+from clipself_mm.datasets import load_vocabulary
+from clipself_mm.datasets.open_vocab_coco_dataset import BASE_COLOUR, NOVEL_COLOUR
 
 CONFIG = Path(__file__).parents[2] / 'configs/shapes/fvit_tiny_shapes-ov.py'
 WIDTH, DIM, PATCH = 32, 16, 8  # of the micro CLIP in tests/conftest.py
@@ -46,6 +51,21 @@ def build_fvit(clip, seed=0, **changes):
     model = MODELS.build(copy.deepcopy(config.model))
     model.init_weights()
     return model.eval()
+
+
+def write_detector(folder, clip):
+    """Write config.py, checkpoint.pth with the classes in it, and image.png (120 x 90)."""
+    tiny_config(clip).dump(folder / 'config.py')
+    words = load_vocabulary('shapes_ov')
+    meta = dict(
+        classes=words.classes,
+        base_classes=words.base,
+        palette=[BASE_COLOUR if name in words.base else NOVEL_COLOUR for name in words.classes],
+    )
+    state = build_fvit(clip).state_dict()
+    torch.save(dict(state_dict=state, meta=dict(dataset_meta=meta)), folder / 'checkpoint.pth')
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)).save(folder / 'image.png')
 
 
 def images(count=2, size=64, seed=0):
