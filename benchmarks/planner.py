@@ -25,7 +25,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.counting import (
     SHAPES,
     ViTShape,
-    block_parameters,
     distillation_bytes,
     distillation_flops,
     tower_parameters,
@@ -95,7 +94,6 @@ class Job:
         unlocked: Blocks that train; None for all.
         checkpointing: Whether blocks are run once more in the backward.
         half: Whether matrix products are in fp16 or bf16 (``--amp``).
-        fsdp: Whether the student's weights, gradients and moments are spread over the GPUs.
         images: Images of an epoch.
     """
 
@@ -107,7 +105,6 @@ class Job:
     unlocked: int | None = None
     checkpointing: bool = False
     half: bool = True
-    fsdp: bool = False
     images: int = COCO_IMAGES
 
 
@@ -149,18 +146,13 @@ def bandwidth(gpu: GPU, gpus: int, network: float = NETWORK) -> float:
 def sent_bytes(job: Job, gpus: int) -> float:
     """Bytes each GPU sends in a step.
 
-    DDP sums the gradients over a ring: two times all but one n-th of them. FSDP sends them once
-    (reduce-scatter), and all but one n-th of the student's weights for each time they are gathered,
-    in forward and backward; the teacher is whole everywhere.
+    DDP sums the gradients over a ring: two times all but one n-th of them.
     """
     gradients = 4 * trained_parameters(job.shape, job.unlocked)
-    share = (gpus - 1) / gpus
-    if not job.fsdp:
-        return 2 * share * gradients
-    return share * (gradients + 2 * 4 * tower_parameters(job.shape))
+    return 2 * (gpus - 1) / gpus * gradients
 
 
-def memory_bytes(job: Job, gpus: int) -> float:
+def memory_bytes(job: Job) -> float:
     """Bytes a GPU holds at its peak.
 
     Weights, gradients and moments are fp32. In mixed precision there is a half copy of the weights
@@ -175,10 +167,7 @@ def memory_bytes(job: Job, gpus: int) -> float:
         checkpointing=job.checkpointing,
         itemsize=itemsize,
     )
-    teacher_weights = student_weights = held.weights / 2
-    state = student_weights + held.gradients + held.optimizer
-    if job.fsdp:  # and two blocks that are gathered: the one that runs and the next
-        state = state / gpus + 2 * 4 * block_parameters(shape)
+    state = held.weights + held.gradients + held.optimizer
     half_copy = 2 * tower_parameters(shape) if job.half else 0
     pixels = 4 * 3 * job.batch * (job.student_side**2 + job.crops * job.crop_side**2)
     teacher = (
@@ -190,7 +179,7 @@ def memory_bytes(job: Job, gpus: int) -> float:
     )
     # The teacher runs first, when no activations of the student are kept yet.
     at_work = max(held.activations, teacher)
-    return state + teacher_weights + half_copy + pixels + at_work + RESERVE
+    return state + half_copy + pixels + at_work + RESERVE
 
 
 def plan(
@@ -217,12 +206,10 @@ def plan(
     backward = job.batch * flops.student_backward / rate
     forward = job.batch * (flops.student_forward + job.crops * flops.teacher) / rate
     sending = sent_bytes(job, gpus) / bandwidth(gpu, gpus, network)
-    # DDP sends while the backward runs, FSDP in the forward too.
-    hidden = backward + (forward if job.fsdp else 0)
-    exposed = max(0.0, sending - hidden)
+    exposed = max(0.0, sending - backward)  # DDP sends while the backward runs
     step = forward + backward + exposed
     steps = math.ceil(job.images / (gpus * job.batch))
-    return Plan(step, exposed, steps * step / 3600, memory_bytes(job, gpus), job.batch / step)
+    return Plan(step, exposed, steps * step / 3600, memory_bytes(job), job.batch / step)
 
 
 def loader_seconds(student_side: int, crop_side: int, repeats: int = 5) -> float:
@@ -269,7 +256,6 @@ def job_of(args: argparse.Namespace) -> Job:
         unlocked,
         args.checkpointing,
         not args.fp32,
-        args.fsdp,
         args.images,
     )
 
@@ -285,7 +271,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', type=int, default=COCO_IMAGES, help='images of an epoch')
     parser.add_argument('--checkpointing', action='store_true', help='activation checkpointing')
     parser.add_argument('--fp32', action='store_true', help='without --amp')
-    parser.add_argument('--fsdp', action='store_true')
     parser.add_argument('--utilisation', type=float, default=UTILISATION)
     parser.add_argument('--network', type=float, default=NETWORK, help='bytes/s of a GPU')
     parser.add_argument('--cpu-seconds', type=float, help='of an image; measured here by default')
@@ -300,7 +285,7 @@ def main() -> None:
     print(
         f'{args.model}, student {job.student_side} px, {job.crops:.1f} crops of {job.crop_side} px'
     )
-    print(f'batch {job.batch} a GPU, {job.images} images an epoch, fsdp {job.fsdp}, ', end='')
+    print(f'batch {job.batch} a GPU, {job.images} images an epoch, ', end='')
     print(f'checkpointing {job.checkpointing}, half precision {job.half}')
     print(
         f'computed, not measured: utilisation {args.utilisation} and network are assumed; ', end=''

@@ -9,14 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-TORCH = tuple(int(part) for part in torch.__version__.split('.')[:2])
-fsdp_on_processors = pytest.mark.skipif(
-    TORCH < (2, 2), reason='FSDP of this torch asks processors for streams'
-)
 
 
 def call(command, cwd, **kwargs):

@@ -1,23 +1,21 @@
-"""Pictures without labels, tar shards, a teacher store and FSDP by the user's commands."""
+"""Pictures without labels, tar shards and a teacher store by the user's commands."""
 
 import sys
 
 import pytest
 import torch
 
-from clipself_mm.clip import build_tower
 from clipself_mm.datasets.image_listing import scan_images
 from clipself_mm.datasets.sharded_writing import write_shards
 from tests.commands import (
     ROOT,
     call,
     free_port,
-    fsdp_on_processors,
     last_weights,
     train_and_kill,
     train_command,
 )
-from tests.test_end_to_end import EPOCHS, INPUT, PATCHES, assert_same, options
+from tests.test_end_to_end import EPOCHS, PATCHES, assert_same, options
 
 FOLDER = ROOT / 'configs/shapes/clipself_tiny_patches-folder_shapes-ov.py'
 PROPOSALS = ROOT / 'configs/shapes/clipself_tiny_proposals_shapes-ov.py'
@@ -103,36 +101,3 @@ def test_a_filled_store_trains_without_its_teacher(shapes, micro_clip, tmp_path)
     assert plain.keys() == stored.keys()
     for key, value in plain.items():
         torch.testing.assert_close(stored[key], value, rtol=1e-3, atol=1e-5)
-
-
-FSDP = f"""
-_base_ = ['{PATCHES}']
-runner_type = 'FlexibleRunner'
-strategy = dict(type='WholeStateFSDPStrategy', model_wrapper=dict(type='BlockwiseFSDP'))
-"""
-
-
-@fsdp_on_processors
-def test_fsdp_trains_blends_and_resumes_as_one_process(shapes, micro_clip, tmp_path):
-    """Two processes with spread weights, resumed after an epoch, end as one with a batch of 4."""
-    config = tmp_path / 'fsdp.py'
-    config.write_text(FSDP)
-    length = [*EPOCHS, 'train_cfg.max_epochs=2', 'optim_wrapper.optimizer.weight_decay=10.0']
-    one = options(shapes, micro_clip, *length, 'train_dataloader.batch_size=4')
-    call(train_command(tmp_path / 'one', one, config=PATCHES), tmp_path)
-    for epochs, arguments in ((1, []), (2, ['--resume'])):
-        overrides = [*options(shapes, micro_clip, *length), f'train_cfg.max_epochs={epochs}']
-        command = ['env', f'PORT={free_port()}', 'bash', ROOT / 'tools/dist_train.sh', config, 2]
-        command += ['--work-dir', tmp_path / 'two', *arguments, '--cfg-options', *overrides]
-        call(command, tmp_path)
-    whole, spread = last_weights(tmp_path / 'one'), last_weights(tmp_path / 'two')
-    assert whole.keys() == spread.keys()
-    moved = 0
-    for key, value in whole.items():
-        torch.testing.assert_close(spread[key], value, rtol=1e-3, atol=1e-5)
-        moved += not value.equal(whole[key.replace('student.', 'teacher.')])
-    assert moved > 0
-    towers = [build_tower(f'local-dir:{tmp_path / run / "tower"}') for run in ('one', 'two')]
-    images = torch.randn(2, 3, INPUT, INPUT, generator=torch.Generator().manual_seed(0))
-    embeddings = [tower.encode_image(images) for tower in towers]
-    torch.testing.assert_close(*embeddings, rtol=1e-3, atol=1e-4)

@@ -285,8 +285,6 @@ class ViTTower(VisionTower):
     def _step(self, index: int, run: Callable[..., Any], *inputs: Any) -> Any:  # noqa: ANN401
         """Run one block, keeping activations only from the first trainable block on."""
         block = self.blocks[index]
-        if getattr(block, 'runs_functions', False):  # its weights are there only while it is called
-            run, block = block, run
         tracked = torch.is_grad_enabled() and index >= self.first_trainable_block
         if tracked and self.activation_checkpointing and self.training:
             return checkpoint(run, block, *inputs, use_reentrant=False)

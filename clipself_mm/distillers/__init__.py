@@ -1,6 +1,5 @@
 """Models that refine a CLIP tower's dense features, and the one that measures them."""
 
-from .blockwise_fsdp import BlockwiseFSDP
 from .clipself import CLIPSelf
 from .foundation_model import FoundationModel
 from .image_text import ImageText
@@ -13,10 +12,8 @@ from .region_recognizer import RegionRecognizer
 from .region_text import RegionText
 from .routes import DenseRoute, ImageCropRoute, MaskedAttentionRoute, RegionRoute
 from .teacher_store import TeacherStore
-from .whole_state_fsdp_strategy import WholeStateFSDPStrategy
 
 __all__ = [
-    'BlockwiseFSDP',
     'CLIPSelf',
     'DenseRoute',
     'FoundationModel',
@@ -32,5 +29,4 @@ __all__ = [
     'RegionRoute',
     'RegionText',
     'TeacherStore',
-    'WholeStateFSDPStrategy',
 ]

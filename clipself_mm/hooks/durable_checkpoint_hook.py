@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import BaseStorageBackend, FileClient, LocalBackend, get_file_backend
@@ -36,8 +34,6 @@ class DurableCheckpointHook(CheckpointHook):
     they are; the order of writing and deleting holds there too.
     """
 
-    _position: Mapping[str, int] = MappingProxyType({})
-
     def before_train(self, runner: Runner) -> None:
         """Choose the backend that writes whole files, and clean up after a killed run.
 
@@ -59,20 +55,8 @@ class DurableCheckpointHook(CheckpointHook):
             for path in remove_partial_files(folder):
                 runner.logger.info(f'Removed {path}, left half written by a killed run.')
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep where the training stands; `FlexibleRunner` counts it up once too often after one.
-
-        A checkpoint that is written after the validation of an epoch would be resumed one later.
-
-        Args:
-            runner: The runner of the training.
-            checkpoint: What will be written; its `meta` is corrected.
-        """
-        checkpoint['meta'].update(self._position)
-
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Write the checkpoint of a step, then `last_checkpoint`, then delete what is outdated."""
-        self._position = {key: meta[key] for key in ('epoch', 'iter')}
         outdated = []
         if isinstance(self.file_backend, _DeletionsLater):
             outdated += self.file_backend.names
@@ -104,7 +88,6 @@ class DurableCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Let mmengine save the best checkpoint, but delete the previous best only at the end."""
-        self._position = dict(epoch=runner.epoch, iter=runner.iter)
         backend = self.file_backend
         later = self.file_backend = _DeletionsLater(backend)
         try:

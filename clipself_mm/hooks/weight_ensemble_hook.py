@@ -17,7 +17,6 @@ from clipself_mm.clip.tower_export import exportable_state
 from clipself_mm.clip.tower_source import CONFIG_NAME
 
 from .ensemble import blend_state
-from .whole_weights import load_whole_state, whole_state, whole_weights
 
 
 @HOOKS.register_module()
@@ -60,8 +59,7 @@ class WeightEnsembleHook(Hook):
         if not self.export:
             return
         student, teacher = _towers(runner)
-        with whole_weights(runner.model):
-            exportable_state(whole_state(student), student.source)
+        exportable_state(student.state_dict(), student.source)
         info = runner.message_hub.runtime_info
         if any(key.startswith('best_ckpt_') for key in info):
             raise ValueError('WeightEnsembleHook exports one best tower: give one save_best metric')
@@ -77,9 +75,8 @@ class WeightEnsembleHook(Hook):
             for key, value in content['state_dict'].items()
             if key.startswith(prefix)
         }
-        with whole_weights(runner.model):
-            original = {key: value.cpu() for key, value in whole_state(teacher).items()}
-            blend = blend_state(raw, original, self.alpha)
+        original = {key: value.cpu() for key, value in teacher.state_dict().items()}
+        blend = blend_state(raw, original, self.alpha)
         self._write(runner, 'best_tower', blend, self._exported_best)
 
     def before_val_epoch(self, runner: Runner) -> None:
@@ -90,8 +87,7 @@ class WeightEnsembleHook(Hook):
         """Export the blend if its checkpoint is a new best; swap the raw student back in."""
         best = runner.message_hub.runtime_info.get('best_ckpt')
         if self.export and best is not None and best != self._exported_best:
-            with whole_weights(runner.model):
-                self._write(runner, 'best_tower', whole_state(_towers(runner)[0]), best)
+            self._write(runner, 'best_tower', _towers(runner)[0].state_dict(), best)
             self._exported_best = best
         self._swap_out(runner)
 
@@ -113,21 +109,17 @@ class WeightEnsembleHook(Hook):
         """Export the blend of the last weights."""
         if self.export:
             student, teacher = _towers(runner)
-            with whole_weights(runner.model):
-                blend = blend_state(whole_state(student), whole_state(teacher), self.alpha)
+            blend = blend_state(student.state_dict(), teacher.state_dict(), self.alpha)
             last = runner.message_hub.runtime_info.get('last_ckpt', '')
             self._write(runner, 'tower', blend, last)
 
-    @torch.no_grad()
     def _swap_in(self, runner: Runner) -> None:
         student, teacher = _towers(runner)
-        with whole_weights(runner.model):
-            self._raw = {key: value.clone() for key, value in whole_state(student).items()}
-            load_whole_state(student, blend_state(self._raw, whole_state(teacher), self.alpha))
+        self._raw = {key: value.clone() for key, value in student.state_dict().items()}
+        student.load_state_dict(blend_state(self._raw, teacher.state_dict(), self.alpha))
 
     def _swap_out(self, runner: Runner) -> None:
-        with whole_weights(runner.model):
-            load_whole_state(_towers(runner)[0], self._raw)
+        _towers(runner)[0].load_state_dict(self._raw)
         self._raw = None
 
     def _is_exported(self, runner: Runner, checkpoint: str) -> bool:
