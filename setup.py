@@ -45,6 +45,7 @@ EXTRAS = {
     'hf': ['transformers>=4.55'],
     'onnx': ['onnx>=1.16', 'onnxruntime>=1.18'],
     'wds': ['webdataset>=1.0'],
+    'cache': ['lmdb>=1.4'],
     'dev': ['codespell', 'pytest', 'pytest-xdist', 'ruff'],
 }
 

@@ -5,6 +5,7 @@ from .caption_nouns import CaptionNouns
 from .captioned_images import CaptionedImages
 from .captioned_regions import CaptionedRegions
 from .draw import Draw
+from .embedding_cache import CacheMetadata, EmbeddingCache
 from .image_read_error import ImageReadError
 from .image_regions import ImageRegions
 from .index_samplers import (
@@ -20,12 +21,10 @@ from .region_sample import RegionSample
 from .region_text_pairs import RegionTextPairs
 from .samplers import GridRegions, ProposalRegions
 from .sharded_images import ShardedImages
-from .stored_targets import StoredTargets
-from .teacher_store import StoreFacts, StoreView, StoreWriter
 from .transforms import (
     AnnotatedRegions,
     CropRegions,
-    CropUnstoredRegions,
+    CropUncachedRegions,
     DrawCaption,
     LoadRGB,
     LoadSegments,
@@ -41,14 +40,17 @@ from .vocabulary import Vocabulary, load_vocabulary
 __all__ = [
     'AnnotatedRegions',
     'BoxRegions',
+    'CacheMetadata',
     'CaptionNouns',
     'CaptionedImages',
     'CaptionedRegions',
     'CropRegions',
+    'CropUncachedRegions',
     'CropUnstoredRegions',
     'Draw',
     'DrawCaption',
     'DrawSampler',
+    'EmbeddingCache',
     'GridRegions',
     'ImageReadError',
     'ImageRegions',
@@ -68,10 +70,6 @@ __all__ = [
     'ShardDrawSampler',
     'ShardedImages',
     'SquareCrop',
-    'StoreFacts',
-    'StoreView',
-    'StoreWriter',
-    'StoredTargets',
     'UnlabelledImages',
     'Vocabulary',
     'load_nouns',

@@ -11,7 +11,7 @@ from .region_preprocessor import RegionPreprocessor
 from .region_recognizer import RegionRecognizer
 from .region_text import RegionText
 from .routes import DenseRoute, ImageCropRoute, MaskedAttentionRoute, RegionRoute
-from .teacher_store import TeacherStore
+from .teacher_cache import TeacherCache
 
 __all__ = [
     'CLIPSelf',
@@ -28,5 +28,5 @@ __all__ = [
     'RegionRecognizer',
     'RegionRoute',
     'RegionText',
-    'TeacherStore',
+    'TeacherCache',
 ]

@@ -16,7 +16,7 @@ from clipself_mm.losses import DenseBatch
 
 from .image_cells import image_cells
 from .region_distiller import RegionDistiller
-from .teacher_store import TeacherStore
+from .teacher_cache import TeacherCache
 
 
 @MODELS.register_module()
@@ -33,8 +33,8 @@ class CLIPSelf(RegionDistiller):
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
         dense_losses: Configs of further losses on whole dense maps, as later work adds them:
             modules that make a scalar of a ``DenseBatch`` and have a ``name`` of their own.
-        teacher_store: Arguments of ``TeacherStore``: the teacher embeds each crop once in all
-            epochs and runs (docs/teacher-store.md). None asks it every time.
+        teacher_cache: Arguments of ``TeacherCache``: the teacher embeds each crop once in all
+            epochs and runs (docs/teacher-cache.md). None for no cache.
         teacher_dtype: Number format of the teacher's matrix products, ``bfloat16`` or ``float16``,
             by autocast: its weights stay as they are. None computes as the student does. A gain
             only where the hardware multiplies it faster (docs/performance.md).
@@ -54,7 +54,7 @@ class CLIPSelf(RegionDistiller):
         distill_loss: dict | None = None,
         classifier: dict | None = None,
         dense_losses: Sequence[dict] | None = None,
-        teacher_store: dict | None = None,
+        teacher_cache: dict | None = None,
         teacher_dtype: str | None = None,
         teacher_batch: int | None = None,
     ) -> None:
@@ -65,7 +65,7 @@ class CLIPSelf(RegionDistiller):
         if len(set(names)) < len(names):
             raise ValueError(f'dense_losses: every loss needs a name of its own, got {names}')
 
-        self.teacher_store = None if teacher_store is None else TeacherStore(**teacher_store)
+        self.teacher_cache = None if teacher_cache is None else TeacherCache(**teacher_cache)
         if teacher_dtype not in (None, 'bfloat16', 'float16'):
             raise ValueError(f'teacher_dtype is None, bfloat16 or float16, got {teacher_dtype!r}')
         if teacher_batch is not None and teacher_batch < 1:
@@ -80,7 +80,7 @@ class CLIPSelf(RegionDistiller):
 
         Args:
             inputs: ``images`` (N, 3, H, W) for the student and ``crops`` (R, 3, S, S) for the
-                teacher, both normalised; with a store, only the crops it lacks.
+                teacher, both normalised; with a cache, only the crops not in it.
             data_samples: The regions of each image, in pixels of ``images``.
         """
         # The teacher first: what it needs for the moment is free again when the student keeps its
@@ -101,19 +101,19 @@ class CLIPSelf(RegionDistiller):
 
     @torch.no_grad()
     def targets(self, crops: Tensor, data_samples: list[RegionSample]) -> Tensor:
-        """The teacher's embeddings (R, D) of all regions, from their crops or a store.
+        """The teacher's embeddings (R, D) of all regions, from their crops or a cache.
 
         Raises:
-            ValueError: The pipeline looks up in a store that the model does not have.
+            ValueError: The pipeline uses a cache that the model does not have.
         """
-        if self.teacher_store is not None:
-            with self._teacher_precision(crops.device):  # a store checks it
-                return self.teacher_store.targets(
+        if self.teacher_cache is not None:
+            with self._teacher_precision(crops.device):  # a cache checks it
+                return self.teacher_cache.targets(
                     self.teacher, self.encode_crops, crops, data_samples
                 )
-        if any('stored_targets' in sample for sample in data_samples):
+        if any('cached_targets' in sample for sample in data_samples):
             raise ValueError(
-                'CropUnstoredRegions leaves crops out: model.teacher_store must name its folder'
+                'CropUncachedRegions leaves crops out: set model.teacher_cache to its folder'
             )
         return self.encode_crops(crops)
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from clipself_mm.datasets import CropRegions, Draw, ResizeLongest
 from clipself_mm.datasets.samplers import grid_boxes
 from clipself_mm.datasets.transforms.crop_regions import crop_regions, fit_square
-from clipself_mm.datasets.transforms.crop_unstored_regions import crop_recipe
+from clipself_mm.datasets.transforms.crop_uncached_regions import crop_recipe
 from clipself_mm.datasets.transforms.resize_backends import (
     longest_side_size,
     resize_backend,
@@ -208,7 +208,7 @@ def test_the_documented_options_switch_both_steps():
     assert [steps[number].resize for number in (2, 3)] == [resize_by_torch] * 2
 
 
-def test_a_teacher_store_tells_the_backends_apart():
+def test_a_teacher_cache_tells_the_backends_apart():
     recipes = {
         crop_recipe(dict(type='CropRegions', size=8, **backend))
         for backend in ({}, dict(backend='pillow'), dict(backend='torch'))

@@ -2,7 +2,7 @@
 
 from .annotated_regions import AnnotatedRegions
 from .crop_regions import CropRegions
-from .crop_unstored_regions import CropUnstoredRegions
+from .crop_uncached_regions import CropUncachedRegions
 from .draw_caption import DrawCaption
 from .load_rgb import LoadRGB
 from .load_segments import LoadSegments
@@ -15,7 +15,7 @@ from .square_crop import SquareCrop
 __all__ = [
     'AnnotatedRegions',
     'CropRegions',
-    'CropUnstoredRegions',
+    'CropUncachedRegions',
     'DrawCaption',
     'LoadRGB',
     'LoadSegments',

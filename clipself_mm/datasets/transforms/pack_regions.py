@@ -48,6 +48,6 @@ class PackRegions:
             regions.masks = results['masks']
         meta = {key: results[key] for key in _META_KEYS if key in results}
         sample = RegionSample(metainfo=meta, regions=regions)
-        if 'stored_targets' in results:
-            sample.stored_targets = results['stored_targets']
+        if 'cached_targets' in results:
+            sample.cached_targets = results['cached_targets']
         return dict(inputs=inputs, data_samples=sample)

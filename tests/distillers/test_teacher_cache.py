@@ -1,6 +1,8 @@
-"""Training with a teacher store: the same numbers, a silent teacher, wrong stores refused."""
+"""Training with a teacher cache: the same numbers, a silent teacher, wrong caches refused."""
 
 import contextlib
+import json
+import runpy
 import sys
 
 import numpy as np
@@ -11,22 +13,25 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from clipself_mm.datasets import StoreView
+from clipself_mm.datasets import EmbeddingCache
 from clipself_mm.distillers import CLIPSelf
-from clipself_mm.distillers.teacher_store import tower_digest
-from clipself_mm.distillers.teacher_store_filling import fill_teacher_store
+from clipself_mm.distillers.teacher_cache import tower_digest
 from tests.commands import ROOT, call, free_port
 from tests.datasets.coco_files import photo, training_pipeline
 
+lmdb = pytest.importorskip('lmdb', reason='the extra cache is not installed')
+
+FILL = ROOT / 'tools/fill_teacher_cache.py'
+fill_teacher_cache = runpy.run_path(str(FILL))['fill_teacher_cache']
 BOXES = np.array([[1, 2, 20, 25], [10, 3, 30, 30], [0, 0, 40, 30], [5, 5, 16, 9.0]])
 
 
-def make_model(micro_clip, folder=None, sizes=None, **store):
+def make_model(micro_clip, folder=None, sizes=None, **cache):
     torch.manual_seed(0)
     return CLIPSelf(
         tower=dict(type='CLIPTower', model=micro_clip),
         data_preprocessor=dict(type='RegionPreprocessor', image_size=64, student_sizes=sizes),
-        teacher_store=None if folder is None else dict(folder=str(folder), **store),
+        teacher_cache=None if folder is None else dict(folder=str(folder), **cache),
     ).train()
 
 
@@ -40,7 +45,7 @@ def batches(tmp_path):
     def epoch(folder=None, number=0, size=32):
         steps = training_pipeline(dict(type='ProposalRegions', min_size=0), size, 64)
         if folder is not None:
-            steps[2] = dict(type='CropUnstoredRegions', folder=str(folder), size=size)
+            steps[2] = dict(type='CropUncachedRegions', folder=str(folder), size=size)
         pipeline = Compose(steps)
         for first in (0, 2):
             samples = [
@@ -69,6 +74,14 @@ def train(model, epochs, context=contextlib.nullcontext):
     return losses, crops
 
 
+def contents(folder):
+    """What a cache has on disk: its metadata, and the values by their keys."""
+    environment = EmbeddingCache(folder)
+    with environment._transaction() as transaction:
+        values = dict(transaction.cursor())
+    return json.loads(values.pop(b'metadata')), values
+
+
 def silence(teacher):
     """Make a teacher that must not be asked."""
 
@@ -83,26 +96,25 @@ def test_training_is_the_same_bit_for_bit(micro_clip, batches, tmp_path, mixed):
     def context():
         return torch.autocast('cpu', torch.bfloat16, enabled=mixed)
 
-    folder = tmp_path / 'store'
-    plain, stored = make_model(micro_clip), make_model(micro_clip, folder)
+    folder = tmp_path / 'cache'
+    plain, cached = make_model(micro_clip), make_model(micro_clip, folder)
     wanted, every_crop = train(plain, [batches() for _ in range(3)], context)
-    filling, first_crops = train(stored, [batches(folder)], context)
-    silence(stored.teacher)
-    repeating, later_crops = train(stored, [batches(folder) for _ in range(2)], context)
+    filling, first_crops = train(cached, [batches(folder)], context)
+    silence(cached.teacher)
+    repeating, later_crops = train(cached, [batches(folder) for _ in range(2)], context)
     assert filling + repeating == wanted
     assert first_crops == every_crop[:2] == [7, 3]
     assert later_crops == [0, 0, 0, 0]
     weights = plain.student.state_dict()
-    assert all(value.equal(weights[key]) for key, value in stored.student.state_dict().items())
+    assert all(value.equal(weights[key]) for key, value in cached.student.state_dict().items())
 
-    view = StoreView(folder)
-    view.refresh()
-    assert view.facts.precision == ('bfloat16' if mixed else 'float32')
-    assert len(view) == 10
+    metadata, values = contents(folder)
+    assert metadata['precision'] == ('bfloat16' if mixed else 'float32')
+    assert len(values) == 10
 
 
 def test_several_student_sizes_share_the_targets(micro_clip, batches, tmp_path):
-    folder, sizes = tmp_path / 'store', (32, 48)
+    folder, sizes = tmp_path / 'cache', (32, 48)
     wanted, _ = train(make_model(micro_clip, sizes=sizes), [batches() for _ in range(2)])
     model = make_model(micro_clip, folder, sizes)
     losses, crops = train(model, [batches(folder), batches(folder)])
@@ -110,16 +122,17 @@ def test_several_student_sizes_share_the_targets(micro_clip, batches, tmp_path):
     assert crops == [7, 3, 0, 0]
 
 
-def test_stored_and_new_targets_stand_in_the_order_of_the_regions(micro_clip, batches, tmp_path):
-    folder = tmp_path / 'store'
+def test_cached_and_new_targets_stand_in_the_order_of_the_regions(micro_clip, batches, tmp_path):
+    folder = tmp_path / 'cache'
     model = make_model(micro_clip, folder)
     plain = model.data_preprocessor(next(batches()))
     wanted = model.encode_crops(plain['inputs']['crops'])
     data = model.data_preprocessor(next(batches(folder)))
-    keys = np.concatenate([sample.stored_targets.new_keys for sample in data['data_samples']])
+    parts = [sample.cached_targets for sample in data['data_samples']]
+    keys = [key for part in parts for key in part.missing_keys]
     half = [1, 2, 5]
-    model.teacher_store._answer(data['data_samples'][0], model.teacher, torch.device('cpu'))
-    model.teacher_store._writer.add(keys[half], wanted[half].numpy())
+    model.teacher_cache._cached(data['data_samples'][0], model.teacher, torch.device('cpu'))
+    model.teacher_cache.cache.put([keys[n] for n in half], wanted[half].numpy())
     data = model.data_preprocessor(next(batches(folder)))
     assert len(data['inputs']['crops']) == 4
     torch.testing.assert_close(
@@ -137,7 +150,7 @@ def test_an_embedding_hardly_depends_on_its_batch(micro_clip, batches):
 
 
 def test_half_precision_is_an_option(micro_clip, batches, tmp_path):
-    folder = tmp_path / 'store'
+    folder = tmp_path / 'cache'
     model = make_model(micro_clip, folder, dtype='float16')
     exact = model.encode_crops(model.data_preprocessor(next(batches()))['inputs']['crops'])
     for _ in range(2):
@@ -147,9 +160,9 @@ def test_half_precision_is_an_option(micro_clip, batches, tmp_path):
 
 
 def test_a_batch_without_regions(micro_clip, batches, tmp_path):
-    model = make_model(micro_clip, tmp_path / 'store')
+    model = make_model(micro_clip, tmp_path / 'cache')
     steps = training_pipeline(dict(type='ProposalRegions', min_size=90, fallback=False), 32, 64)
-    steps[2] = dict(type='CropUnstoredRegions', folder=str(tmp_path / 'store'), size=32)
+    steps[2] = dict(type='CropUncachedRegions', folder=str(tmp_path / 'cache'), size=32)
     next(batches())
     sample = dict(img_path=str(tmp_path / '0.png'), draw=(0, 0, 0), boxes_xywh=BOXES)
     losses, crops = train(model, [[pseudo_collate([Compose(steps)(sample)])]])
@@ -165,29 +178,33 @@ def test_the_digest_sees_the_last_bit_of_a_weight(micro_clip):
     assert tower_digest(model.teacher) != digest
 
 
-def test_wrong_stores_are_refused(micro_clip, batches, tmp_path):
-    folder = tmp_path / 'store'
+def test_wrong_caches_are_refused(micro_clip, batches, tmp_path):
+    folder = tmp_path / 'cache'
     train(make_model(micro_clip, folder), [batches(folder)])
+    before = contents(folder)
     other = make_model(micro_clip, folder)
     other.teacher.blocks[0].ln_1.bias.data += 1e-3
-    with pytest.raises(ValueError, match=rf'the teacher store {folder} has another teacher'):
+    with pytest.raises(ValueError, match=rf'{folder} has teacher '):
         train(other, [batches(folder)])
-    with pytest.raises(ValueError, match=r'number format, float32, expected float16'):
+    with pytest.raises(ValueError, match=rf"{folder} has dtype 'float32', expected 'float16'"):
         train(make_model(micro_clip, folder, dtype='float16'), [batches(folder)])
-    with pytest.raises(ValueError, match=rf'the teacher store {folder} has another kind of crops'):
+    with pytest.raises(ValueError, match=rf'{folder} has crops .*32.*, expected .*24'):
         train(make_model(micro_clip, folder), [batches(folder, size=24)])
-    with pytest.raises(ValueError, match='precision of the teacher, float32, expected bfloat16'):
+    with pytest.raises(ValueError, match=rf"{folder} has precision 'float32', expected 'bfloat16'"):
         train(
             make_model(micro_clip, folder),
             [batches(folder)],
             lambda: torch.autocast('cpu', torch.bfloat16),
         )
-    with pytest.raises(ValueError, match='must name the same folder'):
+    with pytest.raises(ValueError, match=rf'{tmp_path / "elsewhere"}, the model {folder}'):
         train(make_model(micro_clip, folder), [batches(tmp_path / 'elsewhere')])
-    with pytest.raises(ValueError, match=r'model\.teacher_store must name its folder'):
+    with pytest.raises(ValueError, match=r'model\.teacher_cache'):
         train(make_model(micro_clip), [batches(folder)])
-    with pytest.raises(ValueError, match='the pipeline needs CropUnstoredRegions'):
+    with pytest.raises(ValueError, match='CropUncachedRegions'):
         train(make_model(micro_clip, folder), [batches()])
+    with pytest.raises(ValueError, match='int8'):
+        make_model(micro_clip, folder, dtype='int8')
+    assert contents(folder) == before
 
 
 # Filling ahead.
@@ -197,13 +214,13 @@ def overrides(shapes, micro_clip, folder):
     return {
         'train_dataloader.dataset.data_root': f'{shapes}/',
         'train_dataloader.dataset.pipeline.1.sampler.jitter': 0,
-        'train_dataloader.dataset.pipeline.2.type': 'CropUnstoredRegions',
+        'train_dataloader.dataset.pipeline.2.type': 'CropUncachedRegions',
         'train_dataloader.dataset.pipeline.2.size': 32,
         'train_dataloader.dataset.pipeline.2.folder': str(folder),
         'train_dataloader.dataset.pipeline.3.size': 64,
         'model.data_preprocessor.image_size': 64,
         'model.tower.model': micro_clip,
-        'model.teacher_store.folder': str(folder),
+        'model.teacher_cache.folder': str(folder),
     }
 
 
@@ -214,34 +231,32 @@ def shapes_config(*args):
 
 
 def test_two_processes_fill_what_the_training_asks_for(shapes, micro_clip, tmp_path):
-    folder = tmp_path / 'store'
+    folder = tmp_path / 'cache'
     changed = [f'{key}={value}' for key, value in overrides(shapes, micro_clip, folder).items()]
     launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
-    launch += [f'--master_port={free_port()}', ROOT / 'tools/fill_teacher_store.py']
+    launch += [f'--master_port={free_port()}', FILL]
     config = ROOT / 'configs/shapes/clipself_tiny_proposals_shapes-ov.py'
     options = ['--launcher', 'pytorch', '--epochs', '1', '--cfg-options', *changed]
     done = call([*launch, config, *options], tmp_path)
-    view = StoreView(folder)
-    view.refresh()
-    assert f'{folder}: {len(view)} crops encoded, 0 found' in done.stdout
-    assert len(list(folder.glob('*.keys'))) == 2
+    count = len(contents(folder)[1])
+    assert f'{folder}: {count} crops encoded, 0 found' in done.stdout
     # One process, two epochs: both find every crop of the 24 scenes.
     config = shapes_config(shapes, micro_clip, folder)
     config.train_cfg.max_epochs = 2
-    encoded, found = fill_teacher_store(config)
-    assert (encoded, found) == (0, 2 * len(view))
-    assert len(view) >= 24
+    encoded, found = fill_teacher_cache(config)
+    assert (encoded, found) == (0, 2 * count)
+    assert count >= 24
 
 
 def test_filling_goes_on_in_the_pass_that_it_had_not_made(shapes, micro_clip, tmp_path):
-    """Regions that differ from epoch to epoch: a first pass that is stored is not the end."""
-    config = shapes_config(shapes, micro_clip, tmp_path / 'store')
+    """Regions that differ from epoch to epoch: a first pass that is cached is not the end."""
+    config = shapes_config(shapes, micro_clip, tmp_path / 'cache')
     config.train_dataloader.dataset.update(indices=6)
     config.train_dataloader.dataset.pipeline[1].sampler.jitter = 0.3
     made = {}
     for epochs in (1, 2):
         config.train_cfg.max_epochs = epochs
-        made[epochs] = fill_teacher_store(config)
+        made[epochs] = fill_teacher_cache(config)
     first, second = made[1], made[2]
     assert first[0] > 0
     assert first[1] == 0
@@ -249,15 +264,8 @@ def test_filling_goes_on_in_the_pass_that_it_had_not_made(shapes, micro_clip, tm
     assert second[1] >= first[0]
 
 
-def test_filling_ends_with_a_full_store(shapes, micro_clip, tmp_path):
-    config = shapes_config(shapes, micro_clip, tmp_path / 'store')
-    config.model.teacher_store.max_gib = 1e-9
-    encoded, _ = fill_teacher_store(config)
-    assert 0 < encoded < 24  # those of the first batch, which found it full
-
-
 def test_workers_that_live_on_see_what_the_first_epoch_added(shapes, micro_clip, tmp_path):
-    config = shapes_config(shapes, micro_clip, tmp_path / 'store')
+    config = shapes_config(shapes, micro_clip, tmp_path / 'cache')
     config.train_dataloader.update(num_workers=2, persistent_workers=True)
     config.train_dataloader.dataset.indices = 8
     loader = Runner.build_dataloader(config.train_dataloader, seed=0)
@@ -275,12 +283,12 @@ def test_workers_that_live_on_see_what_the_first_epoch_added(shapes, micro_clip,
     assert sum(regions[:4]) == sum(regions[4:]) >= 8
 
 
-def test_filling_needs_a_store_and_a_seed(shapes, micro_clip, tmp_path):
-    config = shapes_config(shapes, micro_clip, tmp_path / 'store')
+def test_filling_needs_a_cache_and_a_seed(shapes, micro_clip, tmp_path):
+    config = shapes_config(shapes, micro_clip, tmp_path / 'cache')
     config.randomness = dict(seed=None)
     with pytest.raises(ValueError, match=r'randomness\.seed'):
-        fill_teacher_store(config)
-    config.model.teacher_store = None
-    with pytest.raises(ValueError, match=r'model\.teacher_store is not set'):
-        fill_teacher_store(config)
-    assert not (tmp_path / 'store').exists()
+        fill_teacher_cache(config)
+    config.model.teacher_cache = None
+    with pytest.raises(ValueError, match=r'model\.teacher_cache is not set'):
+        fill_teacher_cache(config)
+    assert not (tmp_path / 'cache').exists()
