@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import time
 from dataclasses import asdict, replace
 
@@ -13,6 +14,7 @@ import pytest
 from mmengine.registry import TRANSFORMS
 
 from clipself_mm.datasets import CacheMetadata, CropRegions, CropUncachedRegions, EmbeddingCache
+from clipself_mm.datasets.embedding_cache import _environment
 from clipself_mm.datasets.transforms.crop_uncached_regions import crop_keys, crop_recipe
 
 lmdb = pytest.importorskip('lmdb', reason='the extra cache is not installed')
@@ -160,6 +162,12 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
     assert holds(cache, *range(1, 5000)) == [1]
 
 
+def test_the_missing_library_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'lmdb', None)
+    with pytest.raises(ImportError, match=r'clipself_mm\[cache\]'):
+        EmbeddingCache(tmp_path).claim(METADATA)
+
+
 def test_half_precision_rounds_to_nearest(tmp_path):
     keys, _ = entries(1)
     values = np.float32([[1 / 3, 1e-3, -7.7]])
@@ -189,6 +197,14 @@ def test_an_open_cache_is_pickled_and_forked(tmp_path):
         assert pool.starmap(holds, [(cache, 5), (cache, 6)]) == [[5], [6]]
         pool.apply(cache.put, entries(1000))
     assert holds(cache, 7, 1000) == [7, 1000]
+    forked(expect_reader_of_its_own, cache)
+
+
+def expect_reader_of_its_own(cache):
+    """LMDB must know a process that reads by its own id, or it may reuse pages that are read."""
+    assert holds(cache, 8) == [8]
+    with cache._transaction():
+        assert str(os.getpid()) in _environment(cache.folder).readers().split()
 
 
 # Several processes.

@@ -248,6 +248,30 @@ def test_two_processes_fill_what_the_training_asks_for(shapes, micro_clip, tmp_p
     assert count >= 24
 
 
+def test_the_second_epoch_of_the_config_costs_no_teacher(shapes, micro_clip, tmp_path, monkeypatch):
+    name = 'clipself_eva02-l14-336_proposals-cached_8xb2-6e_coco'
+    config = Config.fromfile(ROOT / f'configs/clipself/{name}.py')
+    config.merge_from_dict(
+        {
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'train_dataloader.dataset.data_root': f'{shapes}/',
+            'train_dataloader.dataset.ann_file': 'annotations/instances_train.json',
+            'train_dataloader.dataset.data_prefix.img': 'train/',
+            'train_dataloader.dataset.pipeline.2.size': 32,
+            'train_dataloader.dataset.pipeline.3.size': 64,
+            'model.data_preprocessor.image_size': 64,
+            'model.tower.model': micro_clip,
+            'model.tower.checkpoint': None,
+            'model.classifier': None,
+            'train_cfg.max_epochs': 2,
+        }
+    )
+    monkeypatch.chdir(tmp_path)
+    encoded, found = fill_teacher_cache(config)
+    assert encoded == found >= 24
+
+
 def test_filling_goes_on_in_the_pass_that_it_had_not_made(shapes, micro_clip, tmp_path):
     """Regions that differ from epoch to epoch: a first pass that is cached is not the end."""
     config = shapes_config(shapes, micro_clip, tmp_path / 'cache')
