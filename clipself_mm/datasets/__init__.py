@@ -46,7 +46,6 @@ __all__ = [
     'CaptionedRegions',
     'CropRegions',
     'CropUncachedRegions',
-    'CropUnstoredRegions',
     'Draw',
     'DrawCaption',
     'DrawSampler',
