@@ -53,7 +53,7 @@ is_complete() {
     "$python" clipself_mm/environment.py >/dev/null 2>&1 || return 1
     have_ops || return 1
     "$python" - >/dev/null 2>&1 <<'PY'
-import cv2, faster_coco_eval, matplotlib, mmcv.ops, mmdet, mmengine, mmseg, open_clip, panopticapi, pycocotools
+import cv2, faster_coco_eval, lmdb, matplotlib, mmcv.ops, mmdet, mmengine, mmseg, open_clip, panopticapi, pycocotools
 import codespell_lib, pytest, safetensors, timm, torch, torchvision, tqdm, xdist
 from importlib.util import find_spec
 raise SystemExit(find_spec('ruff') is None)
