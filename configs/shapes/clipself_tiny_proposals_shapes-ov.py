@@ -4,8 +4,7 @@
     python tools/train.py configs/shapes/clipself_tiny_proposals_shapes-ov.py
 
 Jittered boxes of base classes stand in the place of proposals.
-Expected top-1 of boxes / thing masks: 62.4 / 30.3 (measured here, mean over 3 seeds;
-docs/reproduce.md).
+Expected top-1 of boxes: 62.4 (measured here, mean over 3 seeds; docs/reproduce.md).
 """
 
 _base_ = './clipself_tiny_patches_shapes-ov.py'

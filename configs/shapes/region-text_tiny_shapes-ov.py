@@ -5,7 +5,7 @@
 
 The first command writes the pairs. Schedule and proposals are those of
 clipself_tiny_rpn-proposals_shapes-ov.py; of an image it reads the first ten pairs. Top-1 of boxes /
-thing masks: 61.7 / 52.7 (measured here, seed 0; docs/reproduce.md says why that is above
+thing masks: 66.0 / 58.8 (measured here, seed 0; docs/reproduce.md says why that is above
 CLIPSelf).
 """
 
