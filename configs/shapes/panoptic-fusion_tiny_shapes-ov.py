@@ -8,8 +8,8 @@ By CLIP's score alone, the first rows of Table 6, with ``--cfg-options model.tes
 model.tower.model=local-dir:WORK_DIR/tower``; the generator keeps the original one.
 
 Expected PQ / mask AP / mIoU (measured here, seed 0): by CLIP 0.5 / 0.1 / 0.6, refined by patches
-16.5 / 7.4 / 15.4; the generator's score alone 32.6 / 22.6 / 31.6; fused 25.3 / 16.6 / 24.8 with patches
-(docs/panoptic.md).
+16.5 / 7.4 / 15.4; the generator's score alone 32.6 / 22.6 / 31.6; fused 25.3 / 16.6 / 24.8 with
+patches (docs/panoptic.md).
 """
 
 _base_ = './mask2former_tiny_shapes-ov.py'
