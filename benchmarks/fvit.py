@@ -71,8 +71,7 @@ def build(args: argparse.Namespace, mode: str, training: bool) -> tuple[torch.nn
         save_class_embeddings(head.cls_predictor_cfg.embeddings, classes, table)
         detector = MODELS.build(model)
         detector.init_weights()
-        detector.roi_head.bbox_head.fc_cls.table(torch.device('cpu'))
-    detector.train(training)
+        detector.train(training)
     batch = demo_mm_inputs(
         1,
         [[3, side, side]],

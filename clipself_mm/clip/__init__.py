@@ -3,12 +3,12 @@
 from .build_tower import build_tower
 from .caption_encoder import CaptionEncoder
 from .checkpoints import read_state
-from .class_encoder import ClassEncoder
 from .clip_resnet import CLIPResNet
 from .eva02_vit import EVA02ViT
 from .openclip_vit import OpenCLIPViT
 from .prompts import PROMPT_TEMPLATES, average_prompts, expand_prompts
 from .region_pooling import mask_pool, roi_pool
+from .text_embeddings import TextEmbeddings
 from .text_tower import TextTower
 from .timm_vit import TimmViT
 from .tower_export import export_tower
@@ -22,9 +22,9 @@ __all__ = [
     'PROMPT_TEMPLATES',
     'CLIPResNet',
     'CaptionEncoder',
-    'ClassEncoder',
     'EVA02ViT',
     'OpenCLIPViT',
+    'TextEmbeddings',
     'TextTower',
     'TimmViT',
     'TowerSource',

@@ -37,11 +37,11 @@ class FViT(TwoStageDetector):
         super().__init__(**kwargs)
         if self.with_rpn:
             self.rpn_head.register_forward_hook(float_outputs)
-        encoder = self.roi_head.bbox_head.fc_cls.encoder
-        source = self.backbone.tower.source
-        if encoder.text is None and source.checkpoint is not None:
-            encoder.text = dict(model=source.model, checkpoint=source.checkpoint)
-        self.classes: tuple[str, ...] = self.roi_head.bbox_head.fc_cls.classes
+        classifier = self.roi_head.bbox_head.fc_cls
+        classifier.text.use_clip_of(
+            self.backbone.tower, 'model.roi_head.bbox_head.cls_predictor_cfg.text'
+        )
+        self.classes: tuple[str, ...] = classifier.classes
         self.aliases = self.roi_head.bbox_head.configured.aliases
 
     def set_vocabulary(self, classes: Sequence[str]) -> None:
@@ -51,8 +51,8 @@ class FViT(TwoStageDetector):
             classes: K names; label i is `classes[i]`.
 
         Raises:
-            ValueError: There is no name, or one is doubled. A name that cannot be encoded, for
-                lack of a text tower, is an error of the next prediction.
+            ValueError: There is no name, or one is doubled or cannot be encoded, for lack of a text
+                tower; the vocabulary stays as it was.
         """
         classes = tuple(classes)
         if not classes or len(set(classes)) < len(classes):

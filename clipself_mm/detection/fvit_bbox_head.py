@@ -80,7 +80,7 @@ class FViTBBoxHead(ConvFCBBoxHead):
         self.beta = beta
         self.clip_temperature = clip_temperature
         self.configured = words
-        self.fc_cls.encoder.synonyms = self.fc_cls.encoder.synonyms or words.synonyms
+        self.fc_cls.text.synonyms = self.fc_cls.text.synonyms or words.synonyms
         self.set_vocabulary(words.classes)
 
     def set_vocabulary(self, classes: Sequence[str]) -> None:
@@ -88,16 +88,17 @@ class FViTBBoxHead(ConvFCBBoxHead):
 
         Args:
             classes: K names. CLIP's share is `alpha` for those that were trained, else `beta`.
+
+        Raises:
+            FileNotFoundError, ValueError: As in `TextEmbeddings.set_classes`; nothing has changed.
         """
         classes = tuple(classes)
+        self.fc_cls.set_classes(classes, new=classes != self.configured.classes)
         trained = self.configured.base or self.configured.classes
         novel = set(classes) - set(trained)
         weights = fusion_weights(classes, novel, self.alpha, self.beta)
         self.num_classes = len(classes)
-        self.register_buffer(
-            'fusion', weights.to(self.fc_cls.text_embeddings.device), persistent=False
-        )
-        self.fc_cls.set_classes(classes, new=classes != self.configured.classes)
+        self.register_buffer('fusion', weights.to(self.fc_cls.text.device), persistent=False)
 
     def join_clip(self, cls_score: Tensor, clip_features: Tensor) -> Tensor:
         """Put CLIP's logits beside the detector's.

@@ -3,7 +3,6 @@
 from .clipself import CLIPSelf
 from .foundation_model import FoundationModel
 from .image_text import ImageText
-from .noun_embeddings import NounEmbeddings
 from .region_classifier import RegionClassifier
 from .region_distiller import RegionDistiller
 from .region_noun_matcher import RegionNounMatcher
@@ -20,7 +19,6 @@ __all__ = [
     'ImageCropRoute',
     'ImageText',
     'MaskedAttentionRoute',
-    'NounEmbeddings',
     'RegionClassifier',
     'RegionDistiller',
     'RegionNounMatcher',

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from clipself_mm.clip import CaptionEncoder
 from clipself_mm.clip.logit_scale import read_logit_scale
+from clipself_mm.clip.text_embeddings import clip_of
 from clipself_mm.datasets import RegionSample
 
 from .region_distiller import RegionDistiller
@@ -21,7 +22,7 @@ class ImageText(RegionDistiller):
     Args:
         tower: Config of the ``VisionTower`` to train. Its checkpoint gives the logit scale.
         data_preprocessor: Config of a ``RegionPreprocessor``.
-        text: Arguments of ``TextTower``: the text tower of the same CLIP.
+        text: Arguments of ``TextTower``; the text tower of the same CLIP if left out.
         unlocked_blocks: How many of the student's last blocks train; None for all.
         contrastive_loss: Config of the loss between image and caption embeddings.
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
@@ -31,7 +32,7 @@ class ImageText(RegionDistiller):
         self,
         tower: dict,
         data_preprocessor: dict,
-        text: dict,
+        text: dict | None = None,
         unlocked_blocks: int | None = None,
         contrastive_loss: dict | None = None,
         classifier: dict | None = None,
@@ -41,7 +42,7 @@ class ImageText(RegionDistiller):
             # Idle on the value path and therefore left frozen, queries and keys of the last block
             # are at work here, where the class token attends.
             self.student.blocks[-1].requires_grad_(True)
-        self.captions = CaptionEncoder(text)
+        self.captions = CaptionEncoder(text or clip_of(self.student))
         self.contrastive_loss = MODELS.build(contrastive_loss or {'type': 'ContrastiveLoss'})
         scale = torch.tensor(read_logit_scale(self.student.source))
         self.register_buffer('logit_scale', scale, persistent=False)

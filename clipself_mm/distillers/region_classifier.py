@@ -8,7 +8,7 @@ from mmengine.registry import TASK_UTILS
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from clipself_mm.clip import ClassEncoder, VisionTower
+from clipself_mm.clip import TextEmbeddings, VisionTower
 from clipself_mm.datasets import RegionSample, load_vocabulary
 
 DEFAULT_ROUTES = ('DenseRoute', 'ImageCropRoute')
@@ -37,13 +37,14 @@ class RegionClassifier(nn.Module):
 
     Args:
         vocabulary: Name or path of the vocabulary; labels are indices into its classes.
-        embeddings: File of class embeddings. Otherwise they are computed on first use.
-        text: Arguments of ``TextTower``: the CLIP whose text tower computes them.
+        embeddings: File of class embeddings, see `TextEmbeddings`.
+        text: Arguments of ``TextTower``, see `TextEmbeddings`. Without, the models here give the
+            text tower of their own tower's CLIP.
         topk: How many ranked classes to keep.
         routes: Types or configs of `RegionRoute`s; `DEFAULT_ROUTES` when None.
 
-    Raises:
-        ValueError: Not exactly one of ``embeddings`` and ``text`` is given.
+    Attributes:
+        text: Embeddings of the vocabulary.
     """
 
     def __init__(
@@ -55,11 +56,9 @@ class RegionClassifier(nn.Module):
         routes: Sequence[str | dict] | None = None,
     ) -> None:
         super().__init__()
-        if (embeddings is None) == (text is None):
-            raise ValueError('give either a file of class embeddings or a text tower')
         words = load_vocabulary(vocabulary)
         self.classes = words.classes
-        self.encoder = ClassEncoder(embeddings, text, words.synonyms)
+        self.text = TextEmbeddings(words.classes, embeddings, text, words.synonyms)
         self.topk = min(topk, len(self.classes))
         routes = DEFAULT_ROUTES if routes is None else routes
         if not routes or isinstance(routes, str):
@@ -68,15 +67,6 @@ class RegionClassifier(nn.Module):
             TASK_UTILS.build({'type': route} if isinstance(route, str) else route)
             for route in routes
         ]
-        self._class_embeddings: Tensor | None = None
-
-    def class_embeddings(self, device: torch.device) -> Tensor:
-        """Unit embeddings of the vocabulary, shape (K, D), read or computed once."""
-        if self._class_embeddings is None:
-            with torch.autocast(device.type, enabled=False):
-                self._class_embeddings = self.encoder.encode(self.classes, device)
-        self._class_embeddings = self._class_embeddings.to(device)
-        return self._class_embeddings
 
     @torch.no_grad()
     def classify(
@@ -124,17 +114,8 @@ class RegionClassifier(nn.Module):
         return found
 
     def similarity(self, features: Tensor) -> Tensor:
-        """Cosine of region features (R, D) with the classes, shape (R, K).
-
-        Raises:
-            ValueError: The class embeddings have another width.
-        """
-        classes = self.class_embeddings(features.device)
-        if classes.shape[1] != features.shape[1]:
-            raise ValueError(
-                f'{self.encoder.source}: embeddings have {classes.shape[1]} channels, the features '
-                f'{features.shape[1]}: they are not of one CLIP'
-            )
+        """Cosine of region features (R, D) with the classes, shape (R, K)."""
+        classes = self.text.table
         with torch.autocast(
             features.device.type, enabled=False
         ):  # half would make many cosines equal

@@ -41,6 +41,8 @@ class RegionDistiller(BaseModel):
         self.student.unlock_blocks(unlocked_blocks)
         self.teacher.freeze()
         self.classifier = None if classifier is None else RegionClassifier(**classifier)
+        if self.classifier is not None:
+            self.classifier.text.use_clip_of(self.student, 'model.classifier.text')
 
     @property
     def classes(self) -> tuple[str, ...] | None:

@@ -11,10 +11,25 @@ from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from clipself_mm.datasets import RegionSample
+from clipself_mm.clip import TextEmbeddings
+from clipself_mm.datasets import RegionSample, load_nouns
 
-from .noun_embeddings import NounEmbeddings
 from .region_preprocessor import check_normalisation
+
+
+def noun_embeddings(
+    vocabulary: str, embeddings: str | None = None, text: dict | None = None
+) -> TextEmbeddings:
+    """Embeddings of the nouns of region-text pairs.
+
+    Args:
+        vocabulary: The nouns, see `load_nouns`.
+        embeddings: File of their embeddings, see `TextEmbeddings`.
+        text: Arguments of ``TextTower``, see `TextEmbeddings`. Without, the models here give the
+            text tower of their own tower's CLIP.
+    """
+    words = load_nouns(vocabulary)
+    return TextEmbeddings(words.classes, embeddings, text, words.synonyms)
 
 
 def match_nouns(crops: Tensor, nouns: Tensor, noun_labels: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -43,7 +58,7 @@ class RegionNounMatcher(BaseModel):
 
     Args:
         tower: Config of a ``VisionTower``.
-        nouns: Arguments of ``NounEmbeddings``; ``noun_labels`` of the data are indices into them.
+        nouns: Arguments of ``noun_embeddings``; ``noun_labels`` of the data are indices into them.
         data_preprocessor: Config of a ``RegionPreprocessor``.
     """
 
@@ -52,13 +67,14 @@ class RegionNounMatcher(BaseModel):
         self.tower = MODELS.build(tower)
         check_normalisation(self.data_preprocessor, self.tower)
         self.tower.freeze()
-        self.nouns = NounEmbeddings(**nouns)
+        self.nouns = noun_embeddings(**nouns)
+        self.nouns.use_clip_of(self.tower, 'model.nouns.text')
         self.unused = nn.Parameter(torch.zeros(1))
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The nouns."""
-        return tuple(self.nouns.names)
+        return self.nouns.classes
 
     def forward(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample], mode: str = 'predict'
@@ -96,7 +112,7 @@ class RegionNounMatcher(BaseModel):
                 f'the batch has {sum(counts)} regions and {len(inputs["crops"])} crops'
             )
         embeddings = self.encode_crops(inputs['crops'])
-        nouns = self.nouns.table(embeddings)
+        nouns = self.nouns.table
         for sample, crops in zip(data_samples, embeddings.split(counts), strict=True):
             if not sample.get('noun_labels'):
                 raise ValueError(

@@ -30,6 +30,7 @@ class RegionRecognizer(BaseModel):
         check_normalisation(self.data_preprocessor, self.tower)
         self.tower.freeze()
         self.classifier = RegionClassifier(**classifier)
+        self.classifier.text.use_clip_of(self.tower, 'model.classifier.text')
         self.unused = nn.Parameter(torch.zeros(1))
 
     @property

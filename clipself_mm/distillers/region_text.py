@@ -10,8 +10,8 @@ from clipself_mm.clip import roi_pool
 from clipself_mm.clip.logit_scale import read_logit_scale
 from clipself_mm.datasets import RegionSample
 
-from .noun_embeddings import NounEmbeddings
 from .region_distiller import RegionDistiller
+from .region_noun_matcher import noun_embeddings
 
 
 @MODELS.register_module()
@@ -26,7 +26,7 @@ class RegionText(RegionDistiller):
         tower: Config of the ``VisionTower`` that is fine-tuned. Its checkpoint gives the logit
             scale, which stays as it is.
         data_preprocessor: Config of a ``RegionPreprocessor``.
-        nouns: Arguments of ``NounEmbeddings``; label i of the data is its noun i.
+        nouns: Arguments of ``noun_embeddings``; label i of the data is its noun i.
         unlocked_blocks: How many of the student's last blocks train; None for all.
         region_text_loss: Config of the loss between pooled features and nouns.
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
@@ -42,7 +42,8 @@ class RegionText(RegionDistiller):
         classifier: dict | None = None,
     ) -> None:
         super().__init__(tower, data_preprocessor, unlocked_blocks, classifier)
-        self.nouns = NounEmbeddings(**nouns)
+        self.nouns = noun_embeddings(**nouns)
+        self.nouns.use_clip_of(self.student, 'model.nouns.text')
         self.region_text_loss = MODELS.build(region_text_loss or {'type': 'RegionTextLoss'})
         scale = torch.tensor(read_logit_scale(self.student.source))
         self.register_buffer('logit_scale', scale, persistent=False)
@@ -50,7 +51,7 @@ class RegionText(RegionDistiller):
     @property
     def train_classes(self) -> tuple[str, ...]:
         """The nouns."""
-        return tuple(self.nouns.names)
+        return self.nouns.classes
 
     def loss(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
@@ -66,6 +67,5 @@ class RegionText(RegionDistiller):
         boxes_px = [sample.regions.boxes_px for sample in data_samples]
         pooled = roi_pool(dense, boxes_px, self.student.patch_size)
         labels = torch.cat([sample.regions.labels for sample in data_samples])
-        nouns = self.nouns.table(pooled)
-        loss = self.region_text_loss(pooled, labels, nouns, self.logit_scale)
+        loss = self.region_text_loss(pooled, labels, self.nouns.table, self.logit_scale)
         return {'loss_region_text': loss}

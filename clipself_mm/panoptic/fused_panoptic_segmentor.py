@@ -14,7 +14,7 @@ from mmengine.registry import MODELS
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
-from clipself_mm.clip import ClassEncoder
+from clipself_mm.clip import TextEmbeddings
 from clipself_mm.datasets import Vocabulary
 
 from .fusion_settings import read_test_cfg
@@ -56,8 +56,8 @@ class FusedPanopticSegmentor(BaseDetector):
             `TextMask2Former` says them itself.
         generator_checkpoint: File or URL of the generator's weights, as mmdet trains them.
         matches: Class of the vocabulary to classes of a closed generator, see `match_classes`.
-        embeddings: File of class embeddings, see `ClassEncoder`.
-        text: Arguments of `TextTower`, see `ClassEncoder`; without, the tower's own CLIP.
+        embeddings: File of class embeddings, see `TextEmbeddings`.
+        text: Arguments of `TextTower`, see `TextEmbeddings`; without, the tower's own CLIP.
         tower_size: Longest side of what the tower sees, in pixels; None for its training size.
         test_cfg: `score` ('fused', 'clip' or 'pred'), `alpha`, `beta`, `temperature` of CLIP's
             cosines, `mask_threshold` (None pools by the mask's probabilities, a number by the
@@ -105,10 +105,8 @@ class FusedPanopticSegmentor(BaseDetector):
         self.is_open = hasattr(self.generator, 'set_vocabulary')
         self.seen = self._find_seen(seen)
         words = find_panoptic_vocabulary(vocabulary)
-        source = self.tower.source
-        if text is None and source is not None and source.checkpoint is not None:
-            text = dict(model=source.model, checkpoint=source.checkpoint)
-        self.encoder = ClassEncoder(embeddings, text, words.synonyms)
+        self.text = TextEmbeddings(words.classes, embeddings, text, words.synonyms)
+        self.text.use_clip_of(self.tower, 'model.text')
         self._use(words, matches, new=False)
 
     def _find_seen(self, given: str | Mapping | None) -> Vocabulary:
@@ -135,7 +133,6 @@ class FusedPanopticSegmentor(BaseDetector):
     def _use(self, words: Vocabulary, matches: Mapping | None, new: bool) -> None:
         """Segment these classes from now on."""
         if self.is_open:
-            self.generator.set_vocabulary(words, new)
             table = torch.eye(len(words.classes), device='cpu')
         else:
             table = match_classes(words.classes, self.seen.classes, matches)
@@ -148,9 +145,10 @@ class FusedPanopticSegmentor(BaseDetector):
                 f'score is pred, but the generator knows none of the {len(words.classes)} classes '
                 f'of vocabulary {words.name}: {list(words.classes)[:5]}'
             )
+        if self.is_open:
+            self.generator.set_vocabulary(words, new)
+        self.text.set_classes(words.classes, new)
         self.words = words
-        self._encode = self.encoder.encode_new if new else self.encoder.encode
-        self._text: Tensor | None = None
         self._matches = table
         self._weights = exponents(seen, known, self.test_cfg.alpha, self.test_cfg.beta)
         things = len(words.things)
@@ -181,9 +179,8 @@ class FusedPanopticSegmentor(BaseDetector):
             matches: As for the constructor, whose own count no more.
 
         Raises:
-            ValueError: A name is empty or doubled, there is none, or `matches` does not fit. A name
-                that cannot be encoded, for lack of a text tower, is an error of the next
-                prediction.
+            ValueError: A name is empty or doubled or cannot be encoded, for lack of a text tower,
+                there is none, or `matches` does not fit.
         """
         self._use(find_panoptic_vocabulary(vocabulary), matches, new=True)
 
@@ -243,28 +240,8 @@ class FusedPanopticSegmentor(BaseDetector):
             if self.test_cfg.mask_threshold is not None:
                 shares = shares > self.test_cfg.mask_threshold
             weights = masks_on_tokens(shares, dense.shape[-2:], size)
-            clip = clip_scores(
-                dense, weights, self.text(dense.device, dense.shape[1]), self.test_cfg.temperature
-            )
+            clip = clip_scores(dense, weights, self.text.table, self.test_cfg.temperature)
         return query_scores(predicted, clip, objectness, self._weights.to(predicted), kind)
-
-    def text(self, device: torch.device, width: int) -> Tensor:
-        """Unit embeddings of the classes, shape (K, D), read or computed once.
-
-        Raises:
-            FileNotFoundError: The embeddings or the text tower's checkpoint are missing.
-            ValueError: They lack a class, or D is not `width`, the tower's.
-        """
-        if self._text is None:
-            with torch.autocast(device.type, enabled=False):
-                self._text = self._encode(self.classes, device)
-        if self._text.shape[1] != width:
-            raise ValueError(
-                f'{self.encoder.source}: embeddings have {self._text.shape[1]} channels, the '
-                f'features {width}: they are not of one CLIP'
-            )
-        self._text = self._text.to(device)
-        return self._text
 
     def _add(self, sample: object, scores: Tensor, masks: Tensor, size: tuple[int, int]) -> None:
         """Give a sample its results, by mmdet's rules, in a frame of some size."""

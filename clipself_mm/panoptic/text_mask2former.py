@@ -33,10 +33,10 @@ class TextMask2Former(Mask2Former):
             raise TypeError(
                 f'panoptic_head is a TextMask2FormerHead, got {type(self.panoptic_head).__name__}'
             )
-        encoder = self.panoptic_head.classifier.encoder
-        source = getattr(getattr(self.backbone, 'tower', None), 'source', None)
-        if encoder.text is None and source is not None and source.checkpoint is not None:
-            encoder.text = dict(model=source.model, checkpoint=source.checkpoint)
+        if hasattr(self.backbone, 'tower'):
+            self.panoptic_head.classifier.text.use_clip_of(
+                self.backbone.tower, 'model.panoptic_head.text'
+            )
         self._count()
 
     @property

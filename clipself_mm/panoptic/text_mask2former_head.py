@@ -32,8 +32,8 @@ class TextMask2FormerHead(Mask2FormerHead):
         embed_dim: Dimension of the CLIP, D.
         no_object_weight: Weight of the queries without an object in the loss of classes.
         loss_cls: As in mmdet's head, without `class_weight`.
-        embeddings: File of class embeddings, see `ClassEncoder`.
-        text: Arguments of `TextTower`, see `ClassEncoder`.
+        embeddings: File of class embeddings, see `TextEmbeddings`.
+        text: Arguments of `TextTower`, see `TextEmbeddings`.
         temperature: Of the cosines; where it starts from if it trains.
         learn_temperature: Whether it trains.
         **kwargs: As in mmdet's `Mask2FormerHead`; the number of classes is the vocabulary's.
@@ -83,7 +83,8 @@ class TextMask2FormerHead(Mask2FormerHead):
         )
         self.cls_embed = nn.Sequential(nn.Linear(feat_channels, embed_dim), classifier)
         self.words: Vocabulary | None = None
-        self.use(self.test_words)
+        self._new = False
+        self._use_test()
 
     @property
     def classifier(self) -> TextClassifier:
@@ -95,15 +96,18 @@ class TextMask2FormerHead(Mask2FormerHead):
 
         Args:
             words: The classes, things first.
-            new: Whether a file of embeddings may lack them, see `ClassEncoder.encode_new`.
+            new: As in `TextEmbeddings.set_classes`, whose errors are raised.
         """
         if words is self.words:
             return
-        self.classifier.set_classes(words.classes, new=new)
+        self.classifier.set_classes(words.classes, new)
         self.words = words
         self.num_classes = len(words.classes)
         self.num_things_classes = len(words.things)
         self.num_stuff_classes = self.num_classes - self.num_things_classes
+
+    def _use_test(self) -> None:
+        self.use(self.test_words, self._new)
 
     def set_vocabulary(self, vocabulary: str | Mapping | Vocabulary, new: bool = True) -> None:
         """Predict these classes from now on; training keeps its own.
@@ -113,11 +117,20 @@ class TextMask2FormerHead(Mask2FormerHead):
             new: As for `use`.
 
         Raises:
-            ValueError: As `find_panoptic_vocabulary`. A name that cannot be encoded, for lack of
-                a text tower, is an error of the next prediction.
+            ValueError: As `find_panoptic_vocabulary`; or a name cannot be encoded, for lack of a
+                text tower. The vocabulary stays as it was.
         """
-        self.test_words = find_panoptic_vocabulary(vocabulary)
-        self.use(self.test_words, new)
+        words = find_panoptic_vocabulary(vocabulary)
+        self.use(words, new)
+        self.test_words, self._new = words, new
+
+    def train(self, mode: bool = True) -> TextMask2FormerHead:
+        """Set the mode, and with it the classes."""
+        if mode:
+            self.use(self.train_words)
+        else:
+            self._use_test()
+        return super().train(mode)
 
     def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Losses over the classes of training; as mmdet's."""
@@ -126,5 +139,5 @@ class TextMask2FormerHead(Mask2FormerHead):
 
     def predict(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> tuple[Tensor, Tensor]:
         """Logits of the classes of prediction, (N, Q, K + 1), and of masks, (N, Q, H, W)."""
-        self.use(self.test_words)
+        self._use_test()
         return super().predict(x, batch_data_samples)

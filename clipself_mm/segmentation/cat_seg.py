@@ -41,9 +41,8 @@ class CATSeg(EncoderDecoder):
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         check_pixels(self.data_preprocessor, self.backbone.tower)
-        prompts, source = self.decode_head.prompts, self.backbone.tower.source
-        if prompts.text is None and source.checkpoint is not None:
-            prompts.use_text(dict(model=source.model, checkpoint=source.checkpoint))
+        prompts = self.decode_head.prompts
+        prompts.use_clip_of(self.backbone.tower, 'model.decode_head.text')
         if prompts.trains and prompts.tower is None:
             raise ValueError(
                 "decode_head.finetune='attention' trains a text tower, and there is none: give "
@@ -68,8 +67,8 @@ class CATSeg(EncoderDecoder):
             classes: K names, two or more; label i is `classes[i]`.
 
         Raises:
-            ValueError: There are fewer, or one is empty or doubled. A name that cannot be encoded,
-                for lack of a text tower, is an error of the next prediction.
+            ValueError: There are fewer, or one is empty or doubled or cannot be encoded, for lack
+                of a text tower; the vocabulary stays as it was.
         """
         self.decode_head.set_classes(classes)
         self.num_classes = self.out_channels = len(self.classes)

@@ -17,15 +17,7 @@ def cost_volume(dense: Tensor, text: Tensor) -> Tensor:
 
     Returns:
         In [-1, 1], shape (N, P, K, h, w).
-
-    Raises:
-        ValueError: The two have different widths: they are not of one CLIP.
     """
-    if dense.shape[1] != text.shape[-1]:
-        raise ValueError(
-            f'dense features have {dense.shape[1]} channels, text embeddings {text.shape[-1]}: '
-            'they are not of one CLIP'
-        )
     with torch.autocast(dense.device.type, enabled=False):
         dense = F.normalize(dense.float(), dim=1)
         text = F.normalize(text.float(), dim=-1)

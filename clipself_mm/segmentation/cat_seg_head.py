@@ -100,9 +100,9 @@ class CATSegHead(BaseDecodeHead):
         )
         del self.conv_seg  # no layer has an output a class
         self.train_classes = learned.classes
-        self.set_classes(asked.classes)
         synonyms = {**asked.synonyms, **learned.synonyms}
         self.prompts = CATSegPrompts(text, embeddings, templates, synonyms, finetune)
+        self.set_classes(asked.classes)
         self.cost = CATSegCost(self.prompts.count, channels)
         self.aggregator = CATSegAggregator(
             embed_dim,
@@ -128,15 +128,22 @@ class CATSegHead(BaseDecodeHead):
             classes: K names, two or more: one alone would be everywhere.
 
         Raises:
-            ValueError: There are fewer, or one is empty or doubled.
+            ValueError: There are fewer, or one is empty or doubled or cannot be encoded.
         """
         names = check_names(classes).classes
         if len(names) < 2:
             raise ValueError(
                 f'expected two or more classes, among which pixels choose, got {list(names)}'
             )
+        self.prompts.set_classes(names)
         self.classes = names
         self.num_classes = self.out_channels = len(names)
+
+    def train(self, mode: bool = True) -> CATSegHead:
+        """Set the mode, and with it the classes."""
+        if not (mode and self.prompts.trains):  # then there is no table
+            self.prompts.set_classes(self.train_classes if mode else self.classes)
+        return super().train(mode)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits of the classes of prediction.
@@ -179,12 +186,9 @@ class CATSegHead(BaseDecodeHead):
 
         Returns:
             As `forward`.
-
-        Raises:
-            ValueError: The embeddings are of another CLIP than the dense map, by their width.
         """
         *maps, dense = inputs
-        text = self.prompts.encode(classes, dense.device)
+        text = self.prompts(classes)
         chosen = None
         if top is not None and len(classes) > top:
             chosen = select_classes(dense, text, top)

@@ -6,10 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from clipself_mm.clip import PROMPT_TEMPLATES, ClassEncoder, TextTower, expand_prompts
+from clipself_mm.clip import (
+    PROMPT_TEMPLATES,
+    TextEmbeddings,
+    TextTower,
+    VisionTower,
+    expand_prompts,
+)
 from clipself_mm.clip.attention_unlock import unlock_text_attention
 from clipself_mm.clip.prompts import check_templates, read_templates
 from clipself_mm.clip.short_text import encode_short
@@ -21,24 +27,21 @@ BATCH = 512
 """Prompts a pass of the text tower, where nothing trains."""
 LONG = 4
 """Passes from which on a bar shows how far they are."""
-KEPT = 2
-"""Vocabularies whose tables stay on the device: that of training and that of the test."""
 
 
-class CATSegPrompts(nn.Module):
-    """Embeddings of classes, one for each prompt.
+class CATSegPrompts(TextEmbeddings):
+    """Embeddings of classes, one for each prompt: a table of shape (K, P, D).
 
     Of a class that is several names with commas (`building, edifice`) the first is taken.
 
     With `finetune='attention'` the query and value weights of the text tower train, as those of the
     image tower do: in training mode embeddings are made anew and with a gradient in each step, in
     eval mode once for each vocabulary, until the weights can have changed (a training, a loaded
-    checkpoint). The tower is then part of checkpoints. With 'none' it is not: embeddings are made
-    when first asked for, and kept.
+    checkpoint). The tower is then part of checkpoints. With 'none' it is not.
 
     Args:
-        text: Arguments of `TextTower`; may come later, by `use_text`.
-        embeddings: A file of class embeddings (`ClassEncoder`); it holds means over prompts, so
+        text: Arguments of `TextTower`; without, that of the tower of `use_clip_of`.
+        embeddings: A file of class embeddings (`TextEmbeddings`); it holds means over prompts, so
             `templates` must be None, and nothing of it trains.
         templates: 'vild' for the 63 prompts of the package, a `.json` or `.txt` file of prompts, a
             list of them, or None for the mean over the 63, which is then the only prompt.
@@ -63,12 +66,9 @@ class CATSegPrompts(nn.Module):
         synonyms: Mapping[str, Sequence[str]] | None = None,
         finetune: str = 'attention',
     ) -> None:
-        super().__init__()
-        self.text: dict | None = None
+        super().__init__((), embeddings, text, synonyms)
         self.tower: TextTower | None = None
-        self.embeddings = embeddings
         self.templates = read_prompt_set(templates)
-        self.synonyms = synonyms or {}
         self.trains = finetune == 'attention'
         if finetune not in FINETUNE:
             raise ValueError(f'finetune is one of {", ".join(FINETUNE)}, got {finetune!r}')
@@ -82,87 +82,66 @@ class CATSegPrompts(nn.Module):
                 'templates=None is the mean of embeddings that do not train: expected '
                 "finetune='none' with it, or templates with finetune='attention'"
             )
-        self._of_name: dict[str, Tensor] = {}
-        self._tables: dict[tuple, Tensor] = {}
-        if text is not None:
-            self.use_text(text)
+        self._load_tower()
 
     @property
     def count(self) -> int:
         """Prompts a class, P."""
         return 1 if self.templates is None else len(self.templates)
 
-    def use_text(self, text: dict) -> None:
-        """Encode by this text tower; where it trains, it is loaded now.
+    @property
+    def encodes_anew(self) -> bool:
+        """Whether there is no table now, since each step changes the text tower."""
+        return self.tower is not None and self.training
 
-        Args:
-            text: Arguments of `TextTower`.
-        """
-        self.text = text
-        if self.trains:
-            self.tower = TextTower(**text)
-            unlock_text_attention(self.tower.text)
+    def use_clip_of(self, tower: VisionTower, key: str) -> None:
+        """As `TextEmbeddings.use_clip_of`; a text tower that trains is loaded now."""
+        super().use_clip_of(tower, key)
+        self._load_tower()
 
     def train(self, mode: bool = True) -> CATSegPrompts:
         """Set the mode; the tower's modules stay in eval. What training outdates is forgotten."""
+        if self.tower is not None and mode:
+            self._forget()
         super().train(mode)
         if self.tower is not None:
             self.tower.eval()
-            if mode:
-                self.forget()
         return self
 
-    def forget(self) -> None:
-        """Drop the embeddings that were kept."""
-        self._of_name.clear()
-        self._tables.clear()
-
-    def _load_from_state_dict(self, *args: object) -> None:
-        super()._load_from_state_dict(*args)
-        self.forget()
-
-    def encode(self, classes: Sequence[str], device: torch.device | str = 'cpu') -> Tensor:
-        """Unit embeddings of the prompts of classes.
+    def forward(self, classes: Sequence[str]) -> Tensor:
+        """Unit embeddings of the prompts of classes; errors as in `encode`.
 
         Args:
             classes: K names.
-            device: Where they are computed and left.
 
         Returns:
             Shape (K, P, D), with a gradient in training where the text tower trains.
-
-        Raises:
-            FileNotFoundError: The file or the text tower's checkpoint is missing.
-            ValueError: There is neither a text tower nor a file with these classes.
         """
-        if self.tower is not None and self.training:
-            return self._embed(self.tower, classes)
-        key = (tuple(classes), str(device))
-        if key not in self._tables:
-            # Not inference mode: a table made in a test would be useless to a later training.
-            with torch.inference_mode(False), torch.no_grad():
-                unknown = [name for name in dict.fromkeys(classes) if name not in self._of_name]
-                if unknown:
-                    with torch.autocast(torch.device(device).type, enabled=False):
-                        rows = self._compute(unknown, device).cpu()
-                    self._of_name.update(zip(unknown, rows, strict=True))
-                table = torch.stack([self._of_name[name] for name in classes]).to(device)
-            while len(self._tables) >= KEPT:
-                del self._tables[next(iter(self._tables))]
-            self._tables[key] = table
-        return self._tables[key]
+        if self.encodes_anew:
+            rows = self._embed(self.tower, classes)
+            self._check_width(rows)
+            return rows
+        self.set_classes(classes)
+        return self.table if self.templates is not None else self.table[:, None]
 
-    def _compute(self, classes: Sequence[str], device: torch.device | str) -> Tensor:
-        """Embeddings of classes that were not asked for before, shape (K, P, D)."""
+    @property
+    def _can_encode(self) -> bool:
+        return super()._can_encode and not self.encodes_anew
+
+    def _load_tower(self) -> None:
+        if self.trains and self.tower is None and self.text is not None:
+            self.tower = self._text_tower()
+            unlock_text_attention(self.tower.text)
+
+    def _load_from_state_dict(self, *args: object) -> None:
+        super()._load_from_state_dict(*args)
+        self._forget()
+
+    def _compute(self, classes: Sequence[str]) -> Tensor:
+        """Embeddings of K names, shape (K, P, D), or (K, D) where there is no set of prompts."""
         if self.templates is None:
-            encoder = ClassEncoder(self.embeddings, self.text, self.synonyms)
-            return encoder.encode_new(classes, device)[:, None]
-        if self.text is None:
-            raise ValueError(
-                f'no text tower to encode {list(classes)[:5]}: give the decode head `text` (a '
-                'CLIP model and its checkpoint), or the backbone a tower with a checkpoint'
-            )
-        return self._embed(self.tower or TextTower(**self.text).to(device), classes, BATCH)
+            return super()._compute(classes)
+        return self._embed(self.tower or self._text_tower().to(self.device), classes, BATCH)
 
     def _embed(self, tower: TextTower, classes: Sequence[str], batch: int | None = None) -> Tensor:
         """Embeddings by a text tower, `batch` prompts a pass, shape (K, P, D)."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from clipself_mm.clip import ClassEncoder
+from clipself_mm.clip import TextEmbeddings
 
 from .class_names import check_names, find_vocabulary
 
@@ -36,13 +36,13 @@ class DenseTextHead(nn.Module):
 
     Args:
         vocabulary: The classes, see `find_vocabulary`.
-        embeddings: File of class embeddings, see `ClassEncoder`.
-        text: Arguments of `TextTower`, see `ClassEncoder`. Without, `ZeroShotSegmentor` gives the
+        embeddings: File of class embeddings, see `TextEmbeddings`.
+        text: Arguments of `TextTower`, see `TextEmbeddings`. Without, `ZeroShotSegmentor` gives the
             text tower of its CLIP.
         temperature: Between cosines and logits; it decides nothing but what `prob_thr` compares.
 
     Attributes:
-        classes: The K names, in the order of their labels.
+        text: Their embeddings.
     """
 
     align_corners = False
@@ -56,11 +56,13 @@ class DenseTextHead(nn.Module):
     ) -> None:
         super().__init__()
         words = find_vocabulary(vocabulary)
-        self.encoder = ClassEncoder(embeddings, text, words.synonyms)
+        self.text = TextEmbeddings(words.classes, embeddings, text, words.synonyms)
         self.temperature = temperature
-        self.classes = words.classes
-        self._encode: Callable[..., Tensor] = self.encoder.encode
-        self._table: Tensor | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The K names, in the order of their labels."""
+        return self.text.classes
 
     @property
     def num_classes(self) -> int:
@@ -79,34 +81,13 @@ class DenseTextHead(nn.Module):
             classes: K names.
 
         Raises:
-            ValueError: There is no name, or one is empty or doubled.
+            ValueError: There is no name, or one is empty or doubled or cannot be encoded.
         """
-        self.classes = check_names(classes).classes
-        self._encode = self.encoder.encode_new
-        self._table = None
-
-    def table(self, device: torch.device) -> Tensor:
-        """Unit embeddings of the classes, shape (K, D), read or computed once."""
-        if self._table is None:
-            with torch.no_grad(), torch.autocast(device.type, enabled=False):
-                self._table = self._encode(self.classes, device)
-        self._table = self._table.to(device)
-        return self._table
+        self.text.set_classes(check_names(classes).classes)
 
     def forward(self, dense: Tensor) -> Tensor:
-        """Logits at token resolution, (N, D, h, w) -> (N, K, h, w).
-
-        Raises:
-            FileNotFoundError: The embeddings or the text tower's checkpoint are missing.
-            ValueError: The embeddings lack a class or have another width than the features.
-        """
-        text = self.table(dense.device)
-        if text.shape[1] != dense.shape[1]:
-            raise ValueError(
-                f'{self.encoder.source}: embeddings have {text.shape[1]} channels, the features '
-                f'{dense.shape[1]}: they are not of one CLIP'
-            )
-        return dense_logits(dense, text, self.temperature)
+        """Logits at token resolution, (N, D, h, w) -> (N, K, h, w)."""
+        return dense_logits(dense, self.text.table, self.temperature)
 
     def extra_repr(self) -> str:
         """Number of classes and temperature, for printing."""

@@ -144,9 +144,7 @@ class ZeroShotSegmentor(EncoderDecoder):
         check_pixels(self.data_preprocessor, self.backbone)
         self.backbone.freeze()
         self.unused = nn.Parameter(torch.zeros(1))
-        encoder, source = self.decode_head.encoder, self.backbone.source
-        if encoder.text is None and source.checkpoint is not None:
-            encoder.text = dict(model=source.model, checkpoint=source.checkpoint)
+        self.decode_head.text.use_clip_of(self.backbone, 'model.decode_head.text')
         self._configured = test_cfg
         self.test_cfg = read_test_cfg(test_cfg, self.classes)
 
@@ -163,12 +161,13 @@ class ZeroShotSegmentor(EncoderDecoder):
 
         Raises:
             ValueError: There is no name, one is empty or doubled, or the background class of
-                `test_cfg` is not among them. A name that cannot be encoded, for lack of a text
-                tower, is an error of the next prediction.
+                `test_cfg` is not among them, or one cannot be encoded, for lack of a text tower;
+                the vocabulary stays as it was.
         """
         classes = check_names(classes).classes
-        self.test_cfg = read_test_cfg(self._configured, classes)
+        test_cfg = read_test_cfg(self._configured, classes)
         self.decode_head.set_classes(classes)
+        self.test_cfg = test_cfg
         self.num_classes = self.out_channels = len(self.classes)
 
     def loss(self, *_: object) -> NoReturn:

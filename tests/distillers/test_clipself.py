@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from clipself_mm.clip import class_encoder
+from clipself_mm.clip import text_embeddings
 from clipself_mm.datasets import RegionSample
 from clipself_mm.distillers import CLIPSelf, RegionRecognizer
 
@@ -84,25 +84,27 @@ def test_a_teacher_in_bfloat16_keeps_its_weights_and_leaves_the_student_alone(mi
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
-def test_the_text_tower_is_there_during_the_first_validation_only(micro_clip, monkeypatch):
+def test_the_text_tower_is_there_before_the_first_step_only(micro_clip, monkeypatch):
     alive, made = weakref.WeakSet(), []
 
-    class CountedTextTower(class_encoder.TextTower):
+    class CountedTextTower(text_embeddings.TextTower):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             alive.add(self)
             made.append(len(alive))
 
-    monkeypatch.setattr(class_encoder, 'TextTower', CountedTextTower)
+    monkeypatch.setattr(text_embeddings, 'TextTower', CountedTextTower)
     classifier = dict(vocabulary='shapes_ov', text=dict(model=micro_clip))
-    model = make_model(micro_clip, classifier=classifier).train()
-    model(*make_batch([2, 1]), mode='loss')['loss_cosine'].backward()
+    model = make_model(micro_clip, classifier=classifier)
     assert made == []
-    for _ in range(2):
-        model.eval()(*make_batch([2, 1]), mode='predict')
+    model.train()
     gc.collect()
     assert made == [1]
     assert len(alive) == 0
+    model(*make_batch([2, 1]), mode='loss')['loss_cosine'].backward()
+    for _ in range(2):
+        model.eval()(*make_batch([2, 1]), mode='predict')
+    assert made == [1]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from torchvision.ops import roi_align
 
 from clipself_mm.clip import TextTower, read_state
 from clipself_mm.datasets import RegionSample
-from clipself_mm.distillers import NounEmbeddings, RegionNounMatcher
+from clipself_mm.distillers import RegionNounMatcher
 from clipself_mm.distillers.region_noun_matcher import match_nouns
 from clipself_mm.hooks import WeightEnsembleHook
+from tests.conftest import write_micro_clip
 from tests.distillers.test_clipself import make_batch
 
 NOUNS = ['cup', 'dog', 'pen', 'tree']
@@ -21,7 +22,7 @@ NOUNS = ['cup', 'dog', 'pen', 'tree']
 
 @pytest.fixture
 def nouns(tmp_path):
-    """Arguments of NounEmbeddings: a vocabulary and a file of random vectors."""
+    """Arguments of noun_embeddings: a vocabulary and a file of random vectors."""
     (tmp_path / 'four.txt').write_text('\n'.join(NOUNS))
     vectors = torch.randn(4, 16, generator=torch.Generator().manual_seed(3))
     torch.save(dict(zip(NOUNS, vectors, strict=True)), tmp_path / 'four.pt')
@@ -120,18 +121,23 @@ def test_the_blend_of_student_and_teacher_is_swapped_in_for_validation(micro_cli
     assert all(value.equal(raw[key]) for key, value in model.student.state_dict().items())
 
 
-def test_nouns_by_the_text_tower_are_its_class_embeddings(micro_clip, nouns):
-    made = NounEmbeddings(nouns['vocabulary'], text=dict(model=micro_clip))
-    table = made.table(torch.zeros(0, 16))
-    torch.testing.assert_close(table, TextTower(micro_clip).embed_classes(NOUNS))
-    assert made.table(torch.zeros(1, 16)) is table
+@pytest.mark.parametrize('text', [None, 'other'])
+def test_nouns_by_the_text_tower_are_its_class_embeddings(micro_clip, nouns, text, tmp_path):
+    """That of the model's own tower, unless the config names another."""
+    del nouns['embeddings']
+    clip = micro_clip
+    if text is not None:
+        clip = write_micro_clip(tmp_path / text, seed=5)
+        nouns['text'] = dict(model=clip)
+    expected = TextTower(clip).embed_classes(NOUNS)
+    for model in (make_model(micro_clip, nouns), make_matcher(micro_clip, nouns)):
+        torch.testing.assert_close(model.train().nouns.table, expected)
 
 
 def test_nouns_that_do_not_fit(micro_clip, nouns):
-    with pytest.raises(ValueError, match='either a file of embeddings of the nouns or a text'):
-        NounEmbeddings(**nouns, text=dict(model=micro_clip))
-    with pytest.raises(ValueError, match=r'four\.pt: embeddings have 16 channels.* features 8'):
-        NounEmbeddings(**nouns).table(torch.zeros(3, 8))
+    torch.save({name: torch.ones(8) for name in NOUNS}, nouns['embeddings'])
+    with pytest.raises(ValueError, match=r'four\.pt: embeddings have 8 channels.* features 16'):
+        make_model(micro_clip, nouns).train()
 
 
 def test_label_without_a_noun(micro_clip, nouns):

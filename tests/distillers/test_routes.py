@@ -162,9 +162,12 @@ def test_routes_side_by_side(tower, tmp_path):
     assert sample.pred_regions.boxes_topk.shape == (2, 3)
 
 
-def test_embeddings_of_another_width_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r'three\.pt: embeddings have 16 channels, the features 8'):
-        make_classifier(tmp_path).similarity(torch.ones(2, 8))
+def test_embeddings_of_another_width_are_named(tower, tmp_path):
+    classifier = make_classifier(tmp_path)
+    torch.save({name: torch.ones(8) for name in classifier.classes}, tmp_path / 'three.pt')
+    classifier.text.use_clip_of(tower, 'model.classifier.text')
+    with pytest.raises(ValueError, match=r'three\.pt: embeddings have 8 channels, the features 16'):
+        classifier.eval()
 
 
 def test_default_routes_are_the_dense_map_and_the_crops(tmp_path):

@@ -227,9 +227,9 @@ def test_the_vocabulary_can_change(build):
     assert set((found % 1000).unique().tolist()) <= {0, 1, 2, 3, 4}
     model.set_vocabulary(dict(things=['yellow']))  # fewer scores than max_per_image
     assert len(segment(model, (40, 64)).pred_instances) == 5
-    model.set_vocabulary(dict(things=['violet']))
     with pytest.raises(ValueError, match='violet'):
-        segment(model, (40, 64))
+        model.set_vocabulary(dict(things=['violet']))
+    assert model.classes == ('yellow',)
 
 
 def test_all_is_frozen(build):

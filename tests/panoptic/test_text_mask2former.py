@@ -80,7 +80,7 @@ def test_it_learns_some_classes_and_predicts_others(config):
     assert int((found.pred_panoptic_seg.sem_seg % 1000).max()) <= 6
     # Training after a test is over the classes of training again, in whatever mode.
     again = model.loss(data['inputs'], data['data_samples'])
-    assert head.classifier.table(torch.device('cpu')).shape == (4, 12)
+    assert head.classifier.table().shape == (4, 12)
     assert set(again) == set(losses)
 
 
@@ -107,7 +107,7 @@ def test_logits_are_cosines(config):
     model = MODELS.build(config).eval()
     head = model.panoptic_head
     query = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(1))
-    vectors = torch.load(head.classifier.encoder.embeddings)
+    vectors = torch.load(head.classifier.text.embeddings)
     with torch.no_grad():
         logits = head.cls_embed(query)
         feature = head.cls_embed[0](query[1, 2])

@@ -84,7 +84,7 @@ def test_scores_boxes_and_gradients(tmp_path):
             fused = head.probabilities(head.join_clip(logits, clip_features))
         golden.check(f'{case}.eval.cls_score', fused, tolerance=2e-5)
         golden.check(f'{case}.eval.bbox_pred', deltas)
-        golden.check(f'{case}.all_embed', head.fc_cls.table(torch.device('cpu')).T)
+        golden.check(f'{case}.all_embed', head.fc_cls.table().T)
         beta = head.fusion != head.alpha
         golden.check(f'{case}.novel_idx', beta)
         golden.check(f'{case}.base_idx', ~beta)

@@ -163,23 +163,30 @@ def test_text_is_encoded_anew_in_training_and_once_in_prediction(build):
     fresh.decode_head.prompts.load_state_dict(model.decode_head.prompts.state_dict())
     fresh.eval()
     with torch.no_grad():
-        table = fresh.decode_head.prompts.encode(NAMES)
+        table = fresh.decode_head.prompts(NAMES)
         assert not torch.equal(fresh(images, mode='tensor'), first)
         predict()
-        assert torch.equal(model.decode_head.prompts.encode(NAMES), table)
+        assert torch.equal(model.decode_head.prompts(NAMES), table)
     assert len(passes) == 4
 
 
 def test_a_loaded_checkpoint_brings_its_text(build):
-    model, other = build(finetune='attention').eval(), build(finetune='attention').eval()
+    model, other = build(finetune='attention').eval(), build(finetune='attention')
     images, _ = batch()
     with torch.no_grad():
         for item in other.decode_head.prompts.tower.parameters():
             item.mul_(1.1)
-        expected = other(images, mode='tensor')
+        expected = other.eval()(images, mode='tensor')
         assert not torch.equal(model(images, mode='tensor'), expected)
         load_state_dict(model, other.state_dict())  # mmengine's
         assert torch.equal(model(images, mode='tensor'), expected)
+
+
+@pytest.mark.parametrize('settings', [{}, dict(finetune='attention')])
+def test_text_of_another_clip_is_refused(build, settings, micro_clip):
+    model = build(text=dict(model=micro_clip), embeddings=None, **settings)
+    with pytest.raises(ValueError, match='16 channels, the features 128'):
+        model.train()(*batch(), mode='loss')
 
 
 def test_what_cannot_train_is_refused(build):
@@ -349,7 +356,7 @@ def test_best_classes_alone_are_aggregated(build):
     with torch.no_grad():
         features = model.extract_feat(images)
         logits = model.decode_head(features)
-        text = model.decode_head.prompts.encode(NAMES)[:, 0]
+        text = model.decode_head.prompts(NAMES)[:, 0]
         for image in range(2):
             best = torch.einsum('dhw,kd->khw', features[-1][image], text).flatten(1).amax(1)
             kept = sorted(best.argsort(descending=True)[:3].tolist())
@@ -404,7 +411,7 @@ def test_text_tower_is_that_of_the_backbone(build):
     config['decode_head'].update(templates=['{}'])
     head = MODELS.build(config).decode_head
     assert head.prompts.text['model'].endswith('shapes/tiny_clip')
-    assert head.prompts.encode(['grass']).shape == (1, 1, 128)
+    assert head.prompts(['grass']).shape == (1, 1, 128)
     assert head.prompts.tower is None  # nothing of it trains, so no checkpoint has it
     own = dict(model='elsewhere')
     config['decode_head'].update(text=own)

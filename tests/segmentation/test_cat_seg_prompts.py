@@ -23,7 +23,7 @@ def mean(table):
 
 
 def test_mean_over_prompts_is_the_text_towers():
-    table = frozen(templates=TEMPLATES).encode(CLASSES)
+    table = frozen(templates=TEMPLATES)(CLASSES)
     assert table.shape == (2, 3, 128)
     torch.testing.assert_close(table.norm(dim=-1), torch.ones(2, 3))
     expected = TextTower(**TINY).embed_classes(CLASSES, TEMPLATES)
@@ -33,24 +33,24 @@ def test_mean_over_prompts_is_the_text_towers():
 
 def test_order_is_that_of_the_classes_and_nothing_is_computed_twice(monkeypatch):
     prompts = frozen(templates=TEMPLATES)
-    table = prompts.encode(CLASSES)
+    table = prompts(CLASSES)
     asked, compute = [], prompts._compute
 
-    def note(names, device):
+    def note(names):
         asked.extend(names)
-        return compute(names, device)
+        return compute(names)
 
     monkeypatch.setattr(prompts, '_compute', note)
-    again = prompts.encode(['grass', 'water', 'red star'])
+    again = prompts(['grass', 'water', 'red star'])
     assert asked == ['water']
     assert torch.equal(again[[2, 0]], table)
-    prompts.encode(CLASSES)
+    prompts(CLASSES)
     assert asked == ['water']
 
 
 def test_synonyms_are_averaged_prompt_by_prompt():
-    plain = frozen(templates=TEMPLATES).encode(['grass', 'lawn'])
-    both = frozen(templates=TEMPLATES, synonyms={'grass': ['lawn']}).encode(['grass'])
+    plain = frozen(templates=TEMPLATES)(['grass', 'lawn'])
+    both = frozen(templates=TEMPLATES, synonyms={'grass': ['lawn']})(['grass'])
     torch.testing.assert_close(both[0], F.normalize(plain.mean(dim=0), dim=-1))
 
 
@@ -59,21 +59,21 @@ def test_without_templates_the_mean_is_the_only_prompt(tmp_path):
     torch.save(vectors, tmp_path / 'classes.pt')
     prompts = frozen(None, str(tmp_path / 'classes.pt'), None)
     assert prompts.count == 1
-    table = prompts.encode(['grass', 'red star'])
+    table = prompts(['grass', 'red star'])
     torch.testing.assert_close(table, torch.tensor([[[0.0, 1.0]], [[0.6, 0.8]]]))
 
 
 def test_a_table_of_a_test_serves_a_training():
     prompts = frozen(templates=['{}'])
     with torch.inference_mode():
-        prompts.encode(CLASSES)
+        prompts(CLASSES)
     weight = torch.ones(128, requires_grad=True)
-    (prompts.encode(CLASSES) * weight).sum().backward()
+    (prompts(CLASSES) * weight).sum().backward()
     assert weight.grad is not None
 
 
 def test_of_a_class_with_several_names_the_first_is_taken():
-    both = frozen(templates=TEMPLATES).encode(['grass, lawn', 'grass'])
+    both = frozen(templates=TEMPLATES)(['grass, lawn', 'grass'])
     torch.testing.assert_close(both[0], both[1])
 
 
@@ -82,20 +82,20 @@ def test_the_prompt_of_the_public_code_stands_alone():
     assert prompts.count == 1
     tower = TextTower(**TINY)
     expected = tower.encode_text(tower.tokenizer(['A photo of a red star in the scene']))
-    torch.testing.assert_close(prompts.encode(['red star'])[0], F.normalize(expected, dim=-1))
+    torch.testing.assert_close(prompts(['red star'])[0], F.normalize(expected, dim=-1))
 
 
 def test_embeddings_of_a_training_have_a_gradient():
     prompts = CATSegPrompts(TINY, templates=TEMPLATES)
-    assert prompts.encode(CLASSES).requires_grad
+    assert prompts(CLASSES).requires_grad
     weights = dict(prompts.named_parameters())
-    (prompts.encode(CLASSES) * torch.randn(2, 3, 128)).sum().backward()
+    (prompts(CLASSES) * torch.randn(2, 3, 128)).sum().backward()
     trained = [name for name, item in weights.items() if item.grad is not None]
     assert trained
     assert all(name.endswith('attn.in_proj_weight') for name in trained)
     prompts.eval()
-    assert not prompts.encode(CLASSES).requires_grad
-    torch.testing.assert_close(prompts.encode(CLASSES), frozen(templates=TEMPLATES).encode(CLASSES))
+    assert not prompts(CLASSES).requires_grad
+    torch.testing.assert_close(prompts(CLASSES), frozen(templates=TEMPLATES)(CLASSES))
 
 
 def test_prompt_sets(tmp_path):
@@ -109,5 +109,5 @@ def test_prompt_sets(tmp_path):
 
 
 def test_no_text_tower():
-    with pytest.raises(ValueError, match='no text tower to encode'):
-        frozen(None, templates=['{}']).encode(CLASSES)
+    with pytest.raises(ValueError, match=r"\['red star', 'grass'\] and there is no text tower"):
+        frozen(None, templates=['{}'])(CLASSES)

@@ -1,0 +1,299 @@
+"""Embeddings of class names: where they come from, and when their table is made."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.registry import MODELS
+from torch import nn
+
+from clipself_mm.clip import (
+    TextEmbeddings,
+    TextTower,
+    build_tower,
+    export_tower,
+    text_embeddings,
+)
+from clipself_mm.clip.class_embeddings import save_class_embeddings
+from clipself_mm.clip.embedding_origin import EmbeddingOrigin
+from clipself_mm.clip.tower_export import exportable_state, write_authors
+from clipself_mm.distillers.region_classifier import RegionClassifier
+from tests.conftest import write_micro_clip
+from tests.detection.tiny_fvit import build_fvit
+
+NAMES = ['cup', 'pen']
+
+
+@pytest.fixture
+def words(tmp_path):
+    path = tmp_path / 'words.pt'
+    save_class_embeddings(path, [*NAMES, 'key'], torch.randn(3, 16))
+    return str(path)
+
+
+def test_text_tower_alone(micro_clip):
+    encoder = TextEmbeddings(text=dict(model=micro_clip))
+    expected = TextTower(micro_clip).embed_classes(NAMES)
+    assert torch.equal(encoder.encode(NAMES), expected)
+    assert torch.equal(encoder.encode(NAMES[::-1], new=True), expected.flip(0))
+
+
+def test_file_is_strict_for_a_vocabulary_and_open_for_new_names(words, micro_clip):
+    encoder = TextEmbeddings((), words, dict(model=micro_clip))
+    stored = F.normalize(torch.stack([torch.load(words)[name] for name in NAMES]), dim=-1)
+    torch.testing.assert_close(encoder.encode(NAMES), stored)
+    with pytest.raises(ValueError, match='lacking jar'):
+        encoder.encode([*NAMES, 'jar'])
+    mixed = encoder.encode(['pen', 'jar'], new=True)
+    torch.testing.assert_close(mixed[0], stored[1])
+    torch.testing.assert_close(mixed[1:], TextTower(micro_clip).embed_classes(['jar']))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The names that text towers were asked for."""
+    names = []
+
+    class Counting(TextTower):
+        def embed_classes(self, classes, **kwargs):
+            names.extend(classes)
+            return super().embed_classes(classes, **kwargs)
+
+    monkeypatch.setattr(text_embeddings, 'TextTower', Counting)
+    return names
+
+
+def test_a_name_is_encoded_once(micro_clip, asked):
+    encoder = TextEmbeddings(text=dict(model=micro_clip))
+    encoder.encode(NAMES)
+    encoder.encode(['pen', 'jar', 'cup'], new=True)
+    assert asked == ['cup', 'pen', 'jar']
+
+
+def test_file_of_another_clip(tmp_path, micro_clip):
+    path = tmp_path / 'wide.pt'
+    save_class_embeddings(path, NAMES, torch.randn(2, 24))
+    with pytest.raises(ValueError, match=r'different widths, \[16, 24\]') as caught:
+        TextEmbeddings((), str(path), dict(model=micro_clip)).encode(['cup', 'jar'], new=True)
+    assert 'wide.pt' in str(caught.value)
+
+
+def test_neither(words):
+    with pytest.raises(ValueError, match='give `text`'):
+        TextEmbeddings().encode(NAMES)
+    with pytest.raises(ValueError, match=r"\['jar'\].*give `text`"):
+        TextEmbeddings((), words).encode(['cup', 'jar'], new=True)
+
+
+def test_table_without_names(tmp_path, micro_clip):
+    path = tmp_path / 'table.npy'
+    table = np.random.default_rng(0).normal(size=(2, 16)).astype(np.float32)
+    np.save(path, table)
+    encoder = TextEmbeddings((), str(path), dict(model=micro_clip))
+    expected = F.normalize(torch.from_numpy(table), dim=-1)
+    torch.testing.assert_close(encoder.encode(NAMES), expected)
+    with pytest.raises(ValueError, match=r'shape \(2, 16\) for 3 classes'):
+        encoder.encode([*NAMES, 'key'])
+    by_text = encoder.encode(['pen'], new=True)  # its row is not known by name
+    torch.testing.assert_close(by_text, TextTower(micro_clip).embed_classes(['pen']))
+    (tmp_path / 'broken.npy').write_bytes(b'\x93NUMPY')
+    with pytest.raises(ValueError, match=r'broken\.npy: not a whole file .* a table'):
+        TextEmbeddings((), str(tmp_path / 'broken.npy')).encode(NAMES)
+
+
+def test_synonyms_go_to_the_text_tower_and_not_to_the_file(words, micro_clip):
+    synonyms = {'cup': ('mug', 'beaker'), 'jar': ('pot',)}
+    tower = TextTower(micro_clip)
+    encoder = TextEmbeddings(text=dict(model=micro_clip), synonyms=synonyms)
+    expected = tower.embed_classes(NAMES, synonyms=synonyms)
+    assert torch.equal(encoder.encode(NAMES), expected)
+    assert (expected[0] - tower.embed_classes(['cup'])[0]).norm() > 1e-3
+    plain = TextEmbeddings((), words).encode(NAMES)
+    with_file = TextEmbeddings((), words, dict(model=micro_clip), synonyms)
+    assert torch.equal(with_file.encode(NAMES), plain)
+    found = with_file.encode(['cup', 'jar'], new=True)
+    assert torch.equal(found[0], plain[0])
+    assert torch.equal(found[1:], tower.embed_classes(['jar'], synonyms=synonyms))
+
+
+def test_new_names_are_said_by_the_prompts_of_the_file(micro_clip, tmp_path):
+    tower, prompts = TextTower(micro_clip), ('itap of my {}.', '{} indoors')
+    path = tmp_path / 'words.safetensors'
+    made = tower.embed_classes(NAMES, prompts)
+    save_class_embeddings(path, NAMES, made, EmbeddingOrigin(templates=prompts))
+    found = TextEmbeddings((), str(path), dict(model=micro_clip)).encode(['cup', 'jar'], new=True)
+    torch.testing.assert_close(found, tower.embed_classes(['cup', 'jar'], prompts))
+    assert (found[1] - tower.embed_classes(['jar'])[0]).norm() > 1e-3
+
+
+def test_near_misses_are_named_where_nothing_can_be_computed(words):
+    with pytest.raises(ValueError, match="found 'key', the vocabulary has 'Key'"):
+        TextEmbeddings((), words).encode(['cup', 'Key'], new=True)
+
+
+@pytest.mark.parametrize(
+    ('theirs', 'ours', 'warnings'),
+    [
+        ('EVA02-B-16', 'ViT-B-16', 1),
+        ('ViT-B/16', 'ViT-B-16', 0),
+        (None, 'ViT-B-16', 0),
+        ('EVA02-B-16', None, 0),
+        ('EVA02-B-16', 'local-dir:refined', 0),
+    ],
+)
+def test_embeddings_of_another_clip_are_warned_of_once(tmp_path, caplog, theirs, ours, warnings):
+    path = tmp_path / 'words.safetensors'
+    save_class_embeddings(path, NAMES, torch.randn(2, 16), EmbeddingOrigin(model=theirs))
+    for _ in range(2):
+        encoder = TextEmbeddings((), str(path), None if ours is None else dict(model=ours))
+        encoder.encode(NAMES)
+        encoder.encode(NAMES[::-1])
+        encoder.encode(NAMES, new=True)
+    said = [record.getMessage() for record in caplog.records if record.levelname == 'WARNING']
+    assert len(said) == warnings
+    assert all(f'{path}: its embeddings are of the CLIP {theirs}' in text for text in said)
+
+
+def test_the_classifier_of_regions_takes_the_synonyms_of_its_vocabulary(micro_clip, tmp_path):
+    (tmp_path / 'words.txt').write_text('cup; mug\npen\n')
+    classifier = RegionClassifier(str(tmp_path / 'words.txt'), text=dict(model=micro_clip))
+    expected = TextTower(micro_clip).embed_classes(NAMES, synonyms={'cup': ['mug']})
+    assert torch.equal(classifier.text.table, expected)
+    assert (expected[0] - TextTower(micro_clip).embed_classes(['cup'])[0]).norm() > 1e-3
+
+
+def test_the_detector_takes_the_synonyms_of_its_vocabulary(micro_clip, tmp_path):
+    (tmp_path / 'words.txt').write_text('cup; mug\npen\n')
+    place = 'model.roi_head.bbox_head.vocabulary'
+    model = build_fvit(micro_clip, **{place: str(tmp_path / 'words.txt')})
+    found = model.roi_head.bbox_head.fc_cls.table()
+    expected = TextTower(micro_clip).embed_classes(
+        [*NAMES, 'background'], synonyms={'cup': ['mug']}
+    )
+    torch.testing.assert_close(found, expected)
+    assert (expected[0] - TextTower(micro_clip).embed_classes(['cup'])[0]).norm() > 1e-3
+
+
+def test_a_classifier_keeps_synonyms_of_its_own(micro_clip, tmp_path):
+    (tmp_path / 'words.txt').write_text('cup; mug\npen\n')
+    head = 'model.roi_head.bbox_head'
+    own = {'pen': ['biro']}
+    model = build_fvit(
+        micro_clip,
+        **{
+            f'{head}.vocabulary': str(tmp_path / 'words.txt'),
+            f'{head}.cls_predictor_cfg.synonyms': own,
+        },
+    )
+    assert model.roi_head.bbox_head.fc_cls.text.synonyms == own
+
+
+@pytest.mark.parametrize('mode', [True, False])
+def test_the_table_is_made_when_the_mode_is_set(micro_clip, asked, mode):
+    text = TextEmbeddings(NAMES, text=dict(model=micro_clip))
+    assert asked == []
+    model = nn.Sequential(text).train(mode)
+    assert asked == NAMES
+    model.train(not mode)
+    assert asked == NAMES
+    assert torch.equal(text.table, TextTower(micro_clip).embed_classes(NAMES))
+
+
+def test_a_model_whose_mode_nobody_sets_makes_it_on_first_use(micro_clip, asked):
+    text = TextEmbeddings(NAMES, text=dict(model=micro_clip))
+    expected = TextTower(micro_clip).embed_classes(NAMES)
+    with torch.inference_mode(), torch.autocast('cpu', dtype=torch.bfloat16):
+        torch.testing.assert_close(text.table, expected)
+    assert not text.table.is_inference()
+    assert asked == NAMES
+
+
+def test_other_classes_are_encoded_before_the_next_pass(words, asked):
+    text = TextEmbeddings(NAMES, words)
+    text.set_classes(['cup', 'jar'])  # still being built: another text tower may come
+    text.set_classes(NAMES)
+    before = text.eval().table
+    with pytest.raises(ValueError, match=r"\['jar'\]"):
+        text.set_classes(['cup', 'jar'])
+    assert text.classes == tuple(NAMES)
+    assert text.table is before
+    text.set_classes(['key', 'pen'])
+    assert torch.equal(text.table[1], before[1])
+
+
+def test_no_checkpoint_has_the_table(micro_clip):
+    text = TextEmbeddings(NAMES, text=dict(model=micro_clip)).eval()
+    assert text.state_dict() == {}
+    twin = copy.deepcopy(text)
+    twin.set_classes(['pen'])
+    assert torch.equal(twin.table, text.table[1:])
+    assert len(text.table) == 2
+
+
+def test_on_the_meta_device_nothing_is_made(micro_clip, asked):
+    with torch.device('meta'):
+        text = TextEmbeddings(NAMES, text=dict(model=micro_clip)).eval()
+    text.set_classes([*NAMES, 'jar'])
+    assert asked == []
+    text.to_empty(device='cpu').eval()
+    assert asked == [*NAMES, 'jar']
+
+
+def test_a_missing_file_is_an_error_when_the_mode_is_set(tmp_path):
+    text = TextEmbeddings(NAMES, str(tmp_path / 'none.pt'))
+    with pytest.raises(FileNotFoundError, match=r'none\.pt: no such file'):
+        text.train()
+
+
+def evaluation(tower, **classifier):
+    return MODELS.build(
+        dict(
+            type='RegionRecognizer',
+            tower=dict(type='CLIPTower', **tower),
+            classifier=dict(vocabulary='shapes_ov', **classifier),
+            data_preprocessor=dict(type='RegionPreprocessor', image_size=64),
+        )
+    )
+
+
+def test_the_towers_own_clip_encodes_unless_another_is_named(micro_clip, tmp_path):
+    other = write_micro_clip(tmp_path / 'other', seed=7)
+    table = evaluation(dict(model=micro_clip)).eval().classifier.text.table
+    named = evaluation(dict(model=other), text=dict(model=micro_clip)).eval().classifier.text.table
+    assert torch.equal(named, table)
+    assert not torch.equal(evaluation(dict(model=other)).eval().classifier.text.table, table)
+
+
+@pytest.mark.parametrize('write', ['open_clip', 'authors'])
+def test_a_refined_tower_brings_the_same_text(micro_clip, tmp_path, write):
+    """Exported folders and the authors' files are whole CLIPs."""
+    tower = build_tower(micro_clip)
+    expected = evaluation(dict(model=micro_clip)).eval().classifier.text.table
+    refined = {key: value + 0.1 for key, value in tower.state_dict().items()}
+    if write == 'open_clip':
+        file = export_tower(refined, tower.source, tmp_path / 'tower')
+    else:
+        state = exportable_state(refined, tower.source)
+        file = write_authors(state, tower.source, tmp_path / 'epoch_6.pt')
+    model = evaluation(dict(model=micro_clip, checkpoint=str(file))).eval()
+    assert torch.equal(model.tower.state_dict()['visual.proj'], refined['visual.proj'])
+    assert torch.equal(model.classifier.text.table, expected)
+
+
+def test_a_file_without_text_tower_says_which_key_to_give(micro_clip, tmp_path):
+    file = tmp_path / 'visual.pt'
+    torch.save(dict(build_tower(micro_clip).state_dict()), file)
+    tower = dict(model=micro_clip, checkpoint=str(file))
+    with pytest.raises(
+        ValueError, match=r'visual\.pt: .*image tower alone.* model\.classifier\.text'
+    ):
+        evaluation(tower).eval()
+    evaluation(tower, text=dict(model=micro_clip)).eval()
+
+
+def test_a_random_tower_has_no_text(micro_clip):
+    model = evaluation(dict(model='RN50')).eval()
+    with pytest.raises(ValueError, match=r'give `model\.classifier\.text`'):
+        _ = model.classifier.text.table
