@@ -1,11 +1,14 @@
 """The user's detection commands on a small Shapes-OV: every twin, resume, two processes, tools."""
 
+import ast
 import json
+import re
 import shutil
 import sys
 from collections import Counter
 from pathlib import Path
 
+import mmdet
 import pytest
 import torch
 from mmengine.config import Config
@@ -166,12 +169,139 @@ def test_two_processes(trained, shapes, tmp_path):
     assert metrics_of(tmp_path / 'both', *PREFIXES) == one
 
 
-def test_mmdet_own_tools_run_the_config_from_any_folder(shapes, tmp_path):
-    import mmdet
+def mmdet_tool(name):
+    """A tool of mmdet's as pip installed it."""
+    return Path(mmdet.__file__).parent / '.mim/tools' / f'{name}.py'
 
-    (tool,) = Path(mmdet.__file__).parent.glob('.mim/tools/train.py')
+
+def run_tool(folder, name, *arguments, options=()):
+    """Run one of mmdet's tools from a folder that has nothing to do with the config."""
+    options = ('--cfg-options', *options) if options else ()
+    done = call([sys.executable, mmdet_tool(name), *arguments, *options], folder)
+    return done.stdout + done.stderr
+
+
+def test_mmdet_own_training_tool(shapes, tmp_path):
+    tool = mmdet_tool('train')
     call(train_command(tmp_path / 'run', small_run(shapes), config=FVIT, tool=tool), tmp_path)
     assert validated(tmp_path / 'run')['coco/all_ap50'] >= 0
+
+
+@pytest.fixture(scope='session')
+def predicted(trained, shapes, tmp_path_factory):
+    """What mmdet's test.py writes: predictions.pkl, predictions.bbox.json, the metrics."""
+    folder = tmp_path_factory.mktemp('predicted')
+    options = small_run(shapes, f'test_evaluator.outfile_prefix={folder}/predictions')
+    checkpoint = trained(FVIT) / 'epoch_1.pth'
+    out = ('--work-dir', folder / 'test', '--out', folder / 'predictions.pkl')
+    run_tool(folder, 'test', FVIT, checkpoint, *out, options=options)
+    return folder
+
+
+def test_get_flops(shapes, tmp_path):
+    """It traces the model: whatever text tower there is has to be done before."""
+    told = run_tool(
+        tmp_path, 'analysis_tools/get_flops', FVIT, '--num-images', 1, options=small_run(shapes)
+    )
+    init_default_scope('mmdet')
+    weights = MODELS.build(Config.fromfile(FVIT).model).parameters()
+    millions = sum(weight.numel() for weight in weights) / 1e6
+    assert f'Params: {millions:.3f}M' in told
+    (billions,) = re.findall(r'Flops: ([\d.]+)G', told)
+    assert float(billions) > 1
+
+
+def test_browse_dataset(shapes, tmp_path):
+    options = [*small_run(shapes), 'train_dataloader.dataset.indices=3']
+    run_tool(
+        tmp_path,
+        'analysis_tools/browse_dataset',
+        FVIT,
+        '--output-dir',
+        'out',
+        '--not-show',
+        options=options,
+    )
+    assert len(list(tmp_path.glob('out/*.jpg'))) == 3
+
+
+def test_analyze_logs(trained, tmp_path):
+    (log,) = trained(FVIT).glob('*/vis_data/scalars.json')
+    style = ('--style', 'default')  # its own is seaborn's
+    run_tool(
+        tmp_path,
+        'analysis_tools/analyze_logs',
+        'plot_curve',
+        log,
+        '--keys',
+        'loss',
+        *style,
+        '--out',
+        'a.png',
+    )
+    assert (tmp_path / 'a.png').stat().st_size > 0
+
+
+def test_analyze_results(predicted, shapes, tmp_path):
+    pickle = predicted / 'predictions.pkl'
+    options = small_run(shapes)
+    run_tool(
+        tmp_path,
+        'analysis_tools/analyze_results',
+        FVIT,
+        pickle,
+        'out',
+        '--topk',
+        1,
+        options=options,
+    )
+    assert len(list(tmp_path.glob('out/good/*.jpg'))) == 1
+    assert len(list(tmp_path.glob('out/bad/*.jpg'))) == 1
+
+
+def test_confusion_matrix(predicted, shapes, tmp_path):
+    pickle = predicted / 'predictions.pkl'
+    run_tool(
+        tmp_path, 'analysis_tools/confusion_matrix', FVIT, pickle, 'out', options=small_run(shapes)
+    )
+    assert (tmp_path / 'out/confusion_matrix.png').stat().st_size > 0
+
+
+def test_eval_metric(predicted, shapes, tmp_path):
+    pickle = predicted / 'predictions.pkl'
+    told = run_tool(tmp_path, 'analysis_tools/eval_metric', FVIT, pickle, options=small_run(shapes))
+    (numbers,) = re.findall(r'^{.*}$', told, flags=re.M)
+    assert ast.literal_eval(numbers) == metrics_of(predicted / 'test', *PREFIXES)
+
+
+def test_coco_error_analysis(predicted, shapes, tmp_path):
+    """On two classes, since it draws four figures of each."""
+    content = json.loads((shapes / 'annotations/instances_val.json').read_text())
+    kept = {entry['id']: entry['name'] for entry in content['categories'][:2]}
+    for key, name in (('categories', 'id'), ('annotations', 'category_id')):
+        content[key] = [entry for entry in content[key] if entry[name] in kept]
+    (tmp_path / 'two.json').write_text(json.dumps(content))
+    found = predicted / 'predictions.bbox.json'
+    run_tool(tmp_path, 'analysis_tools/coco_error_analysis', found, 'out', '--ann', 'two.json')
+    drawn = {path.name for path in tmp_path.glob('out/bbox/*.png')}
+    wanted = {f'bbox-{name}-allarea.png' for name in (*kept.values(), 'allclass')}
+    assert wanted <= drawn
+
+
+@pytest.mark.parametrize('task', ['dataset', 'dataloader'])
+def test_benchmark(shapes, tmp_path, task):
+    """Its third task, inference, wants a GPU."""
+    sizes = ('--max-iter', 3, '--num-warmup', 1, '--log-interval', 1)
+    told = run_tool(
+        tmp_path,
+        'analysis_tools/benchmark',
+        FVIT,
+        '--task',
+        task,
+        *sizes,
+        options=small_run(shapes),
+    )
+    assert re.search(r'Overall fps: [\d.]+ (img|batch)/s', told)
 
 
 def write_own_data(shapes, folder):

@@ -39,7 +39,6 @@ def options(shapes, micro_clip, *more):
         f'test_dataloader.dataset.pipeline.3.size={INPUT // 2}',
         f'model.data_preprocessor.image_size={INPUT}',
         f'model.tower.model={micro_clip}',
-        f'model.classifier.text.model={micro_clip}',
         'default_hooks.logger.interval=1',
         *more,
     ]

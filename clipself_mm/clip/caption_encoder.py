@@ -19,15 +19,20 @@ class CaptionEncoder:
     comes.
 
     Args:
-        text: Arguments of `TextTower`.
+        text: Arguments of `TextTower`; None if the model has none, an error of the first caption.
     """
 
-    def __init__(self, text: dict) -> None:
+    def __init__(self, text: dict | None) -> None:
         self.text = text
 
     @cached_property
     def tower(self) -> TextTower:
         """The text tower, frozen; errors as in `TextTower`."""
+        if self.text is None:
+            raise ValueError(
+                'there is no text tower to encode captions: give the tower a checkpoint, or '
+                '`model.text` (a CLIP model and its checkpoint)'
+            )
         return TextTower(**self.text)
 
     @torch.no_grad()

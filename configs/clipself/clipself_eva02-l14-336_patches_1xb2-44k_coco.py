@@ -14,7 +14,6 @@ student_size, crop_size, patch_size = 896, 336, 14
 model = dict(
     tower=dict(**tower, activation_checkpointing=True),
     data_preprocessor=dict(image_size=student_size),
-    classifier=dict(text=tower),
 )
 default_hooks = dict(weight_ensemble=dict(alpha=0.95))
 _base_.train_dataloader.dataset.pipeline[2].size = crop_size

@@ -10,5 +10,5 @@ boxes / thing masks / stuff masks: 67.4 / 69.4 / 43.4 (paper, Table A2).
 _base_ = './clipself_eva02-b16_patches_1xb2-44k_coco.py'
 
 tower = dict(model='ViT-B-16-quickgelu', checkpoint='checkpoints/openai_vit-b-16.safetensors')
-model = dict(tower=tower, classifier=dict(text=tower))
+model = dict(tower=tower)
 optim_wrapper = dict(optimizer=dict(betas=(0.9, 0.98), eps=1e-6))

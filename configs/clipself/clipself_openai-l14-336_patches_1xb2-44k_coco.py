@@ -20,7 +20,6 @@ model = dict(
     tower=dict(**tower, activation_checkpointing=True),
     unlocked_blocks=12,
     data_preprocessor=dict(image_size=student_size),
-    classifier=dict(text=tower),
 )
 optim_wrapper = dict(optimizer=dict(betas=(0.9, 0.98), eps=1e-6))
 default_hooks = dict(weight_ensemble=dict(alpha=0.95))

@@ -13,7 +13,6 @@ model = dict(
     _delete_=True,
     type='ImageText',
     tower=_base_.model.tower,
-    text=dict(model='EVA02-B-16', checkpoint='checkpoints/EVA02_CLIP_B_psz16_s8B.pt'),
     unlocked_blocks=None,
     contrastive_loss=dict(type='ContrastiveLoss'),
     data_preprocessor=_base_.model.data_preprocessor,

@@ -13,7 +13,7 @@ model = dict(
     type='RegionRecognizer',
     tower=dict(type='CLIPTower', **tower),
     data_preprocessor=dict(type='RegionPreprocessor', image_size=1024),
-    classifier=dict(vocabulary='coco_panoptic', text=tower),
+    classifier=dict(vocabulary='coco_panoptic'),
 )
 test_cfg = dict(type='TestLoop')
 val_cfg = dict(type='ValLoop')

@@ -10,9 +10,7 @@ _base_ = './region-eval_eva02-b16_coco-panoptic.py'
 
 tower = dict(model='EVA02-L-14-336', checkpoint='checkpoints/EVA02_CLIP_L_336_psz14_s6B.pt')
 input_size, crop_size, patch_size = 896, 336, 14
-model = dict(
-    tower=tower, data_preprocessor=dict(image_size=input_size), classifier=dict(text=tower)
-)
+model = dict(tower=tower, data_preprocessor=dict(image_size=input_size))
 _base_.val_dataloader.dataset.pipeline[3].size = crop_size
 _base_.val_dataloader.dataset.pipeline[4].size = input_size
 _base_.val_dataloader.dataset.pipeline[5].patch_size = patch_size

@@ -9,4 +9,4 @@ Expected top-1 of boxes / thing masks / stuff masks: 29.3 / 33.5 / 25.9 (paper, 
 _base_ = './region-eval_eva02-b16_coco-panoptic.py'
 
 tower = dict(model='ViT-B-16-quickgelu', checkpoint='checkpoints/openai_vit-b-16.safetensors')
-model = dict(tower=tower, classifier=dict(text=tower))
+model = dict(tower=tower)

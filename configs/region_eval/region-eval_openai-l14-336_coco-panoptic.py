@@ -12,9 +12,7 @@ tower = dict(
     model='ViT-L-14-336-quickgelu', checkpoint='checkpoints/openai_vit-l-14-336.safetensors'
 )
 input_size, crop_size, patch_size = 672, 336, 14
-model = dict(
-    tower=tower, data_preprocessor=dict(image_size=input_size), classifier=dict(text=tower)
-)
+model = dict(tower=tower, data_preprocessor=dict(image_size=input_size))
 _base_.val_dataloader.dataset.pipeline[3].size = crop_size
 _base_.val_dataloader.dataset.pipeline[4].size = input_size
 _base_.val_dataloader.dataset.pipeline[5].patch_size = patch_size

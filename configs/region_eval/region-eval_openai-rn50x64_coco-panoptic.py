@@ -9,9 +9,7 @@ _base_ = './region-eval_eva02-b16_coco-panoptic.py'
 
 tower = dict(model='RN50x64-quickgelu', checkpoint='checkpoints/openai_rn50x64.safetensors')
 input_size, crop_size, patch_size = 1024, 448, 32
-model = dict(
-    tower=tower, data_preprocessor=dict(image_size=input_size), classifier=dict(text=tower)
-)
+model = dict(tower=tower, data_preprocessor=dict(image_size=input_size))
 _base_.val_dataloader.dataset.pipeline[3].size = crop_size
 _base_.val_dataloader.dataset.pipeline[4].size = input_size
 _base_.val_dataloader.dataset.pipeline[5].patch_size = patch_size

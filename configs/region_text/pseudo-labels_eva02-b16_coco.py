@@ -21,7 +21,6 @@ model = dict(
     ),
     nouns=dict(
         vocabulary='ov_lvis',
-        text=dict(model='EVA02-B-16', checkpoint='checkpoints/EVA02_CLIP_B_psz16_s8B.pt'),
     ),
     data_preprocessor=dict(type='RegionPreprocessor', image_size=224),
 )

@@ -17,9 +17,9 @@ tower = dict(model='EVA02-B-16', checkpoint='checkpoints/EVA02_CLIP_B_psz16_s8B.
 model = dict(
     type='RegionText',
     tower=dict(type='CLIPTower', **tower),
-    nouns=dict(vocabulary='data/coco/annotations/coco_pseudo_4764.json', text=tower),
+    nouns=dict(vocabulary='data/coco/annotations/coco_pseudo_4764.json'),
     unlocked_blocks=None,
     region_text_loss=dict(type='RegionTextLoss', num_sampled=100),
     data_preprocessor=dict(type='RegionPreprocessor', image_size=1024),
-    classifier=dict(vocabulary='coco_panoptic', text=tower),
+    classifier=dict(vocabulary='coco_panoptic'),
 )

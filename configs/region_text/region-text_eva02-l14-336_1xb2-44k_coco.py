@@ -12,9 +12,7 @@ tower = dict(model='EVA02-L-14-336', checkpoint='checkpoints/EVA02_CLIP_L_336_ps
 student_size, crop_size, patch_size = 896, 336, 14
 model = dict(
     tower=dict(**tower, activation_checkpointing=True),
-    nouns=dict(text=tower),
     data_preprocessor=dict(image_size=student_size),
-    classifier=dict(text=tower),
 )
 default_hooks = dict(weight_ensemble=dict(alpha=0.95))
 _base_.train_dataloader.dataset.pipeline[2].size = student_size

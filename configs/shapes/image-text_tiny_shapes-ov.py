@@ -12,7 +12,6 @@ model = dict(
     _delete_=True,
     type='ImageText',
     tower=_base_.model.tower,
-    text=dict(model='pkg:clipself_mm.shapes/tiny_clip'),
     unlocked_blocks=None,
     contrastive_loss=dict(type='ContrastiveLoss'),
     data_preprocessor=_base_.model.data_preprocessor,

@@ -15,7 +15,6 @@ model = dict(
     tower=dict(type='CLIPTower', model='pkg:clipself_mm.shapes/tiny_clip'),
     nouns=dict(
         vocabulary='shapes_ov_panoptic',
-        text=dict(model='pkg:clipself_mm.shapes/tiny_clip'),
     ),
     data_preprocessor=dict(type='RegionPreprocessor', image_size=64),
 )

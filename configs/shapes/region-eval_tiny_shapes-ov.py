@@ -14,7 +14,6 @@ model = dict(
     data_preprocessor=dict(type='RegionPreprocessor', image_size=128),
     classifier=dict(
         vocabulary='shapes_ov_panoptic',
-        text=dict(model='pkg:clipself_mm.shapes/tiny_clip'),
     ),
 )
 test_cfg = dict(type='TestLoop')

@@ -11,12 +11,11 @@ CLIPSelf).
 
 _base_ = './clipself_tiny_patches_shapes-ov.py'
 
-tower = dict(model='pkg:clipself_mm.shapes/tiny_clip')
 model = dict(
     _delete_=True,
     type='RegionText',
     tower=_base_.model.tower,
-    nouns=dict(vocabulary='shapes_ov_panoptic', text=tower),
+    nouns=dict(vocabulary='shapes_ov_panoptic'),
     unlocked_blocks=None,
     region_text_loss=dict(type='RegionTextLoss', num_sampled=100),
     data_preprocessor=_base_.model.data_preprocessor,

@@ -16,6 +16,7 @@ from clipself_mm.datasets import Draw, RegionSample
 from clipself_mm.distillers import ImageText
 from clipself_mm.optim import MatrixDecayConstructor
 from tests.commands import ROOT
+from tests.conftest import write_micro_clip
 from tests.parity.fixtures import fixture_json
 from tests.parity.tiny_towers import build_tower
 
@@ -27,7 +28,6 @@ def make_model(micro_clip, **options):
     return ImageText(
         tower=dict(type='CLIPTower', model=micro_clip),
         data_preprocessor=dict(type='RegionPreprocessor', image_size=SIZE),
-        text=dict(model=micro_clip),
         **options,
     )
 
@@ -52,6 +52,16 @@ def test_captions_are_encoded_as_open_clip_does(micro_clip):
         expected = plain.encode_text(tokens, normalize=True)
     encoded = CaptionEncoder(dict(model=micro_clip)).encode(CAPTIONS)
     torch.testing.assert_close(encoded, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_captions_are_encoded_by_the_towers_own_clip_unless_another_is_named(micro_clip, tmp_path):
+    other = write_micro_clip(tmp_path / 'other', seed=7)
+    own, named = make_model(micro_clip), make_model(other, text=dict(model=micro_clip))
+    expected = CaptionEncoder(dict(model=micro_clip)).encode(CAPTIONS)
+    assert torch.equal(own.captions.encode(CAPTIONS), expected)
+    assert torch.equal(named.captions.encode(CAPTIONS), expected)
+    with pytest.raises(ValueError, match=r'`model\.text`'):
+        make_model('ViT-B-32').captions.encode(CAPTIONS)
 
 
 def test_loss_by_a_plain_loop_over_both_directions(micro_clip):

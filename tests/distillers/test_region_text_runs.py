@@ -27,7 +27,7 @@ def config_of(name, data_root, micro_clip, work_dir):
     for split in ('train', 'val', 'test'):
         if f'{split}_dataloader' in config:
             config[f'{split}_dataloader'].dataset.data_root = f'{data_root}/'
-    config.model.tower.model = config.model.nouns.text.model = micro_clip
+    config.model.tower.model = micro_clip
     config.work_dir = str(work_dir)
     config.experiment_name = f'{name}-{work_dir.parent.name}'
     return config
@@ -49,7 +49,6 @@ def test_pairs_then_training(data_root, micro_clip, tmp_path):
     check_nouns(pairs, json.loads((annotations / 'captions_train.json').read_text()))
 
     config = config_of('region-text', data_root, micro_clip, tmp_path / 'train')
-    config.model.classifier.text.model = micro_clip
     config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1)
     config.param_scheduler[0].update(end=1, warmup=2)
     config.default_hooks.weight_ensemble.alpha = 0.5
@@ -63,7 +62,7 @@ def test_pairs_then_training(data_root, micro_clip, tmp_path):
         torch.testing.assert_close(value, 0.5 * student + 0.5 * teacher)
         moved += not student.equal(teacher)
     assert moved > 10
-    assert model.nouns.names == runner.train_dataloader.dataset.metainfo['classes']
+    assert model.nouns.classes == runner.train_dataloader.dataset.metainfo['classes']
     measured = runner.message_hub.get_scalar('val/region/boxes/top1').current()
     assert 0 <= measured <= 100
 

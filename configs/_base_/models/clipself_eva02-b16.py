@@ -12,6 +12,5 @@ model = dict(
     data_preprocessor=dict(type='RegionPreprocessor', image_size=1024),
     classifier=dict(
         vocabulary='coco_panoptic',
-        text=dict(model='EVA02-B-16', checkpoint='checkpoints/EVA02_CLIP_B_psz16_s8B.pt'),
     ),
 )

@@ -8,6 +8,5 @@ model = dict(
     data_preprocessor=dict(type='RegionPreprocessor', image_size=128),
     classifier=dict(
         vocabulary='shapes_ov_panoptic',
-        text=dict(model='pkg:clipself_mm.shapes/tiny_clip'),
     ),
 )
