@@ -28,9 +28,7 @@ def main() -> None:
         print(f'{"WRONG" if finding.problem else "ok":<6} {finding.path}: ', end='')
         print(finding.problem or finding.note, flush=True)
     if wrong:
-        sys.exit(
-            f'{wrong} of the files above are missing or broken; docs/data.md shows the tree'
-        )
+        sys.exit(f'{wrong} of the files above are missing or broken; docs/data.md shows the tree')
     print('Everything the config reads is there.')
 
 
