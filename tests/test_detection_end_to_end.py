@@ -12,6 +12,7 @@ import mmdet
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.fileio import dump, load
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from clipself_mm.clip import TextTower
@@ -259,11 +260,31 @@ def test_analyze_results(predicted, shapes, tmp_path):
     assert len(list(tmp_path.glob('out/bad/*.jpg'))) == 1
 
 
+def write_two_classes(shapes, folder):
+    """The first two classes of the validation set: two.json, two.txt; gives their names."""
+    content = json.loads((shapes / 'annotations/instances_val.json').read_text())
+    kept = {entry['id']: entry['name'] for entry in content['categories'][:2]}
+    for key, name in (('categories', 'id'), ('annotations', 'category_id')):
+        content[key] = [entry for entry in content[key] if entry[name] in kept]
+    (folder / 'two.json').write_text(json.dumps(content))
+    (folder / 'two.txt').write_text('\n'.join(kept.values()))
+    return list(kept.values())
+
+
 def test_confusion_matrix(predicted, shapes, tmp_path):
-    pickle = predicted / 'predictions.pkl'
-    run_tool(
-        tmp_path, 'analysis_tools/confusion_matrix', FVIT, pickle, 'out', options=small_run(shapes)
-    )
+    """On two classes, since it writes a number into every cell."""
+    write_two_classes(shapes, tmp_path)
+    content = load(predicted / 'predictions.pkl')
+    for image in content:
+        found = image['pred_instances']
+        image['pred_instances'] = {
+            key: found[key][found['labels'] < 2] for key in ('bboxes', 'scores', 'labels')
+        }
+    dump(content, tmp_path / 'two.pkl')
+    dataset = dict(ann_file=tmp_path / 'two.json', vocabulary=tmp_path / 'two.txt')
+    options = [f'test_dataloader.dataset.{key}={value}' for key, value in dataset.items()]
+    options = [*small_run(shapes), *options]
+    run_tool(tmp_path, 'analysis_tools/confusion_matrix', FVIT, 'two.pkl', 'out', options=options)
     assert (tmp_path / 'out/confusion_matrix.png').stat().st_size > 0
 
 
@@ -276,15 +297,11 @@ def test_eval_metric(predicted, shapes, tmp_path):
 
 def test_coco_error_analysis(predicted, shapes, tmp_path):
     """On two classes, since it draws four figures of each."""
-    content = json.loads((shapes / 'annotations/instances_val.json').read_text())
-    kept = {entry['id']: entry['name'] for entry in content['categories'][:2]}
-    for key, name in (('categories', 'id'), ('annotations', 'category_id')):
-        content[key] = [entry for entry in content[key] if entry[name] in kept]
-    (tmp_path / 'two.json').write_text(json.dumps(content))
+    names = write_two_classes(shapes, tmp_path)
     found = predicted / 'predictions.bbox.json'
     run_tool(tmp_path, 'analysis_tools/coco_error_analysis', found, 'out', '--ann', 'two.json')
     drawn = {path.name for path in tmp_path.glob('out/bbox/*.png')}
-    wanted = {f'bbox-{name}-allarea.png' for name in (*kept.values(), 'allclass')}
+    wanted = {f'bbox-{name}-allarea.png' for name in (*names, 'allclass')}
     assert wanted <= drawn
 
 
