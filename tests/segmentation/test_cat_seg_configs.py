@@ -16,11 +16,11 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS, init_default_scope
 
+from clipself_mm.clip import text_embeddings
 from clipself_mm.clip.text_tower import bare_text_tower
 from clipself_mm.clip.tower_source import find_source
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.hooks import VocabularyCheckHook
-from clipself_mm.segmentation import cat_seg_prompts
 from clipself_mm.shapes.classes import ALL_CLASSES, NOVEL_CLASSES, THING_CLASSES
 
 ROOT = Path(__file__).parents[2] / 'configs'
@@ -49,7 +49,7 @@ class RandomText(torch.nn.Module):
 
 def on_meta(config, monkeypatch):
     """The model with random weights on the meta device."""
-    monkeypatch.setattr(cat_seg_prompts, 'TextTower', RandomText)
+    monkeypatch.setattr(text_embeddings, 'TextTower', RandomText)
     model = copy.deepcopy(config.model)
     model.decode_head.text = dict(model=model.backbone.tower.model, checkpoint=None)
     model.backbone.tower.checkpoint = None
