@@ -26,7 +26,7 @@ from benchmarks.region_photos import write_samples
 from benchmarks.timed_loader import BATCH, measure
 from clipself_mm.clip import build_tower
 
-CONFIG = 'configs/_base_/datasets/patches_1024-224_coco.py'
+CONFIG = 'configs/_base_/datasets/coco_patches.py'
 TINY_CLIP = 'pkg:clipself_mm.shapes/tiny_clip'
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).parents[1]
+TORCH = tuple(int(part) for part in torch.__version__.split('.')[:2])
 
 
 def call(command, cwd, **kwargs):

@@ -17,7 +17,7 @@ from clipself_mm.datasets.transforms.resize_backends import resize_by_pillow, re
 from clipself_mm.distillers import RegionPreprocessor
 from tests.commands import ROOT
 
-CONFIG = str(ROOT / 'configs/_base_/datasets/{}_shapes-ov.py')
+CONFIG = str(ROOT / 'configs/shapes/clipself_tiny_{}_shapes-ov.py')
 
 
 def test_products_by_hand():

@@ -14,9 +14,14 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 from mmengine.structures import InstanceData
 
-CONFIGS = Path(__file__).parents[2] / 'configs/_base_/datasets'
+CONFIGS = Path(__file__).parents[2] / 'configs/fvit'
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
-SIDES = {'ov-coco_640': 640, 'ov-coco_672': 672, 'ov-coco_896': 896, 'ov-lvis_1024': 1024}
+SIDES = {
+    'fvit_eva02-b16_8xb8-3e_ov-coco': 640,
+    'fvit_openai-l14-336_8xb8-3e_ov-coco': 672,
+    'fvit_eva02-l14-336_8xb8-3e_ov-coco': 896,
+    'fvit_eva02-b16_8xb8-48e_ov-lvis': 1024,
+}
 DIVISORS = {640: 32, 672: 28, 896: 28, 1024: 32}
 
 
@@ -78,8 +83,10 @@ def test_equals_the_padding_by_a_divisor_of_the_image_size(name, split):
 def test_one_place_changes_the_size(tmp_path):
     """A config that asks for 320 px in its pipelines pads to 320 px; the model says nothing."""
     child = tmp_path / 'smaller.py'
-    text = (CONFIGS / 'ov-coco_896.py').read_text().replace('(896, 896)', '(320, 320)')
-    child.write_text(text.replace('./ov-coco_640.py', str(CONFIGS / 'ov-coco_640.py')))
+    text = (CONFIGS / 'fvit_eva02-l14-336_8xb8-3e_ov-coco.py').read_text()
+    base = 'fvit_eva02-b16_8xb8-3e_ov-coco.py'
+    text = text.replace('(896, 896)', '(320, 320)').replace(f'./{base}', str(CONFIGS / base))
+    child.write_text(text)
     config = Config.fromfile(child)
     preprocessor = square(pad_size_divisor=32)
     for split in ('train', 'test'):

@@ -56,7 +56,7 @@ def test_a_model_that_learns_no_classes_takes_any_data_in_training():
 
 def test_the_region_models_say_their_classes():
     classifier = SimpleNamespace(classes=('cup', 'pen'))
-    nouns = SimpleNamespace(names=['sky', 'sea'])
+    nouns = SimpleNamespace(classes=('sky', 'sea'))
     for kind in (CLIPSelf, RegionText, RegionRecognizer, RegionNounMatcher):
         model = kind.__new__(kind)
         nn.Module.__init__(model)
