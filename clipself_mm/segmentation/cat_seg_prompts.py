@@ -154,10 +154,12 @@ class CATSegPrompts(TextEmbeddings):
         ]
         device = next(tower.parameters()).device
         tokens = tower.tokenizer(prompts).to(device).split(batch or len(prompts))
-        rows = [
-            encode_short(tower.text, part)
-            for part in tqdm(tokens, desc='prompts', disable=len(tokens) < LONG)
-        ]
+        # Single precision: autocast of torch 2.1 refuses the causal mask of the tower, a float one.
+        with torch.autocast(device.type, enabled=False):
+            rows = [
+                encode_short(tower.text, part)
+                for part in tqdm(tokens, desc='prompts', disable=len(tokens) < LONG)
+            ]
         by_name = F.normalize(torch.cat(rows).float(), dim=-1).unflatten(0, (-1, self.count))
         of_classes = by_name.split([len(own) for own in names])
         return torch.stack([F.normalize(own.mean(dim=0), dim=-1) for own in of_classes])
