@@ -352,6 +352,7 @@ def test_custom_hooks_of_a_user_replace_none_of_ours(name, ours, tmp_path):
     config = Config.fromfile(own)
     config.work_dir = str(tmp_path)
     config.launcher = 'none'
+    config.experiment_name = name  # scopes go by it, and two of one second share a name
     runner = Runner.from_cfg(config)
     assert {type(hook).__name__ for hook in runner.hooks} >= ours | {'EmptyCacheHook'}
 
