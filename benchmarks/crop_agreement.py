@@ -11,8 +11,8 @@ from mmengine.fileio import load
 from PIL import Image
 
 from clipself_mm.clip import VisionTower
-from clipself_mm.datasets.samplers import grid_boxes
-from clipself_mm.datasets.samplers.proposal_regions import proposal_crop_boxes
+from clipself_mm.datasets.regions import grid_boxes
+from clipself_mm.datasets.regions.proposal_regions import proposal_crop_boxes
 from clipself_mm.datasets.transforms.crop_regions import crop_regions
 from clipself_mm.datasets.transforms.resize_backends import Resize, resize_backend
 

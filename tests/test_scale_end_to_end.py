@@ -5,8 +5,8 @@ import sys
 import pytest
 import torch
 
-from clipself_mm.datasets.image_listing import scan_images
-from clipself_mm.datasets.sharded_writing import write_shards
+from clipself_mm.datasets.annotations.image_listing import scan_images
+from clipself_mm.datasets.sharded.writing import write_shards
 from tests.commands import (
     ROOT,
     call,

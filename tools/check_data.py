@@ -10,7 +10,7 @@ from mmengine.config import Config, DictAction
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.datasets.check_data import check_config
+from clipself_mm.datasets.checks.check_data import check_config
 
 
 def main() -> None:

@@ -17,8 +17,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.datasets.proposal_selection import ProposalSelection
-from clipself_mm.datasets.proposals_json import convert_proposals
+from clipself_mm.datasets.proposals.conversion import ProposalSelection, convert_proposals
 
 
 def parse_args() -> argparse.Namespace:

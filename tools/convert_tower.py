@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.clip.conversion import TARGETS, convert_tower
+from clipself_mm.clip.export.conversion import TARGETS, convert_tower
 
 
 def parse_args() -> argparse.Namespace:

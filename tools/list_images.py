@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.datasets.image_listing import EXTENSIONS, scan_images, write_listing
+from clipself_mm.datasets.annotations.image_listing import EXTENSIONS, scan_images, write_listing
 
 
 def parse_args() -> argparse.Namespace:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.datasets.base_split import keep_base, save_json
-from clipself_mm.datasets.coco_json import load_coco_json
-from clipself_mm.datasets.vocabulary import load_vocabulary
+from clipself_mm.datasets.annotations.categories import keep_base
+from clipself_mm.datasets.annotations.coco_json import load_coco_json
+from clipself_mm.datasets.annotations.vocabulary import load_vocabulary
+from clipself_mm.io.atomic_write import save_json
 
 
 def main() -> None:

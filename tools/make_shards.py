@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.datasets.image_listing import read_listing, scan_images
-from clipself_mm.datasets.sharded_index import index_folder
-from clipself_mm.datasets.sharded_writing import write_shards
+from clipself_mm.datasets.annotations.image_listing import read_listing, scan_images
+from clipself_mm.datasets.sharded.index import index_folder
+from clipself_mm.datasets.sharded.writing import write_shards
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,20 +1,18 @@
 """The only code that knows the insides of a CLIP: towers, dense features, weights, text."""
 
 from .build_tower import build_tower
-from .caption_encoder import CaptionEncoder
-from .checkpoints import read_state
 from .clip_resnet import CLIPResNet
 from .eva02_vit import EVA02ViT
 from .openclip_vit import OpenCLIPViT
 from .prompts import PROMPT_TEMPLATES, average_prompts, expand_prompts
 from .region_pooling import mask_pool, roi_pool
 from .text_embeddings import TextEmbeddings
-from .text_tower import TextTower
+from .text_tower import CaptionEncoder, TextTower
 from .timm_vit import TimmViT
-from .tower_export import export_tower
-from .tower_source import TowerSource, find_source
-from .vision_tower import CLIP_MEAN, CLIP_STD, VisionTower
+from .vision_tower import VisionTower
 from .vit_tower import ViTTower
+from .weights.checkpoints import read_state
+from .weights.tower_source import CLIP_MEAN, CLIP_STD, TowerSource, find_source
 
 __all__ = [
     'CLIP_MEAN',
@@ -33,7 +31,6 @@ __all__ = [
     'average_prompts',
     'build_tower',
     'expand_prompts',
-    'export_tower',
     'find_source',
     'mask_pool',
     'read_state',

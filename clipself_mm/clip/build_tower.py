@@ -11,15 +11,15 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer as TimmVisionTransformer
 from torch import nn
 
-from .checkpoints import Checkpoint, check_activation, load_visual, read_checkpoint
 from .clip_resnet import CLIPResNet
 from .eva02_vit import EVA02ViT
 from .openclip_vit import OpenCLIPViT
 from .self_correlation import LAST_BLOCKS, LastBlock
 from .timm_vit import TimmViT
-from .tower_source import TowerSource, find_source
 from .vision_tower import VisionTower
 from .vit_tower import ViTTower
+from .weights.checkpoints import Checkpoint, check_activation, load_visual, read_checkpoint
+from .weights.tower_source import TowerSource, find_source
 
 _ADAPTERS = {VisionTransformer: OpenCLIPViT, ModifiedResNet: CLIPResNet}
 _TIMM_ADAPTERS = {Eva: EVA02ViT, TimmVisionTransformer: TimmViT}

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clipself_mm.whole_file import whole_file
+from clipself_mm.io.atomic_write import atomic_write
 
 from .embedding_origin import EmbeddingOrigin
-from .weight_file import read_weight_file
+from .weights.weight_file import read_weight_file
 
 #: Word that stands for everything that is no class; the last row where it is there.
 BACKGROUND = 'background'
@@ -86,7 +86,7 @@ def save_class_embeddings(
         header = dict(format=_FORMAT, format_version=_VERSION, classes=names)
         header |= (origin or EmbeddingOrigin()).to_json()
         buffer.write(safetensors.torch.save({'embeddings': table}, header))
-    with whole_file(path, durable=True) as part:
+    with atomic_write(path, durable=True) as part:
         part.write_bytes(buffer.getvalue())
 
 

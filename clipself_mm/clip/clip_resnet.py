@@ -8,7 +8,8 @@ from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, nn
 
 from .attention_pool import pool_map, pool_map_value_path
-from .vision_tower import CLIP_MEAN, CLIP_STD, VisionTower
+from .vision_tower import VisionTower
+from .weights.tower_source import CLIP_MEAN, CLIP_STD
 
 
 class CLIPResNet(VisionTower):

@@ -9,12 +9,11 @@ from timm.models.eva import Eva, EvaBlockPostNorm
 from torch import Tensor, nn
 
 from .attention_pool import check_latent_pool, latent_value_path
-from .embedded import Embedded
 from .positions import resize_positions, rotary_table, turns_of
 from .self_correlation import parameters_of, timm_self_correlation
 from .value_path import check_timm_attention, timm_attention, timm_value_path
-from .vision_tower import CLIP_MEAN, CLIP_STD
-from .vit_tower import ViTTower
+from .vit_tower import Embedded, ViTTower
+from .weights.tower_source import CLIP_MEAN, CLIP_STD
 
 GRIDS_KEPT = 8
 """Token grids whose rotary tables are kept: a few views of a detector, not every image's size."""

@@ -6,12 +6,11 @@ import torch
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
-from .embedded import Embedded
 from .positions import resize_positions
 from .self_correlation import packed_self_correlation, parameters_of
 from .value_path import packed_attention, packed_value_path
-from .vision_tower import CLIP_MEAN, CLIP_STD
-from .vit_tower import ViTTower
+from .vit_tower import Embedded, ViTTower
+from .weights.tower_source import CLIP_MEAN, CLIP_STD
 
 
 class OpenCLIPViT(ViTTower):

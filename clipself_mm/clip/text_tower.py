@@ -1,6 +1,9 @@
 """The text side of a CLIP: from class names to the unit embeddings that classify regions."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import open_clip
@@ -10,7 +13,6 @@ from open_clip.model import _build_text_tower
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .checkpoints import check_activation, load_text, read_checkpoint
 from .prompts import (
     PROMPT_TEMPLATES,
     average_names,
@@ -18,7 +20,8 @@ from .prompts import (
     check_templates,
     expand_prompts,
 )
-from .tower_source import CONFIG_NAME, TowerSource, find_source
+from .weights.checkpoints import check_activation, load_text, read_checkpoint
+from .weights.tower_source import CONFIG_NAME, TowerSource, find_source
 
 LONG = 4
 """Batches of prompts from which on a bar shows how far they are."""
@@ -149,3 +152,69 @@ def _import_transformers(model: str) -> None:
             f'the text tower of {model} needs the package transformers, which the extra hf '
             f'brings: pip install clipself_mm[hf] ({error})'
         ) from error
+
+
+def encode_short(text: nn.Module, tokens: Tensor) -> Tensor:
+    """Embeddings of prompts, computed up to the last token of the longest one.
+
+    A causal tower that pools at the end token does not see what stands behind it, so the answer is
+    the same; prompts of 8 to 16 of 77 tokens cost a fifth. Other towers run as they are.
+
+    Args:
+        text: A text tower of open_clip.
+        tokens: Token ids, shape (T, context).
+
+    Returns:
+        Shape (T, D), not normalised.
+    """
+    if not _is_causal(text):
+        return text(tokens)
+    end = tokens.argmax(dim=-1)  # as the tower pools
+    length = int(end.max()) + 1
+    stream = text.token_embedding(tokens[:, :length]) + text.positional_embedding[:length]
+    stream = text.transformer(stream, attn_mask=text.attn_mask[:length, :length])
+    pooled = text.ln_final(stream[torch.arange(len(tokens), device=end.device), end])
+    projection = text.text_projection
+    return projection(pooled) if isinstance(projection, nn.Module) else pooled @ projection
+
+
+def _is_causal(text: nn.Module) -> bool:
+    """Whether a tower is causal and embeds at its end token, as OpenAI's, LAION's and EVA's."""
+    return (
+        getattr(text, 'pool_type', None) == 'argmax'
+        and getattr(text, 'attn_mask', None) is not None
+        and getattr(text, 'cls_emb', None) is None
+        and getattr(text, 'text_projection', None) is not None
+    )
+
+
+class CaptionEncoder:
+    """Encodes captions as they are, without prompts.
+
+    Not a module: the text tower belongs to no model's weights. It is built when the first caption
+    comes.
+
+    Args:
+        text: Arguments of `TextTower`; None if the model has none, an error of the first caption.
+    """
+
+    def __init__(self, text: dict | None) -> None:
+        self.text = text
+
+    @cached_property
+    def tower(self) -> TextTower:
+        """The text tower, frozen; errors as in `TextTower`."""
+        if self.text is None:
+            raise ValueError(
+                'there is no text tower to encode captions: give the tower a checkpoint, or '
+                '`model.text` (a CLIP model and its checkpoint)'
+            )
+        return TextTower(**self.text)
+
+    @torch.no_grad()
+    def encode(self, captions: Sequence[str], device: torch.device | str = 'cpu') -> Tensor:
+        """Unit embeddings of T captions, shape (T, D), computed and left on ``device``."""
+        tower = self.tower.to(device)
+        tokens = tower.tokenizer(list(captions)).to(device)
+        with torch.autocast(tokens.device.type, enabled=False):
+            return F.normalize(tower.encode_text(tokens).float(), dim=-1)

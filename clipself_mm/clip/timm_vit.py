@@ -10,12 +10,11 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from .attention_pool import check_latent_pool, latent_value_path
-from .embedded import Embedded
 from .positions import resize_positions
 from .self_correlation import parameters_of, timm_self_correlation
 from .value_path import check_timm_attention, timm_attention, timm_value_path
-from .vision_tower import CLIP_MEAN, CLIP_STD
-from .vit_tower import ViTTower
+from .vit_tower import Embedded, ViTTower
+from .weights.tower_source import CLIP_MEAN, CLIP_STD
 
 _POOLINGS = ('token', 'map', 'avg')
 

@@ -13,8 +13,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+from .weights.tower_source import CLIP_MEAN, CLIP_STD
 
 
 class VisionTower(nn.Module, ABC):

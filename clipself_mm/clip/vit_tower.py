@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .embedded import Embedded
 from .self_correlation import LastBlock
-from .vision_tower import CLIP_MEAN, CLIP_STD, VisionTower
+from .vision_tower import VisionTower
+from .weights.tower_source import CLIP_MEAN, CLIP_STD
 
 
 class ViTTower(VisionTower):
@@ -298,3 +298,14 @@ class ViTTower(VisionTower):
 
     def _as_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         return tokens[:, self.prefix :].transpose(1, 2).unflatten(2, grid).contiguous()
+
+
+class Embedded(NamedTuple):
+    """Tokens about to enter the first block, and what the blocks need to know of their places."""
+
+    tokens: Tensor
+    """Prefix (class token) first, then patches row by row, shape (N, P + h * w, C)."""
+    grid: tuple[int, int]
+    """(h, w)."""
+    positions: Any
+    """Rotary tables of ``turns_of``, or None where positions were added to the tokens."""

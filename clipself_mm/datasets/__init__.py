@@ -1,31 +1,24 @@
 """Images, regions and vocabularies: everything between files on disk and a batch."""
 
+from .annotations.nouns import CaptionNouns, load_nouns
+from .annotations.vocabulary import Vocabulary, load_vocabulary
 from .box_regions import BoxRegions
-from .caption_nouns import CaptionNouns
-from .captioned_images import CaptionedImages
+from .captioned_images import CaptionedImages, DrawCaption
 from .captioned_regions import CaptionedRegions
-from .draw import Draw
 from .embedding_cache import CacheMetadata, EmbeddingCache
-from .image_read_error import ImageReadError
 from .image_regions import ImageRegions
-from .index_samplers import (
-    DrawSampler,
-    InfiniteDrawSampler,
-    InfiniteShardDrawSampler,
-    ShardDrawSampler,
-)
-from .noun_vocabulary import load_nouns
 from .open_vocab_coco_dataset import OpenVocabCocoDataset
 from .panoptic_regions import PanopticRegions
-from .region_sample import RegionSample
 from .region_text_pairs import RegionTextPairs
-from .samplers import GridRegions, ProposalRegions
+from .regions import GridRegions, ProposalRegions
+from .samplers import DrawSampler, InfiniteDrawSampler, InfiniteShardDrawSampler, ShardDrawSampler
+from .seeded_index import Draw
 from .sharded_images import ShardedImages
+from .structures import ImageReadError, RegionSample
 from .transforms import (
     AnnotatedRegions,
     CropRegions,
     CropUncachedRegions,
-    DrawCaption,
     LoadRGB,
     LoadSegments,
     PackRegions,
@@ -35,7 +28,6 @@ from .transforms import (
     SquareCrop,
 )
 from .unlabelled_images import UnlabelledImages
-from .vocabulary import Vocabulary, load_vocabulary
 
 __all__ = [
     'AnnotatedRegions',

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, TRANSFORMS
 
-from .coco_captions import load_captions
+from .annotations.captions import load_captions
 from .image_regions import ImageRegions
+from .seeded_index import generator_of
 
 
 @DATASETS.register_module()
@@ -41,3 +42,18 @@ class CaptionedImages(ImageRegions):
         if not found:
             raise ValueError(f'{self.ann_file}: expected captions, none of its images has one')
         return found
+
+
+@TRANSFORMS.register_module()
+class DrawCaption:
+    """Draw one of an image's captions.
+
+    Needs `captions` and `draw`; adds `caption`. The choice comes from the sample's draw, so that it
+    is another one in each epoch and the same one in a resumed run.
+    """
+
+    def __call__(self, results: dict) -> dict:
+        """Draw the caption of one sample."""
+        captions = results['captions']
+        results['caption'] = captions[int(generator_of(results['draw']).integers(len(captions)))]
+        return results

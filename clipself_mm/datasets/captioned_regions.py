@@ -10,10 +10,9 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmengine.utils import is_abs
 
-from .caption_nouns import CaptionNouns
-from .coco_captions import load_captions
+from .annotations.captions import load_captions
+from .annotations.nouns import CaptionNouns, load_nouns
 from .image_regions import ImageRegions
-from .noun_vocabulary import load_nouns
 
 
 @DATASETS.register_module()

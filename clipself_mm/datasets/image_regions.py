@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -11,62 +10,9 @@ from mmengine.fileio import join_path
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from .coco_json import image_file_name, load_coco_json
-from .draw import Draw
-from .image_read_error import ImageReadError
-
-
-def check_box(box: object, annotation_id: object, path: str) -> list[float]:
-    """Check an annotated box.
-
-    Args:
-        box: What stands under `bbox`.
-        annotation_id: Id of the annotation, for the error.
-        path: The annotation file, for the error.
-
-    Returns:
-        x, y, width, height in source pixels.
-
-    Raises:
-        ValueError: If the box is not four finite numbers; names file and annotation.
-    """
-    try:
-        edges = [float(edge) for edge in box]
-    except (TypeError, ValueError):
-        edges = []
-    if len(edges) != 4 or not all(map(math.isfinite, edges)):
-        raise ValueError(
-            f'{path}: bbox of annotation {annotation_id} is {box}, expected four finite numbers '
-            'x, y, width, height'
-        )
-    return edges
-
-
-def boxes_by_image(annotations: list[dict], path: str) -> dict[int | str, np.ndarray]:
-    """Collect the boxes of each image.
-
-    Crowd boxes are kept, as in the release: a region needs no single object.
-
-    Args:
-        annotations: Entries with `image_id` and `bbox` (x, y, width, height in pixels); an entry
-            without `bbox` is passed over.
-        path: The annotation file, for the error.
-
-    Returns:
-        Image id to boxes x, y, width, height in source pixels, float64 of shape (R, 4), in the
-        order of the file.
-
-    Raises:
-        ValueError: If a box is not four finite numbers; names file and annotation.
-    """
-    collected: dict[int | str, list] = {}
-    for annotation in annotations:
-        box = annotation.get('bbox')
-        if box is None:
-            continue
-        box = check_box(box, annotation.get('id'), path)
-        collected.setdefault(annotation['image_id'], []).append(box)
-    return {key: np.array(boxes, np.float64) for key, boxes in collected.items()}
+from .annotations.coco_json import boxes_by_image, image_file_name, load_coco_json
+from .seeded_index import Draw
+from .structures import ImageReadError
 
 
 @DATASETS.register_module()

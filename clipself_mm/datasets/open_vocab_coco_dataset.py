@@ -9,9 +9,9 @@ from typing import ClassVar
 from mmdet.datasets import CocoDataset
 from mmengine.registry import DATASETS
 
-from .base_split import base_complete_labels, keep_base
-from .coco_json import image_file_name, load_coco_json
-from .vocabulary import Vocabulary, load_vocabulary
+from .annotations.categories import base_complete_labels, keep_base
+from .annotations.coco_json import image_file_name, load_coco_json
+from .annotations.vocabulary import Vocabulary, load_vocabulary
 
 NOVEL_COLOUR = (220, 38, 38)
 """RGB red, as in the paper's Figure A2."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
+from .annotations.coco_json import check_box
+from .annotations.panoptic_json import read_panoptic_json
 from .box_regions import BoxRegions
-from .image_regions import check_box
-from .panoptic_json import read_panoptic_json
 
 
 @DATASETS.register_module()

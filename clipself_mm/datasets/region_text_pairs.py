@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from mmengine.registry import DATASETS
 
-from .category_labels import category_labels
-from .coco_json import load_coco_json
-from .image_regions import ImageRegions, check_box
-from .noun_vocabulary import load_nouns, vocabulary_of_categories
+from .annotations.categories import category_labels
+from .annotations.coco_json import check_box, load_coco_json
+from .annotations.nouns import load_nouns, vocabulary_of_categories
+from .image_regions import ImageRegions
 
 
 @DATASETS.register_module()

@@ -11,8 +11,8 @@ from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
 from .image_regions import ImageRegions
-from .sharded_index import read_index
-from .sharded_reading import IMAGE_SUFFIXES, ShardWindow
+from .sharded.index import read_index
+from .sharded.reading import IMAGE_SUFFIXES, ShardWindow
 
 
 @DATASETS.register_module()

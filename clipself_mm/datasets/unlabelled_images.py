@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
-from .image_listing import EXTENSIONS, lower_endings, read_listing, scan_images
+from .annotations.image_listing import EXTENSIONS, lower_endings, read_listing, scan_images
 from .image_regions import ImageRegions
 
 

@@ -16,13 +16,13 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
-from clipself_mm.clip import layouts
-from clipself_mm.clip.checkpoints import misfits
 from clipself_mm.clip.class_embeddings import BACKGROUND, check_suffix, save_class_embeddings
-from clipself_mm.clip.eva_names import ROTARY_TABLE
-from clipself_mm.clip.layouts import DETECTOR_CLIP, canonical_names, unwrap
-from clipself_mm.clip.weight_file import read_weight_file
-from clipself_mm.whole_file import whole_file
+from clipself_mm.clip.weights import layouts
+from clipself_mm.clip.weights.checkpoints import misfits
+from clipself_mm.clip.weights.eva_names import ROTARY_TABLE
+from clipself_mm.clip.weights.layouts import DETECTOR_CLIP, canonical_names, unwrap
+from clipself_mm.clip.weights.weight_file import read_weight_file
+from clipself_mm.io.atomic_write import atomic_write
 
 State = dict[str, Tensor]
 
@@ -181,7 +181,7 @@ def save_detector(conversion: Conversion, path: str | Path, classes: Sequence[st
     """
     meta = dict(dataset_meta=dict(classes=tuple(classes))) if classes else {}
     state = {key: value.contiguous().clone() for key, value in conversion.state.items()}
-    with whole_file(path, durable=True) as part, part.open('wb') as file:
+    with atomic_write(path, durable=True) as part, part.open('wb') as file:
         torch.save(dict(meta=meta, state_dict=state), file)
 
 

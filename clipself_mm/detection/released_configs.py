@@ -17,9 +17,9 @@ from mmengine.config import Config
 
 from clipself_mm.clip import find_source
 from clipself_mm.datasets import load_vocabulary
-from clipself_mm.datasets.coco_json import read_json
+from clipself_mm.datasets.annotations.coco_json import read_json
+from clipself_mm.io.atomic_write import atomic_write
 from clipself_mm.losses.open_vocab_ce_loss import UNSEEN
-from clipself_mm.whole_file import whole_file
 
 from .fvit_bbox_head import class_weights
 from .registered_types import accepted_arguments, is_registered
@@ -85,7 +85,7 @@ def convert_config(
     content, problems = renamed_config(content, vocabulary, tower)
     if problems:
         raise ValueError(f'{source}: not converted, because\n  ' + '\n  '.join(problems))
-    with whole_file(target, durable=True) as part:
+    with atomic_write(target, durable=True) as part:
         part.write_text(Config(content).pretty_text, encoding='utf-8')
 
 

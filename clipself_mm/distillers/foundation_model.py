@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from clipself_mm.clip.layouts import unwrap
-from clipself_mm.clip.weight_file import read_weight_file
+from clipself_mm.clip.weights.layouts import unwrap
+from clipself_mm.clip.weights.weight_file import read_weight_file
 
 
 @MODELS.register_module()

@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from clipself_mm.clip import roi_pool
-from clipself_mm.clip.logit_scale import read_logit_scale
+from clipself_mm.clip.weights.checkpoints import read_logit_scale
 from clipself_mm.datasets import RegionSample
 
 from .region_distiller import RegionDistiller

@@ -2,7 +2,6 @@
 
 from .accuracy_table import AccuracyRow, AccuracyTable, read_accuracy
 from .functional import (
-    category_ids,
     mean_over_classes,
     mean_where_annotated,
     rank_of_truth,
@@ -28,7 +27,6 @@ __all__ = [
     'ProposalJsonWriter',
     'RegionClassificationMetric',
     'RegionTextJsonWriter',
-    'category_ids',
     'mean_over_classes',
     'mean_where_annotated',
     'measure_by_size',

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mmengine.dist import is_main_process
 
-from clipself_mm.whole_file import whole_file
+from clipself_mm.io.atomic_write import atomic_write
 
 
 class AccuracyRow(NamedTuple):
@@ -136,7 +136,7 @@ class AccuracyTable:
 
     def _write(self, rows: Sequence[AccuracyRow]) -> None:
         with (
-            whole_file(self.path) as part,
+            atomic_write(self.path) as part,
             part.open('w', newline='', encoding='utf-8') as file,
         ):
             writer = csv.writer(file, lineterminator='\n')

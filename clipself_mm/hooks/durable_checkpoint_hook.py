@@ -12,7 +12,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from clipself_mm.whole_file import remove_partial_files
+from clipself_mm.io.atomic_write import remove_partial_files
 
 from .durable_local_backend import BACKEND_NAME, DurableLocalBackend
 

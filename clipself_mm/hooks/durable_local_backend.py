@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from clipself_mm.whole_file import whole_file
+from clipself_mm.io.atomic_write import atomic_write
 
 #: Name of the backend in `backend_args`.
 BACKEND_NAME = 'clipself_durable'
@@ -30,7 +30,7 @@ class DurableLocalBackend(LocalBackend):
         Raises:
             OSError: The disk is full or the folder not writable; the old file is still there.
         """
-        with whole_file(filepath, durable=True) as part:
+        with atomic_write(filepath, durable=True) as part:
             part.write_bytes(obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:

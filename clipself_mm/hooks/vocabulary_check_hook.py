@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..datasets.vocabulary import own_names
+from clipself_mm.datasets.annotations.vocabulary import own_names
 
 
 @HOOKS.register_module()

@@ -12,9 +12,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from clipself_mm.clip import export_tower
-from clipself_mm.clip.tower_export import exportable_state
-from clipself_mm.clip.tower_source import CONFIG_NAME
+from clipself_mm.clip.export.tower_export import export_tower, exportable_state
+from clipself_mm.clip.weights.tower_source import CONFIG_NAME
 
 from .ensemble import blend_state
 

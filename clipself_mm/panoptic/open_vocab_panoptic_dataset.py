@@ -9,9 +9,9 @@ from mmdet.datasets import CocoPanopticDataset
 from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
-from clipself_mm.datasets.coco_json import image_file_name
+from clipself_mm.datasets.annotations.coco_json import image_file_name
+from clipself_mm.datasets.annotations.panoptic_json import read_panoptic_json
 from clipself_mm.datasets.open_vocab_coco_dataset import vocabulary_metainfo
-from clipself_mm.datasets.panoptic_json import read_panoptic_json
 
 from .panoptic_vocabulary import find_panoptic_vocabulary
 

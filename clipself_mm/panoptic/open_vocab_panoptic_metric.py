@@ -10,8 +10,8 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from panopticapi.evaluation import PQStat
 
-from clipself_mm.datasets.category_labels import category_labels
-from clipself_mm.datasets.coco_json import load_coco_json
+from clipself_mm.datasets.annotations.categories import category_labels
+from clipself_mm.datasets.annotations.coco_json import load_coco_json
 
 from .panoptic_vocabulary import find_panoptic_vocabulary, name_classes
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from clipself_mm.datasets.check_data import read_annotations
-from clipself_mm.datasets.checked_files import check_folder
-from clipself_mm.datasets.coco_json import image_file_name
-from clipself_mm.datasets.image_regions import boxes_by_image
-from clipself_mm.datasets.noun_vocabulary import vocabulary_of_categories
+from clipself_mm.datasets.annotations.coco_json import boxes_by_image, image_file_name
+from clipself_mm.datasets.annotations.nouns import vocabulary_of_categories
+from clipself_mm.datasets.checks.check_data import read_annotations
+from clipself_mm.datasets.checks.check_files import check_folder
 
 
 class GivenProposals(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from clipself_mm.whole_file import whole_file
+from clipself_mm.io.atomic_write import atomic_write
 
 KEYS = ('row', 'run', 'seed', 'setup', 'epochs', 'data', 'date')
 
@@ -88,7 +88,7 @@ def write_records(path: str | Path, columns: Sequence[str], records: Iterable[Re
         columns: Columns of the table.
         records: Its lines.
     """
-    with whole_file(path) as part, part.open('w', newline='', encoding='utf-8') as file:
+    with atomic_write(path) as part, part.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow([*KEYS, *columns])
         for record in records:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipself_mm.whole_file import whole_file
+from clipself_mm.io.atomic_write import atomic_write
 
 from .records import Record, merge_records, read_records, write_records
 from .run import Run
@@ -152,7 +152,7 @@ def write_report(
     records = merge_records(earlier_records(table, out), records)
     write_records(path, table.titles, records)
     text = markdown(table, records, seeds, setting, problems)
-    with whole_file(path.with_suffix('.md')) as part:
+    with atomic_write(path.with_suffix('.md')) as part:
         part.write_text(text, encoding='utf-8')
     return path.with_suffix('.md')
 

@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from clipself_mm.whole_file import whole_file
+from clipself_mm.io.atomic_write import atomic_write
 
 from .experiment import Experiment
 from .setting import Setting
@@ -287,5 +287,5 @@ def _digest(path: Path) -> str:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(content, indent=2))

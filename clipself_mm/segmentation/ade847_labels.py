@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from clipself_mm.clip.tensor_pickle import ForeignNameError
+from clipself_mm.clip.weights.tensor_pickle import ForeignNameError
 from clipself_mm.datasets import ImageReadError
-from clipself_mm.datasets.proposals_pickle import ProposalUnpickler
+from clipself_mm.datasets.proposals.mmdet_pickle import ProposalUnpickler
 from clipself_mm.datasets.transforms.load_rgb import decode_image, read_bytes
-from clipself_mm.whole_file import whole_file
+from clipself_mm.io.atomic_write import atomic_write
 
 from .ade847_dataset import IGNORE, NUM_CLASSES
 
@@ -175,9 +175,9 @@ def convert_ade847(
         _check(values, index, number, source)
         inner = Path(image).with_suffix('.png').as_posix().partition(f'/{split}/')[2]
         target = out / f'annotations_847/{split}' / (inner or Path(image).stem + '.png')
-        with whole_file(target) as part:
+        with atomic_write(target) as part:
             Image.fromarray(table[values]).save(part, format='PNG')
-    with whole_file(out / CLASSES_NAME) as part:
+    with atomic_write(out / CLASSES_NAME) as part:
         part.write_text(json.dumps(dict(classes=list(classes)), indent=1), encoding='utf-8')
     return len(wanted)
 

@@ -18,7 +18,7 @@ from clipself_mm.clip import (
 )
 from clipself_mm.clip.attention_unlock import unlock_text_attention
 from clipself_mm.clip.prompts import check_templates, read_templates
-from clipself_mm.clip.short_text import encode_short
+from clipself_mm.clip.text_tower import encode_short
 
 PROMPTS = ('A photo of a {} in the scene',)
 """The one prompt of CAT-Seg's public code."""

@@ -9,8 +9,8 @@ from mmengine.registry import DATASETS
 from mmseg.datasets import BaseSegDataset
 
 from clipself_mm.datasets import load_vocabulary
-from clipself_mm.datasets.coco_json import image_file_name
-from clipself_mm.datasets.panoptic_json import read_panoptic_json
+from clipself_mm.datasets.annotations.coco_json import image_file_name
+from clipself_mm.datasets.annotations.panoptic_json import read_panoptic_json
 
 
 @DATASETS.register_module()

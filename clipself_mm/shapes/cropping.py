@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from clipself_mm.datasets.samplers.enlarge_boxes import enlarge_about
+from clipself_mm.datasets.regions.enlarge_boxes import enlarge_about
 from clipself_mm.datasets.transforms.crop_regions import crop_regions
 
 Box = tuple[int, int, int, int]

@@ -18,8 +18,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from clipself_mm.clip import build_tower
+from clipself_mm.io.atomic_write import atomic_write
 from clipself_mm.visualization import draw_dense_clusters, draw_detections
-from clipself_mm.whole_file import whole_file
 
 from .export import ShapesOV, export_shapes_ov
 
@@ -180,7 +180,7 @@ class Demo:
         start = time.perf_counter()
         yield
         self.results['seconds'][key] = round(time.perf_counter() - start, 1)
-        with whole_file(self.work_dir / 'results.json') as part:
+        with atomic_write(self.work_dir / 'results.json') as part:
             part.write_text(json.dumps(self.results, indent=2))
 
 

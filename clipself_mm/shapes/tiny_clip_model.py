@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clipself_mm.whole_file import whole_file
+from clipself_mm.io.atomic_write import atomic_write
 
 TINY_CLIP = Path(__file__).parent / 'tiny_clip'
 """The folder that ships with the package, for open_clip's ``local-dir:``."""
@@ -84,7 +84,7 @@ def export_tiny_clip(model: nn.Module, out: Path, tower: str = 'vit') -> Path:
         name: (value if name in statistics else value.half()).contiguous()
         for name, value in model.state_dict().items()
     }
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(save(weights, {'format': 'pt'}))
     return path
 

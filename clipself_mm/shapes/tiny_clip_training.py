@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clipself_mm.whole_file import whole_file
+from clipself_mm.io.atomic_write import atomic_write
 
 from .captioned_crops import CaptionedCrops
 from .captions import overlap_targets
@@ -163,5 +163,5 @@ def _plain_attention() -> Iterator[None]:
 
 
 def _save(state: dict, path: Path) -> None:
-    with whole_file(path) as part, part.open('wb') as file:
+    with atomic_write(path) as part, part.open('wb') as file:
         torch.save(state, file)

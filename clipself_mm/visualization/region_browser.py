@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from PIL import Image, ImageDraw
 
-from clipself_mm.datasets.draw import Draw
+from clipself_mm.datasets.seeded_index import Draw
 
 COLOURS = (
     (230, 25, 75),

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import planner
 from benchmarks.counting import SHAPES, ViTShape, distillation_bytes, distillation_flops
 from benchmarks.planner import GIB, GPU, Job, bandwidth, mean_crops, memory_bytes, plan, sent_bytes
-from clipself_mm.datasets.samplers.grid_regions import grid_choices
+from clipself_mm.datasets.regions.grid_regions import grid_choices
 
 ROOT = Path(__file__).parents[2]
 ROUND = GPU(1e12, 1e11, 80 * GIB, 100e9, 'round numbers')

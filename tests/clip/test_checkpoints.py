@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from clipself_mm.clip import build_tower, export_tower, find_source, read_state
+from clipself_mm.clip import build_tower, find_source, read_state
+from clipself_mm.clip.export.tower_export import export_tower
 from tests.parity.fixtures import FIXTURES
 
 EVA = FIXTURES / 'eva_tiny_weights.safetensors'

@@ -13,12 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from clipself_mm.clip import build_tower, conversion, find_source, read_state
-from clipself_mm.clip.conversion import convert_tower
-from clipself_mm.clip.eva_names import to_original
-from clipself_mm.clip.hugging_face_config import config_from_hugging_face
-from clipself_mm.clip.onnx_export import compare_onnx, export_onnx
-from clipself_mm.clip.tower_export import write_authors
+from clipself_mm.clip import build_tower, find_source, read_state
+from clipself_mm.clip.export import conversion
+from clipself_mm.clip.export.conversion import convert_tower
+from clipself_mm.clip.export.onnx_export import compare_onnx, export_onnx
+from clipself_mm.clip.export.tower_export import write_authors
+from clipself_mm.clip.weights.eva_names import to_original
+from clipself_mm.clip.weights.hugging_face_config import config_from_hugging_face
 from tests.clip.micro_eva import write_micro_eva
 from tests.clip.small_towers import small_tower
 from tests.conftest import write_micro_clip

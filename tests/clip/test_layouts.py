@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from clipself_mm.clip import TextTower, build_tower, read_state
-from clipself_mm.clip.checkpoints import read_checkpoint
-from clipself_mm.clip.eva_names import to_original
-from clipself_mm.clip.hugging_face_names import to_hugging_face
+from clipself_mm.clip.weights.checkpoints import read_checkpoint
+from clipself_mm.clip.weights.eva_names import to_original
+from clipself_mm.clip.weights.hugging_face_names import to_hugging_face
 from tests.clip.micro_eva import write_micro_eva
 from tests.clip.micro_script import script_archive
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clipself_mm.clip import build_tower, read_state
-from clipself_mm.clip.logit_scale import read_logit_scale
+from clipself_mm.clip.weights.checkpoints import read_logit_scale
 
 
 @pytest.mark.parametrize('model', ['micro', 'pkg:clipself_mm.shapes/tiny_clip'])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from open_clip.transformer import TextTransformer
 
-from clipself_mm.clip.short_text import encode_short
+from clipself_mm.clip.text_tower import encode_short
 
 SIZES = dict(context_length=9, vocab_size=20, width=32, heads=2, layers=2, output_dim=8)
 TOKENS = torch.tensor([[1, 5, 19, 0, 0, 0, 0, 0, 0], [1, 3, 4, 6, 19, 0, 0, 0, 0]])

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from clipself_mm.clip import TextTower, TowerSource
-from clipself_mm.clip.conversion import convert_tower
+from clipself_mm.clip.export.conversion import convert_tower
 from clipself_mm.clip.prompts import expand_prompts
 from clipself_mm.clip.text_tower import build_tokenizer
 from tests.conftest import MICRO_CONFIG

@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from clipself_mm.clip import build_tower, find_source
-from clipself_mm.clip.conversion import convert_tower
+from clipself_mm.clip.export.conversion import convert_tower
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from clipself_mm.clip.tensor_pickle import StandIn
-from clipself_mm.clip.weight_file import read_weight_file
+from clipself_mm.clip.weights.tensor_pickle import StandIn
+from clipself_mm.clip.weights.weight_file import read_weight_file
 
 MAGIC = 0x1950A86A20F9469CFC6C
 FORMATS = ('zip', 'old')

@@ -3,7 +3,7 @@
 import pytest
 
 from clipself_mm.datasets import CaptionNouns, Vocabulary, load_vocabulary
-from clipself_mm.datasets.caption_nouns import plural_forms, spell_name, split_words
+from clipself_mm.datasets.annotations.nouns import plural_forms, spell_name, split_words
 
 
 def found(classes, *captions, **synonyms):

@@ -8,8 +8,8 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import save_file
 
-from clipself_mm.datasets.check_data import Finding, check_config
-from clipself_mm.datasets.vocabulary import load_vocabulary
+from clipself_mm.datasets.annotations.vocabulary import load_vocabulary
+from clipself_mm.datasets.checks.check_data import Finding, check_config
 
 
 @pytest.fixture

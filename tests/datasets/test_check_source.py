@@ -5,7 +5,7 @@ import json
 import pytest
 from mmengine.config import Config
 
-from clipself_mm.datasets.check_data import Finding, check_config
+from clipself_mm.datasets.checks.check_data import Finding, check_config
 
 
 @pytest.fixture

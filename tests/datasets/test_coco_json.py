@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from clipself_mm.datasets.coco_json import load_coco_json
+from clipself_mm.datasets.annotations.coco_json import load_coco_json
 
 IMAGE = dict(id=3, file_name='a.jpg')
 

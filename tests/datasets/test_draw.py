@@ -5,7 +5,7 @@ import pytest
 from mmengine.dataset import ConcatDataset, RepeatDataset
 
 from clipself_mm.datasets import Draw, ImageRegions
-from clipself_mm.datasets.draw import generator_of
+from clipself_mm.datasets.seeded_index import generator_of
 from tests.datasets.coco_files import write_images, write_json
 
 

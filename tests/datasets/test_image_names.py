@@ -2,7 +2,7 @@
 
 import pytest
 
-from clipself_mm.datasets.image_names import ImageNames
+from clipself_mm.datasets.proposals.reading import ImageNames
 
 
 def names_of(*files):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clipself_mm.datasets.proposal_selection import ProposalSelection
+from clipself_mm.datasets.proposals.conversion import ProposalSelection
 
 BOXES = np.array(
     [

@@ -8,8 +8,11 @@ import pytest
 from mmengine.dataset import pseudo_collate
 
 from clipself_mm.datasets import Draw, ImageRegions
-from clipself_mm.datasets.proposal_selection import ProposalSelection
-from clipself_mm.datasets.proposals_json import ProposalCount, convert_proposals
+from clipself_mm.datasets.proposals.conversion import (
+    ProposalCount,
+    ProposalSelection,
+    convert_proposals,
+)
 from tests.datasets.coco_files import box, training_pipeline, write_images, write_json
 
 IMAGES = [dict(id=key, file_name=f'{key}.jpg', width=64, height=48) for key in (5, 3, 8)]

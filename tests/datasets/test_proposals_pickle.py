@@ -9,7 +9,7 @@ import torch
 from mmdet.evaluation import DumpProposals
 from mmengine.structures import InstanceData
 
-from clipself_mm.datasets.proposals_pickle import read_proposal_pickle
+from clipself_mm.datasets.proposals.mmdet_pickle import read_proposal_pickle
 
 BOXES = [[0.5, 1, 10, 20], [3, 4, 8, 9]]
 

@@ -5,7 +5,7 @@ import pytest
 from mmengine.registry import TASK_UTILS
 
 from clipself_mm.datasets import GridRegions, ProposalRegions
-from clipself_mm.datasets.samplers import enlarge_boxes, grid_boxes, grid_choices
+from clipself_mm.datasets.regions import enlarge_boxes, grid_boxes, grid_choices
 
 
 def generator(seed=0):

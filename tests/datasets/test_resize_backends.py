@@ -10,7 +10,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from clipself_mm.datasets import CropRegions, Draw, ResizeLongest
-from clipself_mm.datasets.samplers import grid_boxes
+from clipself_mm.datasets.regions import grid_boxes
 from clipself_mm.datasets.transforms.crop_regions import crop_regions, fit_square
 from clipself_mm.datasets.transforms.crop_uncached_regions import crop_recipe
 from clipself_mm.datasets.transforms.resize_backends import (

@@ -20,11 +20,11 @@ from clipself_mm.datasets import (
     ShardDrawSampler,
     ShardedImages,
 )
-from clipself_mm.datasets.index_samplers.lane_draw import LaneDraw
-from clipself_mm.datasets.index_samplers.shard_order import in_turn, segments, shard_order, share
-from clipself_mm.datasets.sharded_index import Shard, index_folder, read_index
-from clipself_mm.datasets.sharded_reading import ShardWindow, shard_pictures
-from clipself_mm.datasets.sharded_writing import write_shards
+from clipself_mm.datasets.samplers.shard_sampler import LaneDraw
+from clipself_mm.datasets.sharded.index import Shard, index_folder, read_index
+from clipself_mm.datasets.sharded.order import in_turn, segments, shard_order, share
+from clipself_mm.datasets.sharded.reading import ShardWindow, shard_pictures
+from clipself_mm.datasets.sharded.writing import write_shards
 from tests.datasets.coco_files import photo, training_pipeline
 from tests.tools.test_train import load_tool
 
@@ -210,7 +210,7 @@ def test_epochs_are_padded_so_that_all_processes_draw_equally_often(folder, monk
     drawn = []
     for rank in range(5):
         monkeypatch.setattr(
-            'clipself_mm.datasets.index_samplers.shard_draw_sampler.get_dist_info',
+            'clipself_mm.datasets.samplers.shard_sampler.get_dist_info',
             lambda rank=rank: (rank, 5),
         )
         sampler = ShardDrawSampler(dataset, lanes=2, seed=1)
@@ -227,7 +227,7 @@ def test_samplers_refuse_what_they_cannot_order(folder, monkeypatch):
     with pytest.raises(TypeError, match='not of list'):
         ShardDrawSampler([1, 2, 3])
     monkeypatch.setattr(
-        'clipself_mm.datasets.index_samplers.shard_draw_sampler.get_dist_info', lambda: (0, 13)
+        'clipself_mm.datasets.samplers.shard_sampler.get_dist_info', lambda: (0, 13)
     )
     with pytest.raises(ValueError, match='12 images for 13 processes'):
         ShardDrawSampler(build(folder))

@@ -8,7 +8,7 @@ from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
 from clipself_mm.datasets import Draw, DrawSampler, ImageReadError, ImageRegions, UnlabelledImages
-from clipself_mm.datasets.image_listing import read_listing, scan_images, write_listing
+from clipself_mm.datasets.annotations.image_listing import read_listing, scan_images, write_listing
 from tests.datasets.coco_files import photo, training_pipeline, write_images, write_json
 from tests.tools.test_train import load_tool
 

@@ -13,11 +13,12 @@ from mmdet.datasets import (
 
 from clipself_mm.clip.class_embeddings import load_class_embeddings
 from clipself_mm.clip.prompts import expand_prompts
-from clipself_mm.datasets import Vocabulary, load_vocabulary, vocabulary
-from clipself_mm.datasets.category_labels import category_labels
+from clipself_mm.datasets import Vocabulary, load_vocabulary
+from clipself_mm.datasets.annotations import vocabulary
+from clipself_mm.datasets.annotations.categories import category_labels
 
 DATA = Path(__file__).parents[1] / 'data'
-FOLDER = Path(vocabulary.__file__).parent / 'vocabularies'
+FOLDER = Path(vocabulary.__file__).parents[1] / 'vocabularies'
 
 
 def test_coco_equals_mmdet():

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 
 from clipself_mm.clip import TowerSource, read_state
 from clipself_mm.clip.class_embeddings import load_class_embeddings
-from clipself_mm.clip.tensor_pickle import StandIn, TensorPickle
-from clipself_mm.clip.weight_file import read_weight_file
+from clipself_mm.clip.weights.tensor_pickle import StandIn, TensorPickle
+from clipself_mm.clip.weights.weight_file import read_weight_file
 from clipself_mm.detection.released_checkpoints import (
     check_fit,
     read_detector,

@@ -13,8 +13,7 @@ from mmengine.registry import DATASETS, METRICS, MODELS, DefaultScope
 from mmengine.structures import InstanceData
 
 from clipself_mm.datasets import load_vocabulary
-from clipself_mm.datasets.proposal_selection import ProposalSelection
-from clipself_mm.datasets.proposals_json import convert_proposals
+from clipself_mm.datasets.proposals.conversion import ProposalSelection, convert_proposals
 from tests.config_files import write_data
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

@@ -13,7 +13,7 @@ from mmengine.logging import MessageHub, MMLogger
 
 from clipself_mm.hooks.durable_checkpoint_hook import DurableCheckpointHook
 from clipself_mm.hooks.durable_local_backend import DurableLocalBackend
-from clipself_mm.whole_file import PARTIAL
+from clipself_mm.io.atomic_write import PARTIAL
 
 CHILD = Path(__file__).with_name('kill_matrix.py')
 STEPS = {'epoch': ('epoch_1', 'epoch_2', 'epoch_3'), 'iteration': ('iter_3', 'iter_6', 'iter_9')}

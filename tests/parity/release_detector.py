@@ -17,7 +17,7 @@ from mmengine.runner import load_checkpoint
 from safetensors.torch import load_file
 
 from clipself_mm.clip import TowerSource
-from clipself_mm.clip.weight_file import read_weight_file
+from clipself_mm.clip.weights.weight_file import read_weight_file
 from tests.parity.fixtures import FIXTURES, Golden, fixture_json
 from tests.parity.tiny_towers import build_tower
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from clipself_mm.clip import roi_pool
-from clipself_mm.clip.layouts import canonical_names
+from clipself_mm.clip.weights.layouts import canonical_names
 from clipself_mm.losses import CosineDistillLoss
 from clipself_mm.optim.matrix_decay_constructor import split_by_dimension
 from tests.parity.fixtures import GoldenFile, fixture_json, fixture_weights

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from clipself_mm.datasets import CropRegions, LoadRGB, PackRegions, ResizeLongest
-from clipself_mm.datasets.samplers import enlarge_boxes, grid_boxes, grid_choices
+from clipself_mm.datasets.regions import enlarge_boxes, grid_boxes, grid_choices
 from clipself_mm.datasets.transforms.crop_regions import whole_pixels
 from clipself_mm.distillers.region_preprocessor import RegionPreprocessor
 from tests.parity.fixtures import GoldenFile

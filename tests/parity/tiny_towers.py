@@ -6,9 +6,8 @@ from open_clip.model import _build_text_tower, _build_vision_tower
 from torch import nn
 
 from clipself_mm.clip import EVA02ViT, OpenCLIPViT, VisionTower, read_state
-from clipself_mm.clip.checkpoints import load_text, load_visual
-from clipself_mm.clip.logit_scale import read_logit_scale
-from clipself_mm.clip.tower_source import TowerSource
+from clipself_mm.clip.weights.checkpoints import load_text, load_visual, read_logit_scale
+from clipself_mm.clip.weights.tower_source import TowerSource
 from tests.parity.fixtures import FIXTURES
 
 ARCHITECTURE_OF = {

@@ -4,8 +4,8 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import nn
 
-from clipself_mm.clip.tower_source import TowerSource
 from clipself_mm.clip.vision_tower import VisionTower
+from clipself_mm.clip.weights.tower_source import TowerSource
 
 PREPROCESSOR = dict(type='mmseg.SegDataPreProcessor', mean=[0, 0, 0], std=[255, 255, 255])
 

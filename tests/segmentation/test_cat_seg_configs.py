@@ -18,7 +18,7 @@ from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS, init
 
 from clipself_mm.clip import text_embeddings
 from clipself_mm.clip.text_tower import bare_text_tower
-from clipself_mm.clip.tower_source import find_source
+from clipself_mm.clip.weights.tower_source import find_source
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.hooks import VocabularyCheckHook
 from clipself_mm.shapes.classes import ALL_CLASSES, NOVEL_CLASSES, THING_CLASSES

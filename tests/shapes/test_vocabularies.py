@@ -1,6 +1,6 @@
 """The vocabulary files of Shapes-OV list what the renderer draws."""
 
-from clipself_mm.datasets.vocabulary import load_vocabulary
+from clipself_mm.datasets.annotations.vocabulary import load_vocabulary
 from clipself_mm.shapes.classes import (
     ALL_CLASSES,
     BASE_CLASSES,

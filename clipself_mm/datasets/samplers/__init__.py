@@ -1,13 +1,6 @@
-"""Samplers of regions: which boxes of an image are distilled."""
+"""Samplers of dataloaders: which image comes when."""
 
-from .enlarge_boxes import enlarge_boxes
-from .grid_regions import GridRegions, grid_boxes, grid_choices
-from .proposal_regions import ProposalRegions
+from .seeded_sampler import DrawSampler, InfiniteDrawSampler
+from .shard_sampler import InfiniteShardDrawSampler, ShardDrawSampler
 
-__all__ = [
-    'GridRegions',
-    'ProposalRegions',
-    'enlarge_boxes',
-    'grid_boxes',
-    'grid_choices',
-]
+__all__ = ['DrawSampler', 'InfiniteDrawSampler', 'InfiniteShardDrawSampler', 'ShardDrawSampler']

@@ -3,7 +3,6 @@
 from .annotated_regions import AnnotatedRegions
 from .crop_regions import CropRegions
 from .crop_uncached_regions import CropUncachedRegions
-from .draw_caption import DrawCaption
 from .load_rgb import LoadRGB
 from .load_segments import LoadSegments
 from .pack_regions import PackRegions
@@ -16,7 +15,6 @@ __all__ = [
     'AnnotatedRegions',
     'CropRegions',
     'CropUncachedRegions',
-    'DrawCaption',
     'LoadRGB',
     'LoadSegments',
     'PackRegions',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from ..samplers.proposal_regions import proposal_boxes, proposal_crop_boxes, valid_boxes
+from ..regions.proposal_regions import proposal_boxes, proposal_crop_boxes, valid_boxes
 
 
 @TRANSFORMS.register_module()

@@ -11,7 +11,7 @@ from mmengine import fileio
 from mmengine.registry import TRANSFORMS
 from PIL import Image, ImageOps
 
-from ..image_read_error import ImageReadError
+from ..structures import ImageReadError
 
 _DECODING_ERRORS = (
     OSError,

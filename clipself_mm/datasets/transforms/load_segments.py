@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from ..image_read_error import ImageReadError
+from ..structures import ImageReadError
 from .load_rgb import decode_image, read_bytes
 
 

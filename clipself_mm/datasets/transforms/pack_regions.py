@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import TRANSFORMS
 from mmengine.structures import InstanceData
 
-from ..region_sample import RegionSample
+from ..structures import RegionSample
 
 _META_KEYS = (
     'img_id',

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.registry import TRANSFORMS
 from torch import Tensor
 
-from ..image_read_error import ImageReadError
+from ..structures import ImageReadError
 
 
 def resize_mask(mask: np.ndarray, grid: int, antialias: bool = False) -> Tensor:

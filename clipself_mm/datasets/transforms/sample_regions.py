@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmengine.registry import TASK_UTILS, TRANSFORMS
 
-from ..draw import generator_of
+from ..seeded_index import generator_of
 
 
 @TRANSFORMS.register_module()

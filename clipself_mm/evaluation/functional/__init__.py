@@ -1,7 +1,6 @@
 """Pure functions of the evaluation: tensors in, numbers out."""
 
 from .annotation_file import annotation_file
-from .category_ids import category_ids
 from .proposal_recall import proposal_recall
 from .region_accuracy import (
     mean_over_classes,
@@ -11,7 +10,6 @@ from .split_average_precision import mean_where_annotated, split_average_precisi
 
 __all__ = [
     'annotation_file',
-    'category_ids',
     'mean_over_classes',
     'mean_where_annotated',
     'proposal_recall',

@@ -16,8 +16,10 @@ from mmengine.fileio import load
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
-from ...datasets.coco_json import load_coco_json
-from ..functional import annotation_file, category_ids, split_average_precision
+from clipself_mm.datasets.annotations.categories import category_ids
+from clipself_mm.datasets.annotations.coco_json import load_coco_json
+
+from ..functional import annotation_file, split_average_precision
 
 _COLUMNS = ('ap', 'ap50', 'ap75', 'ap_s', 'ap_m', 'ap_l')
 

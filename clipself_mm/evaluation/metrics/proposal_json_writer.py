@@ -10,10 +10,10 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
-from ...datasets.base_split import save_json
-from ...datasets.coco_json import load_coco_json
-from ...datasets.proposal_selection import ProposalSelection
-from ...datasets.proposals_json import proposal_content
+from clipself_mm.datasets.annotations.coco_json import load_coco_json
+from clipself_mm.datasets.proposals.conversion import ProposalSelection, proposal_content
+from clipself_mm.io.atomic_write import save_json
+
 from ..functional import annotation_file
 
 

@@ -1,0 +1,1 @@
+"""Annotation files and vocabularies: read and checked, without an image."""

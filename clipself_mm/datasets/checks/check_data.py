@@ -1,0 +1,248 @@
+"""Says which of the files a config needs are missing or broken, before a run finds out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from mmengine.config import Config
+
+from clipself_mm.clip.weights.tower_source import find_source
+
+from ..annotations.captions import load_captions
+from ..annotations.categories import base_complete_labels
+from ..annotations.coco_json import image_file_name, load_coco_json
+from ..annotations.nouns import load_nouns
+from ..annotations.vocabulary import Vocabulary, load_vocabulary
+from .check_files import Finding, check_folder, check_source, check_weights, complaint, joined_path
+
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+_EVALUATORS = ('val_evaluator', 'test_evaluator')
+_DATASET = (
+    *('type', 'data_root', 'ann_file', 'source', 'extensions', 'caption_file', 'data_prefix'),
+    *('vocabulary', 'base_only'),
+)
+_OF_NOUNS = ('RegionTextPairs', 'CaptionedRegions')
+_WEIGHTS = ('.bin', '.npy', '.npz', '.pt', '.pth', '.safetensors')
+
+
+def check_config(config: Config) -> Iterator[Finding]:
+    """Walk everything a config reads from disk.
+
+    Checked are the annotation file, captions, images, shards and segment maps of every dataset of
+    the dataloaders, wrapped ones too, the annotation files of the evaluators, the vocabularies, and
+    the towers, checkpoints and embeddings of the model. Images are looked up, not decoded. Nothing
+    is built. URLs are passed over.
+
+    Args:
+        config: A config of this package, of mmdet or of mmseg.
+
+    Yields:
+        One finding per file or folder, each path once.
+    """
+    seen = set()
+    for finding in _walk(config):
+        if finding not in seen:
+            seen.add(finding)
+            yield finding
+
+
+def _walk(config: Config) -> Iterator[Finding]:
+    datasets = []
+    for _, node in _dicts([config.get(key) for key in _LOADERS]):
+        if not node.keys().isdisjoint(('data_prefix', 'ann_file', 'source')):
+            datasets.append({key: node.get(key) for key in _DATASET})
+    for index, dataset in enumerate(datasets):
+        if dataset not in datasets[:index]:  # val and test are often the same
+            yield from check_dataset(dataset)
+    for _, node in _dicts([config.get(key) for key in _EVALUATORS]):
+        if node.get('ann_file'):
+            yield read_annotations(node['ann_file'])[0]
+    parts = [config.get(key) for key in (*_LOADERS, 'model')]
+    for name, node in _dicts(parts):
+        nouns = name == 'nouns' or node.get('type') in _OF_NOUNS
+        yield from _check_named_files(node, load_nouns if nouns else load_vocabulary)
+    if config.get('load_from'):
+        yield from check_weights(config.load_from)
+
+
+def _dicts(node: object, name: str = '') -> Iterator[tuple[str, Mapping]]:
+    """All dicts of a nested config, outer ones first, each with the key that it stands under."""
+    if isinstance(node, Mapping):
+        yield name, node
+        for key, child in node.items():
+            yield from _dicts(child, key)
+    elif isinstance(node, (list, tuple)):
+        for child in node:
+            yield from _dicts(child, name)
+
+
+def _check_named_files(
+    node: Mapping, load_classes: Callable[[str], Vocabulary]
+) -> Iterator[Finding]:
+    """Check what one dict of a config names: a vocabulary, a tower, a file of weights."""
+    vocabulary = node.get('vocabulary')
+    if isinstance(vocabulary, str):
+        try:
+            classes = load_classes(vocabulary).classes
+            yield Finding(vocabulary, note=f'vocabulary of {len(classes)} classes')
+        except (FileNotFoundError, ValueError) as error:
+            yield Finding(vocabulary, str(error))
+    model = node.get('model')
+    if isinstance(model, str) and model.startswith(('local-dir:', 'pkg:')):
+        try:
+            source = find_source(model, node.get('checkpoint'))
+        except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
+            yield Finding(model, str(error))
+        else:
+            yield from check_weights(source.checkpoint)
+    for value in node.values():
+        if isinstance(value, str) and value.endswith(_WEIGHTS):
+            yield from check_weights(value)
+
+
+def check_dataset(dataset: Mapping) -> Iterator[Finding]:
+    """Check the files of one dataset config.
+
+    Args:
+        dataset: With `data_root`, `ann_file` and `data_prefix` as mmengine's `BaseDataset`, and
+            perhaps `caption_file`; or with `source` (see `check_source`).
+
+    Yields:
+        One finding for the annotation file, the captions and each folder, for an
+        `OpenVocabCocoDataset` one more, with the size of what it reads.
+    """
+    if dataset.get('source'):
+        yield from check_source(dataset)
+        return
+    root = dataset.get('data_root')
+    folders = {
+        key: joined_path(root, prefix)
+        for key, prefix in (dataset.get('data_prefix') or {}).items()
+        if isinstance(prefix, str)
+    }
+    content = {}
+    if dataset.get('ann_file'):
+        path = joined_path(root, dataset['ann_file'])
+        finding, content = read_annotations(path)
+        yield finding
+        if content and dataset.get('type') == 'OpenVocabCocoDataset':
+            yield from _check_split(dataset, content, path)
+        if content and dataset.get('type') == 'CaptionedImages':
+            yield check_captions(path)
+    if dataset.get('caption_file'):
+        yield check_captions(joined_path(root, dataset['caption_file']))
+    for key, folder in folders.items():
+        yield check_folder(folder, _listed_files(content, key))
+
+
+def _check_split(dataset: Mapping, content: dict, path: str) -> Iterator[Finding]:
+    """Say how much of the file a detection data set reads; a broken vocabulary is found apart."""
+    try:
+        vocabulary = load_vocabulary(dataset['vocabulary'])
+    except (FileNotFoundError, ValueError):
+        return
+    base_only = bool(dataset.get('base_only'))
+    try:
+        yield Finding(path, note=describe_split(content, vocabulary, base_only, path))
+    except ValueError as error:
+        yield Finding(path, complaint(error, path))
+
+
+def read_annotations(path: str) -> tuple[Finding, dict]:
+    """Read an annotation file: there, whole, COCO-style or mmengine's `data_list`, not empty.
+
+    Args:
+        path: The file; only a local .json is read, of others the presence counts.
+
+    Returns:
+        The finding, and the content of a good COCO-style file, else {}.
+    """
+    if '://' in path:
+        return Finding(path, note='not checked, not a local file'), {}
+    if not Path(path).is_file():
+        return Finding(path, 'is missing'), {}
+    if not path.endswith('.json'):
+        return Finding(path, note='file'), {}
+    try:
+        content = load_coco_json(path, required=())
+        for image in content.get('images', []):
+            image_file_name(image, path)
+    except ValueError as error:
+        return Finding(path, complaint(error, path)), {}
+    if 'data_list' in content:
+        return Finding(path, note=f'{len(content["data_list"])} samples'), {}
+    if not content.get('images'):
+        return Finding(path, f'lists no image; it has {sorted(content)}'), {}
+    return Finding(path, note=f'{len(content["images"])} images'), content
+
+
+def check_captions(path: str) -> Finding:
+    """Check a json of captions: there, whole, and with a caption at least."""
+    found, content = read_annotations(path)
+    if not content:
+        return found
+    try:
+        captions = load_captions(path)
+    except ValueError as error:
+        return Finding(path, complaint(error, path))
+    count = sum(len(sentences) for sentences in captions.values())
+    if not count:
+        return Finding(path, 'has no caption')
+    return Finding(path, note=f'{count} captions of {len(captions)} images')
+
+
+def _listed_files(content: dict, key: str) -> list[str] | None:
+    """Names relative to `data_prefix[key]` that a COCO-style file lists; None if not known."""
+    if content and key == 'img':
+        return [image_file_name(image, '') for image in content['images']]
+    if content and key == 'seg':
+        return [
+            entry['file_name'] for entry in content.get('annotations', []) if 'file_name' in entry
+        ]
+    return None
+
+
+PUBLISHED = {
+    ('ov_coco', True): '107,761 images, 665,387 boxes',
+    ('ov_coco', False): '4,836 images, 33,152 boxes, 28,538 base, 4,614 novel',
+}
+"""Size of OV-COCO as the literature has it, (vocabulary, only base classes) -> text."""
+
+
+def describe_split(content: dict, vocabulary: Vocabulary, base_only: bool, path: str) -> str:
+    """Count what `OpenVocabCocoDataset` reads of a file, for people.
+
+    Args:
+        content: A COCO-style or LVIS-style file.
+        vocabulary: The vocabulary.
+        base_only: Whether boxes of novel classes are left out.
+        path: The file, for the error.
+
+    Returns:
+        Number of images with a box and of boxes, by split if there is one, and the published
+        numbers beside those of OV-COCO.
+
+    Raises:
+        ValueError: If the file lacks categories or annotations, or a class it should have.
+    """
+    for key in ('categories', 'annotations'):
+        if not isinstance(content.get(key), list):
+            raise ValueError(f'{path}: expected a list {key!r}, the file has {sorted(content)}')
+    label_of = base_complete_labels(content['categories'], vocabulary, path)
+    novel = set(vocabulary.novel)
+    split_of = {
+        key: 'novel' if vocabulary.classes[label] in novel else 'base'
+        for key, label in label_of.items()
+    }
+    if base_only:
+        split_of = {key: split for key, split in split_of.items() if split == 'base'}
+    known = [entry for entry in content['annotations'] if entry['category_id'] in split_of]
+    images = {entry['image_id'] for entry in known}
+    text = f'{len(images):,} images, {len(known):,} boxes'
+    if novel and not base_only:
+        counts = Counter(split_of[entry['category_id']] for entry in known)
+        text += f', {counts["base"]:,} base, {counts["novel"]:,} novel'
+    published = PUBLISHED.get((vocabulary.name, base_only))
+    return f'{text} (published: {published})' if published else text

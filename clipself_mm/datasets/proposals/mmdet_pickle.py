@@ -1,0 +1,139 @@
+"""Proposals that mmdet's `DumpProposals` pickled, read without running what a pickle names."""
+
+from __future__ import annotations
+
+import codecs
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import numpy as np
+
+from clipself_mm.clip.weights.tensor_pickle import ForeignNameError
+
+Dumped = tuple[np.ndarray, 'np.ndarray | None']
+"""Boxes xyxy in source pixels, float64 of shape (R, 4), and their scores of shape (R) or None."""
+
+
+class _Instances:
+    """Holds what an `InstanceData` held; the pickled class itself is not imported."""
+
+    fields: object = None
+
+    def __setstate__(self, state: object) -> None:
+        self.fields = state
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """How pickles of protocol 2 write the bytes of an array; no other codec is looked up."""
+    if encoding != 'latin1':
+        raise ForeignNameError(f'_codecs.encode to {encoding!r}')
+    return codecs.encode(text, 'latin1')
+
+
+_BUILDERS = {
+    '_codecs.encode': _encode,
+    'builtins.bytes': bytes,  # without a word: those of an array without a row
+    'builtins.set': set,
+    'collections.OrderedDict': OrderedDict,
+    'mmengine.structures.instance_data.InstanceData': _Instances,
+    'numpy.core.multiarray._reconstruct': np.empty(1).__reduce_ex__(2)[0],
+    'numpy.core.numeric._frombuffer': np.empty(1).__reduce_ex__(5)[0],
+    'numpy.dtype': np.dtype,
+    'numpy.ndarray': np.ndarray,
+}
+"""All that a dump is made of; numpy 2 calls its own `numpy._core`, pickle of Python 2's age
+`builtins` `__builtin__`."""
+
+
+class ProposalUnpickler(pickle.Unpickler):
+    """Unpickles arrays, containers and `InstanceData`, the latter as a holder of its fields."""
+
+    def find_class(self, module: str, name: str) -> object:
+        """Give what a dump is made of.
+
+        Args:
+            module: Module that the pickle names.
+            name: Name in it.
+
+        Raises:
+            ForeignNameError: It is nothing of the kind; it is not imported.
+        """
+        full = f'{module}.{name}'.replace('numpy._core.', 'numpy.core.')
+        full = full.replace('__builtin__.', 'builtins.')
+        if full not in _BUILDERS:
+            raise ForeignNameError(f'{module}.{name}')
+        return _BUILDERS[full]
+
+
+def read_proposal_pickle(path: str) -> dict[str, Dumped]:
+    """Read what `DumpProposals` wrote.
+
+    Args:
+        path: Pickle of a dict from file name (`train2017/000000000009.jpg`) to an `InstanceData`
+            or dict with `bboxes` (xyxy) and perhaps `scores`, or to an array of shape (R, 4), or
+            (R, 5) with the scores last.
+
+    Returns:
+        File name to boxes and scores.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is broken, names something that is no part of proposals, or holds
+            something else; names the file.
+    """
+    try:
+        stream = open(path, 'rb')  # noqa: SIM115, closed below
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'proposal file {path} does not exist') from error
+    with stream:
+        try:
+            content = ProposalUnpickler(stream).load()
+        except ForeignNameError as error:
+            raise ValueError(
+                f'{path}: the pickle asks for {error}, which is no part of proposals; it was not '
+                'imported. Expected what DumpProposals of mmdet 3 writes'
+            ) from error
+        except Exception as error:  # a broken pickle can fail in any way
+            raise ValueError(f'{path} is no whole pickle ({error!r:.120})') from error
+    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
+        raise ValueError(
+            f'{path}: expected a dict from file names to proposals, as DumpProposals of mmdet 3 '
+            f'writes it, got a {type(content).__name__}'
+        )
+    return {name: _read(value, f'{path}: proposals of {name}') for name, value in content.items()}
+
+
+def _read(value: object, where: str) -> Dumped:
+    """Boxes and scores of one image; ValueError if they are not there or not numbers."""
+    if isinstance(value, _Instances):
+        value = value.fields
+    if isinstance(value, np.ndarray):
+        table = _numbers(value, where, 'bboxes')
+        if table.ndim != 2 or table.shape[1] not in (4, 5):
+            raise ValueError(f'{where} have shape {table.shape}, expected (R, 4) or (R, 5)')
+        return table[:, :4], table[:, 4] if table.shape[1] == 5 else None
+    if not isinstance(value, Mapping) or 'bboxes' not in value:
+        raise ValueError(f'{where} are a {type(value).__name__} without an array of bboxes')
+    boxes = _numbers(value['bboxes'], where, 'bboxes')
+    scores = value.get('scores')
+    if boxes.size == 0:
+        boxes = boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f'{where} have bboxes of shape {boxes.shape}, expected (R, 4)')
+    if scores is not None:
+        scores = _numbers(scores, where, 'scores')
+        if scores.shape != (len(boxes),):
+            raise ValueError(f'{where} have {len(boxes)} bboxes and scores of shape {scores.shape}')
+    return boxes, scores
+
+
+def _numbers(array: object, where: str, key: str) -> np.ndarray:
+    """The array in float64; ValueError if it is none of finite numbers."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in 'fiu':
+        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise ValueError(f'{where}: {key} should be a numpy array of numbers, got {kind}')
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f'{where}: {key} holds numbers that are not finite')
+    return array

@@ -1,0 +1,184 @@
+"""Proposals of any origin, sorted by the images of an annotation file."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ..annotations.coco_json import check_box, image_file_name, load_coco_json, read_json
+from .mmdet_pickle import read_proposal_pickle
+
+Key = int | str
+Boxes = tuple[np.ndarray, 'np.ndarray | None']
+"""Boxes x, y, width, height in source pixels, float64 of shape (R, 4), and scores (R) or None."""
+
+
+def read_proposals(
+    src: str, images: Sequence[dict], ann_file: str
+) -> tuple[dict[Key, Boxes], list[str]]:
+    """Read a file of proposals.
+
+    Args:
+        src: A `.pkl` or `.pickle` of mmdet's `DumpProposals`, matched by file name; or a json:
+            COCO's list of results (`image_id`, `bbox`, `score`), matched by id; or a COCO-style
+            object (`images`, and `annotations` with `bbox` and perhaps `score`), matched by file
+            name and, where an image has none, by id. Categories are passed over.
+        images: Entries of `images` of the annotation file.
+        ann_file: The annotation file, for errors.
+
+    Returns:
+        Image id of the annotation file to boxes and scores; and names of the images that the
+        annotation file has not.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is broken, of another kind, or an image is not certain; names the file.
+    """
+    names = ImageNames(images, ann_file)
+    if src.endswith(('.pkl', '.pickle')):
+        dumped = read_proposal_pickle(src)
+        found = [
+            (name, names.find(name), (_xywh(boxes), scores))
+            for name, (boxes, scores) in dumped.items()
+        ]
+    else:
+        found = _read_json(src, names, {image['id'] for image in images})
+    return _by_image(found, src)
+
+
+def _xywh(boxes: np.ndarray) -> np.ndarray:
+    """Boxes xyxy as x, y, width, height."""
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def _read_json(src: str, names: ImageNames, known: set[Key]) -> list[tuple[str, Key | None, Boxes]]:
+    """Name in the file, image id or None, and boxes, of every image that has any."""
+    content = read_json(src)
+    if isinstance(content, list):
+        return [
+            (f'image_id {key}', key if key in known else None, boxes)
+            for key, boxes in group_boxes(content, src).items()
+        ]
+    content = load_coco_json(src, ('images', 'annotations'))
+    image_of = {image['id']: image for image in content['images']}
+    found = []
+    for key, boxes in group_boxes(content['annotations'], src).items():
+        image = image_of.get(key)
+        if image is None:
+            found.append((f'image_id {key}, which is not among its own images', None, boxes))
+        elif image.get('file_name') or image.get('coco_url'):
+            name = image_file_name(image, src)
+            found.append((name, names.find(name), boxes))
+        else:
+            found.append((f'image_id {key}', key if key in known else None, boxes))
+    return found
+
+
+def group_boxes(entries: Sequence[dict], path: str) -> dict[Key, Boxes]:
+    """Collect the boxes of each image.
+
+    Args:
+        entries: Results or annotations with `image_id` and `bbox` (x, y, width, height in source
+            pixels), and a `score` all or none of them.
+        path: Their file, for errors.
+
+    Returns:
+        Image id to boxes and scores, in the order of the file.
+
+    Raises:
+        ValueError: If an entry is broken; names file and entry.
+    """
+    boxes: dict[Key, list] = defaultdict(list)
+    scores: dict[Key, list] = defaultdict(list)
+    scored = 0
+    for place, entry in enumerate(entries):
+        image = entry.get('image_id') if isinstance(entry, dict) else None
+        if not isinstance(image, (int, str)) or 'bbox' not in entry:
+            raise ValueError(
+                f'{path}: entry {place} should have image_id and bbox, it is {entry!r:.80}'
+            )
+        boxes[image].append(check_box(entry['bbox'], entry.get('id', f'number {place}'), path))
+        score = entry.get('score')
+        if score is not None:
+            if not isinstance(score, (int, float)) or not math.isfinite(score):
+                raise ValueError(f'{path}: score of entry {place} is {score!r}, expected a number')
+            scores[image].append(score)
+            scored += 1
+    if 0 < scored < len(entries):
+        raise ValueError(f'{path}: {scored} of its {len(entries)} boxes have a score, not all')
+    return {
+        image: (
+            np.array(rows, np.float64),
+            np.array(scores[image], np.float64) if scored else None,
+        )
+        for image, rows in boxes.items()
+    }
+
+
+def _by_image(
+    found: Iterable[tuple[str, Key | None, Boxes]], src: str
+) -> tuple[dict[Key, Boxes], list[str]]:
+    """Part found from missing images; ValueError if two names mean one image."""
+    kept: dict[Key, Boxes] = {}
+    name_of: dict[Key, str] = {}
+    missing = []
+    for name, image, boxes in found:
+        if image is None:
+            missing.append(name)
+        elif image in kept:
+            raise ValueError(f'{src}: {name_of[image]} and {name} both mean image {image}')
+        else:
+            kept[image], name_of[image] = boxes, name
+    return kept, missing
+
+
+class ImageNames:
+    """Finds images by file name, whichever folders stand before it.
+
+    `train2017/1.jpg` and `1.jpg` are the same image where only one can be meant; folders that
+    both names have must agree.
+
+    Args:
+        images: Entries of `images`.
+        path: Their annotation file, for errors.
+    """
+
+    def __init__(self, images: Sequence[dict], path: str) -> None:
+        self.path = path
+        self._ids: dict[str, list[tuple[tuple[str, ...], int | str]]] = defaultdict(list)
+        for image in images:
+            parts = _parts(image_file_name(image, path))
+            self._ids[parts[-1]].append((parts, image['id']))
+
+    def find(self, name: str) -> int | str | None:
+        """Id of the image of a file name, None if there is none.
+
+        Args:
+            name: File name, with any number of folders.
+
+        Raises:
+            ValueError: If several images can be meant; names the file.
+        """
+        parts = _parts(name)
+        alike = self._ids.get(parts[-1], [])
+        found = [key for other, key in alike if other == parts]
+        if not found:
+            found = [key for other, key in alike if _agree(parts, other)]
+        if len(found) > 1:
+            raise ValueError(f'{self.path}: {name} can be any of the images {found[:5]}')
+        return found[0] if found else None
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Folders and file of a path, at least the file."""
+    parts = tuple(part for part in name.replace('\\', '/').split('/') if part not in ('', '.'))
+    return parts or (name,)
+
+
+def _agree(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether the paths are equal as far as both go, from the file on."""
+    shared = min(len(one), len(other))
+    return one[-shared:] == other[-shared:]

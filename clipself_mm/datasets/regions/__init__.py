@@ -1,0 +1,7 @@
+"""Which regions of an image are distilled."""
+
+from .enlarge_boxes import enlarge_boxes
+from .grid_regions import GridRegions, grid_boxes, grid_choices
+from .proposal_regions import ProposalRegions
+
+__all__ = ['GridRegions', 'ProposalRegions', 'enlarge_boxes', 'grid_boxes', 'grid_choices']

@@ -1,0 +1,1 @@
+"""Images in tar shards (WebDataset): written, indexed, read in a seeded order."""

@@ -1,0 +1,67 @@
+"""What a data set gives: an image's regions, or the one error for an image that cannot be used."""
+
+from __future__ import annotations
+
+from mmengine.structures import BaseDataElement, InstanceData
+
+
+class RegionSample(BaseDataElement):
+    """Regions of one image.
+
+    Metainfo: `img_id`, `img_path`, `ori_shape` (height, width of the source), `img_shape`
+    (height, width of the input before padding), `scale` (source pixels to input pixels), `draw`
+    (seed, number, index its random choices come from) and, where they are known, `caption` (the one
+    drawn) and `noun_labels` (what the image's captions name).
+    """
+
+    @property
+    def regions(self) -> InstanceData:
+        """Given regions.
+
+        `boxes_px` (float32 xyxy in input pixels, shape (R, 4)) and, where annotated, `labels`
+        (int64, (R)), `is_thing` (bool, (R)), `masks` (bool on the token grid, (R, h, w)).
+        """
+        return self._regions
+
+    @regions.setter
+    def regions(self, value: InstanceData) -> None:
+        self.set_field(value, '_regions', dtype=InstanceData)
+
+    @regions.deleter
+    def regions(self) -> None:
+        del self._regions
+
+    @property
+    def pred_regions(self) -> InstanceData:
+        """Predicted classes: `boxes_topk`, `masks_topk`, `crops_topk`, int64 of shape (R, k)."""
+        return self._pred_regions
+
+    @pred_regions.setter
+    def pred_regions(self, value: InstanceData) -> None:
+        self.set_field(value, '_pred_regions', dtype=InstanceData)
+
+    @pred_regions.deleter
+    def pred_regions(self) -> None:
+        del self._pred_regions
+
+
+class ImageReadError(RuntimeError):
+    """A file of a sample is missing, broken, or disagrees with its annotation.
+
+    Args:
+        path: The file.
+        why: What was expected and what came.
+
+    Attributes:
+        path: As the argument.
+        why: As the argument.
+    """
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(path, why)
+        self.path = path
+        self.why = why
+
+    def __str__(self) -> str:
+        """Return the file and the reason in one line."""
+        return f'{self.path}: {self.why}'

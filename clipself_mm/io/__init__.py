@@ -1,0 +1,1 @@
+"""Files: written atomically, read without running what they hold."""
