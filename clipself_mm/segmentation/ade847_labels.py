@@ -10,25 +10,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from clipself_mm.clip.weights.tensor_pickle import ForeignNameError
 from clipself_mm.datasets import ImageReadError
-from clipself_mm.datasets.proposals.mmdet_pickle import ProposalUnpickler
 from clipself_mm.datasets.transforms.load_rgb import decode_image, read_bytes
 from clipself_mm.io.atomic_write import atomic_write
+from clipself_mm.io.safe_pickle import ARRAYS, SCALARS, load_pickle
 
 from .ade847_dataset import IGNORE, NUM_CLASSES
 
 _KEYS = ('filename', 'folder', 'objectnames', 'objectPresence', 'objectIsPart')
 CLASSES_NAME = 'ade847.json'
-
-
-class _IndexUnpickler(ProposalUnpickler):
-    """Arrays, lists and numpy's scalars, nothing that a pickle could run."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if name == 'scalar' and module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-            return np.float64(0).__reduce__()[0]
-        return super().find_class(module, name)
 
 
 @dataclass(frozen=True)
@@ -64,15 +54,7 @@ def read_index(path: str | Path) -> ADEIndex:
         ValueError: It is broken, asks for something to run, or is another file; names it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file; expected index_ade20k.pkl of ADE20K')
-    try:
-        with path.open('rb') as stream:
-            content = _IndexUnpickler(stream).load()
-    except ForeignNameError as error:
-        raise ValueError(f'{path}: the pickle asks for {error}; it was not imported') from error
-    except Exception as error:  # a broken pickle can fail in any way
-        raise ValueError(f'{path} is no whole pickle ({error!r:.120})') from error
+    content = load_pickle(path, {**ARRAYS, **SCALARS}, 'index_ade20k.pkl of ADE20K')
     if not isinstance(content, dict) or not set(_KEYS) <= content.keys():
         found = sorted(content) if isinstance(content, dict) else type(content).__name__
         raise ValueError(f'{path}: expected a dict with {list(_KEYS)}, got {found}')

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from clipself_mm.clip.weights.tensor_pickle import StandIn
 from clipself_mm.clip.weights.weight_file import read_weight_file
+from clipself_mm.io.safe_pickle import Placeholder
 
 MAGIC = 0x1950A86A20F9469CFC6C
 FORMATS = ('zip', 'old')
@@ -93,7 +93,7 @@ def test_a_pickle_with_code_is_refused_by_its_name(code, kind, tmp_path, monkeyp
 def test_what_stands_beside_weights_is_not_called(name, kind, tmp_path):
     code = named(name) + b'(' + text('open("ran", "w")') + b'tR' + b'}' + text('a') + b'K\x01sb'
     write(tmp_path / 'run.pt', dictionary(code), kind)
-    assert isinstance(read_weight_file(tmp_path / 'run.pt')['weight'], StandIn)
+    assert isinstance(read_weight_file(tmp_path / 'run.pt')['weight'], Placeholder)
 
 
 @pytest.mark.parametrize('kind', FORMATS)
@@ -105,7 +105,7 @@ def test_a_pickle_cannot_change_what_it_names(kind, tmp_path):
     write(
         tmp_path / 'evil.pt', dictionary(named(f'torch._utils.{function.__name__}') + state), kind
     )
-    with pytest.raises(ValueError, match=r'evil\.pt: .*a state to a function'):
+    with pytest.raises(ValueError, match=r'evil\.pt: .*state on a function'):
         read_weight_file(tmp_path / 'evil.pt')
     assert (dict(vars(function)), function.__kwdefaults__, function.__name__) == before
 

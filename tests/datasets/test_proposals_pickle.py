@@ -91,7 +91,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path, hidden):
     if hidden:
         vars(value)['note'] = trap
     path = write(tmp_path / 'p.pkl', {'1.jpg': value if hidden else trap})
-    with pytest.raises(ValueError, match=r'p\.pkl: the pickle asks for posix\.mkdir'):
+    with pytest.raises(ValueError, match=r'p\.pkl: .*posix\.mkdir'):
         read_proposal_pickle(path)
     assert not (tmp_path / 'sprung').exists()
     pickle.loads((tmp_path / 'p.pkl').read_bytes())
@@ -111,7 +111,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path, hidden):
 )
 def test_names_that_are_no_part_of_proposals(tmp_path, text):
     (tmp_path / 'p.pkl').write_bytes(text)
-    with pytest.raises(ValueError, match=r'the pickle asks for .*no part of proposals'):
+    with pytest.raises(ValueError, match=r'p\.pkl: the pickle names .*not imported'):
         read_proposal_pickle(str(tmp_path / 'p.pkl'))
 
 
@@ -119,7 +119,7 @@ def test_cut_short_anywhere(tmp_path):
     whole = pickle.dumps({'1.jpg': instances(BOXES, [0.5, 0.25])}, 2)
     for length in range(0, len(whole), 7):
         (tmp_path / 'p.pkl').write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r'p\.pkl is no whole pickle'):
+        with pytest.raises(ValueError, match=r'p\.pkl.*DumpProposals'):
             read_proposal_pickle(str(tmp_path / 'p.pkl'))
 
 
@@ -148,5 +148,5 @@ def test_other_content(tmp_path, content, text):
 
 
 def test_missing():
-    with pytest.raises(FileNotFoundError, match=r'proposal file nowhere\.pkl does not exist'):
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.pkl'):
         read_proposal_pickle('nowhere.pkl')

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from clipself_mm.clip import TowerSource, read_state
 from clipself_mm.clip.class_embeddings import load_class_embeddings
-from clipself_mm.clip.weights.tensor_pickle import StandIn, TensorPickle
+from clipself_mm.clip.weights.tensor_pickle import TensorPickle
 from clipself_mm.clip.weights.weight_file import read_weight_file
 from clipself_mm.detection.released_checkpoints import (
     check_fit,
@@ -25,6 +25,7 @@ from clipself_mm.detection.released_checkpoints import (
     save_detector,
     save_embeddings,
 )
+from clipself_mm.io.safe_pickle import Placeholder
 from tests.detection.released_twin import (
     CLASSES,
     build_detector,
@@ -373,10 +374,10 @@ def test_what_runners_write_beside_tensors_is_not_built(tmp_path):
     path = mmdet3_file(tmp_path / 'log.pth', dict(weight=torch.arange(3)))
     content = read_weight_file(path)
     assert content['state_dict']['weight'].tolist() == [0, 1, 2]
-    assert isinstance(content['message_hub']['runtime_info']['best'], StandIn)
-    assert isinstance(content['message_hub']['log_scalars']['train/loss'], StandIn)
+    assert isinstance(content['message_hub']['runtime_info']['best'], Placeholder)
+    assert isinstance(content['message_hub']['log_scalars']['train/loss'], Placeholder)
     older = pickle.dumps(np.float64(1), protocol=2).replace(b'numpy._core', b'numpy.core')
-    assert isinstance(TensorPickle.load(io.BytesIO(older)), StandIn)
+    assert isinstance(TensorPickle.load(io.BytesIO(older)), Placeholder)
 
 
 @pytest.mark.parametrize('keep', [0, 100, 5000, 0.9])

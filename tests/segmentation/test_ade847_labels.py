@@ -142,8 +142,8 @@ class Evil:
 @pytest.mark.parametrize(
     ('content', 'words'),
     [
-        (pickle.dumps(Evil()), 'asks for builtins.print; it was not imported'),
-        (b'broken', 'is no whole pickle'),
+        (pickle.dumps(Evil()), 'builtins.print'),
+        (b'broken', 'UnpicklingError'),
         (pickle.dumps([1]), 'expected a dict with'),
     ],
 )

@@ -14,7 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .tensor_pickle import Builder, TensorUnpickler, first
+from clipself_mm.io.safe_pickle import Builder
+
+from .tensor_pickle import TensorUnpickler, first
 
 _DTYPES = {
     'DoubleStorage': torch.float64,
@@ -49,7 +51,7 @@ def read_tensor_archive(path: Path) -> object:
         parameters, buffers, and attributes that happen to be tensors.
 
     Raises:
-        ForeignNameError: Its pickle names something that is no part of a checkpoint.
+        ForbiddenNameError: Its pickle names something that is no part of a checkpoint.
         ValueError, KeyError, OSError, zipfile.BadZipFile: The archive is broken.
     """
     with zipfile.ZipFile(path) as archive:

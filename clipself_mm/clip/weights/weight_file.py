@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from clipself_mm.io.safe_pickle import ForbiddenNameError
+
 from .tensor_archive import is_tensor_archive, read_tensor_archive
-from .tensor_pickle import ForeignNameError, TensorPickle
+from .tensor_pickle import TensorPickle
 
 
 def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
@@ -27,7 +29,7 @@ def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
             module becomes its state dict.
 
     Returns:
-        The content, on the CPU. What was no tensor, container, number or text is a `StandIn`.
+        The content, on the CPU. What was no tensor, container, number or text is a `Placeholder`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -38,7 +40,7 @@ def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
         raise FileNotFoundError(f'{path}: no such file; expected a checkpoint')
     try:
         content = _read(path, trust_pickle)
-    except ForeignNameError as error:
+    except ForbiddenNameError as error:
         raise ValueError(
             f'{path}: expected nothing but tensors and what training code writes beside them; its '
             f'pickle names {error}, and nothing of it was run. If you trust the file and it is a '
@@ -64,7 +66,7 @@ def _read(path: Path, trust_pickle: bool) -> object:
         if tarfile.is_tarfile(path):  # torch would unpack it into a folder
             raise ValueError('expected a zip or a pickle, found a tar')
         return torch.load(path, map_location='cpu', weights_only=False, pickle_module=TensorPickle)
-    except ForeignNameError:
+    except ForbiddenNameError:
         if not trust_pickle:
             raise
         return torch.load(path, map_location='cpu', weights_only=False)

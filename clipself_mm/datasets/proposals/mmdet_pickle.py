@@ -2,68 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
-import pickle
-from collections import OrderedDict
 from collections.abc import Mapping
 
 import numpy as np
 
-from clipself_mm.clip.weights.tensor_pickle import ForeignNameError
+from clipself_mm.io.safe_pickle import ARRAYS, StateHolder, load_pickle
 
 Dumped = tuple[np.ndarray, 'np.ndarray | None']
 """Boxes xyxy in source pixels, float64 of shape (R, 4), and their scores of shape (R) or None."""
 
 
-class _Instances:
-    """Holds what an `InstanceData` held; the pickled class itself is not imported."""
-
-    fields: object = None
-
-    def __setstate__(self, state: object) -> None:
-        self.fields = state
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """How pickles of protocol 2 write the bytes of an array; no other codec is looked up."""
-    if encoding != 'latin1':
-        raise ForeignNameError(f'_codecs.encode to {encoding!r}')
-    return codecs.encode(text, 'latin1')
-
-
-_BUILDERS = {
-    '_codecs.encode': _encode,
-    'builtins.bytes': bytes,  # without a word: those of an array without a row
-    'builtins.set': set,
-    'collections.OrderedDict': OrderedDict,
-    'mmengine.structures.instance_data.InstanceData': _Instances,
-    'numpy.core.multiarray._reconstruct': np.empty(1).__reduce_ex__(2)[0],
-    'numpy.core.numeric._frombuffer': np.empty(1).__reduce_ex__(5)[0],
-    'numpy.dtype': np.dtype,
-    'numpy.ndarray': np.ndarray,
-}
-"""All that a dump is made of; numpy 2 calls its own `numpy._core`, pickle of Python 2's age
-`builtins` `__builtin__`."""
-
-
-class ProposalUnpickler(pickle.Unpickler):
-    """Unpickles arrays, containers and `InstanceData`, the latter as a holder of its fields."""
-
-    def find_class(self, module: str, name: str) -> object:
-        """Give what a dump is made of.
-
-        Args:
-            module: Module that the pickle names.
-            name: Name in it.
-
-        Raises:
-            ForeignNameError: It is nothing of the kind; it is not imported.
-        """
-        full = f'{module}.{name}'.replace('numpy._core.', 'numpy.core.')
-        full = full.replace('__builtin__.', 'builtins.')
-        if full not in _BUILDERS:
-            raise ForeignNameError(f'{module}.{name}')
-        return _BUILDERS[full]
+_ALLOWED = {**ARRAYS, 'mmengine.structures.instance_data.InstanceData': StateHolder}
 
 
 def read_proposal_pickle(path: str) -> dict[str, Dumped]:
@@ -82,20 +31,7 @@ def read_proposal_pickle(path: str) -> dict[str, Dumped]:
         ValueError: If it is broken, names something that is no part of proposals, or holds
             something else; names the file.
     """
-    try:
-        stream = open(path, 'rb')  # noqa: SIM115, closed below
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'proposal file {path} does not exist') from error
-    with stream:
-        try:
-            content = ProposalUnpickler(stream).load()
-        except ForeignNameError as error:
-            raise ValueError(
-                f'{path}: the pickle asks for {error}, which is no part of proposals; it was not '
-                'imported. Expected what DumpProposals of mmdet 3 writes'
-            ) from error
-        except Exception as error:  # a broken pickle can fail in any way
-            raise ValueError(f'{path} is no whole pickle ({error!r:.120})') from error
+    content = load_pickle(path, _ALLOWED, 'proposals as DumpProposals of mmdet 3 writes them')
     if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
         raise ValueError(
             f'{path}: expected a dict from file names to proposals, as DumpProposals of mmdet 3 '
@@ -106,8 +42,8 @@ def read_proposal_pickle(path: str) -> dict[str, Dumped]:
 
 def _read(value: object, where: str) -> Dumped:
     """Boxes and scores of one image; ValueError if they are not there or not numbers."""
-    if isinstance(value, _Instances):
-        value = value.fields
+    if isinstance(value, StateHolder):
+        value = value.state
     if isinstance(value, np.ndarray):
         table = _numbers(value, where, 'bboxes')
         if table.ndim != 2 or table.shape[1] not in (4, 5):
