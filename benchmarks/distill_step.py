@@ -44,7 +44,7 @@ from benchmarks.machine import available_bytes, ceilings, clock, peak_bytes
 from benchmarks.reference_mode import CROPS_OF_AN_IMAGE, as_reference, text_tower_of
 from clipself_mm.clip import build_tower, roi_pool
 from clipself_mm.losses import CosineDistillLoss
-from clipself_mm.optim.matrix_decay_constructor import build_fused, split_by_dimension
+from clipself_mm.optim.no_bias_decay_constructor import build_fused, split_by_dimension
 
 MODES = ('ours', 'checkpointing', 'reference')
 STAGES = ('teacher', 'forward', 'backward', 'optimizer')

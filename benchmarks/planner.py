@@ -227,7 +227,7 @@ def loader_seconds(student_side: int, crop_side: int, repeats: int = 5) -> float
     pipeline = Compose(
         [
             dict(type='LoadRGB'),
-            dict(type='SampleRegions', sampler=dict(type='GridRegions')),
+            dict(type='SampleRegions', regions=dict(type='GridRegions')),
             dict(type='CropRegions', size=crop_side),
             dict(type='ResizeLongest', size=student_side),
             dict(type='PackRegions'),

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from open_clip.model import _build_text_tower
 from torch import Tensor, nn
 
+from clipself_mm.clip.attention import projections
 from clipself_mm.clip.eva02_vit import EVA02ViT
 from clipself_mm.clip.openclip_vit import OpenCLIPViT
-from clipself_mm.clip.value_path import projections
 from clipself_mm.clip.vit_tower import ViTTower
 
 CROPS_OF_AN_IMAGE = 20

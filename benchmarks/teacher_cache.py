@@ -45,7 +45,7 @@ def run(images: int, data_root: str, folder: str | None) -> tuple[torch.nn.Modul
     config = Config.fromfile(CONFIG)
     dataset = config.train_dataloader.dataset
     dataset.update(data_root=data_root, indices=images)
-    dataset.pipeline[1].sampler.jitter = 0.0
+    dataset.pipeline[1].regions.jitter = 0.0
     if folder is not None:
         dataset.pipeline[2].update(type='CropUncachedRegions', folder=folder)
         config.model.teacher_cache = dict(folder=folder)

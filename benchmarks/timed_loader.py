@@ -103,7 +103,7 @@ def build_loaders(pipeline: list[dict]) -> dict[str, TimedLoader]:
         TRANSFORMS.build(dict(step_of['SampleRegions'])),
         size=step_of['ResizeLongest']['size'],
         crop_size=step_of['CropRegions']['size'],
-        max_regions=step_of['SampleRegions']['sampler']['max_regions'],
+        max_regions=step_of['SampleRegions']['regions']['max_regions'],
     )
     return {'reference': TimedLoader(reference.steps, reference.collate), **loaders}
 

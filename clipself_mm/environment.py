@@ -39,7 +39,7 @@ class Stack:
     ranges: dict[str, tuple[str, str]]
     packages: tuple[str, ...]
 
-    def misfits(self, found: dict[str, str]) -> dict[str, str]:
+    def state_dict_mismatch(self, found: dict[str, str]) -> dict[str, str]:
         """Modules of `found` (module -> version) outside their range, with that range."""
         return {
             module: f'>={low},<{high}'
@@ -168,11 +168,11 @@ def describe_problem(found: dict[str, dict[str, str]], compiled_ops: bool) -> st
         )
 
     versions = {module: next(iter(installed.values())) for module, installed in found.items()}
-    nearest = min(STACKS, key=lambda stack: len(stack.misfits(versions)))
-    misfits = nearest.misfits(versions)
-    if misfits:
+    nearest = min(STACKS, key=lambda stack: len(stack.state_dict_mismatch(versions)))
+    state_dict_mismatch = nearest.state_dict_mismatch(versions)
+    if state_dict_mismatch:
         came = ', '.join(f'{module} {number}' for module, number in versions.items())
-        wanted = ', '.join(f'{module} {bounds}' for module, bounds in misfits.items())
+        wanted = ', '.join(f'{module} {bounds}' for module, bounds in state_dict_mismatch.items())
         return (
             f'{came} do not fit each other: expected {wanted}. '
             f'To get a set that fits:\n{_commands((nearest,))}'

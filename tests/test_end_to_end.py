@@ -60,7 +60,7 @@ EPOCHS = [
 ITERATION_LOOP = f"""
 _base_ = ['{PATCHES}']
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=18, val_interval=100)
-train_dataloader = dict(sampler=dict(_delete_=True, type='InfiniteDrawSampler'))
+train_dataloader = dict(sampler=dict(_delete_=True, type='InfiniteSeededSampler'))
 param_scheduler = [dict(type='WarmupCosineLR', warmup=4, end=18)]
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=3))
 log_processor = dict(by_epoch=False)

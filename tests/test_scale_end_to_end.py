@@ -84,7 +84,7 @@ def test_a_filled_cache_trains_without_its_teacher(shapes, micro_clip, tmp_path)
     pytest.importorskip('lmdb', reason='the extra cache is not installed')
     folder = tmp_path / 'cache'
     length = ['train_cfg.max_epochs=2', 'param_scheduler.0.end=2', 'param_scheduler.0.warmup=4']
-    length += ['train_dataloader.dataset.pipeline.1.sampler.jitter=0', 'train_cfg.val_interval=2']
+    length += ['train_dataloader.dataset.pipeline.1.regions.jitter=0', 'train_cfg.val_interval=2']
     plain = options(shapes, micro_clip, *length)
     cached = [
         *plain,

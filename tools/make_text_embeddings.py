@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.clip import PROMPT_TEMPLATES, TextTower
 from clipself_mm.clip.class_embeddings import check_suffix, save_class_embeddings
-from clipself_mm.clip.embedding_origin import EmbeddingOrigin
+from clipself_mm.clip.embedding_metadata import EmbeddingMetadata
 from clipself_mm.clip.prompts import read_templates
 from clipself_mm.datasets import load_vocabulary
 
@@ -50,7 +50,7 @@ def main() -> None:
     tower = TextTower(args.model, args.checkpoint).to(args.device)
     embeddings = tower.embed_classes(classes, templates, synonyms=synonyms)
     weights = Path(tower.source.checkpoint).name
-    origin = EmbeddingOrigin(templates, synonyms, args.model, weights)
+    origin = EmbeddingMetadata(templates, synonyms, args.model, weights)
     save_class_embeddings(args.out, classes, embeddings, origin)
     print(f'{len(classes)} class embeddings of {args.model} written to {args.out}')
 

@@ -11,8 +11,8 @@ from open_clip.modified_resnet import AttentionPool2d
 from timm.layers import AttentionPoolLatent
 from torch import Tensor
 
+from .attention import attend
 from .positions import resize_positions
-from .value_path import attend
 
 
 def check_latent_pool(pool: AttentionPoolLatent) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from clipself_mm.io.atomic_write import atomic_write
 
-from .embedding_origin import EmbeddingOrigin
+from .embedding_metadata import EmbeddingMetadata
 from .weights.weight_file import read_weight_file
 
 #: Word that stands for everything that is no class; the last row where it is there.
@@ -55,7 +55,7 @@ def save_class_embeddings(
     path: str | Path,
     classes: Sequence[str],
     embeddings: Tensor,
-    origin: EmbeddingOrigin | None = None,
+    origin: EmbeddingMetadata | None = None,
 ) -> None:
     """Write embeddings of classes in the format that the suffix names, complete or not at all.
 
@@ -84,7 +84,7 @@ def save_class_embeddings(
     else:
         names = json.dumps(list(classes), ensure_ascii=False)
         header = dict(format=_FORMAT, format_version=_VERSION, classes=names)
-        header |= (origin or EmbeddingOrigin()).to_json()
+        header |= (origin or EmbeddingMetadata()).to_json()
         buffer.write(safetensors.torch.save({'embeddings': table}, header))
     with atomic_write(path, durable=True) as part:
         part.write_bytes(buffer.getvalue())
@@ -139,7 +139,7 @@ def load_class_embeddings(path: str | Path, classes: Sequence[str]) -> Tensor:
     return F.normalize(table[[place[name] for name in classes]], dim=-1)
 
 
-def read_origin(path: str | Path) -> EmbeddingOrigin:
+def read_origin(path: str | Path) -> EmbeddingMetadata:
     """What the embeddings of a file were made of; `.pt` and `.npy` do not say.
 
     Raises:
@@ -148,8 +148,8 @@ def read_origin(path: str | Path) -> EmbeddingOrigin:
     """
     path = _existing(path)
     if check_suffix(path) != '.safetensors':
-        return EmbeddingOrigin()
-    return _guarded(path, lambda path: EmbeddingOrigin.from_json(_open_safetensors(path)[0]))
+        return EmbeddingMetadata()
+    return _guarded(path, lambda path: EmbeddingMetadata.from_json(_open_safetensors(path)[0]))
 
 
 def near_misses(wanted: Iterable[str], found: Iterable[str]) -> str:

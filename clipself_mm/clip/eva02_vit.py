@@ -8,10 +8,10 @@ from timm.layers import AttentionPoolLatent
 from timm.models.eva import Eva, EvaBlockPostNorm
 from torch import Tensor, nn
 
+from .attention import check_timm_attention, timm_attention, timm_value_path
 from .attention_pool import check_latent_pool, latent_value_path
-from .positions import resize_positions, rotary_table, turns_of
+from .positions import resize_positions, rope_pairs, rope_table
 from .self_correlation import parameters_of, timm_self_correlation
-from .value_path import check_timm_attention, timm_attention, timm_value_path
 from .vit_tower import Embedded, ViTTower
 from .weights.tower_source import CLIP_MEAN, CLIP_STD
 
@@ -76,13 +76,13 @@ class EVA02ViT(ViTTower):
         if self.prefix:
             tokens = torch.cat([trunk.cls_token.expand(images.shape[0], -1, -1), tokens], dim=1)
         tokens = tokens + resize_positions(trunk.pos_embed[0], grid, prefix=self.prefix)
-        turns = None if trunk.rope is None else self.turns(grid, images.device)
-        return Embedded(trunk.norm_pre(tokens), grid, turns)
+        rope = None if trunk.rope is None else self.rope(grid, images.device)
+        return Embedded(trunk.norm_pre(tokens), grid, rope)
 
     def rotary(self, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
-        """The (sine, cosine) tables of a token grid (see ``rotary_table``)."""
+        """The (sine, cosine) tables of a token grid (see ``rope_table``)."""
         rope = self.visual.trunk.rope
-        return rotary_table(
+        return rope_table(
             grid,
             self.blocks[0].attn.head_dim,
             pretrained_side=rope.ref_feat_shape[0],
@@ -92,15 +92,15 @@ class EVA02ViT(ViTTower):
             device=device,
         )
 
-    def turns(self, grid: tuple[int, int], device: torch.device) -> Tensor:
-        """The tables as ``rotate`` takes them for all tokens, kept for the grids seen last."""
+    def rope(self, grid: tuple[int, int], device: torch.device) -> Tensor:
+        """The tables as ``apply_rope`` takes them for all tokens, kept for the grids seen last."""
         key = (grid, device)
         if key in self._tables:
             self._tables.move_to_end(key)
             return self._tables[key]
         # Made in inference mode they would be useless to a later training.
         with torch.inference_mode(False):
-            self._tables[key] = turns_of(*self.rotary(grid, device), self.prefix)
+            self._tables[key] = rope_pairs(*self.rotary(grid, device), self.prefix)
         if len(self._tables) > GRIDS_KEPT:
             self._tables.popitem(last=False)
         return self._tables[key]

@@ -6,9 +6,9 @@ import torch
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
+from .attention import packed_attention, packed_value_path
 from .positions import resize_positions
 from .self_correlation import packed_self_correlation, parameters_of
-from .value_path import packed_attention, packed_value_path
 from .vit_tower import Embedded, ViTTower
 from .weights.tower_source import CLIP_MEAN, CLIP_STD
 

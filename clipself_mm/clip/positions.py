@@ -41,7 +41,7 @@ def resize_positions(positions: Tensor, grid: tuple[int, int], prefix: int = 1) 
     return torch.cat([positions[:prefix], table])
 
 
-def rotary_table(
+def rope_table(
     grid: tuple[int, int],
     head_dim: int,
     pretrained_side: int = 16,
@@ -54,7 +54,7 @@ def rotary_table(
 
     Positions of each axis are scaled to the side of the pre-training grid, so that an image of any
     size or aspect spans the range of angles the tower has learned. The first half of a head's
-    channels turns with the row, the second with the column; neighbours form the rotated pairs.
+    channels rotates with the row, the second with the column; neighbours form the rotated pairs.
 
     Args:
         grid: (rows, columns) of tokens.
@@ -62,7 +62,7 @@ def rotary_table(
         pretrained_side: Tokens a side of the pre-training grid (16 in every EVA-02 CLIP).
         theta: Base of the geometric series of frequencies.
         offset: What is added to the index of a row or column (1 in PE-Core with a class token).
-        columns_first: Whether the first half of the channels turns with the column (PE-Core).
+        columns_first: Whether the first half of the channels rotates with the column (PE-Core).
         device: Where the tables are made.
 
     Returns:
@@ -84,23 +84,23 @@ def rotary_table(
     return table.sin(), table.cos()
 
 
-def turns_of(sine: Tensor, cosine: Tensor, prefix: int = 0) -> Tensor:
+def rope_pairs(sine: Tensor, cosine: Tensor, prefix: int = 0) -> Tensor:
     """Tables as one (cosine, sine) a pair of channels, which reads as a complex number.
 
     Args:
-        sine: Of ``rotary_table``, shape (L, head_dim).
+        sine: Of ``rope_table``, shape (L, head_dim).
         cosine: Likewise.
         prefix: Tokens P that stand before the patches and turn by nothing.
 
     Returns:
         Shape (P + L, head_dim / 2, 2).
     """
-    turns = torch.stack([cosine[:, ::2], sine[:, ::2]], dim=-1)
-    still = turns.new_tensor([1.0, 0.0]).expand(prefix, *turns.shape[1:])
-    return torch.cat([still, turns])
+    rope = torch.stack([cosine[:, ::2], sine[:, ::2]], dim=-1)
+    still = rope.new_tensor([1.0, 0.0]).expand(prefix, *rope.shape[1:])
+    return torch.cat([still, rope])
 
 
-def rotate(features: Tensor, turns: Tensor) -> Tensor:
+def apply_rope(features: Tensor, rope: Tensor) -> Tensor:
     """Turn neighbouring channel pairs by the tables' angles, in single precision at least.
 
     A pair is a complex number, which a turn multiplies: one pass over memory where the four real
@@ -108,17 +108,17 @@ def rotate(features: Tensor, turns: Tensor) -> Tensor:
 
     Args:
         features: Queries or keys, shape (N, L, heads, head_dim).
-        turns: Of ``turns_of``, shape (L, head_dim / 2, 2).
+        rope: Of ``rope_pairs``, shape (L, head_dim / 2, 2).
 
     Returns:
         Same shape, dtype and order of memory as ``features``.
     """
     whole = features if features.dtype == torch.float64 else features.float()
-    pairs, turns = whole.unflatten(-1, (-1, 2)), turns[:, None]
+    pairs, rope = whole.unflatten(-1, (-1, 2)), rope[:, None]
     if torch.onnx.is_in_onnx_export():  # ONNX has no complex numbers
-        (real, imaginary), (cosine, sine) = pairs.unbind(-1), turns.unbind(-1)
+        (real, imaginary), (cosine, sine) = pairs.unbind(-1), rope.unbind(-1)
         parts = [real * cosine - imaginary * sine, imaginary * cosine + real * sine]
         turned = torch.stack(parts, dim=-1)
     else:
-        turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turns))
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(rope))
     return turned.flatten(-2).to(features.dtype)

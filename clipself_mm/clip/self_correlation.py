@@ -10,8 +10,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .positions import rotate
-from .value_path import attend, projections
+from .attention import attend, projections
+from .positions import apply_rope
 
 LastBlock = Literal['value', 'qq', 'csa']
 LAST_BLOCKS = ('value', 'qq', 'csa')
@@ -23,7 +23,7 @@ def self_correlation(
     key: Tensor | None,
     value: Tensor,
     heads: int,
-    turns: Tensor | None = None,
+    rope: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mix values by softmax(q q^T / sqrt(d)), plus softmax(k k^T / sqrt(d)) if there are keys.
 
@@ -33,15 +33,15 @@ def self_correlation(
             otherwise (``csa``) to 2.
         value: Shape (N, L, C).
         heads: Number of heads, each of d = C / heads channels.
-        turns: Of ``turns_of``, for all tokens; None for no rotation.
+        rope: Of ``rope_pairs``, for all tokens; None for no rotation.
 
     Returns:
         The mixed values and the queries they were mixed by, rotated, all heads side by side; each
         of shape (N, L, C).
     """
-    if turns is not None:
-        query = rotate(query.unflatten(-1, (heads, -1)), turns).flatten(2)
-        key = None if key is None else rotate(key.unflatten(-1, (heads, -1)), turns).flatten(2)
+    if rope is not None:
+        query = apply_rope(query.unflatten(-1, (heads, -1)), rope).flatten(2)
+        key = None if key is None else apply_rope(key.unflatten(-1, (heads, -1)), rope).flatten(2)
     mixed = attend(query, query, value, heads)
     if key is not None:
         mixed = mixed + attend(key, key, value, heads)
@@ -74,7 +74,7 @@ def timm_self_correlation(
     attention: nn.Module,
     tokens: Tensor,
     mode: LastBlock,
-    turns: Tensor | None = None,
+    rope: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Self-correlation of a timm block, with its inner norm where it has one.
 
@@ -82,7 +82,7 @@ def timm_self_correlation(
         attention: timm's ``Attention``, ``EvaAttention`` or ``AttentionRope``.
         tokens: Normed tokens, shape (N, L, C).
         mode: ``qq`` or ``csa``.
-        turns: Of ``turns_of``, for all tokens; None for no rotation.
+        rope: Of ``rope_pairs``, for all tokens; None for no rotation.
 
     Returns:
         Projected output and queries, each of shape (N, L, C).
@@ -93,7 +93,7 @@ def timm_self_correlation(
         F.linear(tokens, *of_key) if mode == 'csa' else None,
         F.linear(tokens, *of_value),
         attention.num_heads,
-        turns,
+        rope,
     )
     return attention.proj(attention.norm(mixed)), context
 

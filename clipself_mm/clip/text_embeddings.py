@@ -15,7 +15,7 @@ from .class_embeddings import (
     read_named_embeddings,
     read_origin,
 )
-from .embedding_origin import EmbeddingOrigin
+from .embedding_metadata import EmbeddingMetadata
 from .prompts import PROMPT_TEMPLATES
 from .text_tower import TextTower
 from .vision_tower import VisionTower
@@ -234,8 +234,8 @@ class TextEmbeddings(nn.Module):
         return read_named_embeddings(self.embeddings)
 
     @cached_property
-    def _origin(self) -> EmbeddingOrigin:
-        return EmbeddingOrigin() if self.embeddings is None else read_origin(self.embeddings)
+    def _origin(self) -> EmbeddingMetadata:
+        return EmbeddingMetadata() if self.embeddings is None else read_origin(self.embeddings)
 
     def _compare_models(self) -> None:
         """Warn if file and config name two CLIPs; a folder does not say which one is in it."""

@@ -9,10 +9,10 @@ from timm.layers import AttentionPoolLatent, HybridEmbed, PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
+from .attention import check_timm_attention, timm_attention, timm_value_path
 from .attention_pool import check_latent_pool, latent_value_path
 from .positions import resize_positions
 from .self_correlation import parameters_of, timm_self_correlation
-from .value_path import check_timm_attention, timm_attention, timm_value_path
 from .vit_tower import Embedded, ViTTower
 from .weights.tower_source import CLIP_MEAN, CLIP_STD
 

@@ -308,4 +308,4 @@ class Embedded(NamedTuple):
     grid: tuple[int, int]
     """(h, w)."""
     positions: Any
-    """Rotary tables of ``turns_of``, or None where positions were added to the tokens."""
+    """Rotary tables of ``rope_pairs``, or None where positions were added to the tokens."""

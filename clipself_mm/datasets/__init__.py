@@ -3,7 +3,7 @@
 from .annotations.nouns import CaptionNouns, load_nouns
 from .annotations.vocabulary import Vocabulary, load_vocabulary
 from .box_regions import BoxRegions
-from .captioned_images import CaptionedImages, DrawCaption
+from .captioned_images import CaptionedImages, ChooseCaption
 from .captioned_regions import CaptionedRegions
 from .embedding_cache import CacheMetadata, EmbeddingCache
 from .image_regions import ImageRegions
@@ -11,8 +11,8 @@ from .open_vocab_coco_dataset import OpenVocabCocoDataset
 from .panoptic_regions import PanopticRegions
 from .region_text_pairs import RegionTextPairs
 from .regions import GridRegions, ProposalRegions
-from .samplers import DrawSampler, InfiniteDrawSampler, InfiniteShardDrawSampler, ShardDrawSampler
-from .seeded_index import Draw
+from .samplers import InfiniteSeededSampler, InfiniteShardSampler, SeededSampler, ShardSampler
+from .seeded_index import SeededIndex
 from .sharded_images import ShardedImages
 from .structures import ImageReadError, RegionSample
 from .transforms import (
@@ -36,17 +36,15 @@ __all__ = [
     'CaptionNouns',
     'CaptionedImages',
     'CaptionedRegions',
+    'ChooseCaption',
     'CropRegions',
     'CropUncachedRegions',
-    'Draw',
-    'DrawCaption',
-    'DrawSampler',
     'EmbeddingCache',
     'GridRegions',
     'ImageReadError',
     'ImageRegions',
-    'InfiniteDrawSampler',
-    'InfiniteShardDrawSampler',
+    'InfiniteSeededSampler',
+    'InfiniteShardSampler',
     'LoadRGB',
     'LoadSegments',
     'OpenVocabCocoDataset',
@@ -58,7 +56,9 @@ __all__ = [
     'ResizeLongest',
     'ResizeRegionMasks',
     'SampleRegions',
-    'ShardDrawSampler',
+    'SeededIndex',
+    'SeededSampler',
+    'ShardSampler',
     'ShardedImages',
     'SquareCrop',
     'UnlabelledImages',

@@ -7,7 +7,7 @@ from mmengine.registry import DATASETS, TRANSFORMS
 
 from .annotations.captions import load_captions
 from .image_regions import ImageRegions
-from .seeded_index import generator_of
+from .seeded_index import rng_from_key
 
 
 @DATASETS.register_module()
@@ -15,7 +15,7 @@ class CaptionedImages(ImageRegions):
     """Images of a COCO captions json, each with what is said of it.
 
     A sample starts as that of `ImageRegions`, with `captions` (a list of at least one sentence) and
-    without a region: `boxes_src` is empty. `DrawCaption` chooses one of the captions. Images
+    without a region: `boxes_src` is empty. `ChooseCaption` chooses one of the captions. Images
     without a caption are left out.
 
     Args:
@@ -45,7 +45,7 @@ class CaptionedImages(ImageRegions):
 
 
 @TRANSFORMS.register_module()
-class DrawCaption:
+class ChooseCaption:
     """Draw one of an image's captions.
 
     Needs `captions` and `draw`; adds `caption`. The choice comes from the sample's draw, so that it
@@ -55,5 +55,5 @@ class DrawCaption:
     def __call__(self, results: dict) -> dict:
         """Draw the caption of one sample."""
         captions = results['captions']
-        results['caption'] = captions[int(generator_of(results['draw']).integers(len(captions)))]
+        results['caption'] = captions[int(rng_from_key(results['rng_key']).integers(len(captions)))]
         return results

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from .annotations.coco_json import boxes_by_image, image_file_name, load_coco_json
-from .seeded_index import Draw
+from .seeded_index import SeededIndex
 from .structures import ImageReadError
 
 
@@ -91,7 +91,7 @@ class ImageRegions(BaseDataset):
         """Run the pipeline on one image, or on the next good one.
 
         Args:
-            idx: A `Draw`, or a plain index that counts as seed 0, number 0.
+            idx: A `SeededIndex`, or a plain index that counts as seed 0, number 0.
 
         Returns:
             What the pipeline gives; where it gives None in training, that of the next image.
@@ -104,7 +104,7 @@ class ImageRegions(BaseDataset):
         bad = None
         for step in range(min(self.max_refetch + 1, len(self))):
             results = self.get_data_info((int(draw) + step) % len(self))
-            results['draw'] = draw.key
+            results['rng_key'] = draw.key
             try:
                 sample = self.pipeline(results)
             except ImageReadError as error:
@@ -119,17 +119,17 @@ class ImageRegions(BaseDataset):
             f'{self.ann_file}: {step + 1} images in a row gave no sample; the last bad one: {bad}'
         )
 
-    def _draw_of(self, idx: int) -> Draw:
+    def _draw_of(self, idx: int) -> SeededIndex:
         """Return the draw of an index; warn once if it is plain, for then it never changes."""
-        if not (isinstance(idx, Draw) or self.test_mode or self._warned):
+        if not (isinstance(idx, SeededIndex) or self.test_mode or self._warned):
             self._warned = True
             print_log(
-                'plain indices: every epoch draws the same regions. Use DrawSampler or '
-                'InfiniteDrawSampler as the sampler of the dataloader.',
+                'plain indices: every epoch draws the same regions. Use SeededSampler or '
+                'InfiniteSeededSampler as the sampler of the dataloader.',
                 logger='current',
                 level=logging.WARNING,
             )
-        return Draw.of(idx)
+        return SeededIndex.of(idx)
 
     def _count(self, error: ImageReadError) -> None:
         """Log a bad image the first time this process meets it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 
-class Draw(int):
+class SeededIndex(int):
     """An index into a data set that remembers the draw it came from.
 
     It is an `int` and is used as one. Data set wrappers turn the index of the whole into the
@@ -32,7 +32,9 @@ class Draw(int):
     number: int
     origin: int
 
-    def __new__(cls, index: int, seed: int = 0, number: int = 0, origin: int | None = None) -> Draw:
+    def __new__(
+        cls, index: int, seed: int = 0, number: int = 0, origin: int | None = None
+    ) -> SeededIndex:
         """Make the index; see the class for the arguments."""
         draw = super().__new__(cls, index)
         draw.seed = int(seed)
@@ -41,7 +43,7 @@ class Draw(int):
         return draw
 
     @classmethod
-    def of(cls, index: int) -> Draw:
+    def of(cls, index: int) -> SeededIndex:
         """Return a draw as it is; a plain index counts as seed 0, number 0."""
         return index if isinstance(index, cls) else cls(index)
 
@@ -50,28 +52,28 @@ class Draw(int):
         """The three numbers (seed, number, origin) every random choice is made from."""
         return self.seed, self.number, self.origin
 
-    def moved_to(self, index: int) -> Draw:
+    def moved_to(self, index: int) -> SeededIndex:
         """Return the same draw at another index."""
-        return Draw(index, self.seed, self.number, self.origin)
+        return SeededIndex(index, self.seed, self.number, self.origin)
 
-    def __sub__(self, other: int) -> Draw:
+    def __sub__(self, other: int) -> SeededIndex:
         """Return the same draw, `other` places earlier."""
         return self.moved_to(int(self) - int(other))
 
-    def __mod__(self, other: int) -> Draw:
+    def __mod__(self, other: int) -> SeededIndex:
         """Return the same draw in a data set of `other` samples."""
         return self.moved_to(int(self) % int(other))
 
     def __reduce__(self) -> tuple:
         """Pickle with the memory: indices travel to worker processes."""
-        return Draw, (int(self), self.seed, self.number, self.origin)
+        return SeededIndex, (int(self), self.seed, self.number, self.origin)
 
 
-def generator_of(key: tuple[int, int, int]) -> np.random.Generator:
+def rng_from_key(key: tuple[int, int, int]) -> np.random.Generator:
     """Return the random generator of one sample.
 
     Args:
-        key: (seed, number, origin) of its draw, see `Draw.key`.
+        key: (seed, number, origin) of its draw, see `SeededIndex.key`.
 
     Returns:
         A generator in its first state: equal keys give equal choices in any process.

@@ -20,7 +20,7 @@ class ShardedImages(ImageRegions):
     """Images of WebDataset's tar shards, without annotation (needs the extra ``wds``).
 
     Every image has an index, as in any data set; the shards are streamed all the same. Their order
-    is the work of `ShardDrawSampler` and `InfiniteShardDrawSampler`, which hand each process and
+    is the work of `ShardSampler` and `InfiniteShardSampler`, which hand each process and
     each of its lanes its own shards, from front to back, and which a resumed run fast-forwards
     without opening what it skips. Any other sampler works and reads a shard again for every image.
 

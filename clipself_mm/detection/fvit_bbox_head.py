@@ -13,10 +13,10 @@ from torch import Tensor
 
 from clipself_mm.datasets import Vocabulary, load_vocabulary
 
-from .class_wise_nms import class_wise_nms
 from .fvit_roi_head import full_precision
 from .score_fusion import fuse_scores, fusion_weights
 from .text_classifier import TextClassifier
+from .topk_multiclass_nms import topk_multiclass_nms
 
 
 @MODELS.register_module()
@@ -158,7 +158,7 @@ class FViTBBoxHead(ConvFCBBoxHead):
         rcnn_test_cfg: ConfigDict | None = None,
         **kwargs: object,
     ) -> InstanceData:
-        """Boxes and scores of one image as mmdet decodes them, cut down by `class_wise_nms`.
+        """Boxes and scores of one image as mmdet decodes them, cut down by `topk_multiclass_nms`.
 
         Args:
             roi: Shape (R, 5); further arguments as in mmdet's.
@@ -171,7 +171,7 @@ class FViTBBoxHead(ConvFCBBoxHead):
                 roi, *args, rcnn_test_cfg=rcnn_test_cfg, **kwargs
             )
         every = super()._predict_by_feat_single(roi, *args, rcnn_test_cfg=None, **kwargs)
-        boxes, scores, labels = class_wise_nms(
+        boxes, scores, labels = topk_multiclass_nms(
             every.bboxes,
             every.scores[:, :-1],
             rcnn_test_cfg.score_thr,

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from clipself_mm.clip.class_embeddings import BACKGROUND, check_suffix, save_class_embeddings
 from clipself_mm.clip.weights import layouts
-from clipself_mm.clip.weights.checkpoints import misfits
-from clipself_mm.clip.weights.eva_names import ROTARY_TABLE
+from clipself_mm.clip.weights.checkpoints import state_dict_mismatch
+from clipself_mm.clip.weights.eva_names import ROPE_BUFFER
 from clipself_mm.clip.weights.layouts import DETECTOR_CLIP, canonical_names, unwrap
 from clipself_mm.clip.weights.weight_file import read_weight_file
 from clipself_mm.io.atomic_write import atomic_write
@@ -45,7 +45,7 @@ KEPT = re.compile(
 )
 DEAD = {
     'linear classifier, which is built and never used': re.compile(HEAD + r'fc_cls\.(weight|bias)'),
-    'rotary tables, which follow from the input': ROTARY_TABLE,
+    'rotary tables, which follow from the input': ROPE_BUFFER,
     'text tower and logit scale, which a detector does not use': re.compile(
         f'{DETECTOR_CLIP}(?:{layouts.TEXT.pattern})'
     ),
@@ -164,7 +164,7 @@ def check_fit(conversion: Conversion, config: str | Path) -> tuple[str, ...]:
     init_default_scope(loaded.get('default_scope', 'mmdet'))
     loaded.model.backbone.tower.pop('checkpoint', None)
     model = MODELS.build(loaded.model)
-    problems = misfits(model.state_dict(), conversion.state)
+    problems = state_dict_mismatch(model.state_dict(), conversion.state)
     if problems:
         raise ValueError(f'the weights are not those of {config}:\n  {_listed(problems)}')
     return model.classes

@@ -5,8 +5,8 @@ from .foundation_model import FoundationModel
 from .image_text import ImageText
 from .region_classifier import RegionClassifier
 from .region_distiller import RegionDistiller
-from .region_noun_matcher import RegionNounMatcher
 from .region_preprocessor import RegionPreprocessor
+from .region_pseudo_labeler import RegionPseudoLabeler
 from .region_recognizer import RegionRecognizer
 from .region_text import RegionText
 from .routes import DenseRoute, ImageCropRoute, MaskedAttentionRoute, RegionRoute
@@ -21,8 +21,8 @@ __all__ = [
     'MaskedAttentionRoute',
     'RegionClassifier',
     'RegionDistiller',
-    'RegionNounMatcher',
     'RegionPreprocessor',
+    'RegionPseudoLabeler',
     'RegionRecognizer',
     'RegionRoute',
     'RegionText',

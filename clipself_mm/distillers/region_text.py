@@ -11,7 +11,7 @@ from clipself_mm.clip.weights.checkpoints import read_logit_scale
 from clipself_mm.datasets import RegionSample
 
 from .region_distiller import RegionDistiller
-from .region_noun_matcher import noun_embeddings
+from .region_pseudo_labeler import noun_embeddings
 
 
 @MODELS.register_module()

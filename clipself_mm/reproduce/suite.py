@@ -33,7 +33,7 @@ def ablations(
     """
     pipeline = 'train_dataloader.dataset.pipeline'
     changes = {
-        **{f'max-split-{n}': {f'{pipeline}.1.sampler.max_split': str(n)} for n in splits},
+        **{f'max-split-{n}': {f'{pipeline}.1.regions.max_split': str(n)} for n in splits},
         **{f'blocks-{n}': {'model.unlocked_blocks': str(n)} for n in blocks},
         **{
             f'size-{n}': {

@@ -11,7 +11,7 @@ from .class_names import find_vocabulary
 from .dense_text_head import DenseTextHead, dense_logits
 from .label_map import label_map
 from .load_panoptic_semantic import LoadPanopticSemantic
-from .load_wide_labels import LoadWideLabels
+from .load_uint16_labels import LoadUint16Labels
 from .panoptic_seg_dataset import PanopticSegDataset
 from .pixel_bce_loss import PixelBCELoss
 from .zero_shot_segmentor import ZeroShotSegmentor
@@ -23,7 +23,7 @@ __all__ = [
     'CATSegHead',
     'DenseTextHead',
     'LoadPanopticSemantic',
-    'LoadWideLabels',
+    'LoadUint16Labels',
     'PanopticSegDataset',
     'PixelBCELoss',
     'ZeroShotSegmentor',

@@ -20,7 +20,7 @@ class ADE847Dataset(BaseSegDataset):
     """ADE20K-847: images of the full release, label maps of tools/convert_ade847.py.
 
     The names are not part of the package; the converter writes them beside the label maps. Labels
-    have 16 bit (255 is a class), so `LoadWideLabels` reads them, and 65535 is ignored: the metric
+    have 16 bit (255 is a class), so `LoadUint16Labels` reads them, and 65535 is ignored: the metric
     needs `ignore_index=65535` too.
 
     Args:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from PIL import Image, ImageDraw
 
-from clipself_mm.datasets.seeded_index import Draw
+from clipself_mm.datasets.seeded_index import SeededIndex
 
 COLOURS = (
     (230, 25, 75),
@@ -122,7 +122,7 @@ def browse(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(min(number, len(dataset))):
-        packed = dataset[Draw(index, seed, epoch)]
+        packed = dataset[SeededIndex(index, seed, epoch)]
         path = folder / f'{index:04d}_{Path(packed["data_samples"].img_path).stem}.png'
         draw_sample(packed, dataset.metainfo.get('classes')).save(path)
         yield path

@@ -15,7 +15,7 @@ _base_ = './clipself_eva02-b16_patches-folder_8xb2-6e_images.py'
 
 train_dataloader = dict(
     # `batch_size` is the dataloader's, `lanes` a multiple of `num_workers`.
-    sampler=dict(_delete_=True, type='InfiniteShardDrawSampler', batch_size=2, lanes=4),
+    sampler=dict(_delete_=True, type='InfiniteShardSampler', batch_size=2, lanes=4),
     dataset=dict(type='ShardedImages', source='data/image-shards/index.json', window=256),
 )
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=44358, val_interval=44358)

@@ -12,7 +12,7 @@ param_scheduler = [
     dict(type='WarmupCosineLR', warmup=1000, end=6, by_epoch=True, convert_to_iter_based=True)
 ]
 train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=6, val_interval=1)
-train_dataloader = dict(sampler=dict(_delete_=True, type='DrawSampler', shuffle=True))
+train_dataloader = dict(sampler=dict(_delete_=True, type='SeededSampler', shuffle=True))
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=True), checkpoint=dict(by_epoch=True, interval=1)
 )

@@ -10,6 +10,6 @@ It rests on the authors' file of proposals (docs/proposals.md).
 _base_ = './clipself_eva02-l14-336_patches_1xb2-44k_coco.py'
 
 train_dataloader = dict(dataset=dict(ann_file='annotations/coco_proposals.json'))
-_base_.train_dataloader.dataset.pipeline[1].sampler = dict(
+_base_.train_dataloader.dataset.pipeline[1].regions = dict(
     type='ProposalRegions', min_size=8, max_size=1024, max_regions=20, crop_scale=1.5
 )

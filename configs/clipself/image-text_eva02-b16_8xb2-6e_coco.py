@@ -24,7 +24,7 @@ train_dataloader = dict(
         ann_file='annotations/captions_train2017.json',
         pipeline=[
             dict(type='LoadRGB'),
-            dict(type='DrawCaption'),
+            dict(type='ChooseCaption'),
             dict(type='ResizeLongest', size=1024),
             dict(type='PackRegions'),
         ],

@@ -13,7 +13,7 @@ yet.
 _base_ = '../_base_/distill_runtime.py'
 
 model = dict(
-    type='RegionNounMatcher',
+    type='RegionPseudoLabeler',
     tower=dict(
         type='CLIPTower',
         model='EVA02-B-16',

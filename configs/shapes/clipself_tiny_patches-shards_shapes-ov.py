@@ -11,7 +11,7 @@ pictures have.
 _base_ = './clipself_tiny_patches-folder_shapes-ov.py'
 
 train_dataloader = dict(
-    sampler=dict(_delete_=True, type='InfiniteShardDrawSampler', batch_size=2, lanes=2),
+    sampler=dict(_delete_=True, type='InfiniteShardSampler', batch_size=2, lanes=2),
     dataset=dict(type='ShardedImages', source='shards/index.json', window=64),
 )
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=4200, val_interval=4200)

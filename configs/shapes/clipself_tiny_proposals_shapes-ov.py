@@ -9,6 +9,6 @@ Expected top-1 of boxes: 62.4 (measured here, mean over 3 seeds; docs/reproduce.
 
 _base_ = './clipself_tiny_patches_shapes-ov.py'
 
-_base_.train_dataloader.dataset.pipeline[1].sampler = dict(
+_base_.train_dataloader.dataset.pipeline[1].regions = dict(
     type='ProposalRegions', min_size=8, max_size=1024, max_regions=20, crop_scale=1.5, jitter=0.1
 )

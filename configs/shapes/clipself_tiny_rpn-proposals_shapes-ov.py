@@ -10,6 +10,6 @@ draws ten of them.
 _base_ = './clipself_tiny_patches_shapes-ov.py'
 
 train_dataloader = dict(dataset=dict(ann_file='annotations/rpn_proposals.json'))
-_base_.train_dataloader.dataset.pipeline[1].sampler = dict(
+_base_.train_dataloader.dataset.pipeline[1].regions = dict(
     type='ProposalRegions', min_size=8, max_size=1024, max_regions=10, crop_scale=1.5
 )

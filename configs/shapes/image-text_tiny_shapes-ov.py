@@ -24,7 +24,7 @@ train_dataloader = dict(
         ann_file='annotations/captions_train.json',
         pipeline=[
             dict(type='LoadRGB'),
-            dict(type='DrawCaption'),
+            dict(type='ChooseCaption'),
             dict(type='ResizeLongest', size=128),
             dict(type='PackRegions'),
         ],

@@ -11,7 +11,7 @@ here; docs/reproduce.md).
 _base_ = '../_base_/distill_runtime.py'
 
 model = dict(
-    type='RegionNounMatcher',
+    type='RegionPseudoLabeler',
     tower=dict(type='CLIPTower', model='pkg:clipself_mm.shapes/tiny_clip'),
     nouns=dict(
         vocabulary='shapes_ov_panoptic',

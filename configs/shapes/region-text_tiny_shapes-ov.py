@@ -30,7 +30,7 @@ train_dataloader = dict(
             dict(type='LoadRGB'),
             dict(
                 type='SampleRegions',
-                sampler=dict(
+                regions=dict(
                     type='ProposalRegions',
                     shuffle=False,
                     min_size=0,

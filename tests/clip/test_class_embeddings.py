@@ -22,13 +22,13 @@ from clipself_mm.clip.class_embeddings import (
     read_origin,
     save_class_embeddings,
 )
-from clipself_mm.clip.embedding_origin import EmbeddingOrigin
+from clipself_mm.clip.embedding_metadata import EmbeddingMetadata
 
 TOOL = Path(__file__).parents[2] / 'tools/make_text_embeddings.py'
 FORMATS = ('.pt', '.npy', '.safetensors')
 NAMED = ('.pt', '.safetensors')
 VECTORS = F.normalize(torch.arange(1.0, 7).view(3, 2), dim=-1)
-ORIGIN = EmbeddingOrigin(
+ORIGIN = EmbeddingMetadata(
     templates=('a photo of {article} {}.', '{}'),
     synonyms={'sofá': ('couch', 'settee')},
     model='ViT-B-16',
@@ -71,7 +71,7 @@ def test_safetensors_say_what_they_hold(tmp_path):
     assert header['format_version'] == '1'
     assert read_origin(path) == ORIGIN
     save_class_embeddings(tmp_path / 'e.pt', ['a', 'b', 'c'], VECTORS, ORIGIN)
-    assert read_origin(tmp_path / 'e.pt') == EmbeddingOrigin()
+    assert read_origin(tmp_path / 'e.pt') == EmbeddingMetadata()
 
 
 def test_a_table_is_counted(tmp_path):
@@ -215,7 +215,7 @@ def test_tool_writes_a_vocabulary_with_background_synonyms_and_prompts(micro_cli
     torch.testing.assert_close(
         load_class_embeddings(out, ['cat', 'dog', 'background']), made, rtol=1e-4, atol=1e-6
     )
-    expected = EmbeddingOrigin(templates, synonyms, micro_clip, 'open_clip_model.safetensors')
+    expected = EmbeddingMetadata(templates, synonyms, micro_clip, 'open_clip_model.safetensors')
     assert read_origin(out) == expected
 
 

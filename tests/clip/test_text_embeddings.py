@@ -11,7 +11,7 @@ from torch import nn
 
 from clipself_mm.clip import TextEmbeddings, TextTower, build_tower, text_embeddings
 from clipself_mm.clip.class_embeddings import save_class_embeddings
-from clipself_mm.clip.embedding_origin import EmbeddingOrigin
+from clipself_mm.clip.embedding_metadata import EmbeddingMetadata
 from clipself_mm.clip.export.tower_export import export_tower, exportable_state, write_authors
 from clipself_mm.distillers.region_classifier import RegionClassifier
 from tests.conftest import write_micro_clip
@@ -116,7 +116,7 @@ def test_new_names_are_said_by_the_prompts_of_the_file(micro_clip, tmp_path):
     tower, prompts = TextTower(micro_clip), ('itap of my {}.', '{} indoors')
     path = tmp_path / 'words.safetensors'
     made = tower.embed_classes(NAMES, prompts)
-    save_class_embeddings(path, NAMES, made, EmbeddingOrigin(templates=prompts))
+    save_class_embeddings(path, NAMES, made, EmbeddingMetadata(templates=prompts))
     found = TextEmbeddings((), str(path), dict(model=micro_clip)).encode(['cup', 'jar'], new=True)
     torch.testing.assert_close(found, tower.embed_classes(['cup', 'jar'], prompts))
     assert (found[1] - tower.embed_classes(['jar'])[0]).norm() > 1e-3
@@ -139,7 +139,7 @@ def test_near_misses_are_named_where_nothing_can_be_computed(words):
 )
 def test_embeddings_of_another_clip_are_warned_of_once(tmp_path, caplog, theirs, ours, warnings):
     path = tmp_path / 'words.safetensors'
-    save_class_embeddings(path, NAMES, torch.randn(2, 16), EmbeddingOrigin(model=theirs))
+    save_class_embeddings(path, NAMES, torch.randn(2, 16), EmbeddingMetadata(model=theirs))
     for _ in range(2):
         encoder = TextEmbeddings((), str(path), None if ours is None else dict(model=ours))
         encoder.encode(NAMES)

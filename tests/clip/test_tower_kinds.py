@@ -11,7 +11,7 @@ from timm.layers import RotaryEmbeddingCat
 
 from clipself_mm.clip import CLIPResNet, build_tower
 from clipself_mm.clip.build_tower import find_adapter
-from clipself_mm.clip.positions import resize_positions, rotary_table
+from clipself_mm.clip.positions import resize_positions, rope_table
 from tests.clip.small_towers import ALL, CLASS_TOKEN, POOLED, images_of, native_images, small_tower
 
 
@@ -154,7 +154,7 @@ def test_rotary_tables_are_those_of_timm(grid, offset, indexing):
         grid_indexing=indexing,
     )
     expected = rope.get_embed(shape=grid).chunk(2, dim=-1)
-    found = rotary_table(grid, 32, 16, offset=offset, columns_first=indexing == 'xy')
+    found = rope_table(grid, 32, 16, offset=offset, columns_first=indexing == 'xy')
     torch.testing.assert_close(found, expected)
 
 

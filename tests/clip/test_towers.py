@@ -158,5 +158,5 @@ def test_rotary_tables_made_in_inference_mode_serve_a_training_and_old_grids_are
     tower.encode_dense(images_of(tower, 2, 3))[:, 0].sum().backward()
     assert any(block.attn.proj.weight.grad.abs().sum() > 0 for block in tower.blocks)
     for side in range(1, 2 * GRIDS_KEPT):
-        tower.turns((side, 1), torch.device('cpu'))
+        tower.rope((side, 1), torch.device('cpu'))
     assert len(tower._tables) == GRIDS_KEPT

@@ -37,7 +37,7 @@ def training_pipeline(sampler, crop_size=8, size=32):
     """Return the pipeline of a distillation."""
     return [
         dict(type='LoadRGB'),
-        dict(type='SampleRegions', sampler=sampler),
+        dict(type='SampleRegions', regions=sampler),
         dict(type='CropRegions', size=crop_size),
         dict(type='ResizeLongest', size=size),
         dict(type='PackRegions'),

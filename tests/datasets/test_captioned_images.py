@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from clipself_mm.datasets import CaptionedImages, Draw, DrawCaption
+from clipself_mm.datasets import CaptionedImages, ChooseCaption, SeededIndex
 from tests.datasets.coco_files import write_images, write_json
 
 PIPELINE = [
     dict(type='LoadRGB'),
-    dict(type='DrawCaption'),
+    dict(type='ChooseCaption'),
     dict(type='ResizeLongest', size=16),
     dict(type='PackRegions'),
 ]
@@ -40,7 +40,7 @@ def test_images_without_a_caption_are_left_out(folder):
 
 
 def test_a_sample_has_a_caption_and_no_region(folder):
-    sample = dataset_of(folder, pipeline=PIPELINE)[Draw(1)]
+    sample = dataset_of(folder, pipeline=PIPELINE)[SeededIndex(1)]
     assert sample['data_samples'].caption == 'tall'
     assert len(sample['data_samples'].regions) == 0
     assert tuple(sample['inputs']['image'].shape) == (3, 16, 8)
@@ -51,7 +51,7 @@ def test_every_pass_draws_anew_and_a_resumed_one_the_same(folder):
     dataset = dataset_of(folder, pipeline=PIPELINE)
 
     def drawn(seed):
-        draws = (Draw(0, seed, epoch) for epoch in range(60))
+        draws = (SeededIndex(0, seed, epoch) for epoch in range(60))
         return [dataset[draw]['data_samples'].caption for draw in draws]
 
     first = drawn(0)
@@ -64,7 +64,7 @@ def test_every_pass_draws_anew_and_a_resumed_one_the_same(folder):
 
 def test_a_single_caption_is_always_drawn():
     for epoch in range(5):
-        assert DrawCaption()(dict(captions=['only'], draw=(0, epoch, 0)))['caption'] == 'only'
+        assert ChooseCaption()(dict(captions=['only'], draw=(0, epoch, 0)))['caption'] == 'only'
 
 
 def test_a_file_without_captions_is_named(tmp_path):

@@ -8,7 +8,7 @@ from mmengine.registry import DATASETS
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from clipself_mm.datasets import Draw, DrawSampler, ImageReadError, ImageRegions
+from clipself_mm.datasets import ImageReadError, ImageRegions, SeededIndex, SeededSampler
 from tests.datasets.coco_files import box, training_pipeline, write_images, write_json
 
 PROPOSALS = training_pipeline(dict(type='ProposalRegions'))
@@ -64,7 +64,7 @@ def test_built_from_a_config_and_collated(folder):
             pipeline=PROPOSALS,
         )
     )
-    batch = pseudo_collate([dataset[Draw(index)] for index in range(3)])
+    batch = pseudo_collate([dataset[SeededIndex(index)] for index in range(3)])
     assert [tuple(image.shape) for image in batch['inputs']['image']] == [
         (3, 24, 32),
         (3, 32, 24),
@@ -81,7 +81,7 @@ def test_lvis_finds_its_images_by_url(tmp_path):
     url = 'http://images.cocodataset.org/train2017/0.png'
     path = write_json(tmp_path / 'lvis.json', images=[dict(id=5, coco_url=url, width=8, height=8)])
     dataset = ImageRegions(path, data_prefix=dict(img=str(tmp_path)), pipeline=PROPOSALS)
-    assert dataset[Draw(0)]['data_samples'].img_path == str(tmp_path / 'train2017' / '0.png')
+    assert dataset[SeededIndex(0)]['data_samples'].img_path == str(tmp_path / 'train2017' / '0.png')
 
 
 @pytest.mark.parametrize('serialize', [True, False])
@@ -90,16 +90,21 @@ def test_indices_and_lazy_init(folder, serialize, lazy):
     options = dict(pipeline=PROPOSALS, serialize_data=serialize, lazy_init=lazy)
     part = dataset_of(folder, indices=[2, 0], **options)
     assert len(part) == 2
-    assert part[Draw(0)]['data_samples'].img_id == 2
+    assert part[SeededIndex(0)]['data_samples'].img_id == 2
     assert len(dataset_of(folder, indices=2, **options)) == 2
-    assert dataset_of(folder, **options).get_subset([1])[Draw(0)]['data_samples'].img_id == 1
+    assert dataset_of(folder, **options).get_subset([1])[SeededIndex(0)]['data_samples'].img_id == 1
 
 
 def test_same_draw_same_sample_other_epoch_other_regions(folder):
     pipeline = training_pipeline(dict(type='GridRegions'))
     boxes = [
         dataset_of(folder, pipeline=pipeline)[draw]['data_samples'].regions.boxes_px.tolist()
-        for draw in (Draw(0, 7, 1), Draw(0, 7, 1), Draw(0, 7, 2), Draw(0, 8, 1))
+        for draw in (
+            SeededIndex(0, 7, 1),
+            SeededIndex(0, 7, 1),
+            SeededIndex(0, 7, 2),
+            SeededIndex(0, 8, 1),
+        )
     ]
     assert boxes[0] == boxes[1]
     assert boxes[0] != boxes[2]
@@ -108,10 +113,10 @@ def test_same_draw_same_sample_other_epoch_other_regions(folder):
 
 def test_plain_indices_are_warned_about_once(folder, warnings):
     dataset = dataset_of(folder, pipeline=PROPOSALS)
-    assert dataset[0]['data_samples'].draw == (0, 0, 0)
-    assert dataset[1]['data_samples'].draw == (0, 0, 1)
+    assert dataset[0]['data_samples'].rng_key == (0, 0, 0)
+    assert dataset[1]['data_samples'].rng_key == (0, 0, 1)
     assert len(warnings) == 1
-    assert 'DrawSampler' in warnings[0]
+    assert 'SeededSampler' in warnings[0]
     dataset_of(folder, pipeline=PROPOSALS, test_mode=True)[0]
     assert len(warnings) == 1
 
@@ -120,7 +125,7 @@ def test_a_bad_image_is_an_error_naming_the_file(folder):
     (folder / 'img' / '1.png').write_bytes(b'no picture')
     dataset = dataset_of(folder, pipeline=PROPOSALS)
     with pytest.raises(ImageReadError, match=r'img/1\.png: no whole picture'):
-        dataset[Draw(1)]
+        dataset[SeededIndex(1)]
 
 
 def test_a_bad_image_in_a_worker_is_an_error_naming_the_file(folder):
@@ -128,7 +133,7 @@ def test_a_bad_image_in_a_worker_is_an_error_naming_the_file(folder):
     dataset = dataset_of(folder, pipeline=PROPOSALS)
     loader = DataLoader(
         dataset,
-        sampler=DrawSampler(dataset, shuffle=False),
+        sampler=SeededSampler(dataset, shuffle=False),
         num_workers=1,
         collate_fn=pseudo_collate,
     )
@@ -140,7 +145,7 @@ def test_bad_images_are_skipped_and_counted(folder, warnings):
     (folder / 'img' / '1.png').unlink()
     (folder / 'img' / '2.png').write_bytes(b'')
     dataset = dataset_of(folder, pipeline=PROPOSALS, on_bad_image='skip')
-    draws = [Draw(index, 3, 1) for index in (0, 1, 2, 1)]
+    draws = [SeededIndex(index, 3, 1) for index in (0, 1, 2, 1)]
     assert [dataset[draw]['data_samples'].img_id for draw in draws] == [0, 0, 0, 0]
     assert dataset.bad_images == {str(folder / 'img' / name) for name in ('1.png', '2.png')}
     assert len(warnings) == 2
@@ -152,9 +157,9 @@ def test_the_image_taken_instead_gets_regions_of_its_own(folder, warnings):
     (folder / 'img' / '2.png').unlink()
     pipeline = training_pipeline(dict(type='GridRegions'))
     dataset = dataset_of(folder, pipeline=pipeline, on_bad_image='skip')
-    instead, usual = dataset[Draw(2, 3, 1)], dataset[Draw(0, 3, 1)]
+    instead, usual = dataset[SeededIndex(2, 3, 1)], dataset[SeededIndex(0, 3, 1)]
     assert instead['data_samples'].img_id == usual['data_samples'].img_id == 0
-    assert instead['data_samples'].draw == (3, 1, 2)
+    assert instead['data_samples'].rng_key == (3, 1, 2)
     other, same = (d['data_samples'].regions.boxes_px.tolist() for d in (instead, usual))
     assert other != same
 
@@ -164,7 +169,7 @@ def test_no_usable_image_at_all(folder, warnings):
         (folder / 'img' / f'{number}.png').unlink()
     dataset = dataset_of(folder, pipeline=PROPOSALS, on_bad_image='skip')
     with pytest.raises(RuntimeError, match=r'3 images in a row .*img/0\.png: no such file'):
-        dataset[Draw(1)]
+        dataset[SeededIndex(1)]
 
 
 def test_a_pipeline_that_refuses_a_sample_moves_on_deterministically(folder):
@@ -172,7 +177,7 @@ def test_a_pipeline_that_refuses_a_sample_moves_on_deterministically(folder):
         return None if results['img_id'] == 0 else results
 
     dataset = dataset_of(folder, pipeline=[refuse_the_first])
-    assert {dataset[Draw(0, seed)]['img_id'] for seed in range(5)} == {1}
+    assert {dataset[SeededIndex(0, seed)]['img_id'] for seed in range(5)} == {1}
     with pytest.raises(Exception, match='None'):
         dataset_of(folder, pipeline=[refuse_the_first], test_mode=True)[0]
 
@@ -192,7 +197,9 @@ def test_pictures_of_every_kind_in_one_batch(tmp_path):
         entries.append(dict(id=number, file_name=name))
     path = write_json(tmp_path / 'a.json', images=entries)
     dataset = ImageRegions(path, data_prefix=dict(img=str(tmp_path)), pipeline=PROPOSALS)
-    images = pseudo_collate([dataset[Draw(i)] for i in range(len(pictures))])['inputs']['image']
+    images = pseudo_collate([dataset[SeededIndex(i)] for i in range(len(pictures))])['inputs'][
+        'image'
+    ]
     assert {tuple(image.shape) for image in images} == {(3, 32, 32)}
 
 
@@ -246,7 +253,7 @@ def test_warnings_reach_the_current_logger(folder):
     logger = MMLogger.get_current_instance()
     logger.addHandler(handler)
     try:
-        dataset_of(folder, pipeline=PROPOSALS, on_bad_image='skip')[Draw(0)]
+        dataset_of(folder, pipeline=PROPOSALS, on_bad_image='skip')[SeededIndex(0)]
     finally:
         logger.removeHandler(handler)
     assert ['img/0.png: no such file' in record.getMessage() for record in records] == [True]

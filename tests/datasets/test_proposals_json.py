@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mmengine.dataset import pseudo_collate
 
-from clipself_mm.datasets import Draw, ImageRegions
+from clipself_mm.datasets import ImageRegions, SeededIndex
 from clipself_mm.datasets.proposals.conversion import (
     ProposalCount,
     ProposalSelection,
@@ -217,7 +217,7 @@ def test_the_layout_of_the_authors_gives_a_batch(tmp_path, scored):
         data_prefix=dict(img=f'{tmp_path}/train2017'),
         pipeline=training_pipeline(dict(type='ProposalRegions', min_size=8)),
     )
-    batch = pseudo_collate([data[Draw(index, seed=0, number=index)] for index in range(3)])
+    batch = pseudo_collate([data[SeededIndex(index, seed=0, number=index)] for index in range(3)])
     samples = batch['data_samples']
     # The longest side, 96 or 64 px, becomes 32; the 4 x 4 box is too small; image 2 has no box.
     found = [sample.regions.boxes_px.tolist() for sample in samples]

@@ -112,7 +112,7 @@ def test_the_order_of_the_file_and_boxes_of_any_size():
     boxes = [[5, 5, 1, 1], [0, 0, 3000, 2000], [20, 30, 40, 20], [1, 1, 30, 30]]
     given = proposals(boxes, height=2000, width=3000)
     for seed in range(5):
-        kept, _, drawn = sampler.draw(given, generator(seed))
+        kept, _, drawn = sampler.choose(given, generator(seed))
         assert kept.tolist() == [[5, 5, 6, 6], [0, 0, 3000, 2000], [20, 30, 60, 50]]
         assert drawn.tolist() == [0, 1, 2]
 

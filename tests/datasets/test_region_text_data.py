@@ -11,10 +11,10 @@ from mmengine.registry import DATASETS
 
 from clipself_mm.datasets import (
     CaptionedRegions,
-    Draw,
     ProposalRegions,
     RegionTextPairs,
     SampleRegions,
+    SeededIndex,
     load_nouns,
 )
 from tests.datasets.coco_files import box, write_images, write_json
@@ -55,7 +55,7 @@ def pairs_json(tmp_path):
 def pipeline(**options):
     return [
         dict(type='LoadRGB'),
-        dict(type='SampleRegions', sampler=dict(type='ProposalRegions', fallback=False, **options)),
+        dict(type='SampleRegions', regions=dict(type='ProposalRegions', fallback=False, **options)),
         dict(type='ResizeLongest', size=120),
         dict(type='PackRegions'),
     ]
@@ -90,7 +90,7 @@ def test_labels_stay_with_the_boxes_drawn(tmp_path, pairs_json):
     label_of = {(4, 4, 28, 24): 2, (40, 20, 80, 60): 0, (10, 10, 70, 70): 1}
     seen = set()
     for number in range(100):
-        regions = data[Draw(0, number=number)]['data_samples'].regions
+        regions = data[SeededIndex(0, number=number)]['data_samples'].regions
         boxes = [tuple(row) for row in regions.boxes_px.tolist()]
         assert [label_of[row] for row in boxes] == regions.labels.tolist()
         seen.add(tuple(boxes))
@@ -103,7 +103,7 @@ def test_the_configs_take_the_first_boxes_of_the_file(tmp_path, pairs_json):
     """As the release: no draw, no least or largest area."""
     config = Config.fromfile(CONFIGS / '_base_/datasets/coco_region-text.py')
     dataset = config.train_dataloader.dataset
-    dataset.pipeline[1].sampler.max_regions = 2
+    dataset.pipeline[1].regions.max_regions = 2
     dataset.update(
         data_root=None,
         ann_file=pairs_json,
@@ -112,7 +112,7 @@ def test_the_configs_take_the_first_boxes_of_the_file(tmp_path, pairs_json):
     )
     data = DATASETS.build(dataset)
     for number in range(10):
-        first, last = (data[Draw(i, number=number)]['data_samples'].regions for i in (0, 1))
+        first, last = (data[SeededIndex(i, number=number)]['data_samples'].regions for i in (0, 1))
         assert first.labels.tolist() == [2, 0]  # of four
         assert last.labels.tolist() == [0]  # 3 x 3 px
     assert len(data) == 2  # the image without a box is left out
@@ -122,7 +122,7 @@ def test_without_a_valid_box_no_region(tmp_path, pairs_json):
     data = RegionTextPairs(
         pairs_json, data_prefix=dict(img=str(tmp_path / 'img')), pipeline=pipeline()
     )
-    packed = data[Draw(1)]
+    packed = data[SeededIndex(1)]
     assert packed['data_samples'].regions.boxes_px.shape == (0, 4)
     assert packed['data_samples'].regions.labels.shape == (0,)
     assert packed['data_samples'].regions.labels.dtype == torch.int64
@@ -148,7 +148,7 @@ def test_no_fallback_draws_what_the_fallback_draws_where_there_is_a_box():
         one = ProposalRegions()(given, np.random.default_rng(seed))
         two = ProposalRegions(fallback=False)(given, np.random.default_rng(seed))
         np.testing.assert_array_equal(one, two)
-        _, _, drawn = ProposalRegions().draw(given, np.random.default_rng(seed))
+        _, _, drawn = ProposalRegions().choose(given, np.random.default_rng(seed))
         np.testing.assert_array_equal(boxes[drawn, :2], one[0][:, :2])
     empty = ProposalRegions(fallback=False)(
         dict(ori_shape=(40, 60), boxes_xywh=np.zeros((0, 4))), np.random.default_rng(0)

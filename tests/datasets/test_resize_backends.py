@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from clipself_mm.datasets import CropRegions, Draw, ResizeLongest
+from clipself_mm.datasets import CropRegions, ResizeLongest, SeededIndex
 from clipself_mm.datasets.regions import grid_boxes
 from clipself_mm.datasets.transforms.crop_regions import crop_regions, fit_square
 from clipself_mm.datasets.transforms.crop_uncached_regions import crop_recipe
@@ -184,7 +184,7 @@ def test_the_fast_pipeline_does_not_depend_on_the_number_of_workers(tmp_path):
             pipeline=fast_pipeline(dict(type='GridRegions'), crop_size=24, size=48),
         )
     )
-    draws = [Draw(index, seed=3, number=1) for index in range(4)]
+    draws = [SeededIndex(index, seed=3, number=1) for index in range(4)]
     batches = []
     for workers in (0, 2):
         loader = DataLoader(

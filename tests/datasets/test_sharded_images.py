@@ -14,16 +14,16 @@ from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
 from clipself_mm.datasets import (
-    Draw,
     ImageReadError,
-    InfiniteShardDrawSampler,
-    ShardDrawSampler,
+    InfiniteShardSampler,
+    SeededIndex,
     ShardedImages,
+    ShardSampler,
 )
-from clipself_mm.datasets.samplers.shard_sampler import LaneDraw
+from clipself_mm.datasets.samplers.shard_sampler import LaneIndex
 from clipself_mm.datasets.sharded.index import Shard, index_folder, read_index
 from clipself_mm.datasets.sharded.order import in_turn, segments, shard_order, share
-from clipself_mm.datasets.sharded.reading import ShardWindow, shard_pictures
+from clipself_mm.datasets.sharded.reading import ShardWindow, shard_images
 from clipself_mm.datasets.sharded.writing import write_shards
 from tests.datasets.coco_files import photo, training_pipeline
 from tests.tools.test_train import load_tool
@@ -85,8 +85,8 @@ def test_every_index_is_its_picture(folder):
         assert info['img_path'] == f'{shard}.tar/{index}.png'
         assert info['img_bytes'] == png(index)
     assert dataset.get_data_info(-1)['img_id'] == '2.tar/11'
-    sample = dataset[Draw(7, seed=1, number=2)]['data_samples']
-    assert (sample.img_id, sample.draw, sample.ori_shape) == ('1.tar/7', (1, 2, 7), (20, 22))
+    sample = dataset[SeededIndex(7, seed=1, number=2)]['data_samples']
+    assert (sample.img_id, sample.rng_key, sample.ori_shape) == ('1.tar/7', (1, 2, 7), (20, 22))
     assert pickle.loads(pickle.dumps(dataset)).get_data_info(7)['img_id'] == '1.tar/7'
 
 
@@ -137,9 +137,9 @@ def test_broken_shards_and_indices_are_named(folder):
 def test_a_corrupt_picture_is_skipped_for_the_next(folder):
     write_tar(folder / '1.tar', [('5.png', png(5)), ('6.png', b'broken'), ('7.png', png(7))])
     with pytest.raises(ImageReadError, match=r'1\.tar/6\.png'):
-        build(folder)[Draw(6)]
+        build(folder)[SeededIndex(6)]
     dataset = build(folder, on_bad_image='skip')
-    assert dataset[Draw(6)]['data_samples'].img_id == '1.tar/7'
+    assert dataset[SeededIndex(6)]['data_samples'].img_id == '1.tar/7'
     assert dataset.bad_images == {'1.tar/6.png'}
 
 
@@ -197,7 +197,7 @@ def test_no_shard_is_begun_twice_by_a_lane(folder, lanes, monkeypatch):
     real = ShardWindow._open
     monkeypatch.setattr(ShardWindow, '_open', lambda self: (opened.append(self.url), real(self)))
     dataset = build(folder, window=2)
-    draws = list(ShardDrawSampler(dataset, batch_size=2, lanes=lanes, seed=3))
+    draws = list(ShardSampler(dataset, batch_size=2, lanes=lanes, seed=3))
     assert sorted(draws) == list(range(12))
     for draw in draws:
         dataset[draw]
@@ -213,7 +213,7 @@ def test_epochs_are_padded_so_that_all_processes_draw_equally_often(folder, monk
             'clipself_mm.datasets.samplers.shard_sampler.get_dist_info',
             lambda rank=rank: (rank, 5),
         )
-        sampler = ShardDrawSampler(dataset, lanes=2, seed=1)
+        sampler = ShardSampler(dataset, lanes=2, seed=1)
         sampler.set_epoch(4)
         own = list(sampler)
         assert len(own) == len(sampler) == 3
@@ -225,16 +225,16 @@ def test_epochs_are_padded_so_that_all_processes_draw_equally_often(folder, monk
 
 def test_samplers_refuse_what_they_cannot_order(folder, monkeypatch):
     with pytest.raises(TypeError, match='not of list'):
-        ShardDrawSampler([1, 2, 3])
+        ShardSampler([1, 2, 3])
     monkeypatch.setattr(
         'clipself_mm.datasets.samplers.shard_sampler.get_dist_info', lambda: (0, 13)
     )
     with pytest.raises(ValueError, match='12 images for 13 processes'):
-        ShardDrawSampler(build(folder))
+        ShardSampler(build(folder))
 
 
 def test_a_draw_keeps_its_lane_on_its_way_to_a_worker():
-    draw = pickle.loads(pickle.dumps(LaneDraw(5, seed=1, number=2, lane=3)))
+    draw = pickle.loads(pickle.dumps(LaneIndex(5, seed=1, number=2, lane=3)))
     assert (int(draw), draw.key, draw.lane) == (5, (1, 2, 5), 3)
 
 
@@ -242,7 +242,7 @@ def test_a_draw_keeps_its_lane_on_its_way_to_a_worker():
 @pytest.mark.parametrize('lanes', [1, 3])
 def test_a_fast_forwarded_stream_goes_on_as_the_unbroken_one(folder, consumed, lanes):
     def stream():
-        return InfiniteShardDrawSampler(build(folder), batch_size=5, lanes=lanes, seed=2)
+        return InfiniteShardSampler(build(folder), batch_size=5, lanes=lanes, seed=2)
 
     unbroken = [(draw.key, draw.lane) for draw in islice(stream(), 40)]
     for number in range(3):
@@ -255,13 +255,13 @@ def test_a_fast_forwarded_stream_goes_on_as_the_unbroken_one(folder, consumed, l
 
 
 def batches(dataset, number, **options):
-    sampler = InfiniteShardDrawSampler(dataset, batch_size=2, lanes=2, seed=5)
+    sampler = InfiniteShardSampler(dataset, batch_size=2, lanes=2, seed=5)
     loader = DataLoader(
         dataset, batch_size=2, sampler=sampler, collate_fn=pseudo_collate, **options
     )
     return [
         [
-            (sample.img_id, sample.draw, sample.regions.boxes_px.tolist(), int(image.sum()))
+            (sample.img_id, sample.rng_key, sample.regions.boxes_px.tolist(), int(image.sum()))
             for sample, image in zip(b['data_samples'], b['inputs']['image'], strict=True)
         ]
         for b in islice(loader, number)
@@ -300,7 +300,7 @@ def test_written_shards_hold_the_pictures_byte_for_byte(photos, tmp_path):
     shards = write_shards(root, names, tmp_path / 'out', size=2, seed=1)
     assert [shard.pictures for shard in shards] == [2, 2, 1]
     assert read_index(str(tmp_path / 'out/index.json')) == shards
-    stored = [p for s in shards for p in shard_pictures(str(tmp_path / 'out' / s.file))]
+    stored = [p for s in shards for p in shard_images(str(tmp_path / 'out' / s.file))]
     assert sorted(p.content for p in stored) == sorted(png(number) for number in range(5))
     assert [p.key for p in stored] != sorted(p.key for p in stored)
     with tarfile.open(tmp_path / 'out/000000.tar') as archive:

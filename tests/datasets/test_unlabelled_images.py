@@ -7,7 +7,13 @@ import pytest
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from clipself_mm.datasets import Draw, DrawSampler, ImageReadError, ImageRegions, UnlabelledImages
+from clipself_mm.datasets import (
+    ImageReadError,
+    ImageRegions,
+    SeededIndex,
+    SeededSampler,
+    UnlabelledImages,
+)
 from clipself_mm.datasets.annotations.image_listing import read_listing, scan_images, write_listing
 from tests.datasets.coco_files import photo, training_pipeline, write_images, write_json
 from tests.tools.test_train import load_tool
@@ -43,10 +49,10 @@ def test_a_folder_is_searched_with_all_below_it(folder):
     assert scan_images(folder, ('.jpeg',)) == ['a.jpeg']
     dataset = build('photos', data_root=str(folder.parent))
     assert [dataset.get_data_info(i)['img_id'] for i in range(len(dataset))] == NAMES
-    sample = dataset[Draw(3, seed=1, number=2)]['data_samples']
+    sample = dataset[SeededIndex(3, seed=1, number=2)]['data_samples']
     assert sample.img_path == str(folder / 'b/2.png')
     assert sample.ori_shape == (20, 30)
-    assert sample.draw == (1, 2, 3)
+    assert sample.rng_key == (1, 2, 3)
     assert len(sample.regions.boxes_px) >= 1
 
 
@@ -97,18 +103,18 @@ def test_what_is_not_there_is_named(tmp_path):
 def test_a_corrupt_image_is_skipped_and_counted_or_raised(folder):
     (folder / 'a.jpeg').write_bytes(b'broken')
     with pytest.raises(ImageReadError, match=r'a\.jpeg'):
-        build(folder)[Draw(1)]
+        build(folder)[SeededIndex(1)]
     dataset = build(folder, on_bad_image='skip')
-    assert dataset[Draw(1, seed=3)]['data_samples'].img_id == 'b/10.JPG'
+    assert dataset[SeededIndex(1, seed=3)]['data_samples'].img_id == 'b/10.JPG'
     assert dataset.bad_images == {str(folder / 'a.jpeg')}
 
 
 def regions_of(dataset, epoch):
-    sampler = DrawSampler(dataset, seed=5)
+    sampler = SeededSampler(dataset, seed=5)
     sampler.set_epoch(epoch)
     loader = DataLoader(dataset, batch_size=2, sampler=sampler, collate_fn=pseudo_collate)
     return [
-        (os.path.basename(sample.img_path), sample.draw, sample.regions.boxes_px.tolist())
+        (os.path.basename(sample.img_path), sample.rng_key, sample.regions.boxes_px.tolist())
         for batch in loader
         for sample in batch['data_samples']
     ]

@@ -9,7 +9,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
-from clipself_mm.datasets import Draw
+from clipself_mm.datasets import SeededIndex
 from tests.commands import ROOT
 from tests.distillers.test_clipself import make_batch, make_model
 
@@ -92,7 +92,7 @@ def test_every_parameter_that_trains_gets_a_gradient(name, blocks, shapes):
         loader.dataset.update(vocabulary='shapes_ov')
     dataset = DATASETS.build(loader.dataset)
     model = MODELS.build(config.model).train()
-    batch = pseudo_collate([dataset[Draw(index, seed=1)] for index in range(2)])
+    batch = pseudo_collate([dataset[SeededIndex(index, seed=1)] for index in range(2)])
     losses = model(**model.data_preprocessor(batch, training=True), mode='loss')
     total, _ = model.parse_losses(losses)
     total.backward()

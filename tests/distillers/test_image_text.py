@@ -12,9 +12,9 @@ from mmengine.registry import DATASETS, HOOKS, MODELS, init_default_scope
 from mmengine.structures import InstanceData
 
 from clipself_mm.clip import CaptionEncoder, TextTower
-from clipself_mm.datasets import Draw, RegionSample
+from clipself_mm.datasets import RegionSample, SeededIndex
 from clipself_mm.distillers import ImageText
-from clipself_mm.optim import MatrixDecayConstructor
+from clipself_mm.optim import NoBiasDecayConstructor
 from tests.commands import ROOT
 from tests.conftest import write_micro_clip
 from tests.parity.fixtures import fixture_json
@@ -145,7 +145,7 @@ def test_config_builds_and_trains_every_parameter_of_the_blocks(name, batch, spl
         config.model.tower.checkpoint = None
     with torch.device('meta' if split is None else 'cpu'):
         model = MODELS.build(config.model)
-    constructor = MatrixDecayConstructor(dict(config.optim_wrapper, constructor=None) | {})
+    constructor = NoBiasDecayConstructor(dict(config.optim_wrapper, constructor=None) | {})
     constructor.optim_wrapper_cfg.pop('constructor')
     groups = constructor(model).optimizer.param_groups
     trained = {id(p) for group in groups for p in group['params']}
@@ -163,7 +163,7 @@ def test_a_batch_of_shapes_ov_reaches_the_loss(shapes):
     config.train_dataloader.dataset.data_root = f'{shapes}/'
     dataset = DATASETS.build(config.train_dataloader.dataset)
     model = MODELS.build(config.model).train()
-    batch = pseudo_collate([dataset[Draw(index, 0, 1)] for index in range(2)])
+    batch = pseudo_collate([dataset[SeededIndex(index, 0, 1)] for index in range(2)])
     data = model.data_preprocessor(batch, training=True)
     assert data['inputs']['images'].shape == (2, 3, 128, 128)
     captions = [sample.caption for sample in data['data_samples']]

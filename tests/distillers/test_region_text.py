@@ -11,8 +11,8 @@ from torchvision.ops import roi_align
 
 from clipself_mm.clip import TextTower, read_state
 from clipself_mm.datasets import RegionSample
-from clipself_mm.distillers import RegionNounMatcher
-from clipself_mm.distillers.region_noun_matcher import match_nouns
+from clipself_mm.distillers import RegionPseudoLabeler
+from clipself_mm.distillers.region_pseudo_labeler import match_nouns
 from clipself_mm.hooks import WeightEnsembleHook
 from tests.conftest import write_micro_clip
 from tests.distillers.test_clipself import make_batch
@@ -161,7 +161,7 @@ def test_nouns_compete_within_the_image_only():
 
 
 def make_matcher(micro_clip, nouns):
-    return RegionNounMatcher(
+    return RegionPseudoLabeler(
         tower=dict(type='CLIPTower', model=micro_clip),
         nouns=nouns,
         data_preprocessor=dict(type='RegionPreprocessor', image_size=64),

@@ -213,7 +213,7 @@ def test_wrong_caches_are_refused(micro_clip, batches, tmp_path):
 def overrides(shapes, micro_clip, folder):
     return {
         'train_dataloader.dataset.data_root': f'{shapes}/',
-        'train_dataloader.dataset.pipeline.1.sampler.jitter': 0,
+        'train_dataloader.dataset.pipeline.1.regions.jitter': 0,
         'train_dataloader.dataset.pipeline.2.type': 'CropUncachedRegions',
         'train_dataloader.dataset.pipeline.2.size': 32,
         'train_dataloader.dataset.pipeline.2.folder': str(folder),
@@ -276,7 +276,7 @@ def test_filling_goes_on_in_the_pass_that_it_had_not_made(shapes, micro_clip, tm
     """Regions that differ from epoch to epoch: a first pass that is cached is not the end."""
     config = shapes_config(shapes, micro_clip, tmp_path / 'cache')
     config.train_dataloader.dataset.update(indices=6)
-    config.train_dataloader.dataset.pipeline[1].sampler.jitter = 0.3
+    config.train_dataloader.dataset.pipeline[1].regions.jitter = 0.3
     made = {}
     for epochs in (1, 2):
         config.train_cfg.max_epochs = epochs

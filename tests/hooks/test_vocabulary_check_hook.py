@@ -6,7 +6,7 @@ import pytest
 from mmengine.model import BaseTTAModel
 from torch import nn
 
-from clipself_mm.distillers import CLIPSelf, RegionNounMatcher, RegionRecognizer, RegionText
+from clipself_mm.distillers import CLIPSelf, RegionPseudoLabeler, RegionRecognizer, RegionText
 from clipself_mm.hooks import VocabularyCheckHook
 
 
@@ -57,11 +57,11 @@ def test_a_model_that_learns_no_classes_takes_any_data_in_training():
 def test_the_region_models_say_their_classes():
     classifier = SimpleNamespace(classes=('cup', 'pen'))
     nouns = SimpleNamespace(classes=('sky', 'sea'))
-    for kind in (CLIPSelf, RegionText, RegionRecognizer, RegionNounMatcher):
+    for kind in (CLIPSelf, RegionText, RegionRecognizer, RegionPseudoLabeler):
         model = kind.__new__(kind)
         nn.Module.__init__(model)
         model.classifier, model.nouns = classifier, nouns
-        assert model.classes == (('sky', 'sea') if kind is RegionNounMatcher else ('cup', 'pen'))
+        assert model.classes == (('sky', 'sea') if kind is RegionPseudoLabeler else ('cup', 'pen'))
         if kind in (CLIPSelf, RegionText):
             assert model.train_classes == (None if kind is CLIPSelf else ('sky', 'sea'))
             model.classifier = None

@@ -6,7 +6,7 @@ import torch
 from clipself_mm.clip import roi_pool
 from clipself_mm.clip.weights.layouts import canonical_names
 from clipself_mm.losses import CosineDistillLoss
-from clipself_mm.optim.matrix_decay_constructor import split_by_dimension
+from clipself_mm.optim.no_bias_decay_constructor import split_by_dimension
 from tests.parity.fixtures import GoldenFile, fixture_json, fixture_weights
 from tests.parity.tiny_towers import build_tower, logit_scale
 

@@ -31,14 +31,14 @@ def test_proposal_dataset(tmp_path, monkeypatch):
         min_size=config['min_size'], max_size=config['max_size'], max_regions=config['max_anns']
     )
     monkeypatch.setattr(
-        'clipself_mm.datasets.transforms.sample_regions.generator_of', lambda key: _FileOrder()
+        'clipself_mm.datasets.transforms.sample_regions.rng_from_key', lambda key: _FileOrder()
     )
     dataset = ImageRegions(
         ann_file=str(FIXTURES / 'proposal_dataset_annotations.json'),
         data_prefix=dict(img=str(tmp_path)),
         pipeline=[
             dict(type='LoadRGB'),
-            dict(type='SampleRegions', sampler=dict(type='ProposalRegions', **limits)),
+            dict(type='SampleRegions', regions=dict(type='ProposalRegions', **limits)),
             dict(type='CropRegions', size=crop_size),
             dict(type='ResizeLongest', size=size),
             dict(type='PackRegions'),

@@ -140,7 +140,7 @@ def test_ablations_change_what_their_rows_say(runs):
         size = config.model.data_preprocessor.image_size
         assert steps['ResizeLongest'].size == size
         changed = {
-            'max-split': steps['SampleRegions'].sampler.max_split,
+            'max-split': steps['SampleRegions'].regions.max_split,
             'blocks': config.model.unlocked_blocks,
             'size': size,
         }

@@ -156,12 +156,12 @@ def test_shapes_ov_has_a_class_everywhere(shapes):
 def test_wide_labels(tmp_path, name):
     labels = np.array([[0, 255, 256], [846, 65535, 3]], np.uint16)
     Image.fromarray(labels).save(tmp_path / name)
-    load = TRANSFORMS.build(dict(type='LoadWideLabels', num_classes=847))
+    load = TRANSFORMS.build(dict(type='LoadUint16Labels', num_classes=847))
     sample = dict(seg_map_path=str(tmp_path / name), ori_shape=(2, 3), img_path='x', seg_fields=[])
     found = load(sample)
     assert found['gt_seg_map'].tolist() == labels.tolist()
     assert found['seg_fields'] == ['gt_seg_map']
-    narrow = TRANSFORMS.build(dict(type='LoadWideLabels', num_classes=846))
+    narrow = TRANSFORMS.build(dict(type='LoadUint16Labels', num_classes=846))
     with pytest.raises(ImageReadError, match=rf'{name}: expected labels 0..845 .* found 846'):
         narrow(sample)
     with pytest.raises(ImageReadError, match='the labels are 3 x 2 pixels'):
@@ -170,14 +170,14 @@ def test_wide_labels(tmp_path, name):
 
 def test_wide_labels_refuse_colours_and_an_ignored_class(tmp_path):
     Image.new('RGB', (3, 2)).save(tmp_path / 'rgb.png')
-    load = TRANSFORMS.build(dict(type='LoadWideLabels', num_classes=5))
+    load = TRANSFORMS.build(dict(type='LoadUint16Labels', num_classes=5))
     with pytest.raises(ImageReadError, match='expected gray labels, got a picture of mode RGB'):
         load(dict(seg_map_path=str(tmp_path / 'rgb.png'), ori_shape=(2, 3)))
     with pytest.raises(ValueError, match='ignore_index 255'):
-        TRANSFORMS.build(dict(type='LoadWideLabels', num_classes=847, ignore_index=255))
+        TRANSFORMS.build(dict(type='LoadUint16Labels', num_classes=847, ignore_index=255))
 
 
-@pytest.mark.parametrize('kind', ['LoadPanopticSemantic', 'LoadWideLabels'])
+@pytest.mark.parametrize('kind', ['LoadPanopticSemantic', 'LoadUint16Labels'])
 def test_an_image_to_look_at_passes(kind):
-    more = dict(num_classes=2) if kind == 'LoadWideLabels' else {}
+    more = dict(num_classes=2) if kind == 'LoadUint16Labels' else {}
     assert TRANSFORMS.build(dict(type=kind, **more))({'img': 1}) == {'img': 1}

@@ -19,7 +19,7 @@ from torch import Tensor
 from clipself_mm.io.atomic_write import atomic_write
 
 from ..text_tower import bare_text_tower
-from ..weights.checkpoints import misfits, read_state
+from ..weights.checkpoints import read_state, state_dict_mismatch
 from ..weights.eva_names import SPLIT, to_original
 from ..weights.hugging_face_config import config_to_hugging_face
 from ..weights.hugging_face_names import to_hugging_face
@@ -207,7 +207,7 @@ def check_complete(state: Mapping[str, Tensor], source: TowerSource, origin: str
     expected |= {'logit_scale': scale}
     if config.get('init_logit_bias') is not None:
         expected |= {'logit_bias': scale}
-    problems = misfits(expected, state)
+    problems = state_dict_mismatch(expected, state)
     if not any(key.startswith(('text.', 'token_embedding.')) for key in state):
         problems = ['there is no text tower; name the file that has it with --text-from']
     if problems:

@@ -109,7 +109,7 @@ def load_text(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> No
     _load_exactly(module, {k.removeprefix('text.'): v for k, v in rest.items()}, origin)
 
 
-def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+def state_dict_mismatch(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
     """What keeps a state dict from loading into a model.
 
     Args:
@@ -129,7 +129,7 @@ def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list
 
 
 def _load_exactly(module: nn.Module, state: State, origin: str) -> None:
-    problems = misfits(module.state_dict(), state)
+    problems = state_dict_mismatch(module.state_dict(), state)
     if problems:
         listed = '\n  '.join(problems)
         raise ValueError(f'{origin}: does not fit the model it is loaded into:\n  {listed}')

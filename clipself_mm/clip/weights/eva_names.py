@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from ..positions import rotary_table
+from ..positions import rope_table
 
 State = dict[str, Tensor]
 
-SIGN = 'visual.patch_embed.proj.weight'
-ROTARY_TABLE = re.compile(r'(.+\.)?rope\.(flag|freqs_(cos|sin)(_\d+)?)')
+MARKER_KEY = 'visual.patch_embed.proj.weight'
+ROPE_BUFFER = re.compile(r'(.+\.)?rope\.(flag|freqs_(cos|sin)(_\d+)?)')
 """Buffers that follow from the input's grid; written for the authors' code, never read.
 
 Their code keeps one more pair for each number of tokens it meets (`freqs_cos_1600`) and counts the
@@ -64,7 +64,7 @@ def to_original(state: Mapping[str, Tensor], head_dim: int) -> State:
     pairs = [(new, old) for old, new in _pairs(packed=False)]
     renamed = {_renamed(key, pairs, _TRUNK, 'visual.'): value for key, value in state.items()}
     side = round((state[f'{_TRUNK}pos_embed'].shape[1] - 1) ** 0.5)
-    sine, cosine = rotary_table((side, side), head_dim)
+    sine, cosine = rope_table((side, side), head_dim)
     blocks = {key.split('.')[2] for key in renamed if key.startswith('visual.blocks.')}
     for place in ('visual.', *(f'visual.blocks.{index}.attn.' for index in blocks)):
         renamed[f'{place}rope.freqs_cos'] = cosine.clone()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 State = dict[str, Tensor]
 
-SIGN = 'vision_model.embeddings.patch_embedding.weight'
+MARKER_KEY = 'vision_model.embeddings.patch_embedding.weight'
 DROPPED = re.compile(r'(vision|text)_model\.embeddings\.position_ids')
 """Counters that older versions of transformers save."""
 

@@ -43,7 +43,7 @@ DEAD = re.compile(
 """Masks, counters and sizes that follow from the configuration."""
 
 
-class Holder(NamedTuple):
+class CheckpointKind(NamedTuple):
     """A model that has a CLIP inside."""
 
     name: str
@@ -53,7 +53,7 @@ class Holder(NamedTuple):
     """Names of its other parts, which are left out."""
 
 
-class Naming(NamedTuple):
+class KeyStyle(NamedTuple):
     """Whose names a CLIP has."""
 
     name: str
@@ -74,24 +74,26 @@ DETECTOR_CLIP = r'backbone\.(?:(?:model|clip|clip_model)\.)?'
 _DETECTOR = re.compile(
     r'(backbone|neck|rpn_head|roi_head|bbox_head|mask_head|data_preprocessor)\..+'
 )
-HOLDERS = (
-    Holder(
+CHECKPOINT_KINDS = (
+    CheckpointKind(
         'CLIPSelf run',
         re.compile(r'student\.(visual\..+)'),
         re.compile(r'(teacher|data_preprocessor)\..+'),
     ),
-    Holder('F-ViT', re.compile(r'backbone\.tower\.(visual\..+)'), _DETECTOR),
-    Holder(
+    CheckpointKind('F-ViT', re.compile(r'backbone\.tower\.(visual\..+)'), _DETECTOR),
+    CheckpointKind(
         'released detector',
         re.compile(DETECTOR_CLIP + r'(visual\..+)'),
         _DETECTOR,
     ),
 )
-NAMINGS = (
-    Naming('EVA-CLIP', eva_names.SIGN.__eq__, eva_names.from_original),
-    Naming('Hugging Face', hugging_face_names.SIGN.__eq__, hugging_face_names.from_hugging_face),
-    Naming('OpenAI', 'input_resolution'.__eq__, dict),
-    Naming('open_clip', lambda key: key.startswith('visual.'), dict),
+KEY_STYLES = (
+    KeyStyle('EVA-CLIP', eva_names.MARKER_KEY.__eq__, eva_names.from_original),
+    KeyStyle(
+        'Hugging Face', hugging_face_names.MARKER_KEY.__eq__, hugging_face_names.from_hugging_face
+    ),
+    KeyStyle('OpenAI', 'input_resolution'.__eq__, dict),
+    KeyStyle('open_clip', lambda key: key.startswith('visual.'), dict),
 )
 
 
@@ -122,7 +124,7 @@ def canonical_names(state: Mapping[str, Tensor]) -> State:
     Raises:
         ValueError: A Hugging Face CLIP has names that are not known.
     """
-    state = {k: v for k, v in state.items() if not eva_names.ROTARY_TABLE.fullmatch(k)}
+    state = {k: v for k, v in state.items() if not eva_names.ROPE_BUFFER.fullmatch(k)}
     naming = _naming(state)
     return state if naming is None else naming.rename(state)
 
@@ -154,8 +156,8 @@ def to_open_clip(content: Mapping, origin: str) -> tuple[State, Layout]:
     return state, Layout(holder, naming.name)
 
 
-def _naming(state: Mapping[str, Tensor]) -> Naming | None:
-    return next((one for one in NAMINGS if any(map(one.sign, state))), None)
+def _naming(state: Mapping[str, Tensor]) -> KeyStyle | None:
+    return next((one for one in KEY_STYLES if any(map(one.sign, state))), None)
 
 
 def _common_prefix(state: State) -> str | None:
@@ -163,7 +165,7 @@ def _common_prefix(state: State) -> str | None:
 
 
 def _out_of_holder(state: State, origin: str) -> tuple[State, str]:
-    for holder in HOLDERS:
+    for holder in CHECKPOINT_KINDS:
         found = {match[1]: v for k, v in state.items() if (match := holder.tower.fullmatch(k))}
         if found:
             rest = {key: value for key, value in state.items() if not holder.tower.fullmatch(key)}

@@ -155,10 +155,10 @@ class ProposalRegions:
             What the student pools and what the teacher sees, both xyxy in source pixels, float64
             of shape (R, 4); R >= 1 with the fallback.
         """
-        boxes_src, crop_boxes_src, _ = self.draw(results, generator)
+        boxes_src, crop_boxes_src, _ = self.choose(results, generator)
         return boxes_src, crop_boxes_src
 
-    def draw(
+    def choose(
         self, results: dict, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Draw the regions of one image and tell which of its boxes they are.

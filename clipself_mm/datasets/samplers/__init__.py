@@ -1,6 +1,6 @@
 """Samplers of dataloaders: which image comes when."""
 
-from .seeded_sampler import DrawSampler, InfiniteDrawSampler
-from .shard_sampler import InfiniteShardDrawSampler, ShardDrawSampler
+from .seeded_sampler import InfiniteSeededSampler, SeededSampler
+from .shard_sampler import InfiniteShardSampler, ShardSampler
 
-__all__ = ['DrawSampler', 'InfiniteDrawSampler', 'InfiniteShardDrawSampler', 'ShardDrawSampler']
+__all__ = ['InfiniteSeededSampler', 'InfiniteShardSampler', 'SeededSampler', 'ShardSampler']

@@ -9,20 +9,20 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
-from ..seeded_index import Draw
+from ..seeded_index import SeededIndex
 from ..sharded.order import shard_order, share
 from ..sharded_images import ShardedImages
 
 
-class LaneDraw(Draw):
-    """A `Draw` of `ShardedImages`.
+class LaneIndex(SeededIndex):
+    """A `SeededIndex` of `ShardedImages`.
 
     The lane decides which open shard serves it, never what is drawn.
 
     Args:
-        index: See `Draw`.
-        seed: See `Draw`.
-        number: See `Draw`.
+        index: See `SeededIndex`.
+        seed: See `SeededIndex`.
+        number: See `SeededIndex`.
         lane: Number of the stream in its process.
 
     Attributes:
@@ -31,7 +31,7 @@ class LaneDraw(Draw):
 
     lane: int
 
-    def __new__(cls, index: int, seed: int = 0, number: int = 0, lane: int = 0) -> LaneDraw:
+    def __new__(cls, index: int, seed: int = 0, number: int = 0, lane: int = 0) -> LaneIndex:
         """Make the index; see the class for the arguments."""
         draw = super().__new__(cls, index, seed, number)
         draw.lane = int(lane)
@@ -39,11 +39,11 @@ class LaneDraw(Draw):
 
     def __reduce__(self) -> tuple:
         """Pickle with the lane."""
-        return LaneDraw, (int(self), self.seed, self.number, self.lane)
+        return LaneIndex, (int(self), self.seed, self.number, self.lane)
 
 
 @DATA_SAMPLERS.register_module()
-class ShardDrawSampler(Sampler):
+class ShardSampler(Sampler):
     """Yields each image once an epoch, in an order that lets every reader go from front to back.
 
     As with mmengine's `DefaultSampler` all processes draw equally often: where the images do not
@@ -95,7 +95,7 @@ class ShardDrawSampler(Sampler):
         first, end = share(self.size, self.rank, self.world_size)
         self.own = end - first
 
-    def pass_over(self, number: int, start: int = 0) -> Iterator[LaneDraw]:
+    def pass_over(self, number: int, start: int = 0) -> Iterator[LaneIndex]:
         """This process's draws of one pass, each of its images once.
 
         Args:
@@ -115,9 +115,9 @@ class ShardDrawSampler(Sampler):
             start=start,
         )
         for index, lane in order:
-            yield LaneDraw(index, self.seed, number, lane)
+            yield LaneIndex(index, self.seed, number, lane)
 
-    def __iter__(self) -> Iterator[LaneDraw]:
+    def __iter__(self) -> Iterator[LaneIndex]:
         """Yield the draws of this process for the current epoch."""
         yield from self.pass_over(self.epoch)
         for _ in range(len(self) - self.own):
@@ -133,18 +133,18 @@ class ShardDrawSampler(Sampler):
 
 
 @DATA_SAMPLERS.register_module()
-class InfiniteShardDrawSampler(ShardDrawSampler):
+class InfiniteShardSampler(ShardSampler):
     """Pass after pass over the shards; in each, every image is drawn once.
 
     `number` of a draw is the pass. A resumed run goes on where the unbroken one would be: newer
     MMEngine calls `skip`, for which no shard is opened; older MMEngine draws and drops batches.
 
-    Takes the arguments of `ShardDrawSampler`.
+    Takes the arguments of `ShardSampler`.
     """
 
     _skipped = 0
 
-    def __iter__(self) -> Iterator[LaneDraw]:
+    def __iter__(self) -> Iterator[LaneIndex]:
         """Yield the draws of this process, without end."""
         first, rest = divmod(self._skipped, self.own)
         for number in count(first):

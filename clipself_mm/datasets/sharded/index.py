@@ -11,7 +11,7 @@ from mmengine import fileio
 
 from clipself_mm.io.atomic_write import atomic_write
 
-from .reading import IMAGE_SUFFIXES, shard_pictures
+from .reading import IMAGE_SUFFIXES, shard_images
 
 INDEX_NAME = 'index.json'
 
@@ -86,7 +86,7 @@ def index_folder(
 
     Args:
         folder: A local folder.
-        suffixes: See `shard_pictures`.
+        suffixes: See `shard_images`.
         progress: Shows the shards counted, called like ``tqdm``.
 
     Returns:
@@ -100,8 +100,6 @@ def index_folder(
     if not paths:
         raise FileNotFoundError(f'{folder}: expected shards *.tar, found none')
     shown = paths if progress is None else progress(paths, desc='shards')
-    shards = [
-        Shard(path.name, sum(1 for _ in shard_pictures(str(path), suffixes))) for path in shown
-    ]
+    shards = [Shard(path.name, sum(1 for _ in shard_images(str(path), suffixes))) for path in shown]
     write_index(shards, folder)
     return shards

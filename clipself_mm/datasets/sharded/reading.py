@@ -14,7 +14,7 @@ IMAGE_SUFFIXES = ('jpg', 'jpeg', 'png', 'webp', 'bmp', 'tif', 'tiff')
 
 
 @dataclass(frozen=True)
-class ShardedPicture:
+class ShardImage:
     """One sample of a shard.
 
     Attributes:
@@ -44,7 +44,7 @@ def webdataset_library() -> ModuleType:
     return webdataset
 
 
-def shard_pictures(url: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Iterator[ShardedPicture]:
+def shard_images(url: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Iterator[ShardImage]:
     """Stream the samples of a shard that have a picture.
 
     Members are grouped to samples as everywhere in WebDataset: by their names up to the first dot.
@@ -68,7 +68,7 @@ def shard_pictures(url: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Iterat
         for sample in library.tariterators.group_by_keys(files):
             suffix = next((suffix for suffix in suffixes if suffix in sample), None)
             if suffix is not None:
-                yield ShardedPicture(sample['__key__'], suffix, sample[suffix])
+                yield ShardImage(sample['__key__'], suffix, sample[suffix])
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise ValueError(f'{url}: no whole tar shard: {(error.args or [error])[0]}') from error
     finally:
@@ -83,10 +83,10 @@ class ShardWindow:
     ahead reads on, asking farther behind begins the shard once more.
 
     Args:
-        url: See `shard_pictures`.
+        url: See `shard_images`.
         count: Pictures it should have.
         window: How many are remembered.
-        suffixes: See `shard_pictures`.
+        suffixes: See `shard_images`.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class ShardWindow:
         self.openings = 0
         self._open()
 
-    def __getitem__(self, place: int) -> ShardedPicture:
+    def __getitem__(self, place: int) -> ShardImage:
         """The picture at a place of the shard, from 0.
 
         Raises:
@@ -131,6 +131,6 @@ class ShardWindow:
 
     def _open(self) -> None:
         self.openings += 1
-        self._pictures = shard_pictures(self.url, self.suffixes)
-        self._kept: OrderedDict[int, ShardedPicture] = OrderedDict()
+        self._pictures = shard_images(self.url, self.suffixes)
+        self._kept: OrderedDict[int, ShardImage] = OrderedDict()
         self._next = 0

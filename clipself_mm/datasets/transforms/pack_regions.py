@@ -16,7 +16,7 @@ _META_KEYS = (
     'img_shape',
     'input_size',
     'scale',
-    'draw',
+    'rng_key',
     'caption',
     'noun_labels',
 )

@@ -1,48 +1,47 @@
-"""The step of a pipeline that decides which regions of an image are distilled."""
+"""The transform that chooses which regions of an image are distilled."""
 
 from __future__ import annotations
 
 from mmengine.registry import TASK_UTILS, TRANSFORMS
 
-from ..seeded_index import generator_of
+from ..seeded_index import rng_from_key
 
 
 @TRANSFORMS.register_module()
 class SampleRegions:
-    """Draw the regions of an image with a region sampler.
+    """Choose the regions of an image.
 
-    Needs `ori_shape` (height, width) and `draw`. Adds `boxes_src`, what the student pools, and
+    Needs `ori_shape` (height, width) and `rng_key`. Adds `boxes_src`, what the student pools, and
     `crop_boxes_src`, what the teacher sees: xyxy in pixels of the source image, float64 of shape
-    (R, 4). All random choices come from the sample's draw, none from the state of the process.
+    (R, 4). All random choices come from the sample's `rng_key`, none from the process.
 
-    `labels` of a sample's boxes, where it has them, become those of the regions drawn, which takes
-    a sampler that draws from these boxes alone: `ProposalRegions(fallback=False)`.
+    `labels` of a sample's boxes become those of the chosen regions. That needs regions which are
+    all among these boxes: `ProposalRegions(fallback=False)`.
 
     Args:
-        sampler: Config of a region sampler in the registry TASK_UTILS, `GridRegions` or
-            `ProposalRegions`.
+        regions: Config of `GridRegions` or `ProposalRegions` (registry TASK_UTILS).
     """
 
-    def __init__(self, sampler: dict) -> None:
-        self.sampler = TASK_UTILS.build(sampler)
+    def __init__(self, regions: dict) -> None:
+        self.regions = TASK_UTILS.build(regions)
 
     def __call__(self, results: dict) -> dict:
-        """Draw the regions of one sample.
+        """Choose the regions of one sample.
 
         Raises:
-            ValueError: The sample has labels and the sampler makes up regions of its own.
+            ValueError: The sample has labels and `regions` are not all among its boxes.
         """
-        generator = generator_of(results['draw'])
+        generator = rng_from_key(results['rng_key'])
         if 'labels' not in results:
-            results['boxes_src'], results['crop_boxes_src'] = self.sampler(results, generator)
+            results['boxes_src'], results['crop_boxes_src'] = self.regions(results, generator)
             return results
-        if getattr(self.sampler, 'fallback', True):
+        if getattr(self.regions, 'fallback', True):
             raise ValueError(
-                f'{type(self.sampler).__name__} makes up regions, which have no label: labelled '
+                f'{type(self.regions).__name__} makes up regions, which have no label: labelled '
                 "boxes need dict(type='ProposalRegions', fallback=False)"
             )
-        boxes_src, crop_boxes_src, drawn = self.sampler.draw(results, generator)
+        boxes_src, crop_boxes_src, chosen = self.regions.choose(results, generator)
         results.update(
-            boxes_src=boxes_src, crop_boxes_src=crop_boxes_src, labels=results['labels'][drawn]
+            boxes_src=boxes_src, crop_boxes_src=crop_boxes_src, labels=results['labels'][chosen]
         )
         return results

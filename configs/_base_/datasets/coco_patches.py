@@ -4,7 +4,7 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='InfiniteDrawSampler'),
+    sampler=dict(type='InfiniteSeededSampler'),
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type='ImageRegions',
@@ -15,7 +15,7 @@ train_dataloader = dict(
             dict(type='LoadRGB'),
             dict(
                 type='SampleRegions',
-                sampler=dict(type='GridRegions', max_split=6, max_regions=20),
+                regions=dict(type='GridRegions', max_split=6, max_regions=20),
             ),
             dict(type='CropRegions', size=224),
             dict(type='ResizeLongest', size=1024),

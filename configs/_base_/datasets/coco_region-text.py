@@ -4,7 +4,7 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='InfiniteDrawSampler'),
+    sampler=dict(type='InfiniteSeededSampler'),
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type='RegionTextPairs',
@@ -15,7 +15,7 @@ train_dataloader = dict(
             dict(type='LoadRGB'),
             dict(
                 type='SampleRegions',
-                sampler=dict(
+                regions=dict(
                     type='ProposalRegions',
                     shuffle=False,
                     min_size=0,

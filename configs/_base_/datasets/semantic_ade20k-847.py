@@ -10,7 +10,7 @@ test_pipeline = [
         backend='pillow',
         interpolation='bicubic',
     ),
-    dict(type='LoadWideLabels', num_classes=847),  # behind Resize: compared at the original size
+    dict(type='LoadUint16Labels', num_classes=847),  # behind Resize: compared at the original size
     dict(type='PackSegInputs'),
 ]
 val_dataloader = dict(

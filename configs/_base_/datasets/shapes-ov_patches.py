@@ -3,7 +3,7 @@
 train_dataloader = dict(
     batch_size=2,
     num_workers=0,
-    sampler=dict(type='DrawSampler', shuffle=True),
+    sampler=dict(type='SeededSampler', shuffle=True),
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type='ImageRegions',
@@ -14,7 +14,7 @@ train_dataloader = dict(
             dict(type='LoadRGB'),
             dict(
                 type='SampleRegions',
-                sampler=dict(type='GridRegions', max_split=6, max_regions=20),
+                regions=dict(type='GridRegions', max_split=6, max_regions=20),
             ),
             dict(type='CropRegions', size=64),
             dict(type='ResizeLongest', size=128),

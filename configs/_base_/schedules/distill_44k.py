@@ -10,7 +10,7 @@ _base_ = '../distill_runtime.py'
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    constructor='MatrixDecayConstructor',
+    constructor='NoBiasDecayConstructor',
     prefer_fused=True,
     optimizer=dict(type='AdamW', lr=1e-5, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1),
 )

@@ -4,7 +4,7 @@ _base_ = '../distill_runtime.py'
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    constructor='MatrixDecayConstructor',
+    constructor='NoBiasDecayConstructor',
     optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
 )
 param_scheduler = [

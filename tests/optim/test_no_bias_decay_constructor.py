@@ -4,11 +4,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
-from clipself_mm.optim import MatrixDecayConstructor
+from clipself_mm.optim import NoBiasDecayConstructor
 
 CONFIG = {
     'type': 'OptimWrapper',
-    'constructor': 'MatrixDecayConstructor',
+    'constructor': 'NoBiasDecayConstructor',
     'optimizer': {'type': 'AdamW', 'lr': 1e-5, 'betas': (0.9, 0.98), 'weight_decay': 0.1},
 }
 
@@ -74,12 +74,12 @@ def test_other_rules_are_refused():
     with pytest.raises(ValueError, match=r"no paramwise_cfg, got \['bias_lr_mult'\]"):
         build_optim_wrapper(nn.Linear(2, 2), {**CONFIG, 'paramwise_cfg': {'bias_lr_mult': 2.0}})
     with pytest.raises(ValueError, match='needs an `optimizer`'):
-        MatrixDecayConstructor({'type': 'OptimWrapper'})
+        NoBiasDecayConstructor({'type': 'OptimWrapper'})
 
 
 def test_the_config_is_not_changed():
     config = {'optimizer': dict(CONFIG['optimizer'])}
-    constructor = MatrixDecayConstructor(config)
+    constructor = NoBiasDecayConstructor(config)
     constructor(nn.Linear(2, 2))
     assert config == {'optimizer': CONFIG['optimizer']}
     assert len(constructor(nn.Linear(2, 2)).optimizer.param_groups) == 2

@@ -6,14 +6,14 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler, pseudo_collate
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import DataLoader
 
-from clipself_mm.datasets import DrawSampler, ImageRegions, InfiniteDrawSampler
+from clipself_mm.datasets import ImageRegions, InfiniteSeededSampler, SeededSampler
 from tests.datasets.coco_files import training_pipeline, write_images, write_json
 
 DATA = list(range(5))
 
 
 def test_epoch_sampler_keeps_the_order_and_adds_the_epoch():
-    ours, theirs = DrawSampler(DATA, seed=3), DefaultSampler(DATA, seed=3)
+    ours, theirs = SeededSampler(DATA, seed=3), DefaultSampler(DATA, seed=3)
     for epoch in (0, 1, 4):
         ours.set_epoch(epoch)
         theirs.set_epoch(epoch)
@@ -23,7 +23,7 @@ def test_epoch_sampler_keeps_the_order_and_adds_the_epoch():
 
 
 def test_infinite_sampler_keeps_the_order_and_counts_the_passes():
-    ours = list(itertools.islice(InfiniteDrawSampler(DATA, seed=3), 15))
+    ours = list(itertools.islice(InfiniteSeededSampler(DATA, seed=3), 15))
     assert [int(d) for d in ours] == list(itertools.islice(InfiniteSampler(DATA, seed=3), 15))
     assert [draw.number for draw in ours] == [0] * 5 + [1] * 5 + [2] * 5
     for number in range(3):
@@ -32,18 +32,18 @@ def test_infinite_sampler_keeps_the_order_and_counts_the_passes():
 
 @pytest.mark.parametrize('world_size', [1, 2, 3])
 def test_processes_share_one_stream(monkeypatch, world_size):
-    single = list(itertools.islice(InfiniteDrawSampler(DATA, seed=1), 12))
+    single = list(itertools.islice(InfiniteSeededSampler(DATA, seed=1), 12))
     for rank in range(world_size):
         for module in ('mmengine.dataset.sampler',):
             monkeypatch.setattr(f'{module}.get_dist_info', lambda rank=rank: (rank, world_size))
-        part = list(itertools.islice(InfiniteDrawSampler(DATA, seed=1), 12 // world_size))
+        part = list(itertools.islice(InfiniteSeededSampler(DATA, seed=1), 12 // world_size))
         assert [draw.key for draw in part] == [draw.key for draw in single[rank::world_size]]
 
 
 @pytest.mark.parametrize('consumed', [0, 3, 5, 11])
 def test_dropping_draws_continues_the_unbroken_stream(consumed):
-    unbroken = list(itertools.islice(InfiniteDrawSampler(DATA, seed=2), 20))
-    resumed = iter(InfiniteDrawSampler(DATA, seed=2))
+    unbroken = list(itertools.islice(InfiniteSeededSampler(DATA, seed=2), 20))
+    resumed = iter(InfiniteSeededSampler(DATA, seed=2))
     for _ in range(consumed):
         next(resumed)
     keys = [draw.key for draw in itertools.islice(resumed, 20 - consumed)]
@@ -53,8 +53,8 @@ def test_dropping_draws_continues_the_unbroken_stream(consumed):
 @pytest.mark.parametrize('consumed', [0, 3, 5, 11])
 def test_fast_forward_equals_dropping(consumed):
     """`skip` is the parent's in newer MMEngine; without it the loop drops draws (see above)."""
-    unbroken = list(itertools.islice(InfiniteDrawSampler(DATA, seed=2), 20))
-    sampler = InfiniteDrawSampler(DATA, seed=2)
+    unbroken = list(itertools.islice(InfiniteSeededSampler(DATA, seed=2), 20))
+    sampler = InfiniteSeededSampler(DATA, seed=2)
     assert hasattr(sampler, 'skip') == hasattr(InfiniteSampler, 'skip')
     if hasattr(sampler, 'skip'):
         assert list(inspect.signature(sampler.skip).parameters) == ['num_samples']
@@ -67,7 +67,7 @@ def test_fast_forward_equals_dropping(consumed):
 
 def test_registered_in_the_root_registry():
     sampler = DATA_SAMPLERS.build(
-        dict(type='InfiniteDrawSampler', shuffle=False), default_args=dict(dataset=DATA, seed=4)
+        dict(type='InfiniteSeededSampler', shuffle=False), default_args=dict(dataset=DATA, seed=4)
     )
     assert [draw.key for draw in itertools.islice(sampler, 6)][-2:] == [(4, 0, 4), (4, 1, 0)]
 
@@ -84,7 +84,7 @@ def dataset(tmp_path):
 
 def epochs(dataset, number, start=0, **options):
     """Return, per epoch and batch, the draws, boxes and crops the dataloader gives."""
-    sampler = DrawSampler(dataset, seed=5)
+    sampler = SeededSampler(dataset, seed=5)
     loader = DataLoader(
         dataset, batch_size=2, sampler=sampler, collate_fn=pseudo_collate, **options
     )
@@ -94,7 +94,7 @@ def epochs(dataset, number, start=0, **options):
         seen.append(
             [
                 [
-                    (s.draw, s.regions.boxes_px.tolist(), int(crops.sum()))
+                    (s.rng_key, s.regions.boxes_px.tolist(), int(crops.sum()))
                     for s, crops in zip(b['data_samples'], b['inputs']['crops'], strict=True)
                 ]
                 for b in loader

@@ -4,8 +4,8 @@ import pytest
 import torch
 from mmdet.models.layers import multiclass_nms
 
-from clipself_mm.detection import class_wise_nms as module
-from clipself_mm.detection.class_wise_nms import class_wise_nms
+from clipself_mm.detection import topk_multiclass_nms as module
+from clipself_mm.detection.topk_multiclass_nms import topk_multiclass_nms
 
 NMS = dict(type='nms', iou_threshold=0.5)
 
@@ -35,7 +35,7 @@ def crowd(regions, classes, per_class=False, seed=0):
 )
 def test_equals_mmdet(per_class, score_thr, max_num, nms):
     boxes, scores = crowd(60, 40, per_class)
-    found = class_wise_nms(boxes, scores, score_thr, nms, max_num)
+    found = topk_multiclass_nms(boxes, scores, score_thr, nms, max_num)
     background = torch.zeros(60, 1)
     dets, labels = multiclass_nms(
         boxes, torch.cat([scores, background], dim=1), score_thr, nms, max_num
@@ -50,7 +50,7 @@ def test_one_pile_of_boxes_by_hand():
     """Two boxes that overlap by 3 / 4 of their union, in two classes."""
     boxes = torch.tensor([[0.0, 0.0, 8.0, 7.0], [0.0, 0.0, 6.0, 7.0]])
     scores = torch.tensor([[0.9, 0.2], [0.8, 0.3]])
-    found = class_wise_nms(boxes, scores, 0.1, NMS, 3)
+    found = topk_multiclass_nms(boxes, scores, 0.1, NMS, 3)
     assert torch.equal(found[0], boxes)
     assert torch.equal(found[1], torch.tensor([0.9, 0.3]))
     assert found[2].tolist() == [0, 1]
@@ -60,9 +60,9 @@ def test_a_region_without_a_number_hides_no_other():
     """As with mmdet: an overflow in one region costs that region."""
     boxes, scores = crowd(60, 40)
     scores[7] = torch.nan
-    found = class_wise_nms(boxes, scores, 0.0, NMS, 5)
+    found = topk_multiclass_nms(boxes, scores, 0.0, NMS, 5)
     scores[7] = 0
-    expected = class_wise_nms(boxes, scores, 0.0, NMS, 5)
+    expected = topk_multiclass_nms(boxes, scores, 0.0, NMS, 5)
     for one, other in zip(found, expected, strict=True):
         assert torch.equal(one, other)
     assert len(found[0]) == 5
@@ -70,7 +70,7 @@ def test_a_region_without_a_number_hides_no_other():
 
 def test_nothing_passes():
     boxes, scores = crowd(5, 3)
-    found = class_wise_nms(boxes, scores, 2.0, NMS, 10)
+    found = topk_multiclass_nms(boxes, scores, 2.0, NMS, 10)
     assert [tuple(item.shape) for item in found] == [(0, 4), (0,), (0,)]
 
 
@@ -86,5 +86,5 @@ def test_the_class_count_does_not_matter(classes, monkeypatch):
     module_nms = module.batched_nms
     monkeypatch.setattr(module, 'batched_nms', counting)
     boxes, scores = crowd(1000, classes)
-    assert len(class_wise_nms(boxes, scores, 0.0, NMS, 100)[0]) == 100
+    assert len(topk_multiclass_nms(boxes, scores, 0.0, NMS, 100)[0]) == 100
     assert max(seen) <= 2000

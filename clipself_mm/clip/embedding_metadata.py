@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class EmbeddingOrigin:
+class EmbeddingMetadata:
     """How class embeddings came about; what is not known stays empty.
 
     Attributes:
@@ -34,7 +34,7 @@ class EmbeddingOrigin:
         return {key: json.dumps(value, ensure_ascii=False) for key, value in content.items()}
 
     @classmethod
-    def from_json(cls, header: Mapping[str, str]) -> EmbeddingOrigin:
+    def from_json(cls, header: Mapping[str, str]) -> EmbeddingMetadata:
         """The inverse of `to_json`; other keys of the header are passed over.
 
         Raises:

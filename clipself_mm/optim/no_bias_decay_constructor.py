@@ -11,14 +11,14 @@ from torch.optim import Optimizer
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class MatrixDecayConstructor:
+class NoBiasDecayConstructor:
     """Two groups of the trainable parameters: matrices with weight decay, the rest without.
 
     Parameters of at least two dimensions get the optimizer's `weight_decay`; biases, norms and
     scalars get 0. Parameters that need no gradient (frozen blocks, the
     teacher) are not handed over, so the optimizer keeps no state for them.
 
-    Used in a config as `optim_wrapper = dict(constructor='MatrixDecayConstructor', ...)`. With
+    Used in a config as `optim_wrapper = dict(constructor='NoBiasDecayConstructor', ...)`. With
     `prefer_fused=True` beside it the optimizer updates all parameters in one kernel where it has
     one for their device; whether it has is logged.
 
@@ -38,7 +38,7 @@ class MatrixDecayConstructor:
             )
         if paramwise_cfg:
             raise ValueError(
-                'MatrixDecayConstructor takes no paramwise_cfg, got '
+                'NoBiasDecayConstructor takes no paramwise_cfg, got '
                 f'{sorted(paramwise_cfg)}; use DefaultOptimWrapperConstructor for other rules'
             )
         self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
@@ -70,7 +70,7 @@ class MatrixDecayConstructor:
         config = {**self.optimizer_cfg, 'params': groups}
         optimizer = build_fused(config) if self.prefer_fused else OPTIMIZERS.build(config)
         print_log(
-            f'MatrixDecayConstructor: {len(decayed)} parameters with weight decay '
+            f'NoBiasDecayConstructor: {len(decayed)} parameters with weight decay '
             f'{optimizer.param_groups[0]["weight_decay"]}, {len(plain)} without',
             logger='current',
         )

@@ -14,7 +14,7 @@ _MODES = ('L', 'I', 'I;16', 'I;16L', 'I;16B')
 
 
 @TRANSFORMS.register_module()
-class LoadWideLabels:
+class LoadUint16Labels:
     """Load `seg_map_path`, a picture of 8 or 16 bit (png, tif) whose values are labels.
 
     Like mmseg's `LoadAnnotations`, which cuts values to 8 bit. Adds `gt_seg_map`, int64 of shape

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .positions import rotate
+from .positions import apply_rope
 
 
 def packed_attention(
@@ -73,7 +73,7 @@ def timm_attention(
     attention: nn.Module,
     queries: Tensor,
     context: Tensor,
-    turns: Tensor | None = None,
+    rope: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
     """Multi-head attention of a timm block, with its inner norm where it has one.
@@ -83,7 +83,7 @@ def timm_attention(
         queries: Normed tokens that look, shape (N, Q, C). Where they are not the context itself
             they stand for class tokens, which no rotation touches.
         context: Normed tokens looked at, shape (N, L, C).
-        turns: Of ``turns_of``, for all L tokens; None for no rotation.
+        rope: Of ``rope_pairs``, for all L tokens; None for no rotation.
         mask: True where a query may look, shape (N, Q, L).
 
     Returns:
@@ -95,8 +95,8 @@ def timm_attention(
         F.linear(context, *of_key),
         F.linear(context, *of_value),
         attention.num_heads,
-        turns_query=turns if queries is context else None,
-        turns_key=turns,
+        rope_query=rope if queries is context else None,
+        rope_key=rope,
         mask=mask,
     )
     return attention.proj(attention.norm(mixed))
@@ -121,8 +121,8 @@ def attend(
     key: Tensor,
     value: Tensor,
     heads: int,
-    turns_query: Tensor | None = None,
-    turns_key: Tensor | None = None,
+    rope_query: Tensor | None = None,
+    rope_key: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
     """Multi-head scaled dot product attention by the fused kernel.
@@ -132,8 +132,8 @@ def attend(
         key: Shape (N, L, C).
         value: Shape (N, L, C).
         heads: Number of heads.
-        turns_query: Of ``turns_of``, what turns the queries; None for no rotation.
-        turns_key: What turns the keys; None for no rotation.
+        rope_query: Of ``rope_pairs``, what rotates the queries; None for no rotation.
+        rope_key: What rotates the keys; None for no rotation.
         mask: True where a query may look, shape (N, Q, L).
 
     Returns:
@@ -142,8 +142,8 @@ def attend(
     query, key, value = (item.unflatten(-1, (heads, -1)) for item in (query, key, value))
     # Turned before the heads go first: the kernel's result keeps this order of memory, in which
     # the heads lie side by side already.
-    query = query if turns_query is None else rotate(query, turns_query)
-    key = key if turns_key is None else rotate(key, turns_key)
+    query = query if rope_query is None else apply_rope(query, rope_query)
+    key = key if rope_key is None else apply_rope(key, rope_key)
     query, key, value = (item.transpose(1, 2) for item in (query, key, value))
     mask = None if mask is None else mask[:, None]
     mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)

@@ -10,7 +10,7 @@ FIRST = 4
 """Candidates looked at first, as a multiple of the boxes wanted."""
 
 
-def class_wise_nms(
+def topk_multiclass_nms(
     boxes: Tensor, scores: Tensor, score_thr: float, nms_cfg: dict, max_num: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The best boxes after suppression among those of the same class: mmdet's `multiclass_nms`.

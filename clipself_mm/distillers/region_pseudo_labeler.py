@@ -49,7 +49,7 @@ def match_nouns(crops: Tensor, nouns: Tensor, noun_labels: Sequence[int]) -> tup
 
 
 @MODELS.register_module()
-class RegionNounMatcher(BaseModel):
+class RegionPseudoLabeler(BaseModel):
     """Associates proposals with nouns, for ``tools/test.py`` (paper, section A.4).
 
     Image crops speak for the proposals, as the dense features of an unrefined ViT know too little.
@@ -88,7 +88,7 @@ class RegionNounMatcher(BaseModel):
             return self.encode_crops(inputs['crops'])
         if mode == 'predict':
             return self.predict(inputs, data_samples)
-        raise NotImplementedError(f'RegionNounMatcher has no mode {mode!r}; nothing in it trains')
+        raise NotImplementedError(f'RegionPseudoLabeler has no mode {mode!r}; nothing in it trains')
 
     @torch.no_grad()
     def predict(

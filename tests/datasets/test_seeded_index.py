@@ -4,8 +4,8 @@ import pickle
 import pytest
 from mmengine.dataset import ConcatDataset, RepeatDataset
 
-from clipself_mm.datasets import Draw, ImageRegions
-from clipself_mm.datasets.seeded_index import generator_of
+from clipself_mm.datasets import ImageRegions, SeededIndex
+from clipself_mm.datasets.seeded_index import rng_from_key
 from tests.datasets.coco_files import write_images, write_json
 
 
@@ -17,29 +17,29 @@ def identity(results):
     'clone', [copy.copy, copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))]
 )
 def test_copies_keep_the_memory(clone):
-    draw = Draw(7, seed=3, number=2) - 5
+    draw = SeededIndex(7, seed=3, number=2) - 5
     cloned = clone(draw)
-    assert isinstance(cloned, Draw)
+    assert isinstance(cloned, SeededIndex)
     assert (int(cloned), cloned.key) == (2, (3, 2, 7))
 
 
 def test_is_an_index():
-    assert ['a', 'b', 'c'][Draw(1, 9, 9)] == 'b'
-    assert Draw(4) == 4
-    assert {Draw(4): 'x'}[4] == 'x'
+    assert ['a', 'b', 'c'][SeededIndex(1, 9, 9)] == 'b'
+    assert SeededIndex(4) == 4
+    assert {SeededIndex(4): 'x'}[4] == 'x'
 
 
 def test_a_plain_index_counts_as_seed_0_number_0():
-    assert Draw.of(5).key == (0, 0, 5)
-    draw = Draw(5, 1, 2)
-    assert Draw.of(draw) is draw
+    assert SeededIndex.of(5).key == (0, 0, 5)
+    draw = SeededIndex(5, 1, 2)
+    assert SeededIndex.of(draw) is draw
 
 
 def test_each_part_of_the_key_changes_the_choices():
     keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
-    values = {tuple(generator_of(key).integers(2**60, size=2)) for key in keys}
+    values = {tuple(rng_from_key(key).integers(2**60, size=2)) for key in keys}
     assert len(values) == len(keys)
-    assert generator_of((1, 2, 3)).random() == generator_of((1, 2, 3)).random()
+    assert rng_from_key((1, 2, 3)).random() == rng_from_key((1, 2, 3)).random()
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ def pair(tmp_path):
 
 
 def test_concatenated_data_sets_hand_the_draw_on(pair):
-    results = ConcatDataset(pair)[Draw(4, seed=8, number=6)]
+    results = ConcatDataset(pair)[SeededIndex(4, seed=8, number=6)]
     assert results['sample_idx'] == 1
-    assert results['draw'] == (8, 6, 4)
+    assert results['rng_key'] == (8, 6, 4)
 
 
 def test_repetitions_of_an_image_are_different_draws(pair):
     repeated = RepeatDataset(pair[0], times=2)
-    first, second = repeated[Draw(1, 8, 6)], repeated[Draw(4, 8, 6)]
+    first, second = repeated[SeededIndex(1, 8, 6)], repeated[SeededIndex(4, 8, 6)]
     assert first['img_id'] == second['img_id'] == 1
-    assert (first['draw'], second['draw']) == ((8, 6, 1), (8, 6, 4))
+    assert (first['rng_key'], second['rng_key']) == ((8, 6, 1), (8, 6, 4))
