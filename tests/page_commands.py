@@ -33,7 +33,7 @@ SHELL = (
 )
 """Programs that are not ours; only the files of the checkout that they name are looked at."""
 OURS = ('configs/', 'docs/', 'requirements/', 'tests/', 'tools/', 'benchmarks/', 'clipself_mm/')
-GAPS = {'CONFIG', '...', '[--tower'}
+GAPS = {'CONFIG', '...'}
 RUNS = ('train.py', 'test.py')
 PRODUCTS = ('checkpoints/', 'work_dirs/', 'data/coco/annotations/coco_p')
 
