@@ -6,22 +6,38 @@ enlarged boxes, windows of every scale and offset, and windows that show nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from .captioned_batch import CaptionedBatch
-from .captions import caption, dominant_stuff, name_content
-from .cropping import Box, cut_square, enlarge_box
-from .scene import Scene, mask_box
-from .scene_style import SceneStyle
-from .scenes import render_scene
+from clipself_mm.datasets.samplers.enlarge_boxes import enlarge_about
+from clipself_mm.datasets.transforms.crop_regions import crop_regions
+from clipself_mm.shapes.captions import caption, dominant_stuff, name_content
+from clipself_mm.shapes.classes import ALL_CLASSES
+from clipself_mm.shapes.scene import Box, Scene, SceneStyle, mask_box
+from clipself_mm.shapes.scenes import render_scene
 
 TRAINING_SCENES = 1_000_000
 """First scene index of the training pool; exported data sets stay below it."""
 SINGLE_STYLE = SceneStyle(size=96, objects=(1, 1), side=(0.45, 0.95), max_stuff=2)
 GRID_LIMIT = 6
+
+
+@dataclass
+class CaptionedBatch:
+    """Images with captions.
+
+    Attributes:
+        images: uint8 (N, size, size, 3).
+        captions: N sentences.
+        labels: What each caption names, indices into ALL_CLASSES.
+    """
+
+    images: np.ndarray
+    captions: list[str]
+    labels: list[list[int]]
 
 
 class CaptionedCrops:
@@ -107,3 +123,57 @@ class CaptionedCrops:
 
     def _any(self, rng: np.random.Generator) -> Scene:
         return self.scenes[rng.integers(len(self.scenes))]
+
+
+def cut_square(image: Image.Image, box: Box, size: int) -> np.ndarray:
+    """Cuts a box out and brings it to a square as the teacher's crops are.
+
+    Args:
+        image: RGB image.
+        box: x0, y0, x1, y1 in pixels within the image.
+        size: Side of the square; the box's longest side is resized to it, bicubic, the rest is
+            centred zeros.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    return crop_regions(image, np.array([box]), size)[0].transpose(1, 2, 0)
+
+
+def enlarge_box(
+    box: Sequence[float], scale: float, size: int, shift: Sequence[float] = (0.0, 0.0)
+) -> Box:
+    """Enlarges a box about its centre and clips it to the image.
+
+    Args:
+        box: x0, y0, x1, y1 in pixels.
+        scale: Factor on both sides.
+        size: Side of the image.
+        shift: Offset of the centre as a share of the box's sides.
+
+    Returns:
+        Integer corners, rounded half to even.
+    """
+    low, high = np.array(box[:2], float), np.array(box[2:], float)
+    centre = (low + high) / 2 + np.array(shift) * (high - low)
+    corners = enlarge_about(centre[None], (high - low)[None], scale, size, size)[0]
+    return tuple(int(value) for value in np.rint(corners))
+
+
+def overlap_targets(label_sets: Sequence[Sequence[int]]) -> np.ndarray:
+    """Soft targets of a contrastive batch: captions that name the same classes are not negatives.
+
+    Args:
+        label_sets: What each of the N captions names.
+
+    Returns:
+        float32 (N, N); row i is proportional to the Jaccard overlap of caption i with caption j and
+        sums to 1.
+    """
+    named = np.zeros((len(label_sets), len(ALL_CLASSES)), np.float32)
+    for row, labels in zip(named, label_sets, strict=True):
+        row[list(labels)] = 1
+    common = named @ named.T
+    counts = named.sum(axis=1)
+    jaccard = common / (counts[:, None] + counts[None, :] - common)
+    return jaccard / jaccard.sum(axis=1, keepdims=True)

@@ -10,13 +10,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from clipself_mm.clip import average_prompts, expand_prompts
+from clipself_mm.shapes.classes import ALL_CLASSES
+from clipself_mm.shapes.export import FIRST_SCENE
+from clipself_mm.shapes.scene import mask_box
+from clipself_mm.shapes.scenes import render_scene
 
-from .classes import ALL_CLASSES
-from .cropping import cut_square, enlarge_box
-from .export import FIRST_SCENE
-from .scene import mask_box
-from .scenes import render_scene
-from .tiny_clip_model import normalise_pixels
+from .crops import cut_square, enlarge_box
+from .model import normalise_pixels
 
 
 @torch.no_grad()

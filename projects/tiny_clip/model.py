@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clipself_mm import shapes
 from clipself_mm.whole_file import whole_file
 
-TINY_CLIP = Path(__file__).parent / 'tiny_clip'
+TINY_CLIP = Path(shapes.__file__).parent / 'tiny_clip'
 """The folder that ships with the package, for open_clip's ``local-dir:``."""
 
 IMAGE_TOWERS = {

@@ -12,11 +12,11 @@ from open_clip.modified_resnet import ModifiedResNet
 from PIL import Image
 
 from clipself_mm.clip import build_tower, roi_pool
-from clipself_mm.shapes.captions import overlap_targets
 from clipself_mm.shapes.classes import ALL_CLASSES
 from clipself_mm.shapes.scene import mask_box
 from clipself_mm.shapes.scenes import render_scene
-from clipself_mm.shapes.tiny_clip_model import (
+from projects.tiny_clip.crops import overlap_targets
+from projects.tiny_clip.model import (
     IMAGE_TOWERS,
     TINY_CLIP,
     build_tiny_clip,
@@ -24,9 +24,8 @@ from clipself_mm.shapes.tiny_clip_model import (
     load_tiny_clip,
     normalise_pixels,
 )
-from clipself_mm.shapes.tiny_clip_training import contrastive_loss, train_tiny_clip
-from clipself_mm.shapes.training_plan import TrainingPlan
-from clipself_mm.shapes.zero_shot import class_weights, zero_shot_accuracy
+from projects.tiny_clip.training import TrainingPlan, contrastive_loss, train_tiny_clip
+from projects.tiny_clip.zero_shot import class_weights, zero_shot_accuracy
 
 PLAN = TrainingPlan(steps=4, batch=6, scenes=4, singles=4, warmup=2)
 
