@@ -87,8 +87,9 @@ def test_wheel_holds_every_module_and_data_file(checkout, wheel):
     assert expected - set(wheel) == set()
 
 
-def test_wheel_holds_configs_and_tools_where_mim_looks(checkout, wheel):
+def test_wheel_holds_configs_projects_and_tools_where_mim_looks(checkout, wheel):
     expected = {'model-index.yml'} | files_below(checkout, 'configs/**/*.py')
+    expected |= files_below(checkout, 'projects/**/*.py')
     expected |= files_below(checkout, 'tools/*.py') | files_below(checkout, 'tools/*.sh')
     shipped = {name for name in wheel if name.startswith('clipself_mm/.mim/')}
     assert {f'clipself_mm/.mim/{name}' for name in expected} - shipped == set()

@@ -1,6 +1,5 @@
 """Evaluation: pure functions in `functional`, registered metrics in `metrics`."""
 
-from .accuracy_table import AccuracyRow, AccuracyTable, read_accuracy
 from .functional import (
     category_ids,
     mean_over_classes,
@@ -16,12 +15,8 @@ from .metrics import (
     RegionClassificationMetric,
     RegionTextJsonWriter,
 )
-from .region_accuracy_sweep import measure_by_size
-from .route_title import route_title
 
 __all__ = [
-    'AccuracyRow',
-    'AccuracyTable',
     'OpenVocabCocoMetric',
     'OpenVocabLVISMetric',
     'OpenVocabProposalRecall',
@@ -31,9 +26,6 @@ __all__ = [
     'category_ids',
     'mean_over_classes',
     'mean_where_annotated',
-    'measure_by_size',
     'rank_of_truth',
-    'read_accuracy',
-    'route_title',
     'split_average_precision',
 ]

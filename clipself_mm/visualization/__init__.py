@@ -1,6 +1,5 @@
 """Pictures of what the package does: regions of a data set, clusters of dense features."""
 
-from .accuracy_plot import draw_accuracy_by_size
 from .dense_clusters import (
     cluster_dense_maps,
     draw_clusters,
@@ -15,7 +14,6 @@ from .segmentation_overlay import draw_segmentation
 __all__ = [
     'OpenVocabVisualizer',
     'cluster_dense_maps',
-    'draw_accuracy_by_size',
     'draw_clusters',
     'draw_dense_clusters',
     'draw_detections',

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from clipself_mm.datasets import ResizeLongest
-from clipself_mm.evaluation.input_size import check_sizes, input_size, set_input_size
+from projects.size_sweep.sweep import check_sizes, input_size, set_input_size
 
 
 def make_config(size=128, padded=128, kind='ResizeLongest'):

@@ -14,9 +14,8 @@ from clipself_mm.clip.tensor_pickle import ForeignNameError
 from clipself_mm.datasets import ImageReadError
 from clipself_mm.datasets.proposals_pickle import ProposalUnpickler
 from clipself_mm.datasets.transforms.load_rgb import decode_image, read_bytes
+from clipself_mm.segmentation.ade847_dataset import IGNORE, NUM_CLASSES
 from clipself_mm.whole_file import whole_file
-
-from .ade847_dataset import IGNORE, NUM_CLASSES
 
 _KEYS = ('filename', 'folder', 'objectnames', 'objectPresence', 'objectIsPart')
 CLASSES_NAME = 'ade847.json'

@@ -2,8 +2,7 @@
 
 import pytest
 
-from clipself_mm.evaluation import AccuracyRow
-from clipself_mm.visualization import draw_accuracy_by_size
+from projects.size_sweep.accuracy import AccuracyRow, draw_accuracy_by_size
 
 
 def row(size, route, top1, top5=99.0):

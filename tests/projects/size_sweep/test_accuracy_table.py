@@ -2,7 +2,7 @@
 
 import pytest
 
-from clipself_mm.evaluation import AccuracyTable, read_accuracy
+from projects.size_sweep.accuracy import AccuracyTable, read_accuracy
 
 METRICS = {
     'region/boxes/top1': 12.34567,

@@ -10,12 +10,8 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from clipself_mm.datasets import load_vocabulary
-from clipself_mm.evaluation import read_accuracy
-from clipself_mm.evaluation.region_accuracy_sweep import (
-    config_at_size,
-    config_digest,
-    weights_digest,
-)
+from projects.size_sweep.accuracy import read_accuracy
+from projects.size_sweep.sweep import config_at_size, config_digest, weights_digest
 from tests.commands import ROOT, call
 from tests.conftest import write_micro_clip
 from tests.tools.test_train import load_tool

@@ -11,7 +11,7 @@ from PIL import Image
 pytest.importorskip('mmseg')
 
 from clipself_mm.segmentation import ADE847Dataset
-from clipself_mm.segmentation.ade847_labels import (
+from projects.ade847.labels import (
     convert_ade847,
     label_table,
     object_values,
