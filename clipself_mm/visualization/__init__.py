@@ -6,10 +6,8 @@ from .dense_clusters import (
     draw_dense_clusters,
     encode_dense_map,
 )
-from .detections import draw_detections
-from .open_vocab_visualizer import OpenVocabVisualizer
-from .panoptic_overlay import draw_panoptic
-from .segmentation_overlay import draw_segmentation
+from .detections import OpenVocabVisualizer, draw_detections
+from .segmentation_overlay import draw_panoptic, draw_segmentation
 
 __all__ = [
     'OpenVocabVisualizer',
