@@ -14,10 +14,10 @@ from PIL import Image
 
 from clipself_mm.datasets.samplers.enlarge_boxes import enlarge_about
 from clipself_mm.datasets.transforms.crop_regions import crop_regions
-from clipself_mm.shapes.captions import caption, dominant_stuff, name_content
-from clipself_mm.shapes.classes import ALL_CLASSES
 from clipself_mm.shapes.scene import Box, Scene, SceneStyle, mask_box
 from clipself_mm.shapes.scenes import render_scene
+
+from .captions import caption, dominant_stuff, name_content
 
 TRAINING_SCENES = 1_000_000
 """First scene index of the training pool; exported data sets stay below it."""
@@ -158,22 +158,3 @@ def enlarge_box(
     centre = (low + high) / 2 + np.array(shift) * (high - low)
     corners = enlarge_about(centre[None], (high - low)[None], scale, size, size)[0]
     return tuple(int(value) for value in np.rint(corners))
-
-
-def overlap_targets(label_sets: Sequence[Sequence[int]]) -> np.ndarray:
-    """Soft targets of a contrastive batch: captions that name the same classes are not negatives.
-
-    Args:
-        label_sets: What each of the N captions names.
-
-    Returns:
-        float32 (N, N); row i is proportional to the Jaccard overlap of caption i with caption j and
-        sums to 1.
-    """
-    named = np.zeros((len(label_sets), len(ALL_CLASSES)), np.float32)
-    for row, labels in zip(named, label_sets, strict=True):
-        row[list(labels)] = 1
-    common = named @ named.T
-    counts = named.sum(axis=1)
-    jaccard = common / (counts[:, None] + counts[None, :] - common)
-    return jaccard / jaccard.sum(axis=1, keepdims=True)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from clipself_mm.whole_file import whole_file
 
-from .crops import CaptionedCrops, overlap_targets
+from .captions import overlap_targets
+from .crops import CaptionedCrops
 from .model import build_tiny_clip, normalise_pixels
 from .zero_shot import zero_shot_accuracy
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from clipself_mm.shapes.classes import ALL_CLASSES
-from projects.tiny_clip.crops import CaptionedCrops, cut_square, enlarge_box, overlap_targets
+from projects.tiny_clip.crops import CaptionedCrops, cut_square, enlarge_box
 
 
 def test_cut_square_pads_centred_with_zeros():
@@ -28,15 +28,6 @@ def test_cut_square_pads_centred_with_zeros():
 )
 def test_enlarge_box_by_hand(box, scale, shift, expected):
     assert enlarge_box(box, scale, 100, shift) == expected
-
-
-def test_overlap_targets_by_hand():
-    """Overlaps: {1} with {1, 2} is 1/2, {1, 2} with {2, 3} is 1/3, {1} with {2, 3} is 0."""
-    targets = overlap_targets([[1], [1, 2], [2, 3], [1]])
-    expected = np.array(
-        [[1, 1 / 2, 0, 1], [1 / 2, 1, 1 / 3, 1 / 2], [0, 1 / 3, 1, 0], [1, 1 / 2, 0, 1]]
-    )
-    np.testing.assert_allclose(targets, expected / expected.sum(1, keepdims=True), rtol=1e-6)
 
 
 def test_a_batch_is_a_function_of_seed_and_step():

@@ -15,7 +15,7 @@ from clipself_mm.clip import build_tower, roi_pool
 from clipself_mm.shapes.classes import ALL_CLASSES
 from clipself_mm.shapes.scene import mask_box
 from clipself_mm.shapes.scenes import render_scene
-from projects.tiny_clip.crops import overlap_targets
+from projects.tiny_clip.captions import overlap_targets
 from projects.tiny_clip.model import (
     IMAGE_TOWERS,
     TINY_CLIP,

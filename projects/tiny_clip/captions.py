@@ -1,4 +1,4 @@
-"""What a caption of a window says."""
+"""What a caption of a window says, and how far two captions say the same."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from clipself_mm.clip import expand_prompts
-
-from .classes import ALL_CLASSES, STUFF_CLASSES, THING_CLASSES
-from .scene import Box, Scene
+from clipself_mm.shapes.classes import ALL_CLASSES, STUFF_CLASSES, THING_CLASSES
+from clipself_mm.shapes.scene import Box, Scene
 
 
 def name_content(scene: Scene, box: Box) -> list[int]:
@@ -78,3 +77,22 @@ def caption(labels: Sequence[int], rng: np.random.Generator) -> str:
     listing = ', '.join(phrases[:-1]) + f' and {phrases[-1]}'
     opening = ('', 'a photo of ', 'a scene with ', 'there is ')[int(rng.integers(4))]
     return opening + listing
+
+
+def overlap_targets(label_sets: Sequence[Sequence[int]]) -> np.ndarray:
+    """Soft targets of a contrastive batch: captions that name the same classes are not negatives.
+
+    Args:
+        label_sets: What each of the N captions names.
+
+    Returns:
+        float32 (N, N); row i is proportional to the Jaccard overlap of caption i with caption j and
+        sums to 1.
+    """
+    named = np.zeros((len(label_sets), len(ALL_CLASSES)), np.float32)
+    for row, labels in zip(named, label_sets, strict=True):
+        row[list(labels)] = 1
+    common = named @ named.T
+    counts = named.sum(axis=1)
+    jaccard = common / (counts[:, None] + counts[None, :] - common)
+    return jaccard / jaccard.sum(axis=1, keepdims=True)

@@ -1,12 +1,17 @@
-"""What captions of windows name."""
+"""What captions of windows name, and how far they overlap."""
 
 import numpy as np
 import pytest
 
 from clipself_mm.clip import expand_prompts
-from clipself_mm.shapes.captions import caption, dominant_stuff, name_content
 from clipself_mm.shapes.classes import ALL_CLASSES, THING_CLASSES
 from clipself_mm.shapes.scene import Scene, SceneObject
+from projects.tiny_clip.captions import (
+    caption,
+    dominant_stuff,
+    name_content,
+    overlap_targets,
+)
 
 
 @pytest.fixture
@@ -61,3 +66,12 @@ def test_captions_of_several_classes_name_each():
         assert 'grass' in text
         assert 'a grass' not in text
         assert f'a {THING_CLASSES[3]}' in text
+
+
+def test_overlap_targets_by_hand():
+    """Overlaps: {1} with {1, 2} is 1/2, {1, 2} with {2, 3} is 1/3, {1} with {2, 3} is 0."""
+    targets = overlap_targets([[1], [1, 2], [2, 3], [1]])
+    expected = np.array(
+        [[1, 1 / 2, 0, 1], [1 / 2, 1, 1 / 3, 1 / 2], [0, 1 / 3, 1, 0], [1, 1 / 2, 0, 1]]
+    )
+    np.testing.assert_allclose(targets, expected / expected.sum(1, keepdims=True), rtol=1e-6)
