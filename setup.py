@@ -1,9 +1,9 @@
 """Installs the package.
 
-Configs, tools and model-index.yml travel with it as `clipself_mm/.mim`, where `mim` looks for them:
-copies in a wheel, links in a checkout. It asks for the folder of the installed distribution, which
-is site-packages for an editable installation too, so that gets a `.mim` of its own, whose files
-lead to the checkout's.
+Configs, projects, tools and model-index.yml travel with it as `clipself_mm/.mim`, where `mim` looks
+for them: copies in a wheel, links in a checkout. It asks for the folder of the installed
+distribution, which is site-packages for an editable installation too, so that gets a `.mim` of its
+own, whose files lead to the checkout's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from setuptools.command.editable_wheel import editable_wheel
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = 'clipself_mm'
-MIM_FOLDERS = ('configs', 'tools')
+MIM_FOLDERS = ('configs', 'projects', 'tools')
 MIM_INDEX = 'model-index.yml'
 
 # mmcv is in no list: its ops need build flags, which a requirement cannot carry (README).
@@ -90,7 +90,10 @@ class EditableWithMim(editable_wheel):
 
 
 def mim_signposts() -> dict[str, bytes]:
-    """Path in site-packages -> content: for each config and tool, a file that runs the original."""
+    """Path in site-packages -> content: for each config and tool, a file that runs the original.
+
+    Projects need none: the original tool finds those beside it.
+    """
     texts = {MIM_INDEX: (HERE / MIM_INDEX).read_text(encoding='utf-8')}
     for path in sorted(HERE.glob('configs/**/*.py')):
         texts[path.relative_to(HERE).as_posix()] = f'_base_ = {str(path)!r}\n'

@@ -32,8 +32,11 @@ SHELL = (
     *('python3.11', 'unzip'),
 )
 """Programs that are not ours; only the files of the checkout that they name are looked at."""
-OURS = ('configs/', 'docs/', 'requirements/', 'tests/', 'tools/', 'benchmarks/', 'clipself_mm/')
-GAPS = {'CONFIG', '...', '[--tower'}
+OURS = (
+    *('benchmarks/', 'clipself_mm/', 'configs/', 'docs/', 'projects/'),
+    *('requirements/', 'tests/', 'tools/'),
+)
+GAPS = {'CONFIG', '...'}
 RUNS = ('train.py', 'test.py')
 PRODUCTS = ('checkpoints/', 'work_dirs/', 'data/coco/annotations/coco_p')
 

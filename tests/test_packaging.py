@@ -29,6 +29,7 @@ SOURCES = (
     'model-index.yml',
     'clipself_mm',
     'configs',
+    'projects',
     'tools',
 )
 
@@ -86,13 +87,28 @@ def test_wheel_holds_every_module_and_data_file(checkout, wheel):
     assert expected - set(wheel) == set()
 
 
-def test_wheel_holds_configs_and_tools_where_mim_looks(checkout, wheel):
+def test_wheel_holds_configs_projects_and_tools_where_mim_looks(checkout, wheel):
     expected = {'model-index.yml'} | files_below(checkout, 'configs/**/*.py')
+    expected |= files_below(checkout, 'projects/**/*.py')
     expected |= files_below(checkout, 'tools/*.py') | files_below(checkout, 'tools/*.sh')
     shipped = {name for name in wheel if name.startswith('clipself_mm/.mim/')}
     assert {f'clipself_mm/.mim/{name}' for name in expected} - shipped == set()
     train = wheel['clipself_mm/.mim/tools/train.py']
     assert train == (checkout / 'tools/train.py').read_bytes()
+
+
+def test_a_tool_of_the_wheel_finds_its_project(wheel, tmp_path):
+    """Projects lie beside the tools, not among the importable packages."""
+    for name, content in wheel.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    tool = tmp_path / 'clipself_mm/.mim/tools/train_tiny_clip.py'
+    env = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    command = [sys.executable, tool, '--help']
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not (tmp_path / 'projects').exists()
 
 
 def test_wheel_holds_nothing_else(wheel):
@@ -103,7 +119,7 @@ def test_wheel_holds_nothing_else(wheel):
 
 def test_editable_installation_links_mim_in_the_checkout(checkout, editable):
     mim = checkout / 'clipself_mm/.mim'
-    for name in ('configs', 'tools', 'model-index.yml'):
+    for name in ('configs', 'projects', 'tools', 'model-index.yml'):
         assert (mim / name).is_symlink()
         assert (mim / name).resolve() == checkout / name
 

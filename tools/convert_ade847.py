@@ -16,7 +16,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.datasets import load_vocabulary
-from clipself_mm.segmentation.ade847_labels import convert_ade847, read_index, shared_names
+from projects.ade847.labels import convert_ade847, read_index, shared_names
 
 
 def parse_args() -> argparse.Namespace:

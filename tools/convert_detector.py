@@ -1,7 +1,6 @@
-r"""Bring a released detector, or the config of one, under this package's names.
+"""Bring the weights of a released detector under this package's names.
 
 python tools/convert_detector.py fvit_eva02-b16_ov-coco.pth checkpoints/fvit.pth --fits CONFIG
-python tools/convert_detector.py their_config.py our_config.py --vocabulary ov_coco
 """
 
 from __future__ import annotations
@@ -20,30 +19,22 @@ from clipself_mm.detection.released_checkpoints import (
     save_detector,
     save_embeddings,
 )
-from clipself_mm.detection.released_configs import convert_config
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Convert a released detector or its config.')
-    parser.add_argument('source', help='.pth of F-ViT (mmdet 2) or F-VLM (CLIM), or its .py config')
+    parser = argparse.ArgumentParser(description='Convert a released detector.')
+    parser.add_argument('source', help='.pth of F-ViT (mmdet 2) or F-VLM (CLIM)')
     parser.add_argument('target', help='file to write')
     parser.add_argument('--fits', metavar='CONFIG', help='config that the weights must fit')
     parser.add_argument('--embeddings', metavar='OUT', help='.pt or .npy for its class embeddings')
-    parser.add_argument('--vocabulary', help='classes of the config; names of the embeddings')
-    parser.add_argument('--tower', help='file of the CLIP, where a config names none')
+    parser.add_argument('--vocabulary', help='names of the class embeddings')
     return parser.parse_args()
 
 
 def main() -> None:
     """Convert, check, write, say what was left out."""
     args = parse_args()
-    if args.source.endswith('.py'):
-        if args.vocabulary is None:
-            sys.exit('a config needs --vocabulary (ov_coco, ...)')
-        convert_config(args.source, args.target, args.vocabulary, args.tower)
-        print(f'{args.source} written to {args.target}')
-        return
     detector = read_detector(args.source)
     classes = check_fit(detector, args.fits) if args.fits else ()
     if args.embeddings:

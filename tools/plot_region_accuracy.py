@@ -12,8 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.evaluation import read_accuracy
-from clipself_mm.visualization import draw_accuracy_by_size
+from projects.size_sweep.accuracy import draw_accuracy_by_size, read_accuracy
 
 
 def labelled(text: str) -> tuple[str, str]:

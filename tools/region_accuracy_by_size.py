@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.evaluation import measure_by_size
 from clipself_mm.launch import add_launch_options, prepare_processes, read_config
-from clipself_mm.visualization import draw_accuracy_by_size
+from projects.size_sweep.accuracy import draw_accuracy_by_size
+from projects.size_sweep.sweep import measure_by_size
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,10 +17,9 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.shapes.tiny_clip_model import IMAGE_TOWERS, export_tiny_clip, load_tiny_clip
-from clipself_mm.shapes.tiny_clip_training import train_tiny_clip
-from clipself_mm.shapes.training_plan import TrainingPlan
-from clipself_mm.shapes.zero_shot import zero_shot_accuracy
+from projects.tiny_clip.model import IMAGE_TOWERS, export_tiny_clip, load_tiny_clip
+from projects.tiny_clip.training import TrainingPlan, train_tiny_clip
+from projects.tiny_clip.zero_shot import zero_shot_accuracy
 
 NUMBERS = ('seed', 'steps', 'batch', 'scenes', 'singles')
 

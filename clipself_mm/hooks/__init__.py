@@ -1,10 +1,9 @@
 """Hooks of the training loop: checkpoints, batch norms, the blend of student and teacher."""
 
 from .durable_checkpoint_hook import DurableCheckpointHook
-from .ensemble import blend_state
 from .sync_bn_hook import SyncBNHook
 from .vocabulary_check_hook import VocabularyCheckHook
-from .weight_ensemble_hook import WeightEnsembleHook
+from .weight_ensemble_hook import WeightEnsembleHook, blend_state
 
 __all__ = [
     'DurableCheckpointHook',

@@ -7,15 +7,21 @@ from collections import deque
 from pathlib import Path
 
 from mmengine.dist import is_main_process
-from mmengine.fileio import BaseStorageBackend, FileClient, LocalBackend, get_file_backend
+from mmengine.fileio import (
+    BaseStorageBackend,
+    FileClient,
+    LocalBackend,
+    get_file_backend,
+    register_backend,
+)
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from clipself_mm.io.atomic_write import remove_partial_files
+from clipself_mm.io.atomic_write import atomic_write, remove_partial_files
 
-from .durable_local_backend import BACKEND_NAME, DurableLocalBackend
-
+#: Name of the backend in `backend_args`.
+BACKEND_NAME = 'clipself_durable'
 #: Entry of mmengine's message hub, and so of the checkpoint: files to delete once it is complete.
 OUTDATED = 'outdated_ckpts'
 
@@ -134,3 +140,35 @@ class _DeletionsLater:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._backend, name)
+
+
+@register_backend(BACKEND_NAME)
+class DurableLocalBackend(LocalBackend):
+    """mmengine's local backend, writing by way of a partial file in the same folder.
+
+    The bytes are forced to disk under another name, which then takes the place of the old file in
+    one step. A process killed at any moment leaves the old file or the new one, never a piece.
+    """
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write a file, making its folder when there is none.
+
+        Args:
+            obj: Content.
+            filepath: Where the file is to appear.
+
+        Raises:
+            OSError: The disk is full or the folder not writable; the old file is still there.
+        """
+        with atomic_write(filepath, durable=True) as part:
+            part.write_bytes(obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Write a text file like `put`.
+
+        Args:
+            obj: Content.
+            filepath: Where the file is to appear.
+            encoding: Encoding of the file.
+        """
+        self.put(obj.encode(encoding), filepath)

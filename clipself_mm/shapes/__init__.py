@@ -2,9 +2,7 @@
 
 from .classes import ALL_CLASSES, BASE_CLASSES, NOVEL_CLASSES, STUFF_CLASSES, THING_CLASSES
 from .export import ShapesOV, export_shapes_ov, is_complete
-from .scene import Scene
-from .scene_object import SceneObject
-from .scene_style import SceneStyle
+from .scene import Scene, SceneObject, SceneStyle
 from .scenes import render_scene
 
 __all__ = [

@@ -29,7 +29,7 @@ from .classes import (
     NOVEL_CLASSES,
     THING_CLASSES,
 )
-from .scene_style import SceneStyle
+from .scene import SceneStyle
 from .scenes import render_scene
 
 FORMAT_VERSION = 2

@@ -1,4 +1,4 @@
-"""A rendered scene with the exact knowledge of what it shows, and which of it is annotated."""
+"""A scene: how it is drawn, what it holds, and which of that is annotated."""
 
 from __future__ import annotations
 
@@ -6,10 +6,56 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .scene_object import SceneObject
+from .classes import THING_CLASSES
 
 MIN_VISIBLE = 0.3
 MIN_EXTENT = 8
+
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels, the maxima exclusive."""
+
+
+@dataclass(frozen=True)
+class SceneStyle:
+    """Statistics of the scenes.
+
+    Attributes:
+        size: Side of the square image in pixels.
+        objects: Least and greatest number of objects.
+        side: Least and greatest longest side of an object, as a share of the image.
+        max_angle: Objects are rotated by at most this many degrees to either side.
+        max_cover: Greatest intersection of two objects' boxes as a share of the smaller one.
+        max_stuff: Greatest number of stuff regions.
+    """
+
+    size: int = 256
+    objects: tuple[int, int] = (3, 9)
+    side: tuple[float, float] = (0.2, 0.45)
+    max_angle: float = 40.0
+    max_cover: float = 0.3
+    max_stuff: int = 3
+
+
+@dataclass
+class SceneObject:
+    """One object of a scene.
+
+    Attributes:
+        label: Index into THING_CLASSES.
+        rings: Outline in pixels, a list of (P, 2) arrays; a second ring is a hole.
+        full_area: Pixels of its mask as if nothing stood before it.
+        visible_area: Pixels of it that are seen.
+    """
+
+    label: int
+    rings: list[np.ndarray]
+    full_area: int
+    visible_area: int
+
+    @property
+    def name(self) -> str:
+        """The class name."""
+        return THING_CLASSES[self.label]
 
 
 @dataclass
@@ -45,7 +91,7 @@ class Scene:
         return [number for number in range(len(self.objects)) if self.is_annotated(number)]
 
 
-def mask_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+def mask_box(mask: np.ndarray) -> Box:
     """Gives the tight box of a mask.
 
     Args:

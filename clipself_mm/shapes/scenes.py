@@ -12,9 +12,7 @@ from pycocotools import mask as coco_mask
 
 from .classes import STUFF_CLASSES, THING_CLASSES, colour_of, shape_of
 from .outlines import place_outline
-from .scene import Scene
-from .scene_object import SceneObject
-from .scene_style import SceneStyle
+from .scene import Scene, SceneObject, SceneStyle
 from .textures import TEXTURES
 
 PALETTE = {

@@ -1,21 +1,17 @@
 """Pictures of what the package does: regions of a data set, clusters of dense features."""
 
-from .accuracy_plot import draw_accuracy_by_size
 from .dense_clusters import (
     cluster_dense_maps,
     draw_clusters,
     draw_dense_clusters,
     encode_dense_map,
 )
-from .detections import draw_detections
-from .open_vocab_visualizer import OpenVocabVisualizer
-from .panoptic_overlay import draw_panoptic
-from .segmentation_overlay import draw_segmentation
+from .detections import OpenVocabVisualizer, draw_detections
+from .segmentation_overlay import draw_panoptic, draw_segmentation
 
 __all__ = [
     'OpenVocabVisualizer',
     'cluster_dense_maps',
-    'draw_accuracy_by_size',
     'draw_clusters',
     'draw_dense_clusters',
     'draw_detections',

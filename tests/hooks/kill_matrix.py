@@ -25,7 +25,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from clipself_mm.hooks import durable_checkpoint_hook
-from clipself_mm.hooks.durable_local_backend import (
+from clipself_mm.hooks.durable_checkpoint_hook import (
     BACKEND_NAME,
     DurableLocalBackend,
 )

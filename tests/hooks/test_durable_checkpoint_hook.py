@@ -11,8 +11,7 @@ import pytest
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import MessageHub, MMLogger
 
-from clipself_mm.hooks.durable_checkpoint_hook import DurableCheckpointHook
-from clipself_mm.hooks.durable_local_backend import DurableLocalBackend
+from clipself_mm.hooks.durable_checkpoint_hook import DurableCheckpointHook, DurableLocalBackend
 from clipself_mm.io.atomic_write import PARTIAL
 
 CHILD = Path(__file__).with_name('kill_matrix.py')

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from clipself_mm.hooks.durable_local_backend import DurableLocalBackend
+from clipself_mm.hooks.durable_checkpoint_hook import DurableLocalBackend
 
 
 def test_writes_into_a_new_folder(tmp_path):

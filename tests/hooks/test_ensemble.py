@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from clipself_mm.hooks.ensemble import blend_state
+from clipself_mm.hooks import blend_state
 
 
 def test_by_hand():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clipself_mm.hooks.ensemble import blend_state
+from clipself_mm.hooks import blend_state
 from tests.parity.fixtures import GoldenFile
 
 pytestmark = pytest.mark.parity

@@ -16,8 +16,7 @@ from clipself_mm.shapes.export import (
     export_shapes_ov,
     is_complete,
 )
-from clipself_mm.shapes.scene import Scene
-from clipself_mm.shapes.scene_object import SceneObject
+from clipself_mm.shapes.scene import Scene, SceneObject
 from clipself_mm.shapes.scenes import render_scene
 
 SPEC = ShapesOV(train=14, val=16, size=128, seed=5)

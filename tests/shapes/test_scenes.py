@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from clipself_mm.datasets.annotations.vocabulary import load_vocabulary
 from clipself_mm.shapes.classes import (
     ALL_CLASSES,
     BASE_CLASSES,
@@ -14,9 +15,7 @@ from clipself_mm.shapes.classes import (
     shape_of,
 )
 from clipself_mm.shapes.outlines import place_outline, unit_outline
-from clipself_mm.shapes.scene import Scene, mask_box
-from clipself_mm.shapes.scene_object import SceneObject
-from clipself_mm.shapes.scene_style import SceneStyle
+from clipself_mm.shapes.scene import Scene, SceneObject, SceneStyle, mask_box
 from clipself_mm.shapes.scenes import PALETTE, rasterise, render_scene
 from clipself_mm.shapes.textures import TEXTURES
 
@@ -29,8 +28,9 @@ def test_there_are_65_things_of_which_three_whole_shapes_are_novel():
     novel_shapes = {name.split()[1] for name in NOVEL_CLASSES}
     assert len(novel_shapes) == 3
     assert not novel_shapes & {name.split()[1] for name in BASE_CLASSES}
-    assert ALL_CLASSES[:65] == THING_CLASSES
-    assert [f'{colour_of(i)} {shape_of(i)}' for i in range(65)] == list(THING_CLASSES)
+    assert ALL_CLASSES[:65] == THING_CLASSES == load_vocabulary('shapes_ov_panoptic').things
+    assert [f'{colour} {shape}' for shape in SHAPES for colour in PALETTE] == list(THING_CLASSES)
+    assert (shape_of(44), colour_of(44)) == ('arrow', 'purple')
 
 
 def test_a_scene_is_a_function_of_seed_and_index():

@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from clipself_mm.visualization import draw_panoptic
-from clipself_mm.visualization.panoptic_overlay import outlines
-from clipself_mm.visualization.segmentation_overlay import class_colours
+from clipself_mm.visualization.segmentation_overlay import class_colours, outlines
 
 
 def test_outlines_by_hand():

@@ -16,8 +16,9 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from ..functional import mean_over_classes, rank_of_truth
-from ..route_title import route_title
 
+_TITLES = {'': 'dense features', 'masked': 'masked attention'}
+"""What the rows of dense features are called, by the prefix of their fields."""
 _FIELD = re.compile('(?P<prefix>.*?)(?P<kind>boxes|masks|crops)_topk')
 
 
@@ -181,6 +182,20 @@ class RegionClassificationMetric(BaseMetric):
                 f'{what}: shape {tuple(topk.shape)}, expected ({regions}, >= {needed})'
             )
         self._check_classes(topk, what)
+
+
+def route_title(prefix: str) -> str:
+    """What tables and figures call a way to a region's feature.
+
+    Args:
+        prefix: Prefix of its fields and scores: ``masked_`` of ``masked_boxes``, empty for the
+            pooled dense map.
+
+    Returns:
+        A known route's name, else the prefix in words.
+    """
+    words = prefix.strip('_')
+    return _TITLES.get(words, words.replace('_', ' '))
 
 
 def _place(field: str) -> tuple[bool, str, str]:

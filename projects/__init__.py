@@ -1,0 +1,1 @@
+"""Work around clipself_mm: experiments, training of the tiny CLIP, conversions."""

@@ -1,0 +1,1 @@
+"""Labels of ADE20K-847 from the full ADE20K release."""

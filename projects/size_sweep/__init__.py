@@ -1,0 +1,1 @@
+"""Region accuracy over the size of the dense input (paper, Figure A1)."""

@@ -1,0 +1,98 @@
+"""What a caption of a window says, and how far two captions say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from clipself_mm.clip import expand_prompts
+from clipself_mm.shapes.classes import ALL_CLASSES, STUFF_CLASSES, THING_CLASSES
+from clipself_mm.shapes.scene import Box, Scene
+
+
+def name_content(scene: Scene, box: Box) -> list[int]:
+    """Says which classes a caption of a window would name.
+
+    Args:
+        scene: The scene.
+        box: The window in pixels.
+
+    Returns:
+        Indices into ALL_CLASSES, largest first: up to three objects that lie in the window with at
+        least 35% of what the scene shows of them; else an object that fills 8% of the window with
+        a part; else the kind of stuff seen most.
+    """
+    x0, y0, x1, y1 = box
+    inside = scene.object_map[y0:y1, x0:x1]
+    areas = np.bincount(inside.ravel(), minlength=len(scene.objects) + 1)[1:]
+    seen = {number: int(areas[number]) for number in scene.annotated() if areas[number]}
+    order = sorted(seen, key=lambda number: -seen[number])
+    whole = [
+        number
+        for number in order
+        if seen[number] >= max(0.35 * scene.objects[number].visible_area, 0.02 * inside.size)
+    ]
+    if whole:
+        largest = seen[whole[0]]
+        return [scene.objects[n].label for n in whole if seen[n] >= 0.35 * largest][:3]
+    if order and seen[order[0]] >= 0.08 * inside.size:
+        return [scene.objects[order[0]].label]
+    return [dominant_stuff(scene, box)]
+
+
+def dominant_stuff(scene: Scene, box: Box) -> int:
+    """Returns the index in ALL_CLASSES of the stuff a window shows most."""
+    x0, y0, x1, y1 = box
+    free = scene.object_map[y0:y1, x0:x1] == 0
+    kinds = scene.stuff_map[y0:y1, x0:x1]
+    shown = kinds[free] if free.any() else kinds.ravel()
+    return len(THING_CLASSES) + int(np.bincount(shown, minlength=len(STUFF_CLASSES)).argmax())
+
+
+def with_article(label: int) -> str:
+    """Names a class as a phrase: 'a red star', but 'grass'."""
+    name = ALL_CLASSES[label]
+    return f'a {name}' if label < len(THING_CLASSES) else name
+
+
+def caption(labels: Sequence[int], rng: np.random.Generator) -> str:
+    """Writes a caption that names the given classes.
+
+    Args:
+        labels: Indices into ALL_CLASSES, at least one.
+        rng: Chooses the wording.
+
+    Returns:
+        One of the 63 evaluation prompts or a plain phrase for a single class, an enumeration
+        for several.
+    """
+    if len(labels) == 1:
+        name = ALL_CLASSES[labels[0]]
+        plain = (name, with_article(labels[0]), f'a photo of {with_article(labels[0])}')
+        prompts = expand_prompts(name)
+        pick = int(rng.integers(len(prompts) + 20))
+        return prompts[pick] if pick < len(prompts) else plain[pick % len(plain)]
+    phrases = [with_article(label) for label in rng.permutation(list(labels))]
+    listing = ', '.join(phrases[:-1]) + f' and {phrases[-1]}'
+    opening = ('', 'a photo of ', 'a scene with ', 'there is ')[int(rng.integers(4))]
+    return opening + listing
+
+
+def overlap_targets(label_sets: Sequence[Sequence[int]]) -> np.ndarray:
+    """Soft targets of a contrastive batch: captions that name the same classes are not negatives.
+
+    Args:
+        label_sets: What each of the N captions names.
+
+    Returns:
+        float32 (N, N); row i is proportional to the Jaccard overlap of caption i with caption j and
+        sums to 1.
+    """
+    named = np.zeros((len(label_sets), len(ALL_CLASSES)), np.float32)
+    for row, labels in zip(named, label_sets, strict=True):
+        row[list(labels)] = 1
+    common = named @ named.T
+    counts = named.sum(axis=1)
+    jaccard = common / (counts[:, None] + counts[None, :] - common)
+    return jaccard / jaccard.sum(axis=1, keepdims=True)

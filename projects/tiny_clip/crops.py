@@ -1,0 +1,160 @@
+"""Captioned images for the contrastive training of the tiny CLIP, cut out of rendered scenes.
+
+A teacher of CLIPSelf must be right on cells and boxes of scenes, so it sees centred objects,
+enlarged boxes, windows of every scale and offset, and windows that show nothing but stuff.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from clipself_mm.datasets.regions.enlarge_boxes import enlarge_about
+from clipself_mm.datasets.transforms.crop_regions import crop_regions
+from clipself_mm.shapes.scene import Box, Scene, SceneStyle, mask_box
+from clipself_mm.shapes.scenes import render_scene
+
+from .captions import caption, dominant_stuff, name_content
+
+TRAINING_SCENES = 1_000_000
+"""First scene index of the training pool; exported data sets stay below it."""
+SINGLE_STYLE = SceneStyle(size=96, objects=(1, 1), side=(0.45, 0.95), max_stuff=2)
+GRID_LIMIT = 6
+
+
+@dataclass
+class CaptionedBatch:
+    """Images with captions.
+
+    Attributes:
+        images: uint8 (N, size, size, 3).
+        captions: N sentences.
+        labels: What each caption names, indices into ALL_CLASSES.
+    """
+
+    images: np.ndarray
+    captions: list[str]
+    labels: list[list[int]]
+
+
+class CaptionedCrops:
+    """Endless captioned crops of a pool of scenes; batch `step` is a pure function of (seed, step).
+
+    Args:
+        scenes: Number of scenes in the pool.
+        singles: Number of small renders of one centred object.
+        seed: Seed of the scenes and of the draws.
+        size: Side of the crops in pixels.
+        progress: Wraps the iteration over scene numbers, for example ``tqdm``.
+    """
+
+    SHARES = (0.2, 0.4, 0.28, 0.12)
+    """Shares of centred renders, enlarged boxes, windows and stuff windows."""
+
+    def __init__(
+        self,
+        scenes: int,
+        singles: int,
+        seed: int,
+        size: int = 64,
+        progress: Callable[..., Iterable[int]] = iter,
+    ) -> None:
+        self.seed = seed
+        self.size = size
+        start = TRAINING_SCENES
+        numbers = progress(range(start, start + scenes + singles))
+        rendered = [
+            render_scene(seed, n, None if n < start + scenes else SINGLE_STYLE) for n in numbers
+        ]
+        self.scenes, self.singles = rendered[:scenes], rendered[scenes:]
+        self._pictures = {id(scene): Image.fromarray(scene.image) for scene in rendered}
+
+    def batch(self, step: int, count: int) -> CaptionedBatch:
+        """Draws the batch of a step."""
+        rng = np.random.default_rng([self.seed, step])
+        batch = CaptionedBatch(np.empty((count, self.size, self.size, 3), np.uint8), [], [])
+        kinds = rng.choice(len(self.SHARES), size=count, p=self.SHARES)
+        draws = (self._centred, self._boxed, self._window, self._stuff)
+        for row, kind in enumerate(kinds):
+            scene, box, labels = draws[kind](rng)
+            picture = self._pictures[id(scene)]
+            batch.images[row] = cut_square(picture, box, self.size)
+            batch.labels.append(labels)
+            batch.captions.append(caption(labels, rng))
+        return batch
+
+    def _centred(self, rng: np.random.Generator) -> tuple[Scene, Box, list[int]]:
+        scene = self.singles[rng.integers(len(self.singles))]
+        size = scene.image.shape[0]
+        box = enlarge_box(mask_box(scene.object_map), rng.uniform(1.0, 1.8), size)
+        return scene, box, [scene.objects[0].label]
+
+    def _boxed(self, rng: np.random.Generator) -> tuple[Scene, Box, list[int]]:
+        scene = self._any(rng)
+        numbers = scene.annotated()
+        if not numbers:
+            return self._window(rng)
+        number = numbers[rng.integers(len(numbers))]
+        tight = mask_box(scene.visible_mask(number))
+        scale = np.exp(rng.uniform(np.log(0.7), np.log(2.2)))
+        box = enlarge_box(tight, scale, scene.image.shape[0], rng.uniform(-0.15, 0.15, 2))
+        return scene, box, [scene.objects[number].label]
+
+    def _window(self, rng: np.random.Generator) -> tuple[Scene, Box, list[int]]:
+        scene = self._any(rng)
+        size = scene.image.shape[0]
+        sides = size / rng.uniform(1, GRID_LIMIT, 2)
+        sides = np.maximum(sides, sides.max() / 2.5)
+        corner = rng.uniform(0, 1, 2) * (size - sides)
+        box = tuple(int(value) for value in np.rint(np.concatenate([corner, corner + sides])))
+        return scene, box, name_content(scene, box)
+
+    def _stuff(self, rng: np.random.Generator) -> tuple[Scene, Box, list[int]]:
+        """A window that shows (nearly) no object; any window after 20 vain trials."""
+        for _ in range(20):
+            scene, box, labels = self._window(rng)
+            x0, y0, x1, y1 = box
+            if (scene.object_map[y0:y1, x0:x1] > 0).mean() < 0.03:
+                return scene, box, [dominant_stuff(scene, box)]
+        return scene, box, labels
+
+    def _any(self, rng: np.random.Generator) -> Scene:
+        return self.scenes[rng.integers(len(self.scenes))]
+
+
+def cut_square(image: Image.Image, box: Box, size: int) -> np.ndarray:
+    """Cuts a box out and brings it to a square as the teacher's crops are.
+
+    Args:
+        image: RGB image.
+        box: x0, y0, x1, y1 in pixels within the image.
+        size: Side of the square; the box's longest side is resized to it, bicubic, the rest is
+            centred zeros.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    return crop_regions(image, np.array([box]), size)[0].transpose(1, 2, 0)
+
+
+def enlarge_box(
+    box: Sequence[float], scale: float, size: int, shift: Sequence[float] = (0.0, 0.0)
+) -> Box:
+    """Enlarges a box about its centre and clips it to the image.
+
+    Args:
+        box: x0, y0, x1, y1 in pixels.
+        scale: Factor on both sides.
+        size: Side of the image.
+        shift: Offset of the centre as a share of the box's sides.
+
+    Returns:
+        Integer corners, rounded half to even.
+    """
+    low, high = np.array(box[:2], float), np.array(box[2:], float)
+    centre = (low + high) / 2 + np.array(shift) * (high - low)
+    corners = enlarge_about(centre[None], (high - low)[None], scale, size, size)[0]
+    return tuple(int(value) for value in np.rint(corners))
