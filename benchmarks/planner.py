@@ -239,7 +239,7 @@ def loader_seconds(student_side: int, crop_side: int, repeats: int = 5) -> float
     seconds = []
     for number in range(repeats + 1):
         start = time.process_time()
-        pipeline(dict(img_path='photo.jpg', img_bytes=buffer.getvalue(), draw=(0, 0, number)))
+        pipeline(dict(img_path='photo.jpg', img_bytes=buffer.getvalue(), rng_key=(0, 0, number)))
         seconds.append(time.process_time() - start)
     return float(np.median(seconds[1:]))
 

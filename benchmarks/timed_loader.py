@@ -141,7 +141,7 @@ def measure(pipeline: list[dict], samples: list[dict], rounds: int) -> dict[str,
             timer.seconds = Counter()
         for first in range(0, len(samples), BATCH):
             drawn = [
-                dict(sample, draw=(0, number, first + place))
+                dict(sample, rng_key=(0, number, first + place))
                 for place, sample in enumerate(samples[first : first + BATCH])
             ]
             for name, loader in loaders.items():

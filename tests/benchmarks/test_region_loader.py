@@ -43,7 +43,7 @@ def test_the_reference_makes_what_our_pipeline_and_preprocessor_make(tmp_path, k
     pipeline = Config.fromfile(CONFIG.format(kind)).train_dataloader.dataset.pipeline
     loaders = build_loaders(pipeline)
     samples = [
-        dict(sample, draw=(0, 1, number))
+        dict(sample, rng_key=(0, 1, number))
         for number, sample in enumerate(write_samples(tmp_path, 2, 90, 61))
     ]
     images, crops = loaders['reference'].batch(samples)

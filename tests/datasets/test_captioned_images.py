@@ -64,7 +64,7 @@ def test_every_pass_draws_anew_and_a_resumed_one_the_same(folder):
 
 def test_a_single_caption_is_always_drawn():
     for epoch in range(5):
-        assert ChooseCaption()(dict(captions=['only'], draw=(0, epoch, 0)))['caption'] == 'only'
+        assert ChooseCaption()(dict(captions=['only'], rng_key=(0, epoch, 0)))['caption'] == 'only'
 
 
 def test_a_file_without_captions_is_named(tmp_path):

@@ -133,7 +133,7 @@ def test_without_a_valid_box_no_region(tmp_path, pairs_json):
 def test_made_up_regions_have_no_label(sampler):
     results = dict(
         ori_shape=(40, 60),
-        draw=(0, 0, 0),
+        rng_key=(0, 0, 0),
         boxes_xywh=np.array([[0.0, 0, 20, 20]]),
         labels=np.array([5]),
     )

@@ -167,7 +167,7 @@ def test_the_fast_pipeline_takes_all_kinds_of_pictures(tmp_path, mode, wh):
         Image.new('RGB', wh, (255, 255, 255)).convert(mode).save(path)
     for sampler in (dict(type='GridRegions'), dict(type='ProposalRegions')):
         pipeline = Compose(fast_pipeline(sampler, crop_size=8, size=32))
-        packed = pipeline(dict(img_path=path, draw=(0, 0, 0), boxes_xywh=np.zeros((0, 4))))
+        packed = pipeline(dict(img_path=path, rng_key=(0, 0, 0), boxes_xywh=np.zeros((0, 4))))
         assert max(packed['inputs']['image'].shape) == 32
         assert (packed['inputs']['image'] == 255).all()
         assert len(packed['inputs']['crops']) == len(packed['data_samples'].regions) >= 1

@@ -109,7 +109,7 @@ def test_scale_is_exact_although_the_short_side_is_rounded():
 def test_sampling_depends_on_the_draw_only():
     step = SampleRegions(dict(type='GridRegions'))
     boxes = [
-        step(dict(ori_shape=(60, 60), draw=draw))['boxes_src'].tolist()
+        step(dict(ori_shape=(60, 60), rng_key=draw))['boxes_src'].tolist()
         for draw in [(0, 0, 1), (0, 0, 1), (0, 1, 1), (0, 0, 2), (1, 0, 1)]
     ]
     assert boxes[0] == boxes[1]
@@ -121,7 +121,7 @@ def test_the_pipeline_on_one_pixel(tmp_path):
     Image.new('RGB', (1, 1), (255, 255, 255)).save(path)
     for sampler in (dict(type='GridRegions'), dict(type='ProposalRegions')):
         pipeline = Compose(training_pipeline(sampler, crop_size=8, size=32))
-        packed = pipeline(dict(img_path=path, draw=(0, 0, 0), boxes_xywh=np.zeros((0, 4))))
+        packed = pipeline(dict(img_path=path, rng_key=(0, 0, 0), boxes_xywh=np.zeros((0, 4))))
         assert packed['inputs']['image'].shape == (3, 32, 32)
         assert (packed['inputs']['image'] == 255).all()
         assert len(packed['inputs']['crops']) == len(packed['data_samples'].regions) >= 1
@@ -141,7 +141,7 @@ def test_packing():
         ori_shape=(20, 40),
         img_shape=(2, 4),
         scale=0.1,
-        draw=(1, 2, 3),
+        rng_key=(1, 2, 3),
         boxes_src=None,
     )
     packed = PackRegions()(results)
@@ -156,7 +156,7 @@ def test_packing():
         ori_shape=(20, 40),
         img_shape=(2, 4),
         scale=0.1,
-        draw=(1, 2, 3),
+        rng_key=(1, 2, 3),
     )
     regions = sample.regions
     assert (regions.boxes_px.dtype, regions.labels.dtype) == (torch.float32, torch.int64)

@@ -49,7 +49,7 @@ def batches(tmp_path):
         pipeline = Compose(steps)
         for first in (0, 2):
             samples = [
-                dict(img_path=paths[n], draw=(0, number, n), boxes_xywh=BOXES[: 4 - n])
+                dict(img_path=paths[n], rng_key=(0, number, n), boxes_xywh=BOXES[: 4 - n])
                 for n in (first, first + 1)
             ]
             yield pseudo_collate([pipeline(sample) for sample in samples])
@@ -164,7 +164,7 @@ def test_a_batch_without_regions(micro_clip, batches, tmp_path):
     steps = training_pipeline(dict(type='ProposalRegions', min_size=90, fallback=False), 32, 64)
     steps[2] = dict(type='CropUncachedRegions', folder=str(tmp_path / 'cache'), size=32)
     next(batches())
-    sample = dict(img_path=str(tmp_path / '0.png'), draw=(0, 0, 0), boxes_xywh=BOXES)
+    sample = dict(img_path=str(tmp_path / '0.png'), rng_key=(0, 0, 0), boxes_xywh=BOXES)
     losses, crops = train(model, [[pseudo_collate([Compose(steps)(sample)])]])
     assert (losses, crops) == ([0], [0])
 
