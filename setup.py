@@ -46,7 +46,7 @@ EXTRAS = {
     'onnx': ['onnx>=1.16', 'onnxruntime>=1.18'],
     'wds': ['webdataset>=1.0'],
     'cache': ['lmdb>=1.4'],
-    'dev': ['codespell', 'pytest', 'pytest-xdist', 'ruff'],
+    'dev': ['codespell', 'mypy', 'pytest', 'pytest-xdist', 'ruff'],
 }
 
 
