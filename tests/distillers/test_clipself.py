@@ -173,7 +173,7 @@ def test_predict_without_classifier_says_what_is_missing(micro_clip):
         make_model(micro_clip)(*make_batch([1]), mode='predict')
 
 
-def test_predict_ranks_classes_by_each_route(micro_clip, tmp_path):
+def test_predict_ranks_classes_by_each_feature(micro_clip, tmp_path):
     classes = ['alpha', 'beta', 'gamma']
     vocabulary = tmp_path / 'three.txt'
     vocabulary.write_text('\n'.join(classes))
