@@ -75,3 +75,16 @@ def name_classes(
         return Vocabulary(name, classes, things=tuple(things))
     except ValueError as error:
         raise ValueError(f'vocabulary {name}: {error}') from error
+
+
+def read_names(text: str | Sequence[str]) -> list[str]:
+    """Class names of a prompt as mmdet's open-vocabulary detectors take it.
+
+    Args:
+        text: Names separated by points, or a sequence of names.
+
+    Returns:
+        The names, stripped; doubled ones once.
+    """
+    names = text.split('.') if isinstance(text, str) else text
+    return list(dict.fromkeys(name.strip() for name in names if name.strip()))

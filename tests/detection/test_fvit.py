@@ -11,7 +11,6 @@ from torchvision.ops import roi_align
 from clipself_mm.clip import TextTower
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.detection import FViTBackbone, TextClassifier
-from clipself_mm.detection.fvit import read_names
 from tests.detection.tiny_fvit import (
     DIM,
     NAMES,
@@ -242,11 +241,6 @@ def test_texts_of_samples(model):
     assert found[0].pred_instances.label_names == first.label_names
     torch.testing.assert_close(found[1].pred_instances.scores, second.scores)
     assert found[1].pred_instances.label_names == second.label_names
-
-
-def test_names_of_a_prompt():
-    assert read_names('red star. blue ring . red star.') == ['red star', 'blue ring']
-    assert read_names(('a', ' b ')) == ['a', 'b']
 
 
 @pytest.mark.parametrize('names', [[], ['a', 'a']])

@@ -6,7 +6,7 @@ pytest.importorskip('mmseg')
 
 from mmseg.registry import DATASETS
 
-from clipself_mm.models import find_vocabulary
+from clipself_mm.models import find_vocabulary, read_names
 
 
 def test_vocabularies_by_data_set_name_and_list():
@@ -27,3 +27,8 @@ def test_what_is_no_vocabulary_is_refused(tmp_path):
         find_vocabulary('BaseSegDataset', DATASETS)
     with pytest.raises(ValueError, match='more than once'):
         find_vocabulary(['a', 'a'], DATASETS)
+
+
+def test_names_of_a_prompt():
+    assert read_names('red star. blue ring . red star.') == ['red star', 'blue ring']
+    assert read_names(('a', ' b ')) == ['a', 'b']
