@@ -16,8 +16,8 @@ from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.detection.fvit import read_names
 from clipself_mm.launch import replace_tower
+from clipself_mm.models import read_names
 from clipself_mm.visualization import draw_panoptic
 
 

@@ -11,6 +11,8 @@ from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from clipself_mm.models import read_names
+
 from .fvit_roi_head import PyramidWithDense, full_precision
 
 
@@ -129,16 +131,3 @@ def float_outputs(
 ) -> tuple[list[Tensor], ...]:
     """Forward hook of an RPN: its scores and deltas in float32, level by level."""
     return tuple(list(full_precision(levels)) for levels in outputs)
-
-
-def read_names(text: str | Sequence[str]) -> list[str]:
-    """Class names of a prompt as mmdet's open-vocabulary detectors take it.
-
-    Args:
-        text: Names separated by points, or a sequence of names.
-
-    Returns:
-        The names, stripped; doubled ones once.
-    """
-    names = text.split('.') if isinstance(text, str) else text
-    return list(dict.fromkeys(name.strip() for name in names if name.strip()))

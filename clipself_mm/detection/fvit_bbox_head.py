@@ -1,4 +1,22 @@
-"""F-ViT's box head: a convolutional head whose classes are text and whose scores ask CLIP too."""
+"""F-ViT's box head: a text classifier whose test scores are fused with CLIP's (F-VLM).
+
+How a score travels, from the features of R boxes to detections of K classes:
+
+1. `FViTBBoxHead.forward` gives the detector's logits (R, K + 1) in every mode: temperature times
+   cosine, by `TextClassifier`. Losses and mmdet's mode 'tensor' see nothing else.
+2. `FViT.predict` hands the dense CLIP map to the RoI head beside the pyramid, as
+   `PyramidWithDense`. `FViTRoIHead` refuses to predict without it.
+3. `FViTRoIHead._bbox_forward` pools that map at the boxes; `join_clip` makes CLIP's logits of it.
+   `PairedLogits` holds both, in mmdet's `cls_score`.
+4. mmdet's `predict_bbox` splits `cls_score` by image and calls `predict_by_feat`, where
+   `probabilities` fuses the pair (`score_fusion.py`). A plain tensor, from a RoI head without CLIP,
+   gets a softmax.
+5. mmdet's `_predict_by_feat_single` decodes the boxes and sends the scores through
+   `loss_cls.get_activation`. That of `OpenVocabCELoss` is the identity: a second softmax would
+   spoil them, so this head takes no other loss.
+6. `FViTBBoxHead._predict_by_feat_single` keeps the best boxes (`topk_multiclass_nms.py`), and
+   `FViT.predict` names their labels.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +30,10 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from clipself_mm.datasets import Vocabulary, load_vocabulary
+from clipself_mm.losses import OpenVocabCELoss
 
 from .fvit_roi_head import full_precision
-from .score_fusion import fuse_scores, fusion_weights
+from .score_fusion import PairedLogits, fuse_scores, fusion_weights
 from .text_classifier import TextClassifier
 from .topk_multiclass_nms import topk_multiclass_nms
 
@@ -23,10 +42,8 @@ from .topk_multiclass_nms import topk_multiclass_nms
 class FViTBBoxHead(ConvFCBBoxHead):
     """mmdet's convolutional box head with a `TextClassifier` and score fusion (F-VLM).
 
-    In training it is an ordinary head over base classes and background. At test time the logits
-    may carry CLIP's beside them (`join_clip`), and `predict_by_feat` turns them into
-    probabilities: fused where CLIP's are there, a softmax where not. The loss must therefore leave
-    test scores as they are, as `OpenVocabCELoss` does.
+    In training it is an ordinary head over base classes and background. How its scores are made at
+    test time is told at the top of this module.
 
     Args:
         vocabulary: Name or path of the vocabulary; its order gives the labels, its split the
@@ -42,8 +59,8 @@ class FViTBBoxHead(ConvFCBBoxHead):
         **kwargs: As in mmdet's `ConvFCBBoxHead`; `num_classes` follows from the vocabulary.
 
     Raises:
-        ValueError: `num_classes` contradicts the vocabulary, or the loss would put test scores
-            through a second softmax.
+        ValueError: `num_classes` contradicts the vocabulary, or the loss is no `OpenVocabCELoss`
+            over a softmax.
     """
 
     def __init__(
@@ -70,7 +87,7 @@ class FViTBBoxHead(ConvFCBBoxHead):
             loss_cls=loss_cls,
             **kwargs,
         )
-        if not self.custom_cls_channels or getattr(self.loss_cls, 'use_sigmoid', False):
+        if not isinstance(self.loss_cls, OpenVocabCELoss) or self.loss_cls.use_sigmoid:
             raise ValueError(
                 f'loss_cls {loss_cls} does not fit fused probabilities, which are a softmax over '
                 'classes and background: use OpenVocabCELoss without use_sigmoid'
@@ -100,30 +117,26 @@ class FViTBBoxHead(ConvFCBBoxHead):
         self.num_classes = len(classes)
         self.register_buffer('fusion', weights.to(self.fc_cls.text.device), persistent=False)
 
-    def join_clip(self, cls_score: Tensor, clip_features: Tensor) -> Tensor:
+    def join_clip(self, cls_score: Tensor, clip_features: Tensor) -> PairedLogits:
         """Put CLIP's logits beside the detector's.
 
         Args:
             cls_score: The detector's logits, shape (R, K + 1).
             clip_features: The boxes' features in the dense CLIP map, shape (R, D).
-
-        Returns:
-            Shape (R, 2 (K + 1)).
         """
         clip_logits = self.clip_temperature * self.fc_cls.similarity(clip_features)
-        return torch.cat([cls_score.float(), clip_logits], dim=1)
+        return PairedLogits(cls_score.float(), clip_logits)
 
-    def probabilities(self, cls_score: Tensor) -> Tensor:
+    def probabilities(self, cls_score: Tensor | PairedLogits) -> Tensor:
         """Scores of the classes and the background, shape (R, K + 1), from what `forward` gives.
 
         Args:
-            cls_score: Logits, with CLIP's beside them or not: shape (R, K + 1) or (R, 2 (K + 1)).
+            cls_score: Logits of shape (R, K + 1), or with CLIP's beside them.
         """
-        columns = self.num_classes + 1
-        if cls_score.shape[1] == columns:
+        if not isinstance(cls_score, PairedLogits):
             return cls_score.float().softmax(dim=-1)
-        detector, clip = cls_score.float().split(columns, dim=1)
-        return fuse_scores(detector.softmax(dim=-1), clip.softmax(dim=-1), self.fusion)
+        detector, clip = cls_score.detector.softmax(dim=-1), cls_score.clip.softmax(dim=-1)
+        return fuse_scores(detector, clip, self.fusion)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """As mmdet's; in eval mode the convolutions run on channels last, best for small maps.
@@ -143,7 +156,7 @@ class FViTBBoxHead(ConvFCBBoxHead):
     def predict_by_feat(
         self,
         rois: tuple[Tensor, ...],
-        cls_scores: tuple[Tensor, ...],
+        cls_scores: tuple[Tensor | PairedLogits, ...],
         *args: object,
         **kwargs: object,
     ) -> list:

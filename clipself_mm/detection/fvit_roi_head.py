@@ -1,4 +1,4 @@
-"""F-ViT's RoI head: mmdet's own, which also looks boxes up in the dense CLIP map."""
+"""F-ViT's RoI head: mmdet's own, which also pools boxes from the dense CLIP map."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Iterable
 
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.utils import InstanceList
 from mmengine.registry import MODELS
 from torch import Tensor
+
+from .score_fusion import PairedLogits
 
 
 class PyramidWithDense(tuple):
     """Levels of a pyramid, with the dense CLIP map of the same pass as `dense`.
 
-    A plain tuple for everything in mmdet that slices or walks through the levels.
+    A plain tuple for everything in mmdet that slices or walks through the levels. Whoever makes a
+    new tuple of it has to wrap that again.
 
     Args:
         levels: The pyramid, each level of shape (N, C, h_l, w_l).
@@ -37,7 +41,10 @@ def full_precision(values: Iterable[Tensor]) -> tuple[Tensor, ...]:
 
 @MODELS.register_module()
 class FViTRoIHead(StandardRoIHead):
-    """`StandardRoIHead` that pools each box from the dense CLIP map too, where there is one.
+    """`StandardRoIHead` that at test time pools each box from the dense CLIP map too.
+
+    It predicts from a `PyramidWithDense` only. A detector without CLIP's scores takes mmdet's
+    `StandardRoIHead`.
 
     Under autocast RoIs and their pooling stay in float32, as in mmdet 2. mmdet 3 gives RoIs the
     type of the features: in half precision the area of one from 256 x 256 px on is infinite, so
@@ -53,12 +60,31 @@ class FViTRoIHead(StandardRoIHead):
         super().__init__(**kwargs)
         self.clip_roi_extractor = MODELS.build(clip_roi_extractor)
 
-    def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:
-        """Logits and boxes of RoIs; CLIP's logits stand beside the detector's if x is with dense.
+    def predict_bbox(self, x: PyramidWithDense, *args: object, **kwargs: object) -> InstanceList:
+        """As mmdet's.
+
+        Raises:
+            TypeError: The dense CLIP map got lost on the way.
+        """
+        if not isinstance(x, PyramidWithDense):
+            raise TypeError(
+                f'{type(self).__name__} fuses its scores with those of the dense CLIP map, but got '
+                f'a {type(x).__name__} of levels without it: hand on PyramidWithDense(levels, '
+                'dense), as FViT.predict does, or take a StandardRoIHead, which does not fuse'
+            )
+        return super().predict_bbox(x, *args, **kwargs)
+
+    def _bbox_forward(
+        self, x: tuple[Tensor, ...], rois: Tensor
+    ) -> dict[str, Tensor | PairedLogits]:
+        """Logits and boxes of RoIs.
 
         Args:
             x: The pyramid.
             rois: Shape (R, 5), index of the image first.
+
+        Returns:
+            As mmdet's; with a `PyramidWithDense` `cls_score` is a `PairedLogits`.
         """
         results = super()._bbox_forward(full_precision(x), rois)
         if isinstance(x, PyramidWithDense):

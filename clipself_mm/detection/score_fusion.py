@@ -1,11 +1,32 @@
-"""How the detector's and CLIP's opinions of a region become one score: pure functions."""
+"""The detector's and CLIP's scores of a box, side by side and fused (F-VLM)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PairedLogits:
+    """The logits of the detector and of CLIP for the same boxes.
+
+    They stand in mmdet's `cls_score` from the RoI head to the box head's `predict_by_feat`.
+
+    Attributes:
+        detector: Shape (R, K + 1), the background last.
+        clip: Shape (R, K + 1).
+    """
+
+    detector: Tensor
+    clip: Tensor
+
+    def split(self, sizes: Sequence[int], dim: int = 0) -> tuple[PairedLogits, ...]:
+        """The boxes of each image, as mmdet's RoI head splits its tensors."""
+        parts = zip(self.detector.split(sizes, dim), self.clip.split(sizes, dim), strict=True)
+        return tuple(PairedLogits(*part) for part in parts)
 
 
 def fusion_weights(

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from clipself_mm.clip import roi_pool
 from clipself_mm.datasets import RegionSample
-from clipself_mm.losses import DenseBatch
+from clipself_mm.losses import DenseBatch, image_cells
 
-from .image_cells import image_cells
 from .region_distiller import RegionDistiller
 from .teacher_cache import TeacherCache
 

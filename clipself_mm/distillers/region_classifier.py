@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from clipself_mm.clip import TextEmbeddings, VisionTower
 from clipself_mm.datasets import RegionSample, load_vocabulary
 
-DEFAULT_ROUTES = ('DenseRoute', 'ImageCropRoute')
+DEFAULT_EXTRACTORS = ('DenseFeatures', 'CropFeatures')
 """Those of the paper's Tables 1 and 2."""
 
 
@@ -29,11 +29,10 @@ def ranked_classes(similarity: Tensor, k: int) -> Tensor:
 
 
 class RegionClassifier(nn.Module):
-    """Ranks a vocabulary's classes for regions, by several routes (paper, Tables 2 and A1).
+    """Ranks a vocabulary's classes for regions, by several features (paper, Tables 2 and A1).
 
-    A route is a way to a region's feature. By default boxes and masks are pooled out of the dense
-    map and crops are encoded as images. Masks and crops are classified where the samples bring
-    them.
+    By default boxes and masks are pooled from the dense map and crops are encoded as images. Masks
+    and crops are classified where the samples have them.
 
     Args:
         vocabulary: Name or path of the vocabulary; labels are indices into its classes.
@@ -41,7 +40,7 @@ class RegionClassifier(nn.Module):
         text: Arguments of ``TextTower``, see `TextEmbeddings`. Without, the models here give the
             text tower of their own tower's CLIP.
         topk: How many ranked classes to keep.
-        routes: Types or configs of `RegionRoute`s; `DEFAULT_ROUTES` when None.
+        extractors: Types or configs of `RegionFeatures`; `DEFAULT_EXTRACTORS` when None.
 
     Attributes:
         text: Embeddings of the vocabulary.
@@ -53,26 +52,26 @@ class RegionClassifier(nn.Module):
         embeddings: str | None = None,
         text: dict | None = None,
         topk: int = 5,
-        routes: Sequence[str | dict] | None = None,
+        extractors: Sequence[str | dict] | None = None,
     ) -> None:
         super().__init__()
         words = load_vocabulary(vocabulary)
         self.classes = words.classes
         self.text = TextEmbeddings(words.classes, embeddings, text, words.synonyms)
         self.topk = min(topk, len(self.classes))
-        routes = DEFAULT_ROUTES if routes is None else routes
-        if not routes or isinstance(routes, str):
-            raise ValueError(f'routes is a list of at least one route, got {routes!r}')
-        self.routes = [
-            TASK_UTILS.build({'type': route} if isinstance(route, str) else route)
-            for route in routes
+        extractors = DEFAULT_EXTRACTORS if extractors is None else extractors
+        if not extractors or isinstance(extractors, str):
+            raise ValueError(f'extractors is a list of at least one, got {extractors!r}')
+        self.extractors = [
+            TASK_UTILS.build({'type': item} if isinstance(item, str) else item)
+            for item in extractors
         ]
 
     @torch.no_grad()
     def classify(
         self, tower: VisionTower, images: Tensor, crops: Tensor, samples: Sequence[RegionSample]
     ) -> list[RegionSample]:
-        """Write ``pred_regions`` into samples: ranked classes by each route, (R_i, topk).
+        """Write ``pred_regions`` into samples: ranked classes by each feature, (R_i, topk).
 
         Args:
             tower: The tower under test.
@@ -85,31 +84,33 @@ class RegionClassifier(nn.Module):
         """
         counts = [len(sample.regions) for sample in samples]
         ranked = {
-            f'{route}_topk': ranked_classes(self.similarity(features), self.topk).split(counts)
-            for route, features in self.features(tower, images, crops, samples).items()
+            f'{name}_topk': ranked_classes(self.similarity(features), self.topk).split(counts)
+            for name, features in self.features(tower, images, crops, samples).items()
         }
         for index, sample in enumerate(samples):
             sample.pred_regions = InstanceData(
-                **{route: rows[index] for route, rows in ranked.items()}
+                **{field: rows[index] for field, rows in ranked.items()}
             )
         return list(samples)
 
     def features(
         self, tower: VisionTower, images: Tensor, crops: Tensor, samples: Sequence[RegionSample]
     ) -> dict[str, Tensor]:
-        """Region features by name, of all routes.
+        """Region features by name, of all extractors.
 
         Arguments as in ``classify``; each value has shape (sum of R_i, D), not normalised. By
         default the names are ``boxes`` and, where possible, ``masks`` and ``crops``.
 
         Raises:
-            ValueError: Two routes give features of one name.
+            ValueError: Two extractors give features of one name.
         """
         found: dict[str, Tensor] = {}
-        for route in self.routes:
-            features = route.features(tower, images, crops, samples)
+        for extractor in self.extractors:
+            features = extractor.extract(tower, images, crops, samples)
             if twice := sorted(found.keys() & features.keys()):
-                raise ValueError(f'{type(route).__name__} gives {twice}, as a route before it does')
+                raise ValueError(
+                    f'{type(extractor).__name__} gives {twice}, as an extractor before it does'
+                )
             found |= features
         return found
 

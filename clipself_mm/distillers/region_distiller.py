@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS
 from torch import Tensor
 
 from clipself_mm.datasets import RegionSample
 
 from .region_classifier import RegionClassifier
-from .region_preprocessor import check_normalisation
+from .region_preprocessor import build_tower_for
 
 
 class RegionDistiller(BaseModel):
@@ -35,8 +34,7 @@ class RegionDistiller(BaseModel):
         classifier: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
-        self.student = MODELS.build(tower)
-        check_normalisation(self.data_preprocessor, self.student)
+        self.student = build_tower_for(self.data_preprocessor, tower)
         self.teacher = copy.deepcopy(self.student)
         self.student.unlock_blocks(unlocked_blocks)
         self.teacher.freeze()

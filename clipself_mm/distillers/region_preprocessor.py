@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,53 +14,7 @@ from torch import Tensor
 
 from clipself_mm.clip import CLIP_MEAN, CLIP_STD, VisionTower
 from clipself_mm.datasets import RegionSample
-
-
-def pad_right_below(images: Sequence[Tensor], height: int, width: int) -> Tensor:
-    """Stack images of different size, zeros to the right and below.
-
-    Args:
-        images: Tensors of shape (C, h, w) with h <= height and w <= width; at least one.
-        height: Height of the batch in pixels.
-        width: Width of the batch in pixels.
-
-    Returns:
-        Tensor of shape (N, C, height, width) of the images' dtype.
-
-    Raises:
-        ValueError: If an image is larger than the batch.
-    """
-    batch = images[0].new_zeros(len(images), images[0].shape[0], height, width)
-    for place, image in zip(batch, images, strict=True):
-        h, w = image.shape[-2:]
-        if h > height or w > width:
-            raise ValueError(
-                f'an image of {h} x {w} pixels does not fit image_size {height} x {width}: '
-                'ResizeLongest and the preprocessor must name the same size'
-            )
-        place[:, :h, :w] = image
-    return batch
-
-
-def check_normalisation(preprocessor: BaseDataPreprocessor, tower: VisionTower) -> None:
-    """Make sure that a tower is given what it was trained with.
-
-    Args:
-        preprocessor: A model's data preprocessor; other kinds than `RegionPreprocessor` pass.
-        tower: The tower it feeds.
-
-    Raises:
-        ValueError: Mean or standard deviation are not the tower's.
-    """
-    if not isinstance(preprocessor, RegionPreprocessor):
-        return
-    for name, given in preprocessor.constants.items():
-        wanted = getattr(tower, name)
-        if any(abs(one - other) > 1e-4 for one, other in zip(given, wanted, strict=True)):
-            raise ValueError(
-                f'data_preprocessor normalises with {name}={given}, but the tower was trained with '
-                f'{wanted}: give RegionPreprocessor that {name}'
-            )
+from clipself_mm.models import check_normalisation, pad_right_below, round_up
 
 
 @MODELS.register_module()
@@ -99,7 +52,6 @@ class RegionPreprocessor(BaseDataPreprocessor):
         self.image_size = image_size
         self.pad_divisor = pad_divisor
         self.student_sizes = None if student_sizes is None else tuple(student_sizes)
-        self.constants = dict(mean=tuple(mean), std=tuple(std))
         self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
@@ -133,8 +85,7 @@ class RegionPreprocessor(BaseDataPreprocessor):
         if self.image_size is not None:
             return pad_right_below(images, self.image_size, self.image_size)
         height, width = (
-            math.ceil(max(image.shape[axis] for image in images) / self.pad_divisor)
-            * self.pad_divisor
+            round_up(max(image.shape[axis] for image in images), self.pad_divisor)
             for axis in (-2, -1)
         )
         return pad_right_below(images, height, width)
@@ -168,3 +119,20 @@ class RegionPreprocessor(BaseDataPreprocessor):
             if 'scale' in sample:
                 sample.set_metainfo(dict(scale=sample.scale * factor))
         return images, samples
+
+
+def build_tower_for(preprocessor: BaseDataPreprocessor, tower: dict) -> VisionTower:
+    """Build the tower that a preprocessor feeds.
+
+    Args:
+        preprocessor: A model's; a `RegionPreprocessor` has to normalise as the tower was trained,
+            other kinds pass.
+        tower: Config of a `VisionTower`.
+
+    Raises:
+        ValueError: Mean or standard deviation are not the tower's.
+    """
+    built = MODELS.build(tower)
+    if isinstance(preprocessor, RegionPreprocessor):
+        check_normalisation(preprocessor, built, white=1)
+    return built

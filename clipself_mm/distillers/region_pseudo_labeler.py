@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
-from torch import Tensor, nn
+from torch import Tensor
 
 from clipself_mm.clip import TextEmbeddings
 from clipself_mm.datasets import RegionSample, load_nouns
+from clipself_mm.models import FrozenModel
 
-from .region_preprocessor import check_normalisation
+from .region_preprocessor import build_tower_for
 
 
 def noun_embeddings(
@@ -49,12 +49,10 @@ def match_nouns(crops: Tensor, nouns: Tensor, noun_labels: Sequence[int]) -> tup
 
 
 @MODELS.register_module()
-class RegionPseudoLabeler(BaseModel):
+class RegionPseudoLabeler(FrozenModel):
     """Associates proposals with nouns, for ``tools/test.py`` (paper, section A.4).
 
-    Image crops speak for the proposals, as the dense features of an unrefined ViT know too little.
-    Nothing trains. Its one parameter outside the tower is there for DistributedDataParallel, which
-    refuses a model without any that asks for a gradient.
+    Proposals are classified by their crops, as the dense features of an untuned ViT are too weak.
 
     Args:
         tower: Config of a ``VisionTower``.
@@ -64,31 +62,20 @@ class RegionPseudoLabeler(BaseModel):
 
     def __init__(self, tower: dict, nouns: dict, data_preprocessor: dict) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
-        self.tower = MODELS.build(tower)
-        check_normalisation(self.data_preprocessor, self.tower)
+        self.tower = build_tower_for(self.data_preprocessor, tower)
         self.tower.freeze()
         self.nouns = noun_embeddings(**nouns)
         self.nouns.use_clip_of(self.tower, 'model.nouns.text')
-        self.unused = nn.Parameter(torch.zeros(1))
+        self.freeze()
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The nouns."""
         return self.nouns.classes
 
-    def forward(
-        self, inputs: dict[str, Tensor], data_samples: list[RegionSample], mode: str = 'predict'
-    ) -> list[RegionSample] | Tensor:
-        """Predict, or with ``mode='tensor'`` the embeddings of all crops, shape (sum of R_i, D).
-
-        Raises:
-            NotImplementedError: ``mode='loss'``: nothing here trains.
-        """
-        if mode == 'tensor':
-            return self.encode_crops(inputs['crops'])
-        if mode == 'predict':
-            return self.predict(inputs, data_samples)
-        raise NotImplementedError(f'RegionPseudoLabeler has no mode {mode!r}; nothing in it trains')
+    def _forward(self, inputs: dict[str, Tensor], data_samples: object = None) -> Tensor:
+        """The embeddings of all crops, shape (sum of R_i, D)."""
+        return self.encode_crops(inputs['crops'])
 
     @torch.no_grad()
     def predict(

@@ -1,22 +1,18 @@
 """A tower under region classification alone, for ``tools/test.py`` without a distillation."""
 
-import torch
-from mmengine.model import BaseModel
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from clipself_mm.datasets import RegionSample
+from clipself_mm.models import FrozenModel
 
 from .region_classifier import RegionClassifier
-from .region_preprocessor import check_normalisation
+from .region_preprocessor import build_tower_for
 
 
 @MODELS.register_module()
-class RegionRecognizer(BaseModel):
+class RegionRecognizer(FrozenModel):
     """Classifies annotated regions by a frozen tower's features (paper, Tables 1, 2, A1, A2).
-
-    Nothing trains. Its one parameter outside the tower is there for DistributedDataParallel, which
-    refuses a model without any that asks for a gradient.
 
     Args:
         tower: Config of a ``VisionTower``.
@@ -26,30 +22,28 @@ class RegionRecognizer(BaseModel):
 
     def __init__(self, tower: dict, classifier: dict, data_preprocessor: dict) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
-        self.tower = MODELS.build(tower)
-        check_normalisation(self.data_preprocessor, self.tower)
+        self.tower = build_tower_for(self.data_preprocessor, tower)
         self.tower.freeze()
         self.classifier = RegionClassifier(**classifier)
         self.classifier.text.use_clip_of(self.tower, 'model.classifier.text')
-        self.unused = nn.Parameter(torch.zeros(1))
+        self.freeze()
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Classes that the labels of the data are indices into."""
         return self.classifier.classes
 
-    def forward(
-        self, inputs: dict[str, Tensor], data_samples: list[RegionSample], mode: str = 'predict'
-    ) -> list[RegionSample] | Tensor:
-        """Predict, or with ``mode='tensor'`` the dense maps of shape (N, D, h, w).
+    def predict(
+        self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
+    ) -> list[RegionSample]:
+        """Write ``pred_regions`` into samples, see ``RegionClassifier.classify``.
 
-        Raises:
-            NotImplementedError: ``mode='loss'``: nothing here trains.
+        Args:
+            inputs: ``images`` (N, 3, H, W) and ``crops`` of all regions, both normalised.
+            data_samples: With ``regions``.
         """
-        if mode == 'tensor':
-            return self.tower.encode_dense(inputs['images'])
-        if mode == 'predict':
-            return self.classifier.classify(
-                self.tower, inputs['images'], inputs['crops'], data_samples
-            )
-        raise NotImplementedError(f'RegionRecognizer has no mode {mode!r}; nothing in it trains')
+        return self.classifier.classify(self.tower, inputs['images'], inputs['crops'], data_samples)
+
+    def _forward(self, inputs: dict[str, Tensor], data_samples: object = None) -> Tensor:
+        """The dense maps of shape (N, D, h, w)."""
+        return self.tower.encode_dense(inputs['images'])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +15,8 @@ from torch import Tensor, nn
 
 from clipself_mm.clip import TextEmbeddings
 from clipself_mm.datasets import Vocabulary
+from clipself_mm.models import FrozenModel, read_test_cfg
 
-from .fusion_settings import read_test_cfg
 from .generator_source import load_generator, read_generator
 from .panoptic_vocabulary import find_panoptic_vocabulary
 from .query_scores import (
@@ -31,9 +30,24 @@ from .query_scores import (
 )
 from .tower_images import TowerImages
 
+_TEST = dict(
+    score='fused',
+    alpha=0.35,  # ODISE's caption model; its label model has 0.3 and 0.7
+    beta=0.65,
+    temperature=100.0,
+    mask_threshold=None,
+    panoptic_on=True,
+    instance_on=True,
+    semantic_on=False,
+    max_per_image=100,
+    object_mask_thr=0.0,
+    iou_thr=0.8,
+    filter_low_score=True,
+)
+
 
 @MODELS.register_module()
-class FusedPanopticSegmentor(BaseDetector):
+class FusedPanopticSegmentor(FrozenModel, BaseDetector):
     """Masks by any mmdet MaskFormer, classes by it and by CLIP (paper, section 4.3, Table 6).
 
     Each query's mask pools the dense map of a frozen tower, which sees the same image in a size of
@@ -98,9 +112,8 @@ class FusedPanopticSegmentor(BaseDetector):
             load_generator(self.generator, generator_checkpoint)
         self.tower = MODELS.build(tower)
         self.tower.freeze()
-        self.generator.requires_grad_(False)
-        self.unused = nn.Parameter(torch.zeros(1))  # DistributedDataParallel refuses to have none
-        self.test_cfg = read_test_cfg(test_cfg)
+        self.freeze()
+        self.test_cfg = fusion_test_cfg(test_cfg)
         self.tower_images = TowerImages(self.data_preprocessor, self.tower, tower_size)
         self.is_open = hasattr(self.generator, 'set_vocabulary')
         self.seen = self._find_seen(seen)
@@ -184,12 +197,6 @@ class FusedPanopticSegmentor(BaseDetector):
         """
         self._use(find_panoptic_vocabulary(vocabulary), matches, new=True)
 
-    def train(self, mode: bool = True) -> FusedPanopticSegmentor:
-        """Set the mode of the module itself; its frozen parts stay in eval."""
-        super().train(mode)
-        self.generator.eval()
-        return self
-
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """The generator's maps of images (N, 3, H, W)."""
         return self.generator.extract_feat(batch_inputs)
@@ -262,17 +269,23 @@ class FusedPanopticSegmentor(BaseDetector):
             labels = semantic_labels(scores[:, :-1], masks)
             sample.pred_sem_seg = PixelData(sem_seg=labels[None])
 
-    def loss(self, *_: object) -> NoReturn:
-        """Refuse: nothing of it trains.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError(
-            'FusedPanopticSegmentor trains nothing, it only predicts: run its configs with '
-            'tools/test.py, and train the generator by a config of its own'
-        )
-
     def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> tuple:
         """The generator's raw outputs, as mmdet's `MaskFormer` gives them."""
         return self.generator._forward(batch_inputs, batch_data_samples)
+
+
+def fusion_test_cfg(given: Mapping | None) -> ConfigDict:
+    """Complete and check the test settings of `FusedPanopticSegmentor`.
+
+    Raises:
+        ValueError: A setting is unknown or out of range.
+    """
+    settings = read_test_cfg(given, _TEST)
+    if settings.score not in ('fused', 'clip', 'pred'):
+        raise ValueError(f"test_cfg.score is 'fused', 'clip' or 'pred', got {settings.score!r}")
+    shares = [settings.alpha, settings.beta, settings.object_mask_thr, settings.iou_thr]
+    if not all(0 <= share <= 1 for share in shares):
+        raise ValueError(
+            f'test_cfg: alpha, beta, object_mask_thr and iou_thr are within 0..1, got {shares}'
+        )
+    return settings

@@ -12,8 +12,9 @@ from panopticapi.evaluation import PQStat
 
 from clipself_mm.datasets.annotations.categories import category_labels
 from clipself_mm.datasets.annotations.coco_json import load_coco_json
+from clipself_mm.models import name_classes
 
-from .panoptic_vocabulary import find_panoptic_vocabulary, name_classes
+from .panoptic_vocabulary import find_panoptic_vocabulary
 
 _PARTS = (('', None), ('_th', True), ('_st', False))
 
@@ -72,9 +73,7 @@ class OpenVocabPanopticMetric(CocoPanopticMetric):
                 f'holds {sorted(meta or {})}'
             )
         self._dataset_meta = meta
-        things = set(meta['thing_classes'])
-        stuff = [name for name in meta['classes'] if name not in things]
-        words = name_classes(meta['thing_classes'], stuff, 'of the data set')
+        words = name_classes(meta['classes'], 'of the data set', meta['thing_classes'])
         categories = self._coco_api.dataset['categories']
         label_of = category_labels(categories, words, self.ann_file)
         if absent := set(range(len(words.classes))) - set(label_of.values()):

@@ -7,6 +7,7 @@ from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
 from clipself_mm.clip import VisionTower
+from clipself_mm.models import pad_right_below, round_up
 
 
 class TowerImages:
@@ -53,10 +54,9 @@ class TowerImages:
             )[0].clamp(0, 255)
         mean = 255 * pixels.new_tensor(self.mean).view(3, 1, 1)
         std = 255 * pixels.new_tensor(self.std).view(3, 1, 1)
-        sides = [-(-side // self.patch_size) * self.patch_size for side in new]
-        padded = (-mean / std).expand(3, *sides).clone()
-        padded[:, : new[0], : new[1]] = (pixels - mean) / std
-        return padded[None], (new[0] / self.patch_size, new[1] / self.patch_size)
+        sides = [round_up(side, self.patch_size) for side in new]
+        padded = pad_right_below([(pixels - mean) / std], *sides, -mean / std)
+        return padded, (new[0] / self.patch_size, new[1] / self.patch_size)
 
     def pixels(self, image: Tensor) -> Tensor:
         """What the preprocessor was given: RGB of 0-255, shape (3, H, W)."""

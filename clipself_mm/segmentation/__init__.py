@@ -7,7 +7,6 @@ from .ade847_dataset import ADE847Dataset
 from .cat_seg import CATSeg
 from .cat_seg_backbone import CATSegBackbone
 from .cat_seg_head import CATSegHead
-from .class_names import find_vocabulary
 from .dense_text_head import DenseTextHead, dense_logits
 from .label_map import label_map
 from .load_panoptic_semantic import LoadPanopticSemantic
@@ -28,6 +27,5 @@ __all__ = [
     'PixelBCELoss',
     'ZeroShotSegmentor',
     'dense_logits',
-    'find_vocabulary',
     'label_map',
 ]

@@ -12,8 +12,9 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from .label_map import label_map, resize_logits
-from .zero_shot_segmentor import as_annotated, check_pixels
+from clipself_mm.models import check_normalisation
+
+from .label_map import as_annotated, label_map, resize_logits
 
 
 @MODELS.register_module()
@@ -40,7 +41,7 @@ class CATSeg(EncoderDecoder):
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        check_pixels(self.data_preprocessor, self.backbone.tower)
+        check_normalisation(self.data_preprocessor, self.backbone.tower, white=255)
         prompts = self.decode_head.prompts
         prompts.use_clip_of(self.backbone.tower, 'model.decode_head.text')
         if prompts.trains and prompts.tower is None:

@@ -8,14 +8,16 @@ import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import DATASETS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
+
+from clipself_mm.models import find_vocabulary, name_classes
 
 from .cat_seg_aggregator import CATSegAggregator
 from .cat_seg_cost import CATSegCost, cost_volume, select_classes
 from .cat_seg_prompts import PROMPTS, CATSegPrompts
 from .cat_seg_upsampling import CATSegUpsampling
-from .class_names import check_names, find_vocabulary
 
 LEFT_OUT = -100.0
 """Logit of a class that was not aggregated."""
@@ -85,8 +87,8 @@ class CATSegHead(BaseDecodeHead):
         loss_decode: ConfigType | Sequence[ConfigType] | None = None,
         **kwargs: object,
     ) -> None:
-        learned = find_vocabulary(vocabulary)
-        asked = learned if test_vocabulary is None else find_vocabulary(test_vocabulary)
+        learned = find_vocabulary(vocabulary, DATASETS)
+        asked = learned if test_vocabulary is None else find_vocabulary(test_vocabulary, DATASETS)
         super().__init__(
             in_channels=embed_dim,
             channels=channels,
@@ -130,7 +132,7 @@ class CATSegHead(BaseDecodeHead):
         Raises:
             ValueError: There are fewer, or one is empty or doubled or cannot be encoded.
         """
-        names = check_names(classes).classes
+        names = name_classes(classes).classes
         if len(names) < 2:
             raise ValueError(
                 f'expected two or more classes, among which pixels choose, got {list(names)}'

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
+from mmseg.registry import DATASETS
 from torch import Tensor, nn
 
 from clipself_mm.clip import TextEmbeddings
-
-from .class_names import check_names, find_vocabulary
+from clipself_mm.models import find_vocabulary, name_classes
 
 
 def dense_logits(dense: Tensor, text: Tensor, temperature: float) -> Tensor:
@@ -55,7 +55,7 @@ class DenseTextHead(nn.Module):
         temperature: float = 100.0,
     ) -> None:
         super().__init__()
-        words = find_vocabulary(vocabulary)
+        words = find_vocabulary(vocabulary, DATASETS)
         self.text = TextEmbeddings(words.classes, embeddings, text, words.synonyms)
         self.temperature = temperature
 
@@ -83,7 +83,7 @@ class DenseTextHead(nn.Module):
         Raises:
             ValueError: There is no name, or one is empty or doubled or cannot be encoded.
         """
-        self.text.set_classes(check_names(classes).classes)
+        self.text.set_classes(name_classes(classes).classes)
 
     def forward(self, dense: Tensor) -> Tensor:
         """Logits at token resolution, (N, D, h, w) -> (N, K, h, w)."""

@@ -1,8 +1,8 @@
-"""From logits to labels at another resolution, a few classes at a time."""
+"""From logits to labels in the frame of the annotation, a few classes at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -46,3 +46,23 @@ def label_map(logits: Tensor, size: Sequence[int], values: int = _VALUES) -> tup
 def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear resize of logits (K, h, w) to (K, H, W), in float32."""
     return F.interpolate(logits[None].float(), tuple(size), mode='bilinear', align_corners=False)[0]
+
+
+def as_annotated(logits: Tensor, meta: Mapping) -> Tensor:
+    """Undo what a test pipeline did to an image, but for its resizing.
+
+    Args:
+        logits: Shape (K, H, W).
+        meta: mmseg's metainfo: `padding_size` (left, right, top, bottom), `flip`,
+            `flip_direction`.
+
+    Returns:
+        The logits without padding and unflipped.
+    """
+    padding = meta.get('img_padding_size', meta.get('padding_size')) or (0, 0, 0, 0)
+    left, right, top, bottom = padding
+    height, width = logits.shape[-2:]
+    logits = logits[:, top : height - bottom, left : width - right]
+    if meta.get('flip'):
+        logits = logits.flip(2 if meta.get('flip_direction') == 'horizontal' else 1)
+    return logits

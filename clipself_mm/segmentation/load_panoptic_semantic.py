@@ -8,8 +8,9 @@ import numpy as np
 from mmengine.registry import TRANSFORMS
 
 from clipself_mm.datasets import ImageReadError
-from clipself_mm.datasets.transforms.load_rgb import decode_image, read_bytes
 from clipself_mm.datasets.transforms.load_segments import segment_ids_of
+
+from .label_image import read_label_image
 
 _VOID = 0
 """Segment id of the pixels that nobody annotated, in COCO's panoptic format."""
@@ -65,11 +66,8 @@ class LoadPanopticSemantic:
         path = results.get('seg_map_path')
         if path is None:
             return results
-        image = decode_image(read_bytes(path, self.backend_args), path)
-        if image.mode not in ('RGB', 'RGBA'):
-            raise ImageReadError(path, f'expected an id image in RGB, got mode {image.mode}')
-        check_size(image.size, results, path)
-        segment_map = segment_ids_of(np.asarray(image)[..., :3])
+        pixels = read_label_image(results, ('RGB', 'RGBA'), self.backend_args)
+        segment_map = segment_ids_of(pixels[..., :3])
         try:
             labels = labels_of(segment_map, results['segment_labels'], results['ignore_index'])
         except ValueError as error:
@@ -77,23 +75,3 @@ class LoadPanopticSemantic:
         results['gt_seg_map'] = labels
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
-
-
-def check_size(size: tuple[int, int], results: dict, path: str) -> None:
-    """Refuse labels of another size than their photo's.
-
-    Args:
-        size: Width and height of the labels in pixels.
-        results: The sample, with `ori_shape` (height, width) and `img_path`.
-        path: File of the labels, for the error.
-
-    Raises:
-        ImageReadError: The sizes differ.
-    """
-    height, width = results['ori_shape'][:2]
-    if size != (width, height):
-        raise ImageReadError(
-            path,
-            f'the labels are {size[0]} x {size[1]} pixels, their photo {results["img_path"]} '
-            f'{width} x {height}',
-        )

@@ -6,9 +6,8 @@ import numpy as np
 from mmengine.registry import TRANSFORMS
 
 from clipself_mm.datasets import ImageReadError
-from clipself_mm.datasets.transforms.load_rgb import decode_image, read_bytes
 
-from .load_panoptic_semantic import check_size
+from .label_image import read_label_image
 
 _MODES = ('L', 'I', 'I;16', 'I;16L', 'I;16B')
 
@@ -45,11 +44,7 @@ class LoadUint16Labels:
         path = results.get('seg_map_path')
         if path is None:
             return results
-        image = decode_image(read_bytes(path, self.backend_args), path)
-        if image.mode not in _MODES:
-            raise ImageReadError(path, f'expected gray labels, got a picture of mode {image.mode}')
-        check_size(image.size, results, path)
-        labels = np.asarray(image).astype(np.int64)
+        labels = read_label_image(results, _MODES, self.backend_args).astype(np.int64)
         wrong = labels[(labels >= self.num_classes) & (labels != self.ignore_index)]
         if wrong.size:
             raise ImageReadError(

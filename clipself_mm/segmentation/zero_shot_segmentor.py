@@ -3,69 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 import torch
 from mmengine.config import ConfigDict
-from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
-from torch import Tensor, nn
+from torch import Tensor
 
-from clipself_mm.clip import VisionTower
+from clipself_mm.models import (
+    FrozenModel,
+    check_normalisation,
+    name_classes,
+    pad_right_below,
+    read_test_cfg,
+    round_up,
+)
 
-from .class_names import check_names
-from .label_map import label_map, resize_logits
+from .label_map import as_annotated, label_map, resize_logits
 
-
-def check_pixels(preprocessor: BaseDataPreprocessor, tower: VisionTower) -> None:
-    """Make sure that a tower is given pixels as it was trained with.
-
-    Args:
-        preprocessor: Normalises pixels of 0-255.
-        tower: The tower it feeds.
-
-    Raises:
-        ValueError: Mean or standard deviation are not the tower's.
-    """
-    wanted = {key: [255 * value for value in getattr(tower, key)] for key in ('mean', 'std')}
-    given = {}
-    for key in wanted:
-        constants = getattr(preprocessor, key, None)
-        given[key] = None if constants is None else constants.flatten().tolist()
-    for key, values in wanted.items():
-        if given[key] is None or any(
-            abs(one - other) > 0.03 for one, other in zip(given[key], values, strict=True)
-        ):
-            raise ValueError(
-                f'data_preprocessor normalises with {key}={given[key]}, but the tower was trained '
-                f'with {[round(value, 3) for value in values]}: give SegDataPreProcessor that {key}'
-            )
+_TEST = dict(mode='whole', background=None, prob_thr=None, keep_logits=True)
 
 
-def pad_to_patches(images: Tensor, patch_size: int, colour: Tensor) -> Tensor:
-    """Fill images to whole patches, to the right and below.
-
-    Args:
-        images: Shape (N, 3, H, W).
-        patch_size: Pixels a patch.
-        colour: What to fill with, shape (3, 1, 1).
-
-    Returns:
-        Shape (N, 3, H', W'), the sides rounded up; the images themselves if nothing is missing.
-    """
-    height, width = images.shape[-2:]
-    below, right = -height % patch_size, -width % patch_size
-    if not (below or right):
-        return images
-    padded = colour.to(images).expand(len(images), -1, height + below, width + right).clone()
-    padded[..., :height, :width] = images
-    return padded
-
-
-def read_test_cfg(given: Mapping | None, classes: Sequence[str]) -> ConfigDict:
+def segment_test_cfg(given: Mapping | None, classes: Sequence[str]) -> ConfigDict:
     """Complete and check the test settings.
 
     Args:
@@ -78,11 +39,7 @@ def read_test_cfg(given: Mapping | None, classes: Sequence[str]) -> ConfigDict:
     Raises:
         ValueError: A setting is unknown, missing or out of range.
     """
-    settings = dict(mode='whole', background=None, prob_thr=None, keep_logits=True)
-    known = {*settings, 'crop_size', 'stride'}
-    if unknown := sorted(set(given or {}) - known):
-        raise ValueError(f'test_cfg has {unknown}, expected some of {sorted(known)}')
-    settings |= given or {}
+    settings = read_test_cfg(given, _TEST, optional=('crop_size', 'stride'))
     if settings['mode'] not in ('whole', 'slide'):
         raise ValueError(f"test_cfg.mode is 'whole' or 'slide', got {settings['mode']!r}")
     if settings['mode'] == 'slide':
@@ -110,20 +67,17 @@ def read_test_cfg(given: Mapping | None, classes: Sequence[str]) -> ConfigDict:
                 'nor the label of one'
             )
         settings['background'] = label
-    return ConfigDict(settings)
+    return settings
 
 
 @MODELS.register_module()
-class ZeroShotSegmentor(EncoderDecoder):
+class ZeroShotSegmentor(FrozenModel, EncoderDecoder):
     """Gives each pixel the class whose text is nearest to the tower's dense feature.
 
     The measure of dense features at pixel level (paper, section 4.3 has the trained counterpart).
     Cosines times a temperature at token resolution are brought to the image bilinearly. Windows,
     metrics and tools are mmseg's. Images of any size are filled to whole patches with black, as
     distillation fills them, and what was filled is cut off again.
-
-    Nothing trains. Its one parameter outside the tower is there for DistributedDataParallel, which
-    refuses a model without any that asks for a gradient.
 
     Args:
         tower: Config of the `VisionTower`; it is frozen.
@@ -141,12 +95,12 @@ class ZeroShotSegmentor(EncoderDecoder):
 
     def __init__(self, tower: dict, test_cfg: Mapping | None = None, **kwargs: object) -> None:
         super().__init__(backbone=tower, **kwargs)
-        check_pixels(self.data_preprocessor, self.backbone)
+        check_normalisation(self.data_preprocessor, self.backbone, white=255)
         self.backbone.freeze()
-        self.unused = nn.Parameter(torch.zeros(1))
+        self.freeze()
         self.decode_head.text.use_clip_of(self.backbone, 'model.decode_head.text')
         self._configured = test_cfg
-        self.test_cfg = read_test_cfg(test_cfg, self.classes)
+        self.test_cfg = segment_test_cfg(test_cfg, self.classes)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -164,22 +118,11 @@ class ZeroShotSegmentor(EncoderDecoder):
                 `test_cfg` is not among them, or one cannot be encoded, for lack of a text tower;
                 the vocabulary stays as it was.
         """
-        classes = check_names(classes).classes
-        test_cfg = read_test_cfg(self._configured, classes)
+        classes = name_classes(classes).classes
+        test_cfg = segment_test_cfg(self._configured, classes)
         self.decode_head.set_classes(classes)
         self.test_cfg = test_cfg
         self.num_classes = self.out_channels = len(self.classes)
-
-    def loss(self, *_: object) -> NoReturn:
-        """Refuse: nothing of it trains.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError(
-            'ZeroShotSegmentor trains nothing, it only predicts: run its configs with '
-            'tools/test.py, and train towers with configs/clipself'
-        )
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
         """Dense map of images of any size.
@@ -191,7 +134,8 @@ class ZeroShotSegmentor(EncoderDecoder):
             Shape (N, D, h, w), the sides in patches rounded up.
         """
         black = -self.data_preprocessor.mean / self.data_preprocessor.std
-        return self.backbone.encode_dense(pad_to_patches(inputs, self.backbone.patch_size, black))
+        sides = [round_up(side, self.backbone.patch_size) for side in inputs.shape[-2:]]
+        return self.backbone.encode_dense(pad_right_below(inputs, *sides, black))
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Logits of a window or an image, (N, 3, H, W) -> (N, K, H, W)."""
@@ -225,23 +169,3 @@ class ZeroShotSegmentor(EncoderDecoder):
                 labels[probability < self.test_cfg.prob_thr] = self.test_cfg.background
             sample.pred_sem_seg = PixelData(data=labels[None])
         return data_samples
-
-
-def as_annotated(logits: Tensor, meta: Mapping) -> Tensor:
-    """Undo what a test pipeline did to an image, but for its resizing.
-
-    Args:
-        logits: Shape (K, H, W).
-        meta: mmseg's metainfo: `padding_size` (left, right, top, bottom), `flip`,
-            `flip_direction`.
-
-    Returns:
-        The logits without padding and unflipped.
-    """
-    padding = meta.get('img_padding_size', meta.get('padding_size')) or (0, 0, 0, 0)
-    left, right, top, bottom = padding
-    height, width = logits.shape[-2:]
-    logits = logits[:, top : height - bottom, left : width - right]
-    if meta.get('flip'):
-        logits = logits.flip(2 if meta.get('flip_direction') == 'horizontal' else 1)
-    return logits

@@ -12,10 +12,10 @@ _base_ = ['region-eval_tiny_shapes-ov.py']
 
 model = dict(
     classifier=dict(
-        routes=[
-            dict(type='ImageCropRoute'),
-            dict(type='DenseRoute'),
-            dict(type='MaskedAttentionRoute'),
+        extractors=[
+            dict(type='CropFeatures'),
+            dict(type='DenseFeatures'),
+            dict(type='MaskedAttentionFeatures'),
         ]
     )
 )

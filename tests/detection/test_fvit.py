@@ -5,13 +5,21 @@ import copy
 import pytest
 import torch
 from mmengine.registry import MODELS
+from torch import nn
 from torchvision.ops import roi_align
 
 from clipself_mm.clip import TextTower
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.detection import FViTBackbone, TextClassifier
-from clipself_mm.detection.fvit import read_names
-from tests.detection.tiny_fvit import NAMES, PATCH, build_fvit, images, samples
+from tests.detection.tiny_fvit import (
+    DIM,
+    NAMES,
+    PATCH,
+    build_fvit,
+    images,
+    samples,
+    tiny_config,
+)
 
 WORDS = load_vocabulary('shapes_ov')
 
@@ -22,8 +30,8 @@ def model(micro_clip):
 
 
 @torch.no_grad()
-def fused_by_hand(model, clip, batch, classes, novel):
-    """Proposals and fused scores of the first image, from the formulas and plain loops."""
+def fused_by_hand(model, clip, batch, classes, novel, shares=(0.1, 0.8)):
+    """Fused scores of the first image's proposals, from the formulas and plain loops."""
     maps, dense = model.backbone.forward_with_dense(batch)
     pyramid = model.neck(maps)
     boxes = model.rpn_head.predict(pyramid, samples(len(batch)), rescale=False)[0].bboxes
@@ -35,6 +43,7 @@ def fused_by_hand(model, clip, batch, classes, novel):
     features = features.flatten(1)
     for layer in (*head.shared_fcs, *head.cls_fcs):
         features = layer(features).relu()
+    base_share, novel_share = shares
     pooled = roi_align(dense, rois, 1, 1 / PATCH, sampling_ratio=-1, aligned=True).flatten(1)
     text = TextTower(clip).embed_classes([*classes, 'background'])
     fused = torch.empty(len(boxes), len(classes) + 1)
@@ -42,7 +51,8 @@ def fused_by_hand(model, clip, batch, classes, novel):
         ours = (50 * torch.cosine_similarity(ours[None], text)).softmax(0)
         theirs = (75 * torch.cosine_similarity(theirs[None], text)).softmax(0)
         for column in range(len(classes) + 1):
-            share = 0.8 if column < len(classes) and classes[column] in novel else 0.1
+            is_novel = column < len(classes) and classes[column] in novel
+            share = novel_share if is_novel else base_share
             fused[row, column] = ours[column] ** (1 - share) * theirs[column] ** share
     return fused
 
@@ -57,13 +67,61 @@ def test_fused_scores_reach_the_boxes_as_they_are(model, micro_clip):
     assert (found.scores[0] - expected[:, :-1].max()).abs() < 2e-5 * expected.max()
 
 
-def test_without_a_clip_map_the_scores_are_a_softmax(model):
-    pyramid = model.extract_feat(images())
-    proposals = model.rpn_head.predict(pyramid, samples(), rescale=False)
-    found = model.roi_head.predict(pyramid, proposals, samples())[0]
-    rois = torch.cat([torch.zeros(len(proposals[0]), 1), proposals[0].bboxes], dim=1)
-    logits = model.roi_head._bbox_forward(pyramid, rois)['cls_score']
-    assert (found.scores[0] - logits.softmax(1)[:, :-1].max()).abs() < 1e-6
+def test_a_standard_roi_head_does_not_fuse(model, micro_clip):
+    config = copy.deepcopy(tiny_config(micro_clip).model)
+    config.roi_head.type = 'StandardRoIHead'
+    del config.roi_head['clip_roi_extractor']
+    plain = MODELS.build(config).eval()
+    plain.load_state_dict(model.state_dict())
+    batch = images()
+    found = plain.predict(batch, samples())[0].pred_instances
+    expected = fused_by_hand(plain, micro_clip, batch, WORDS.classes, WORDS.novel, shares=(0, 0))
+    assert (found.scores[0] - expected[:, :-1].max()).abs() < 2e-5 * expected.max()
+
+
+class ForgetfulNeck(nn.Module):
+    """Stands between F-ViT and its RoI head and makes a plain tuple of the pyramid."""
+
+    def __init__(self, roi_head):
+        super().__init__()
+        self.roi_head = roi_head
+
+    def predict(self, pyramid, *args, **kwargs):
+        return self.roi_head.predict(tuple(level.clone() for level in pyramid), *args, **kwargs)
+
+
+def test_a_lost_clip_map_is_an_error_and_not_other_scores(micro_clip):
+    model = build_fvit(micro_clip)
+    model.roi_head = ForgetfulNeck(model.roi_head)
+    with pytest.raises(TypeError, match=r'dense CLIP map, but got a tuple.*PyramidWithDense'):
+        model.predict(images(), samples())
+
+
+def test_fused_scores_are_known_by_their_type(model):
+    """As wide as K + 1 are logits, as wide as twice that could be those of another vocabulary."""
+    head = model.roi_head.bbox_head
+    logits, features = torch.randn(3, 66), torch.randn(3, DIM)
+    pair = head.join_clip(logits, features)
+    assert [len(part.clip) for part in pair.split((1, 0, 2), 0)] == [1, 0, 2]
+    clip = (75 * torch.cosine_similarity(features[:, None], head.fc_cls.table(), dim=-1)).softmax(1)
+    expected = logits.softmax(1) ** (1 - head.fusion) * clip**head.fusion
+    torch.testing.assert_close(head.probabilities(pair), expected)
+    wide = torch.randn(3, 132)
+    torch.testing.assert_close(head.probabilities(wide), wide.softmax(1))
+
+
+def test_an_image_without_boxes_beside_one_with(model):
+    batch, pair = images(), samples()
+    alone = model.predict(batch[1:], samples()[1:])[0].pred_instances
+    proposals = model.rpn_head.predict(model.extract_feat(batch), samples(), rescale=False)
+    pair[0].proposals, pair[1].proposals = proposals[0][:0], proposals[1]
+    empty, found = (sample.pred_instances for sample in model.predict(batch, pair))
+    assert (len(empty), empty.label_names) == (0, [])
+    torch.testing.assert_close(found.scores, alone.scores)
+    pair = samples()
+    for sample in pair:
+        sample.proposals = proposals[0][:0]
+    assert [len(sample.pred_instances) for sample in model.predict(batch, pair)] == [0, 0]
 
 
 def test_batch_equals_single_images(model):
@@ -185,11 +243,6 @@ def test_texts_of_samples(model):
     assert found[1].pred_instances.label_names == second.label_names
 
 
-def test_names_of_a_prompt():
-    assert read_names('red star. blue ring . red star.') == ['red star', 'blue ring']
-    assert read_names(('a', ' b ')) == ['a', 'b']
-
-
 @pytest.mark.parametrize('names', [[], ['a', 'a']])
 def test_bad_vocabulary(model, names):
     with pytest.raises(ValueError, match='distinct class names'):
@@ -211,6 +264,10 @@ def test_checkpoints_do_not_depend_on_the_vocabulary(model, micro_clip):
     [
         ({'vocabulary': 'shapes_ov', 'num_classes': 80}, 'leave it out'),
         ({'loss_cls': dict(_delete_=True, type='CrossEntropyLoss')}, 'OpenVocabCELoss'),
+        (
+            {'loss_cls': dict(_delete_=True, type='mmdet.CrossEntropyCustomLoss', num_classes=65)},
+            'OpenVocabCELoss',
+        ),
         ({'loss_cls.use_sigmoid': True}, 'without use_sigmoid'),
     ],
 )

@@ -173,7 +173,7 @@ def test_predict_without_classifier_says_what_is_missing(micro_clip):
         make_model(micro_clip)(*make_batch([1]), mode='predict')
 
 
-def test_predict_ranks_classes_by_each_route(micro_clip, tmp_path):
+def test_predict_ranks_classes_by_each_feature(micro_clip, tmp_path):
     classes = ['alpha', 'beta', 'gamma']
     vocabulary = tmp_path / 'three.txt'
     vocabulary.write_text('\n'.join(classes))
@@ -203,9 +203,9 @@ def test_predict_ranks_classes_by_each_route(micro_clip, tmp_path):
 def test_pixels_normalised_for_another_clip_are_refused(micro_clip, name):
     siglip = dict(type='RegionPreprocessor', image_size=64, **{name: (0.5, 0.5, 0.5)})
     tower = dict(type='CLIPTower', model=micro_clip)
-    with pytest.raises(ValueError, match=rf'{name}=\(0\.5, 0\.5, 0\.5\), but the tower'):
+    with pytest.raises(ValueError, match=rf'{name}=\[0\.5, 0\.5, 0\.5\], but the tower'):
         CLIPSelf(tower=tower, data_preprocessor=siglip)
-    with pytest.raises(ValueError, match=rf'{name}=\(0\.5, 0\.5, 0\.5\), but the tower'):
+    with pytest.raises(ValueError, match=rf'{name}=\[0\.5, 0\.5, 0\.5\], but the tower'):
         RegionRecognizer(
             tower=tower,
             classifier=dict(vocabulary='shapes_ov', text=dict(model=micro_clip)),

@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from clipself_mm.datasets import RegionSample
 from clipself_mm.distillers import CLIPSelf
-from clipself_mm.distillers.image_cells import image_cells
+from clipself_mm.losses import image_cells
 from tests.distillers.test_clipself import make_batch, make_model
 
 CORRELATION = dict(type='CorrelationDistillLoss', temperature=0.2)

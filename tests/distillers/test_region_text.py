@@ -174,7 +174,7 @@ def test_matcher_asks_the_crops(micro_clip, nouns):
     named = [[0, 2, 3], [1], [1, 2]]
     for sample, labels in zip(samples, named, strict=True):
         sample.set_metainfo(dict(noun_labels=labels))
-    found = model(inputs, samples)
+    found = model(inputs, samples, mode='predict')
     embedded = model(inputs, samples, mode='tensor')
     torch.testing.assert_close(embedded, model.tower.encode_image(inputs['crops']))
     vectors = torch.stack(list(torch.load(nouns['embeddings']).values()))
@@ -197,10 +197,11 @@ def test_matcher_refuses_what_it_cannot_match(micro_clip, nouns):
     inputs, samples = make_batch([2])
     samples[0].set_metainfo(dict(img_path='a.png', noun_labels=[]))
     with pytest.raises(ValueError, match=r'a\.png: no noun to match; CaptionedRegions'):
-        model(inputs, samples)
+        model(inputs, samples, mode='predict')
+    more = RegionSample(regions=InstanceData(boxes_px=torch.zeros(1, 4)))
     with pytest.raises(ValueError, match='3 regions and 2 crops'):
-        model(inputs, [*samples, RegionSample(regions=InstanceData(boxes_px=torch.zeros(1, 4)))])
-    with pytest.raises(NotImplementedError, match="no mode 'loss'"):
+        model(inputs, [*samples, more], mode='predict')
+    with pytest.raises(NotImplementedError, match='nothing in it trains'):
         model(inputs, samples, mode='loss')
 
 

@@ -37,8 +37,8 @@ def test_stuff_before_things_is_refused(tmp_path):
         (dict(things=['cat', 'cat']), 'lists .*cat'),
         (dict(), 'lists no class'),
         (dict(things='cat'), 'expected things as names'),
-        (dict(things=['cat'], stuff=[' ']), 'expected stuff as names'),
-        ('CocoDataset', 'does not say classes and thing_classes'),
+        (dict(things=['cat'], stuff=[' ']), r"expected class names, got \['cat', ' '\]"),
+        ('CocoDataset', 'does not list classes and thing_classes'),
     ],
 )
 def test_wrong_vocabularies_are_refused(given, message):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 pytest.importorskip('mmseg')
 
-from clipself_mm.segmentation import find_vocabulary, label_map
+from clipself_mm.segmentation import label_map
 
 
 def test_by_hand():
@@ -29,23 +29,3 @@ def test_of_equal_classes_the_first_wins():
     labels, probability = label_map(torch.zeros(5, 2, 2), (4, 4), values=16)
     assert labels.unique().tolist() == [0]
     torch.testing.assert_close(probability, torch.full((4, 4), 0.2))
-
-
-def test_vocabularies_by_data_set_name_and_list():
-    ade = find_vocabulary('ADE20KDataset').classes
-    assert (len(ade), ade[0], ade[-1]) == (150, 'wall', 'flag')
-    assert len(find_vocabulary('PascalContextDataset59').classes) == 59
-    assert len(find_vocabulary('COCOStuffDataset').classes) == 171
-    assert len(find_vocabulary('shapes_ov_panoptic').classes) == 73
-    assert find_vocabulary(('b', 'a')).classes == ('b', 'a')
-
-
-def test_what_is_no_vocabulary_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="'NoDataset' is neither"):
-        find_vocabulary('NoDataset')
-    with pytest.raises(FileNotFoundError, match=r'ade847\.json'):
-        find_vocabulary(str(tmp_path / 'ade847.json'))
-    with pytest.raises(ValueError, match='BaseSegDataset says no classes'):
-        find_vocabulary('BaseSegDataset')
-    with pytest.raises(ValueError, match='more than once'):
-        find_vocabulary(['a', 'a'])

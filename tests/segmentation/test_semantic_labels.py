@@ -171,7 +171,7 @@ def test_wide_labels(tmp_path, name):
 def test_wide_labels_refuse_colours_and_an_ignored_class(tmp_path):
     Image.new('RGB', (3, 2)).save(tmp_path / 'rgb.png')
     load = TRANSFORMS.build(dict(type='LoadUint16Labels', num_classes=5))
-    with pytest.raises(ImageReadError, match='expected gray labels, got a picture of mode RGB'):
+    with pytest.raises(ImageReadError, match=r'in mode L, I.*, got an image of mode RGB'):
         load(dict(seg_map_path=str(tmp_path / 'rgb.png'), ori_shape=(2, 3)))
     with pytest.raises(ValueError, match='ignore_index 255'):
         TRANSFORMS.build(dict(type='LoadUint16Labels', num_classes=847, ignore_index=255))

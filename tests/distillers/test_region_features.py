@@ -1,4 +1,4 @@
-"""Routes to region features: what masked attention sees, and how routes stand side by side."""
+"""Region features: what masked attention sees, and how extractors stand side by side."""
 
 import pytest
 import torch
@@ -7,12 +7,12 @@ from mmengine.structures import InstanceData
 from clipself_mm.clip import build_tower
 from clipself_mm.datasets import RegionSample
 from clipself_mm.distillers import (
-    DenseRoute,
-    ImageCropRoute,
-    MaskedAttentionRoute,
+    CropFeatures,
+    DenseFeatures,
+    MaskedAttentionFeatures,
     RegionClassifier,
 )
-from clipself_mm.distillers.routes.masked_attention_route import box_token_masks
+from clipself_mm.distillers.region_features import box_token_masks
 
 PATCH = 8
 SIDE = 32
@@ -78,7 +78,7 @@ def test_a_region_of_the_whole_image_is_the_image(tower):
     whole = torch.ones(1, 4, 4, dtype=torch.bool)
     batch = make_batch([[[0, 0, 32, 32]], [[0, 0, 32, 32]]], masks=[whole, whole])
     with torch.no_grad():
-        found = MaskedAttentionRoute().features(tower, **batch)
+        found = MaskedAttentionFeatures().extract(tower, **batch)
         expected = tower.encode_image(batch['images'])
     torch.testing.assert_close(found['masked_boxes'], expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found['masked_masks'], expected, rtol=1e-4, atol=1e-5)
@@ -92,7 +92,7 @@ def test_masked_regions_one_by_one(tower, region_batch):
     masks = [torch.rand(len(item), 4, 4, generator=generator) > 0.6 for item in boxes]
     batch = make_batch(boxes, masks)
     with torch.no_grad():
-        found = MaskedAttentionRoute(region_batch).features(tower, **batch)
+        found = MaskedAttentionFeatures(region_batch).extract(tower, **batch)
         one = []
         for image, item, segments in zip(batch['images'], boxes, masks, strict=True):
             for box, segment in zip(item, segments, strict=True):
@@ -111,31 +111,31 @@ def test_masked_regions_one_by_one(tower, region_batch):
 def test_no_region_at_all(tower):
     batch = make_batch([[], []])
     with torch.no_grad():
-        found = MaskedAttentionRoute().features(tower, **batch)
+        found = MaskedAttentionFeatures().extract(tower, **batch)
     assert list(found) == ['masked_boxes']
     assert found['masked_boxes'].shape == (0, 16)
 
 
 def test_region_batch_is_positive():
     with pytest.raises(ValueError, match='region_batch is at least 1, not 0'):
-        MaskedAttentionRoute(region_batch=0)
+        MaskedAttentionFeatures(region_batch=0)
 
 
 def test_crops_are_encoded_in_parts(tower):
     batch = make_batch([[[0, 0, 8, 8]] * 3, [[0, 0, 8, 8]] * 2])
     with torch.no_grad():
-        found = ImageCropRoute(crop_batch=2).features(tower, **batch)
+        found = CropFeatures(crop_batch=2).extract(tower, **batch)
         expected = torch.cat([tower.encode_image(crop[None]) for crop in batch['crops']])
     torch.testing.assert_close(found['crops'], expected, rtol=1e-4, atol=1e-5)
     batch['crops'] = batch['crops'][:0]
-    assert ImageCropRoute().features(tower, **batch) == {}
+    assert CropFeatures().extract(tower, **batch) == {}
 
 
 def test_crops_of_other_regions_are_refused(tower):
     batch = make_batch([[[0, 0, 8, 8]] * 3])
     batch['crops'] = batch['crops'][:2]
     with pytest.raises(ValueError, match='got 2 crops of 3 regions'):
-        ImageCropRoute().features(tower, **batch)
+        CropFeatures().extract(tower, **batch)
 
 
 def make_classifier(tmp_path, **options):
@@ -148,13 +148,13 @@ def make_classifier(tmp_path, **options):
     )
 
 
-def test_routes_side_by_side(tower, tmp_path):
+def test_extractors_side_by_side(tower, tmp_path):
     masks = [torch.ones(2, 4, 4, dtype=torch.bool)]
     batch = make_batch([[[0, 0, 8, 8], [3, 3, 20, 12]]], masks)
     default = make_classifier(tmp_path).features(tower, **batch)
     assert list(default) == ['boxes', 'masks', 'crops']
     more = make_classifier(
-        tmp_path, routes=['ImageCropRoute', dict(type='MaskedAttentionRoute'), 'DenseRoute']
+        tmp_path, extractors=['CropFeatures', dict(type='MaskedAttentionFeatures'), 'DenseFeatures']
     )
     assert set(more.features(tower, **batch)) == {*default, 'masked_boxes', 'masked_masks'}
     (sample,) = more.classify(tower, **batch)
@@ -170,19 +170,19 @@ def test_embeddings_of_another_width_are_named(tower, tmp_path):
         classifier.eval()
 
 
-def test_default_routes_are_the_dense_map_and_the_crops(tmp_path):
-    dense, crops = make_classifier(tmp_path).routes
-    assert isinstance(dense, DenseRoute)
-    assert isinstance(crops, ImageCropRoute)
+def test_default_features_are_the_dense_map_and_the_crops(tmp_path):
+    dense, crops = make_classifier(tmp_path).extractors
+    assert isinstance(dense, DenseFeatures)
+    assert isinstance(crops, CropFeatures)
 
 
-def test_two_routes_of_one_name_are_refused(tower, tmp_path):
-    classifier = make_classifier(tmp_path, routes=['DenseRoute', 'DenseRoute'])
-    with pytest.raises(ValueError, match=r"DenseRoute gives \['boxes'\]"):
+def test_two_features_of_one_name_are_refused(tower, tmp_path):
+    classifier = make_classifier(tmp_path, extractors=['DenseFeatures', 'DenseFeatures'])
+    with pytest.raises(ValueError, match=r"DenseFeatures gives \['boxes'\]"):
         classifier.features(tower, **make_batch([[[0, 0, 8, 8]]]))
 
 
-@pytest.mark.parametrize('routes', [[], 'DenseRoute'])
-def test_routes_are_a_list(tmp_path, routes):
-    with pytest.raises(ValueError, match='list of at least one route'):
-        make_classifier(tmp_path, routes=routes)
+@pytest.mark.parametrize('extractors', [[], 'DenseFeatures'])
+def test_extractors_are_a_list(tmp_path, extractors):
+    with pytest.raises(ValueError, match='list of at least one'):
+        make_classifier(tmp_path, extractors=extractors)

@@ -1,0 +1,16 @@
+"""What models of several rooms share: a base for those that only predict, and checks of configs."""
+
+from .class_names import find_vocabulary, name_classes, read_names
+from .frozen_model import FrozenModel, read_test_cfg
+from .tower_pixels import check_normalisation, pad_right_below, round_up
+
+__all__ = [
+    'FrozenModel',
+    'check_normalisation',
+    'find_vocabulary',
+    'name_classes',
+    'pad_right_below',
+    'read_names',
+    'read_test_cfg',
+    'round_up',
+]
