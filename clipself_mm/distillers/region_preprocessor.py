@@ -52,8 +52,10 @@ class RegionPreprocessor(BaseDataPreprocessor):
         self.image_size = image_size
         self.pad_divisor = pad_divisor
         self.student_sizes = None if student_sizes is None else tuple(student_sizes)
-        self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        for name, given in dict(mean=mean, std=std).items():
+            # On the host even where a model is built on the meta device: their values are checked.
+            constants = torch.tensor(given, device='cpu').view(1, -1, 1, 1)
+            self.register_buffer(name, constants, persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Make the batch.

@@ -110,7 +110,7 @@ def test_queries_and_keys_of_the_last_block_train(monkeypatch, micro_clip):
     assert not any(parameter.requires_grad for parameter in off_path)
     build = MODELS.build
     monkeypatch.setattr(
-        'clipself_mm.distillers.region_distiller.MODELS.build',
+        'clipself_mm.distillers.region_preprocessor.MODELS.build',
         lambda config: eva if config.get('type') == 'CLIPTower' else build(config),
     )
     monkeypatch.setattr(
