@@ -75,7 +75,7 @@ def test_this_environment_fits():
 
 def test_import_error_carries_the_text(monkeypatch):
     monkeypatch.setattr(environment, 'has_compiled_ops', lambda: False)
-    with pytest.raises(ImportError, match=r'clipself_mm needs .* without its compiled ops'):
+    with pytest.raises(ImportError, match=r'clipself_mm.*mmcv\._ext'):
         environment.require_mm_packages()
 
 
@@ -88,9 +88,7 @@ def test_ops_fit_the_machine(monkeypatch, gpu, made_for):
 def test_ops_without_cuda_are_refused_where_there_is_a_gpu(monkeypatch):
     machine(monkeypatch, gpu=True, made_for='not available')
     monkeypatch.setattr(torch.version, 'cuda', '12.8')
-    with pytest.raises(
-        ImportError, match=r'compiled without CUDA, and torch \(CUDA 12\.8\)'
-    ) as error:
+    with pytest.raises(ImportError, match=r'CUDA 12\.8') as error:
         environment.require_mm_packages()
     ((name, number),) = installed_versions()['mmcv'].items()
     assert f"--no-cache-dir '{name}=={number}'" in str(error.value)

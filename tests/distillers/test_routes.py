@@ -117,7 +117,7 @@ def test_no_region_at_all(tower):
 
 
 def test_region_batch_is_positive():
-    with pytest.raises(ValueError, match='region_batch is at least 1, not 0'):
+    with pytest.raises(ValueError, match=r'region_batch.*\b0\b'):
         MaskedAttentionRoute(region_batch=0)
 
 
@@ -134,7 +134,7 @@ def test_crops_are_encoded_in_parts(tower):
 def test_crops_of_other_regions_are_refused(tower):
     batch = make_batch([[[0, 0, 8, 8]] * 3])
     batch['crops'] = batch['crops'][:2]
-    with pytest.raises(ValueError, match='got 2 crops of 3 regions'):
+    with pytest.raises(ValueError, match=r'\b2\b.*\b3\b'):
         ImageCropRoute().features(tower, **batch)
 
 
@@ -166,7 +166,7 @@ def test_embeddings_of_another_width_are_named(tower, tmp_path):
     classifier = make_classifier(tmp_path)
     torch.save({name: torch.ones(8) for name in classifier.classes}, tmp_path / 'three.pt')
     classifier.text.use_clip_of(tower, 'model.classifier.text')
-    with pytest.raises(ValueError, match=r'three\.pt: embeddings have 8 channels, the features 16'):
+    with pytest.raises(ValueError, match=r'three\.pt.*\b8\b.*\b16\b'):
         classifier.eval()
 
 
@@ -178,11 +178,11 @@ def test_default_routes_are_the_dense_map_and_the_crops(tmp_path):
 
 def test_two_routes_of_one_name_are_refused(tower, tmp_path):
     classifier = make_classifier(tmp_path, routes=['DenseRoute', 'DenseRoute'])
-    with pytest.raises(ValueError, match=r"DenseRoute gives \['boxes'\]"):
+    with pytest.raises(ValueError, match=r"DenseRoute.*\['boxes'\]"):
         classifier.features(tower, **make_batch([[[0, 0, 8, 8]]]))
 
 
 @pytest.mark.parametrize('routes', [[], 'DenseRoute'])
 def test_routes_are_a_list(tmp_path, routes):
-    with pytest.raises(ValueError, match='list of at least one route'):
+    with pytest.raises(ValueError, match=rf'routes.*{routes or "[[]]"}'):
         make_classifier(tmp_path, routes=routes)

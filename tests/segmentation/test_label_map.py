@@ -41,11 +41,11 @@ def test_vocabularies_by_data_set_name_and_list():
 
 
 def test_what_is_no_vocabulary_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="'NoDataset' is neither"):
+    with pytest.raises(FileNotFoundError, match="'NoDataset'"):
         find_vocabulary('NoDataset')
     with pytest.raises(FileNotFoundError, match=r'ade847\.json'):
         find_vocabulary(str(tmp_path / 'ade847.json'))
-    with pytest.raises(ValueError, match='BaseSegDataset says no classes'):
+    with pytest.raises(ValueError, match='BaseSegDataset'):
         find_vocabulary('BaseSegDataset')
-    with pytest.raises(ValueError, match='more than once'):
+    with pytest.raises(ValueError, match=r"classes.*\['a'\]"):
         find_vocabulary(['a', 'a'])
