@@ -36,34 +36,35 @@ def test_local_and_post_release_versions_are_read():
 
 def test_missing_packages_are_named_with_both_commands():
     problem = describe_problem({**ONEDL, 'mmcv': {}, 'mmdet': {}}, compiled_ops=False)
-    assert problem.startswith('mmcv, mmdet are missing')
+    assert problem.startswith('mmcv, mmdet ')
     assert 'onedl-mmdetection==3.5.1' in problem
     assert "MMCV_WITH_OPS=1 pip install --no-build-isolation 'mmcv==2.1.0'" in problem
 
 
 def test_classic_mmdet_with_a_newer_mmcv_is_refused():
     problem = describe_problem({**OPENMMLAB, 'mmcv': {'mmcv': '2.2.0'}}, compiled_ops=True)
-    assert 'mmengine 0.10.7, mmcv 2.2.0, mmdet 3.3.0 do not fit' in problem
-    assert 'expected mmcv >=2.1,<2.2' in problem
+    assert 'mmengine 0.10.7, mmcv 2.2.0, mmdet 3.3.0' in problem
+    assert 'mmcv >=2.1,<2.2' in problem
     assert 'STACK=openmmlab' in problem
     assert 'STACK=onedl' not in problem
 
 
 def test_old_mmengine_is_refused():
     problem = describe_problem({**OPENMMLAB, 'mmengine': {'mmengine': '0.9.1'}}, True)
-    assert 'expected mmengine >=0.10.7,<1' in problem
+    assert 'mmengine >=0.10.7,<1' in problem
 
 
 def test_mmcv_without_ops_is_named():
     problem = describe_problem(ONEDL, compiled_ops=False)
-    assert 'onedl-mmcv 2.3.6 is installed without its compiled ops' in problem
+    assert 'onedl-mmcv 2.3.6' in problem
+    assert 'mmcv._ext' in problem
     assert 'pip uninstall -y onedl-mmcv' in problem
 
 
 def test_two_distributions_of_one_module_are_refused():
     found = {**ONEDL, 'mmcv': {'onedl-mmcv': '2.3.6', 'mmcv': '2.1.0'}}
     problem = describe_problem(found, compiled_ops=True)
-    assert 'onedl-mmcv 2.3.6 and mmcv 2.1.0 both supply `mmcv`' in problem
+    assert all(name in problem for name in ('onedl-mmcv 2.3.6', 'mmcv 2.1.0', '`mmcv`'))
 
 
 def test_this_environment_fits():
@@ -112,4 +113,4 @@ def test_runs_as_a_script_without_site_packages():
     command = [sys.executable, '-S', ROOT / 'clipself_mm/environment.py']
     done = subprocess.run(command, capture_output=True, text=True, env={})
     assert done.returncode == 1
-    assert 'mmengine, mmcv, mmdet are missing' in done.stderr
+    assert 'mmengine, mmcv, mmdet' in done.stderr

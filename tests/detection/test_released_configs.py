@@ -192,7 +192,7 @@ def test_data_sets_in_wrappers(fvlm, data):
     data['train_dataloader']['dataset']['datasets'].append(caption)
     problems = problems_of(data, fvlm['vocabulary'])
     assert list(problems) == ['train_dataloader.dataset.datasets.1.type']
-    assert 'write OpenVocabCocoDataset' in problems.popitem()[1]
+    assert 'OpenVocabCocoDataset' in problems.popitem()[1]
 
 
 def test_data_that_would_mean_something_else_is_listed(fvlm, data):
@@ -204,12 +204,12 @@ def test_data_that_would_mean_something_else_is_listed(fvlm, data):
     data['test_evaluator'] = [dict(type='LVISMetric', ann_file='a'), dict(type='TheirMetric')]
     data['default_hooks']['checkpoint']['save_best'] = 'coco/bbox_mAP_50'
     problems = problems_of(data, fvlm['vocabulary'])
-    assert "VOCDataset', whose labels" in problems.pop('train_dataloader.dataset.type')
+    assert "'VOCDataset'" in problems.pop('train_dataloader.dataset.type')
     assert "['hexagon', 'ring']" in problems.pop('val_dataloader.dataset.metainfo.classes')
-    assert 'of CocoDataset' in problems.pop('val_dataloader.dataset.ann_fil')
-    assert 'write OpenVocabCocoMetric' in problems.pop('val_evaluator')
+    assert 'CocoDataset' in problems.pop('val_dataloader.dataset.ann_fil')
+    assert 'OpenVocabCocoMetric' in problems.pop('val_evaluator')
     assert "['LVISMetric', 'TheirMetric']" in problems.pop('test_evaluator')
-    assert 'write coco/novel_ap50' in problems.pop('default_hooks.checkpoint.save_best')
+    assert 'coco/novel_ap50' in problems.pop('default_hooks.checkpoint.save_best')
     assert problems == {}
 
 
@@ -262,8 +262,8 @@ HEAD = 'model.roi_head.bbox_head'
         (dict(seen_classes=['disc', 'star']), '.seen_classes', "['ring']"),
         (dict(all_classes=['disc', 'cross', 'star']), '.all_classes', "['ring']"),
         (dict(all_classes=NAMES), '.all_classes', 'not in the order'),
-        (dict(all_classes='nowhere.json'), '.all_classes', 'nowhere.json does not exist; None'),
-        (dict(seen_classes=3), '.seen_classes', 'got int'),
+        (dict(all_classes='nowhere.json'), '.all_classes', 'nowhere.json'),
+        (dict(seen_classes=3), '.seen_classes', 'int'),
     ],
 )
 def test_split_of_the_head_that_is_not_the_vocabularys_is_listed(fvlm, given, where, what):
@@ -308,7 +308,7 @@ def test_everything_unknown_is_listed_and_nothing_written(fvlm, tmp_path):
     theirs['train_dataloader'] = dict(dataset=dict(type='CocoCaptionOVDDataset'))
     theirs['data'] = dict(samples_per_gpu=2)
     Config(theirs).dump(tmp_path / 'theirs.py')
-    with pytest.raises(ValueError, match=r'theirs\.py: not converted') as raised:
+    with pytest.raises(ValueError, match=r'theirs\.py') as raised:
         convert_config(tmp_path / 'theirs.py', tmp_path / 'ours.py', fvlm['vocabulary'])
     lines = [line.strip() for line in str(raised.value).splitlines()[1:]]
     assert {line.partition(':')[0] for line in lines} == {
@@ -397,7 +397,9 @@ def test_child_config_mends_what_is_listed(data, fvlm, tmp_path):
     data['val_dataloader']['dataset']['ann_file'] = 'base.json'
     Config(data).dump(tmp_path / 'theirs.py')
     arguments = (tmp_path / 'ours.py', fvlm['vocabulary'])
-    with pytest.raises(ValueError, match='val_evaluator: Base and Novel are counted in'):
+    with pytest.raises(
+        ValueError, match=r'val_evaluator.*base\.json.*novel\.json.*OpenVocabCocoMetric'
+    ):
         convert_config(tmp_path / 'theirs.py', *arguments)
     metric = "dict(_delete_=True, type='OpenVocabCocoMetric', ann_file='all.json')"
     (tmp_path / 'mine.py').write_text(f"_base_ = 'theirs.py'\nval_evaluator = {metric}\n")
