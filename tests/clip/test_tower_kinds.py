@@ -271,7 +271,7 @@ def test_what_a_tower_cannot_do_is_said():
         ('eva02', dict(qk_norm=True), 'EvaAttention'),
         ('pe_core', dict(rope_type='mixed'), 'Eva.*rotary'),
         ('siglip', dict(reg_tokens=2), 'timm.*register'),
-        ('siglip', dict(qk_norm=True), 'Attention'),
+        ('siglip', dict(qk_norm=True), r'\bAttention\b'),
         ('siglip', dict(pos_embed='none'), 'timm.*position'),
         ('siglip', dict(global_pool='avgmax'), "timm.*'avgmax'"),
         ('patch16', dict(qk_norm=True, block_type='custom'), 'CustomResidualAttentionBlock'),

@@ -158,9 +158,9 @@ ENTRY = dict(image_id=3, bbox=[0, 0, 9, 9], score=0.5)
     [
         ('[{"image_id": 3, "bb', 'column 18'),
         ('"text"', r"\['images', 'annotations'\].*\bstr\b"),
-        ('[]', 'proposal'),
-        (dict(images=IMAGES), "'annotations'"),
-        (dict(images=IMAGES, annotations=[]), 'proposal'),
+        ('[]', r'\b0\b.*proposal'),
+        (dict(images=IMAGES), r"'annotations'.*\['images'\]"),
+        (dict(images=IMAGES, annotations=[]), r'\b0\b.*proposal'),
         ([ENTRY, dict(ENTRY, bbox=[0, 0, 9])], r'bbox.*\b1\b.*\[0, 0, 9\]'),
         ([dict(ENTRY, bbox=[0, 0, 9, float('nan')])], r'bbox.*\b0\b.*\[0, 0, 9, nan\]'),
         ([dict(image_id=3, segmentation=[])], r'\b0\b.*image_id.*bbox.*segmentation'),

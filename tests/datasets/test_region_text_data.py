@@ -137,7 +137,7 @@ def test_made_up_regions_have_no_label(sampler):
         boxes_xywh=np.array([[0.0, 0, 20, 20]]),
         labels=np.array([5]),
     )
-    with pytest.raises(ValueError, match=f'{sampler["type"]}.*fallback=False'):
+    with pytest.raises(ValueError, match=f"{sampler['type']}.*'ProposalRegions'.*fallback=False"):
         SampleRegions(sampler)(results)
 
 

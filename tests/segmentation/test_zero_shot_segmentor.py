@@ -203,13 +203,13 @@ def test_background_must_stay_in_the_vocabulary(build):
     [
         (dict(mode='window'), "mode.*'whole'.*'slide'.*'window'"),
         (dict(mode='slide'), 'crop_size.*None'),
-        (dict(mode='slide', crop_size=(8, 8), stride=8), r'stride.*\b8\b'),
+        (dict(mode='slide', crop_size=(8, 8), stride=8), r'stride.*\b8$'),
         (
             dict(mode='slide', crop_size=(8, 8), stride=(8, 9)),
             r'stride.*\(8, 9\).*crop_size.*\(8, 8\)',
         ),
-        (dict(background='red'), 'background.*prob_thr'),
-        (dict(prob_thr=0.5), 'background.*prob_thr'),
+        (dict(background='red'), r'test_cfg\.background.*test_cfg\.prob_thr'),
+        (dict(prob_thr=0.5), r'test_cfg\.background.*test_cfg\.prob_thr'),
         (dict(background='pink', prob_thr=0.5), "background.*'pink'"),
         (dict(background=3, prob_thr=0.5), r'background 3\b'),
         (dict(background='red', prob_thr=50), r'prob_thr.*\b50\b'),

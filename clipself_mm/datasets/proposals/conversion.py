@@ -101,7 +101,7 @@ def convert_proposals(
     images = load_coco_json(ann_file)['images']
     proposals, missing = read_proposals(src, images, ann_file)
     if not proposals and not missing:
-        raise ValueError(f'{src} holds no proposal')
+        raise ValueError(f'{src} holds 0 proposals')
     if not proposals:
         raise ValueError(
             f'{src}: none of its {len(missing)} images with proposals, the first being '
