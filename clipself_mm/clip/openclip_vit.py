@@ -38,11 +38,11 @@ class OpenCLIPViT(ViTTower):
                 'expected a ViT that pools by its class token or the mean of its patches, got '
                 f'attn_pool {type(visual.attn_pool).__name__}, pool_type {visual.pool_type!r}'
             )
-        kinds = {type(block).__name__ for block in visual.transformer.resblocks}
-        if kinds != {ResidualAttentionBlock.__name__}:
-            raise NotImplementedError(
-                f"only open_clip's ResidualAttentionBlock works, got {sorted(kinds)}"
-            )
+        for block in visual.transformer.resblocks:
+            if type(block) is not ResidualAttentionBlock:
+                raise NotImplementedError(
+                    f"only open_clip's ResidualAttentionBlock works, got {type(block).__name__}"
+                )
         super().__init__(
             visual,
             width=visual.conv1.out_channels,
