@@ -36,34 +36,35 @@ def test_local_and_post_release_versions_are_read():
 
 def test_missing_packages_are_named_with_both_commands():
     problem = describe_problem({**ONEDL, 'mmcv': {}, 'mmdet': {}}, compiled_ops=False)
-    assert problem.startswith('mmcv, mmdet are missing')
+    assert problem.startswith('mmcv, mmdet ')
     assert 'onedl-mmdetection==3.5.1' in problem
     assert "MMCV_WITH_OPS=1 pip install --no-build-isolation 'mmcv==2.1.0'" in problem
 
 
 def test_classic_mmdet_with_a_newer_mmcv_is_refused():
     problem = describe_problem({**OPENMMLAB, 'mmcv': {'mmcv': '2.2.0'}}, compiled_ops=True)
-    assert 'mmengine 0.10.7, mmcv 2.2.0, mmdet 3.3.0 do not fit' in problem
-    assert 'expected mmcv >=2.1,<2.2' in problem
+    assert 'mmengine 0.10.7, mmcv 2.2.0, mmdet 3.3.0' in problem
+    assert 'mmcv >=2.1,<2.2' in problem
     assert 'STACK=openmmlab' in problem
     assert 'STACK=onedl' not in problem
 
 
 def test_old_mmengine_is_refused():
     problem = describe_problem({**OPENMMLAB, 'mmengine': {'mmengine': '0.9.1'}}, True)
-    assert 'expected mmengine >=0.10.7,<1' in problem
+    assert 'mmengine >=0.10.7,<1' in problem
 
 
 def test_mmcv_without_ops_is_named():
     problem = describe_problem(ONEDL, compiled_ops=False)
-    assert 'onedl-mmcv 2.3.6 is installed without its compiled ops' in problem
+    assert 'onedl-mmcv 2.3.6' in problem
+    assert 'mmcv._ext' in problem
     assert 'pip uninstall -y onedl-mmcv' in problem
 
 
 def test_two_distributions_of_one_module_are_refused():
     found = {**ONEDL, 'mmcv': {'onedl-mmcv': '2.3.6', 'mmcv': '2.1.0'}}
     problem = describe_problem(found, compiled_ops=True)
-    assert 'onedl-mmcv 2.3.6 and mmcv 2.1.0 both supply `mmcv`' in problem
+    assert all(name in problem for name in ('onedl-mmcv 2.3.6', 'mmcv 2.1.0', '`mmcv`'))
 
 
 def test_this_environment_fits():
@@ -75,7 +76,7 @@ def test_this_environment_fits():
 
 def test_import_error_carries_the_text(monkeypatch):
     monkeypatch.setattr(environment, 'has_compiled_ops', lambda: False)
-    with pytest.raises(ImportError, match=r'clipself_mm needs .* without its compiled ops'):
+    with pytest.raises(ImportError, match=r'clipself_mm.*mmcv\._ext'):
         environment.require_mm_packages()
 
 
@@ -88,9 +89,7 @@ def test_ops_fit_the_machine(monkeypatch, gpu, made_for):
 def test_ops_without_cuda_are_refused_where_there_is_a_gpu(monkeypatch):
     machine(monkeypatch, gpu=True, made_for='not available')
     monkeypatch.setattr(torch.version, 'cuda', '12.8')
-    with pytest.raises(
-        ImportError, match=r'compiled without CUDA, and torch \(CUDA 12\.8\)'
-    ) as error:
+    with pytest.raises(ImportError, match=r'CUDA 12\.8') as error:
         environment.require_mm_packages()
     ((name, number),) = installed_versions()['mmcv'].items()
     assert f"--no-cache-dir '{name}=={number}'" in str(error.value)
@@ -114,4 +113,4 @@ def test_runs_as_a_script_without_site_packages():
     command = [sys.executable, '-S', ROOT / 'clipself_mm/environment.py']
     done = subprocess.run(command, capture_output=True, text=True, env={})
     assert done.returncode == 1
-    assert 'mmengine, mmcv, mmdet are missing' in done.stderr
+    assert 'mmengine, mmcv, mmdet' in done.stderr

@@ -22,7 +22,7 @@ def test_a_tower_is_replaced_where_it_is(place):
 
 
 def test_a_model_without_a_tower_is_named():
-    with pytest.raises(KeyError, match='a ResNet has no tower'):
+    with pytest.raises(KeyError, match=r'--tower.*ResNet'):
         replace_tower(Config(dict(model=dict(type='ResNet'))), 'weights.pt')
 
 
@@ -30,5 +30,5 @@ def test_a_generator_has_no_scores_to_choose(tmp_path, monkeypatch):
     (tmp_path / 'c.py').write_text("model = dict(type='TextMask2Former', test_cfg=dict())")
     arguments = ['panoptic_image.py', 'x.jpg', str(tmp_path / 'c.py'), '--score', 'clip']
     monkeypatch.setattr(sys, 'argv', arguments)
-    with pytest.raises(SystemExit, match='TextMask2Former has one way to score'):
+    with pytest.raises(SystemExit, match=r'--score.*TextMask2Former'):
         load_tool('panoptic_image').main()

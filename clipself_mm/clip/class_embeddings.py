@@ -222,7 +222,7 @@ def _read_dictionary(path: Path) -> tuple[list[str], Tensor]:
     rows = [torch.as_tensor(row).float().flatten() for row in content.values()]
     lengths = sorted({len(row) for row in rows})
     if len(lengths) != 1:
-        raise ValueError(f'found vectors of {lengths[:5] if lengths else "no"} length')
+        raise ValueError(f'found vectors of {lengths[:5]} length')
     return list(content), _checked(torch.stack(rows))
 
 
@@ -254,6 +254,7 @@ def _open_safetensors(path: Path) -> tuple[dict[str, str], Tensor]:
 def _checked(table: Tensor) -> Tensor:
     if table.ndim != 2:
         raise ValueError(f'found the shape {tuple(table.shape)}')
-    if not table.isfinite().all():
-        raise ValueError('found values that are not finite')
+    bad = (~table.isfinite()).any(1).nonzero()
+    if len(bad):
+        raise ValueError(f'found values that are not finite, the first in row {int(bad[0])}')
     return table

@@ -35,11 +35,14 @@ class OpenCLIPViT(ViTTower):
     ) -> None:
         if visual.attn_pool is not None or visual.pool_type not in ('tok', 'avg'):
             raise NotImplementedError(
-                'expected a ViT that pools by its class token or the mean of its patches, '
-                "got one with CoCa's attentional pooler or without pooling"
+                'expected a ViT that pools by its class token or the mean of its patches, got '
+                f'attn_pool {type(visual.attn_pool).__name__}, pool_type {visual.pool_type!r}'
             )
-        if not all(type(b) is ResidualAttentionBlock for b in visual.transformer.resblocks):
-            raise NotImplementedError("only open_clip's standard residual attention blocks work")
+        for block in visual.transformer.resblocks:
+            if type(block) is not ResidualAttentionBlock:
+                raise NotImplementedError(
+                    f"only open_clip's ResidualAttentionBlock works, got {type(block).__name__}"
+                )
         super().__init__(
             visual,
             width=visual.conv1.out_channels,

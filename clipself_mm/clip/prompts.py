@@ -101,7 +101,7 @@ def expand_prompts(class_name: str, templates: Sequence[str] = PROMPT_TEMPLATES)
         ValueError: The name is empty.
     """
     if not class_name:
-        raise ValueError('a class name is empty')
+        raise ValueError(f'a class name is empty: {class_name!r}')
     article = 'an' if class_name[0] in 'aeiou' else 'a'
     name = class_name.replace('_', ' ').replace('/', ' or ').lower().rstrip('.')
     prompts = (template.format(name, article=article) for template in templates)

@@ -86,7 +86,7 @@ class TextTower(nn.Module):
             ValueError: There is no class, a name is empty, or a template has no ``{}``.
         """
         if not classes:
-            raise ValueError('there is no class to embed')
+            raise ValueError(f'there is no class to embed: classes={list(classes)}')
         templates = check_templates(templates)
         names = [(name, *(synonyms or {}).get(name, ())) for name in classes]
         prompts = [

@@ -40,7 +40,7 @@ class CaptionedImages(ImageRegions):
             if captions[info['img_id']]
         ]
         if not found:
-            raise ValueError(f'{self.ann_file}: expected captions, none of its images has one')
+            raise ValueError(f"{self.ann_file}: none of its images has a 'caption'")
         return found
 
 

@@ -62,7 +62,7 @@ class ImageRegions(BaseDataset):
         """
         content = load_coco_json(self.ann_file, ('images',), self.backend_args)
         if not content['images']:
-            raise ValueError(f'{self.ann_file} lists no image')
+            raise ValueError(f"{self.ann_file} lists no image: 'images' is []")
         boxes = boxes_by_image(content.get('annotations', []), self.ann_file)
         return [
             dict(self.image_info(image), boxes_xywh=boxes.get(image['id'], np.zeros((0, 4))))

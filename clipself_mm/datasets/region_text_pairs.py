@@ -63,7 +63,8 @@ class RegionTextPairs(ImageRegions):
             if not self.drop_empty or image['id'] in pairs
         ]
         if not images:
-            raise ValueError(f'{self.ann_file} lists no image with a box')
+            count = len(content['images'])
+            raise ValueError(f'{self.ann_file}: none of its {count} images has a box')
         return images
 
     def _pairs_by_image(

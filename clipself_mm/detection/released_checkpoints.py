@@ -104,7 +104,7 @@ def convert_state(state: Mapping[str, Tensor], origin: str) -> Conversion:
         ValueError: Names are left over, or there is no image tower; all are listed.
     """
     if any(key.startswith('backbone.tower.') for key in state):
-        raise ValueError(f'{origin}: has the names of this package already; load it as it is')
+        raise ValueError(f'{origin}: has the names of clipself_mm already; load it as it is')
     result = Conversion()
     towers: dict[str, State] = {}
     background: list[Tensor] = []

@@ -110,7 +110,7 @@ def draw_clusters(
         ValueError: There is no picture, or a row has not one map for each picture.
     """
     if not images:
-        raise ValueError('there is no picture to draw')
+        raise ValueError('there is no picture to draw: images is empty')
     for title, maps in rows.items():
         if len(maps) != len(images):
             raise ValueError(f'row {title!r} has {len(maps)} maps for {len(images)} pictures')

@@ -50,7 +50,7 @@ class Payload:
 
 def test_pickled_code_is_refused_and_never_runs(tmp_path):
     torch.save({'state_dict': {}, 'extra': Payload()}, tmp_path / 'evil.pt')
-    with pytest.raises(ValueError, match=r'evil\.pt: expected nothing but tensors'):
+    with pytest.raises(ValueError, match=r'evil\.pt.*setattr'):
         read_state(tmp_path / 'evil.pt')
     assert not Payload.ran
 
@@ -63,7 +63,7 @@ def test_a_truncated_file_is_named(micro_clip, tmp_path, name):
     else:
         save_file(micro_state(micro_clip), path)
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(ValueError, match='not a complete checkpoint file') as raised:
+    with pytest.raises(ValueError, match=path.name) as raised:
         read_state(path)
     assert str(path) in str(raised.value)
 
@@ -77,26 +77,27 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_both_shapes(micro_
     with pytest.raises(ValueError, match=r'other\.safetensors') as raised:
         build_tower(micro_clip, str(tmp_path / 'other.safetensors'))
     message = str(raised.value)
-    assert '(48, 3, 8, 8) in the file, (32, 3, 8, 8) in the model' in message
-    assert 'left over visual.extra' in message
-    assert 'missing visual.proj' in message
+    assert message.index('(48, 3, 8, 8)') < message.index('(32, 3, 8, 8)')
+    assert 'visual.conv1.weight' in message
+    assert 'visual.extra' in message
+    assert 'visual.proj' in message
 
 
 def test_no_clip_is_refused(tmp_path):
     save_file({'backbone.weight': torch.zeros(1)}, tmp_path / 'resnet.safetensors')
-    with pytest.raises(ValueError, match=r'expected a CLIP with keys "visual\.\*"'):
+    with pytest.raises(ValueError, match=r'resnet\.safetensors.*visual\.\*.*backbone\.weight'):
         read_state(tmp_path / 'resnet.safetensors')
 
 
 def test_unknown_names_and_missing_files_say_what_was_expected(tmp_path):
-    with pytest.raises(ValueError, match='EVA02-B-16'):
+    with pytest.raises(ValueError, match=r'EVA02-B-17.*EVA02-B-16'):
         find_source('EVA02-B-17')
-    with pytest.raises(FileNotFoundError, match=r'nothing\.pt: no such file'):
+    with pytest.raises(FileNotFoundError, match=r'nothing\.pt.*EVA02-B-16'):
         find_source('EVA02-B-16', str(tmp_path / 'nothing.pt'))
     with pytest.raises(FileNotFoundError, match=r'open_clip_config\.json'):
         find_source(f'local-dir:{tmp_path}')
     (tmp_path / 'open_clip_config.json').write_text('{')
-    with pytest.raises(ValueError, match='not the configuration of a CLIP'):
+    with pytest.raises(ValueError, match=r'open_clip_config\.json'):
         find_source(f'local-dir:{tmp_path}')
 
 
@@ -122,6 +123,6 @@ def test_exported_tower_loads_in_plain_open_clip_with_the_source_text_tower(micr
 
 def test_a_tower_without_source_weights_is_not_exported(tmp_path):
     source = find_source('ViT-B-32')
-    with pytest.raises(ValueError, match='without the checkpoint'):
+    with pytest.raises(ValueError, match=r'ViT-B-32.*checkpoint'):
         export_tower({}, source, tmp_path / 'tower')
     assert not (tmp_path / 'tower').exists()

@@ -80,11 +80,11 @@ def test_a_table_is_counted(tmp_path):
     torch.testing.assert_close(load_class_embeddings(path, ['a', 'b', 'background']), VECTORS)
     torch.testing.assert_close(load_class_embeddings(path, ['a', 'b']), VECTORS[:2])
     assert read_named_embeddings(path) == {}
-    with pytest.raises(ValueError, match=r'shape \(3, 2\) for 1 classes; .* or one more, the back'):
+    with pytest.raises(ValueError, match=r'e\.npy.*\(3, 2\).*\b1\b.*background'):
         load_class_embeddings(path, ['a'])
-    with pytest.raises(ValueError, match=r'for 4 classes; .* order, or one more'):
+    with pytest.raises(ValueError, match=r'e\.npy.*\(3, 2\).*\b4\b.*background'):
         load_class_embeddings(path, ['a', 'b', 'c', 'd'])
-    with pytest.raises(ValueError, match=r'for 2 classes; .* order, the background last'):
+    with pytest.raises(ValueError, match=r'e\.npy.*\(3, 2\).*\b2\b.*background'):
         load_class_embeddings(path, ['a', 'background'])
 
 
@@ -93,26 +93,25 @@ def test_missing_classes_are_listed_and_near_misses_named(tmp_path, suffix):
     path = tmp_path / f'e{suffix}'
     save_class_embeddings(path, ['traffic light', 'Dog', 'cat'], VECTORS)
     wanted = ['cat', 'traffic_light', 'dog', 'owl']
-    with pytest.raises(ValueError, match='lacking traffic_light, dog, owl;') as caught:
+    with pytest.raises(ValueError, match=r'\b3\b.*\b4\b.*traffic_light, dog, owl\b') as caught:
         load_class_embeddings(path, wanted)
     text = str(caught.value)
-    assert f'{path}: lists 3 classes, the vocabulary has 4' in text
-    assert "found 'traffic light', the vocabulary has 'traffic_light'" in text
-    assert "found 'Dog', the vocabulary has 'dog'" in text
-    assert 'owl;' in text
+    assert str(path) in text
+    assert re.search("'traffic light'.*'traffic_light'", text)
+    assert re.search("'Dog'.*'dog'", text)
     assert "'owl'" not in text
 
 
 def test_what_cannot_be_written(tmp_path):
-    with pytest.raises(ValueError, match=r"e\.csv: .* a \.pt, \.npy, \.safetensors .* not '\.csv'"):
+    with pytest.raises(ValueError, match=r'e\.csv.*\.pt, \.npy, \.safetensors.*\.csv'):
         save_class_embeddings(tmp_path / 'e.csv', ['a', 'b', 'c'], VECTORS)
-    with pytest.raises(ValueError, match=r'2 classes, embeddings of shape \(3, 2\)'):
+    with pytest.raises(ValueError, match=r'e\.npy.*\b2\b.*\(3, 2\)'):
         save_class_embeddings(tmp_path / 'e.npy', ['a', 'b'], VECTORS)
-    with pytest.raises(ValueError, match='listed twice'):
+    with pytest.raises(ValueError, match=r"e\.npy.*\['a', 'b', 'a'\]"):
         save_class_embeddings(tmp_path / 'e.npy', ['a', 'b', 'a'], VECTORS)
     assert not any(tmp_path.iterdir())
     (tmp_path / 'e.csv').touch()
-    with pytest.raises(ValueError, match=r"e\.csv: .* not '\.csv'"):
+    with pytest.raises(ValueError, match=r'e\.csv.*\.pt, \.npy, \.safetensors.*\.csv'):
         load_class_embeddings(tmp_path / 'e.csv', ['a'])
 
 
@@ -139,12 +138,11 @@ def test_broken_files_are_one_error(tmp_path, suffix, damage):
     save_class_embeddings(path, ['a', 'b', 'c'], VECTORS)
     whole = path.read_bytes()
     path.write_bytes({'truncated': whole[:-7], 'empty': b'', 'text': b'a,b,c\n' * 40}[damage])
-    expected = {'.pt': 'a dictionary of', '.npy': 'a table of', '.safetensors': "'embeddings'"}
+    expected = {'.pt': r'torch\.save', '.npy': r'numpy\.save', '.safetensors': 'embeddings'}
     for read in (read_named_embeddings, lambda path: load_class_embeddings(path, ['a', 'b', 'c'])):
-        with pytest.raises(ValueError, match='not a whole file of class embeddings') as caught:
+        with pytest.raises(ValueError, match=expected[suffix]) as caught:
             read(path)
         assert str(path) in str(caught.value)
-        assert expected[suffix] in str(caught.value)
         assert '\n' not in str(caught.value)
 
 
@@ -165,21 +163,29 @@ def write_safetensors(table, **header):
 @pytest.mark.parametrize(
     ('name', 'write', 'complaint'),
     [
-        ('tensor.pt', write_torch(torch.eye(2)), 'a dictionary of .* found a Tensor'),
-        ('numbers.pt', write_torch({0: torch.ones(2)}), 'found the key 0'),
-        ('none.pt', write_torch({}), 'vectors of no length'),
-        ('lengths.pt', write_torch(dict(a=torch.ones(2), b=torch.ones(3))), r'\[2, 3\] length'),
-        ('detector.pt', write_torch(dict(state_dict=dict(w=torch.ones(2)))), 'expected a dictio'),
-        ('nan.pt', write_torch(dict(a=torch.tensor([1, float('nan')]))), 'not finite'),
-        ('code.pt', write_torch(dict(a=Path('x'))), 'expected a dictionary'),
-        ('line.npy', write_table(np.ones(3)), r'found the shape \(3,\)'),
-        ('objects.npy', write_table(np.array([{}, 1], dtype=object)), 'expected a table'),
-        ('words.npy', write_table(np.array([['a', 'b']])), 'expected a table'),
+        ('tensor.pt', write_torch(torch.eye(2)), r'torch\.save.*Tensor'),
+        ('numbers.pt', write_torch({0: torch.ones(2)}), r'torch\.save.*\bkey 0\b'),
+        ('none.pt', write_torch({}), r'torch\.save.*\[\]'),
+        (
+            'lengths.pt',
+            write_torch(dict(a=torch.ones(2), b=torch.ones(3))),
+            r'torch\.save.*\[2, 3\]',
+        ),
+        ('detector.pt', write_torch(dict(state_dict=dict(w=torch.ones(2)))), r'torch\.save'),
+        ('nan.pt', write_torch(dict(a=torch.tensor([1, float('nan')]))), 'row 0'),
+        ('code.pt', write_torch(dict(a=Path('x'))), r'torch\.save'),
+        ('line.npy', write_table(np.ones(3)), r'numpy\.save.*\(3,\)'),
+        ('objects.npy', write_table(np.array([{}, 1], dtype=object)), r'numpy\.save'),
+        ('words.npy', write_table(np.array([['a', 'b']])), r'numpy\.save'),
         ('tower.safetensors', write_safetensors(torch.eye(2), format='pt'), r"\['embeddings'\]"),
-        ('next.safetensors', write_safetensors(torch.eye(2), format_version='2'), 'version 2'),
-        ('count.safetensors', write_safetensors(torch.eye(3)), 'found 3 rows'),
-        ('names.safetensors', write_safetensors(torch.eye(2), classes=None), 'expected a tensor'),
-        ('json.safetensors', write_safetensors(torch.eye(2), classes='["a'), 'expected a tensor'),
+        (
+            'next.safetensors',
+            write_safetensors(torch.eye(2), format_version='2'),
+            r'version.*\b2\b.*\b1\b',
+        ),
+        ('count.safetensors', write_safetensors(torch.eye(3)), r"\b3\b.*\['a', 'b'\]"),
+        ('names.safetensors', write_safetensors(torch.eye(2), classes=None), "'classes'"),
+        ('json.safetensors', write_safetensors(torch.eye(2), classes='["a'), 'column 2'),
     ],
 )
 def test_other_files_are_refused(tmp_path, name, write, complaint):
@@ -191,13 +197,13 @@ def test_other_files_are_refused(tmp_path, name, write, complaint):
 
 def test_a_header_without_origin_is_refused_where_it_is_asked_for(tmp_path):
     write_safetensors(torch.eye(2))(tmp_path / 'e.safetensors')
-    with pytest.raises(ValueError, match=r'e\.safetensors: .* how it was made'):
+    with pytest.raises(ValueError, match=r'e\.safetensors.*templates'):
         read_origin(tmp_path / 'e.safetensors')
 
 
 def test_missing_file(tmp_path):
     for read in (read_named_embeddings, read_origin, lambda path: load_class_embeddings(path, [])):
-        with pytest.raises(FileNotFoundError, match=r'e\.pt: no such file; tools/make_text'):
+        with pytest.raises(FileNotFoundError, match=r'e\.pt.*make_text_embeddings\.py'):
             read(tmp_path / 'e.pt')
 
 
@@ -222,8 +228,8 @@ def test_tool_writes_a_vocabulary_with_background_synonyms_and_prompts(micro_cli
 @pytest.mark.parametrize(
     ('out', 'prompts', 'complaint'),
     [
-        ('pets.csv', '{} here', 'class embeddings are a .pt, .npy, .safetensors file'),
-        ('pets.pt', 'a photo', 'prompts.txt: expected templates with {} once'),
+        ('pets.csv', '{} here', r'pets\.csv.*\.pt, \.npy, \.safetensors'),
+        ('pets.pt', 'a photo', r"prompts\.txt.*'a photo'"),
     ],
 )
 def test_tool_refuses_before_the_tower_is_built(tmp_path, monkeypatch, out, prompts, complaint):
@@ -232,5 +238,5 @@ def test_tool_refuses_before_the_tower_is_built(tmp_path, monkeypatch, out, prom
     asked = f'tool pets.txt --model local-dir:nowhere --out {out} --prompts prompts.txt'
     monkeypatch.setattr(sys, 'argv', asked.split())
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=re.escape(complaint)):
+    with pytest.raises(ValueError, match=complaint):
         runpy.run_path(str(TOOL), run_name='__main__')

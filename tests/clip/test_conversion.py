@@ -135,7 +135,7 @@ def test_transformers_loads_what_is_written_for_it(quick_gelu, models, tmp_path)
 
 
 def test_what_an_architecture_has_no_place_for_is_refused(models, tmp_path):
-    with pytest.raises(ValueError, match=r'cannot express this architecture: .*timm_model_name'):
+    with pytest.raises(ValueError, match='timm_model_name'):
         convert_tower(str(folder_of(models['eva'])), tmp_path / 'hf', 'hugging_face')
     assert not (tmp_path / 'hf').exists()
 
@@ -159,11 +159,11 @@ def test_an_incomplete_clip_is_not_written(models, tmp_path):
     state = weights_of(models['vit'])
     del state['ln_final.bias']
     save_file(state, tmp_path / 'part.safetensors')
-    with pytest.raises(ValueError, match=r'part\.safetensors.*\n  missing ln_final\.bias'):
+    with pytest.raises(ValueError, match=r'part\.safetensors.*\n.*ln_final\.bias'):
         convert_tower(
             str(tmp_path / 'part.safetensors'), tmp_path / 'out', 'authors', model=models['vit']
         )
-    with pytest.raises(ValueError, match='name it with --model'):
+    with pytest.raises(ValueError, match='--model'):
         convert_tower(str(tmp_path / 'part.safetensors'), tmp_path / 'out', 'authors')
 
 
@@ -172,11 +172,11 @@ def test_the_logit_scale_belongs_to_a_clip(models, tmp_path):
     scale = state.pop('logit_scale')
     save_file(state, tmp_path / 'part.safetensors')
     arguments = (str(tmp_path / 'part.safetensors'), tmp_path / 'out', 'open_clip', models['vit'])
-    with pytest.raises(ValueError, match=r'part\.safetensors.*\n  missing logit_scale$'):
+    with pytest.raises(ValueError, match=r'part\.safetensors.*\n.*logit_scale$'):
         convert_tower(*arguments)
     more = state | dict(logit_scale=scale, logit_bias=torch.zeros(()))
     save_file(more, tmp_path / 'part.safetensors')
-    with pytest.raises(ValueError, match=r'part\.safetensors.*\n  left over logit_bias$'):
+    with pytest.raises(ValueError, match=r'part\.safetensors.*\n.*logit_bias$'):
         convert_tower(*arguments)
     assert not (tmp_path / 'out').exists()
 
@@ -185,12 +185,12 @@ def test_the_logit_scale_belongs_to_a_clip(models, tmp_path):
 def test_openais_weights_are_not_written_as_a_clip_of_another_activation(to, models, tmp_path):
     sizes = {key: torch.tensor(1) for key in ('input_resolution', 'context_length', 'vocab_size')}
     torch.save(weights_of(models['vit']) | sizes, tmp_path / 'openai.pt')
-    with pytest.raises(ValueError, match=r'openai\.pt: .*QuickGELU'):
+    with pytest.raises(ValueError, match=r'openai\.pt.*QuickGELU'):
         convert_tower(str(tmp_path / 'openai.pt'), tmp_path / 'out', to, model=models['vit'])
     refined = {k: v for k, v in weights_of(models['vit']).items() if k.startswith('visual.')}
     save_file(refined, tmp_path / 'tower.safetensors')
     if to != 'onnx':
-        with pytest.raises(ValueError, match=r'openai\.pt: .*QuickGELU'):
+        with pytest.raises(ValueError, match=r'openai\.pt.*QuickGELU'):
             convert_tower(
                 str(tmp_path / 'tower.safetensors'),
                 tmp_path / 'out',
@@ -204,7 +204,7 @@ def test_openais_weights_are_not_written_as_a_clip_of_another_activation(to, mod
 def test_an_image_tower_the_authors_do_not_have_is_refused_by_name(tmp_path):
     source = find_source('convnext_tiny')
     state = {'visual.trunk.stem.0.weight': torch.zeros(1)}
-    with pytest.raises(ValueError, match='not the image tower of convnext_tiny'):
+    with pytest.raises(ValueError, match='convnext_tiny'):
         write_authors(state, source, tmp_path / 'out.pt')
     assert not any(tmp_path.iterdir())
 
@@ -220,7 +220,7 @@ def test_a_pickle_is_run_only_by_the_option_that_says_so(models, tmp_path):
     state = weights_of(models['vit'])
     torch.save(dict(state_dict=state, config=Payload()), tmp_path / 'odd.pt')
     arguments = (str(tmp_path / 'odd.pt'), tmp_path / 'out', 'open_clip', models['vit'])
-    with pytest.raises(ValueError, match=r'odd\.pt: .*setattr.*--trust-pickle'):
+    with pytest.raises(ValueError, match=r'odd\.pt.*setattr.*--trust-pickle'):
         convert_tower(*arguments)
     assert not Payload.ran
     convert_tower(*arguments, trust_pickle=True)
@@ -230,10 +230,10 @@ def test_a_pickle_is_run_only_by_the_option_that_says_so(models, tmp_path):
 
 def test_a_folder_is_not_replaced_by_a_file(models, tmp_path):
     (tmp_path / 'mine').mkdir()
-    with pytest.raises(ValueError, match='exists and is not a file'):
+    with pytest.raises(ValueError, match=r'mine.*\bfile\b'):
         convert_tower(str(folder_of(models['vit'])), tmp_path / 'mine', 'authors')
     (tmp_path / 'file').write_text('mine')
-    with pytest.raises(ValueError, match='exists and is not a folder'):
+    with pytest.raises(ValueError, match=r'file.*\bfolder\b'):
         convert_tower(str(folder_of(models['vit'])), tmp_path / 'file', 'open_clip')
     assert (tmp_path / 'file').read_text() == 'mine'
 
@@ -247,7 +247,7 @@ def test_a_folder_with_other_files_is_not_replaced(to, models, tmp_path):
     for name in ('epoch_6.pth', 'run'):
         other = tmp_path / 'out' / name
         other.mkdir() if name == 'run' else other.write_text('mine')
-    with pytest.raises(ValueError, match=r'out: would be replaced, .*: epoch_6\.pth, run'):
+    with pytest.raises(ValueError, match=r'out.*epoch_6\.pth, run'):
         convert_tower(source, tmp_path / 'out', to)
     assert (tmp_path / 'out' / 'epoch_6.pth').read_text() == 'mine'
 
@@ -268,7 +268,7 @@ def test_onnx_gives_the_dense_map_of_its_size(kind, models, tmp_path):
         (found,) = session.run(None, {'pixels': pixels.numpy()})
         assert found.shape == expected.shape == (3, 16, size[0] // 8, size[1] // 8)
         assert np.abs(found - expected).max() < 1e-3
-    with pytest.raises(ValueError, match='no multiple of the patch size 8'):
+    with pytest.raises(ValueError, match=r'x\.onnx.*30 x 32.*\b8\b'):
         convert_tower(str(folder_of(models[kind])), tmp_path / 'x.onnx', 'onnx', size=(30, 32))
 
 
@@ -285,7 +285,7 @@ def test_onnx_of_other_architectures(kind, tmp_path):
 def test_an_onnx_file_that_differs_is_removed(difference, models, tmp_path, monkeypatch):
     pytest.importorskip('onnxruntime')
     monkeypatch.setattr(conversion, 'compare_onnx', lambda *_: difference)
-    with pytest.raises(ValueError, match=r'dense\.onnx: .*differs by .* expected at most 1e-03'):
+    with pytest.raises(ValueError, match=r'dense\.onnx.*(2\.0e-03|nan).*1e-03'):
         convert_tower(str(folder_of(models['vit'])), tmp_path / 'dense.onnx', 'onnx')
     assert not any(tmp_path.iterdir())
 
@@ -295,7 +295,7 @@ def test_the_tool_says_what_is_missing_to_check_an_onnx_file(models, tmp_path, m
     target = tmp_path / 'dense.onnx'
     words = ['convert_tower.py', str(folder_of(models['vit'])), str(target), '--to', 'onnx']
     monkeypatch.setattr(sys, 'argv', words)
-    with pytest.raises(SystemExit, match=r'dense\.onnx is written but not checked'):
+    with pytest.raises(SystemExit, match=r'dense\.onnx.*onnxruntime'):
         runpy.run_path(str(ROOT / 'tools/convert_tower.py'), run_name='__main__')
     assert target.is_file()
 
@@ -328,5 +328,5 @@ def test_the_tool_says_what_it_read_and_wrote(models, tmp_path):
         check=False,
     )
     assert failed.returncode == 1
-    assert 'none.pt: no such file' in failed.stderr
+    assert 'none.pt' in failed.stderr
     assert 'Traceback' not in failed.stderr

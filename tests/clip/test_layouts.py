@@ -162,27 +162,27 @@ def test_openais_archive_is_read_without_being_run(half, micro_clip, tmp_path, m
 
 def test_openais_weights_need_openais_activation(micro_clip, tmp_path):
     torch.save(openai(state_of(micro_clip)), tmp_path / 'clip.pt')
-    with pytest.raises(ValueError, match=r'clip\.pt: .*QuickGELU'):
+    with pytest.raises(ValueError, match=r'clip\.pt.*QuickGELU'):
         build_tower(micro_clip, str(tmp_path / 'clip.pt'))
 
 
 def test_openais_text_tower_needs_it_too(micro_clip, tmp_path):
     torch.save(openai(state_of(micro_clip)), tmp_path / 'clip.pt')
-    with pytest.raises(ValueError, match=r'clip\.pt: .*QuickGELU.*"local-dir:.*-quickgelu"'):
+    with pytest.raises(ValueError, match=r'clip\.pt.*QuickGELU.*local-dir:.*-quickgelu'):
         TextTower(micro_clip, str(tmp_path / 'clip.pt'))
     TextTower(quick(micro_clip, tmp_path / 'quick'), str(tmp_path / 'clip.pt'))
 
 
 def test_names_that_are_numbers_are_left_over_too(micro_clip, tmp_path):
     torch.save(state_of(micro_clip) | {7: torch.ones(2)}, tmp_path / 'seven.pt')
-    with pytest.raises(ValueError, match=r'seven\.pt: 1 tensors are no part .*:\n  7 \(2,\)'):
+    with pytest.raises(ValueError, match=r'seven\.pt.*\n.*\b7 \(2,\)'):
         read_state(tmp_path / 'seven.pt')
 
 
 def test_every_tensor_that_is_no_part_of_a_clip_is_named(micro_clip, tmp_path):
     extra = {f'decoder.{index}.weight': torch.zeros(index, 2) for index in range(1, 31)}
     torch.save(state_of(micro_clip) | extra, tmp_path / 'more.pt')
-    with pytest.raises(ValueError, match=r'more\.pt: 30 tensors') as raised:
+    with pytest.raises(ValueError, match=r'more\.pt.*\b30\b') as raised:
         read_state(tmp_path / 'more.pt')
     assert all(f'{key} {tuple(value.shape)}' in str(raised.value) for key, value in extra.items())
     torch.save(student(state_of(micro_clip)) | {'head.bias': torch.ones(3)}, tmp_path / 'run.pth')
@@ -196,14 +196,14 @@ def test_a_file_of_another_architecture_is_refused_with_both_shapes(
     state = state_of(micro_clip)
     state['visual.conv1.weight'] = torch.zeros(48, 3, 8, 8)
     torch.save(dict(state_dict=state), tmp_path / 'wide.pt')
-    with pytest.raises(ValueError, match=r'wide\.pt.*\n.*\(48, 3, 8, 8\) in the file, \(32, 3'):
+    with pytest.raises(ValueError, match=r'wide\.pt.*\n.*\(48, 3, 8, 8\).*\(32, 3, 8, 8\)'):
         build_tower(micro_clip, str(tmp_path / 'wide.pt'))
     torch.save(to_original(state_of(micro_eva), HEAD_DIM), tmp_path / 'eva.pt')
-    with pytest.raises(ValueError, match=r'left over visual\.trunk\.blocks\.1\.mlp\.fc2\.bias'):
+    with pytest.raises(ValueError, match=r'visual\.trunk\.blocks\.1\.mlp\.fc2\.bias'):
         build_tower(micro_clip, str(tmp_path / 'eva.pt'))
 
 
 def test_an_image_tower_alone_names_no_classes(micro_clip, tmp_path):
     torch.save(student(state_of(micro_clip)), tmp_path / 'run.pth')
-    with pytest.raises(ValueError, match=r'run\.pth: .*image tower alone'):
+    with pytest.raises(ValueError, match=r'run\.pth.*text tower'):
         TextTower(micro_clip, str(tmp_path / 'run.pth'))

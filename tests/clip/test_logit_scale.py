@@ -30,5 +30,5 @@ def test_of_an_image_tower_alone(micro_clip, tmp_path):
     visual = {key: value for key, value in state.items() if key.startswith('visual.')}
     torch.save(visual, tmp_path / 'visual.pt')
     alone = SimpleNamespace(checkpoint=str(tmp_path / 'visual.pt'), config=source.config)
-    with pytest.raises(ValueError, match=r"visual\.pt: expected a whole CLIP .* 'logit_scale'"):
+    with pytest.raises(ValueError, match=r'visual\.pt.*logit_scale'):
         read_logit_scale(alone)

@@ -44,7 +44,7 @@ def test_only_a_and_the_get_the_prefix():
 
 
 def test_empty_name():
-    with pytest.raises(ValueError, match='empty'):
+    with pytest.raises(ValueError, match="''"):
         expand_prompts('')
 
 
@@ -56,7 +56,7 @@ def test_average_weighs_prompts_equally():
 
 
 def test_average_needs_three_dimensions():
-    with pytest.raises(ValueError, match=r'\(K, P, D\), got \(4, 2\)'):
+    with pytest.raises(ValueError, match=r'\(K, P, D\).*\(4, 2\)'):
         average_prompts(torch.zeros(4, 2))
 
 
@@ -69,7 +69,7 @@ def test_average_of_names_by_hand():
 
 @pytest.mark.parametrize('counts', [[1, 1], [3, 0], [2, 2]])
 def test_names_must_be_split_up_whole(counts):
-    with pytest.raises(ValueError, match='3 embeddings of names do not split'):
+    with pytest.raises(ValueError, match=rf'\b3\b.*\[{counts[0]}, {counts[1]}\]'):
         average_names(torch.eye(3), counts)
 
 
@@ -98,18 +98,18 @@ def test_the_packaged_set_is_such_a_file():
 @pytest.mark.parametrize(
     ('name', 'text', 'complaint'),
     [
-        ('lacks.txt', '{} here\na photo\n', "with {} once .* got 'a photo'"),
-        ('twice.txt', '{} and {}', "got '{} and {}'"),
-        ('other.txt', 'a {} of {color}', "got 'a {} of {color}'"),
-        ('article.txt', 'only {article}', "got 'only {article}'"),
-        ('escaped.txt', 'a {{}}', "got 'a {{}}'"),
-        ('brace.txt', 'a {} {', "got 'a {} {'"),
-        ('empty.txt', '\n', r'a list of templates, got \[\]'),
-        ('word.json', '"a {}"', "a list of templates, got 'a {}'"),
-        ('number.json', '[1]', 'got 1'),
-        ('keys.json', '{"prompts": ["{}"]}', 'a list of templates, got None'),
-        ('cut.json', '["{}"', r'prompts .*cut\.json'),
-        ('set.yaml', '- "{}"', r'a \.json or \.txt file, not'),
+        ('lacks.txt', '{} here\na photo\n', "'a photo'"),
+        ('twice.txt', '{} and {}', "'{} and {}'"),
+        ('other.txt', 'a {} of {color}', "'a {} of {color}'"),
+        ('article.txt', 'only {article}', "'only {article}'"),
+        ('escaped.txt', 'a {{}}', "'a {{}}'"),
+        ('brace.txt', 'a {} {', "'a {} {'"),
+        ('empty.txt', '\n', r'\[\]'),
+        ('word.json', '"a {}"', "'a {}'"),
+        ('number.json', '[1]', r'json.*\b1\b'),
+        ('keys.json', '{"prompts": ["{}"]}', 'None'),
+        ('cut.json', '["{}"', r'cut\.json'),
+        ('set.yaml', '- "{}"', r'\.json.*\.txt.*\.yaml'),
     ],
 )
 def test_prompt_files_that_are_refused(tmp_path, name, text, complaint):
@@ -120,5 +120,5 @@ def test_prompt_files_that_are_refused(tmp_path, name, text, complaint):
 
 
 def test_missing_prompt_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'none\.txt: no such file'):
+    with pytest.raises(FileNotFoundError, match=r'none\.txt'):
         read_templates(tmp_path / 'none.txt')

@@ -57,7 +57,7 @@ def test_mask_pool_by_hand():
 
 def test_mismatched_regions_are_refused():
     dense = torch.zeros(2, 3, 4, 4)
-    with pytest.raises(ValueError, match='1 images for 2 dense maps'):
+    with pytest.raises(ValueError, match=r'\b1\b.*\b2\b'):
         roi_pool(dense, [torch.zeros(1, 4)], 8)
-    with pytest.raises(ValueError, match='masks are'):
+    with pytest.raises(ValueError, match=r'\(3, 4\).*\(4, 4\)'):
         mask_pool(dense, [torch.zeros(1, 3, 4), torch.zeros(1, 4, 4)])

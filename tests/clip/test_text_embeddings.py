@@ -38,7 +38,7 @@ def test_file_is_strict_for_a_vocabulary_and_open_for_new_names(words, micro_cli
     encoder = TextEmbeddings((), words, dict(model=micro_clip))
     stored = F.normalize(torch.stack([torch.load(words)[name] for name in NAMES]), dim=-1)
     torch.testing.assert_close(encoder.encode(NAMES), stored)
-    with pytest.raises(ValueError, match='lacking jar'):
+    with pytest.raises(ValueError, match=r'words\.pt.*\bjar\b'):
         encoder.encode([*NAMES, 'jar'])
     mixed = encoder.encode(['pen', 'jar'], new=True)
     torch.testing.assert_close(mixed[0], stored[1])
@@ -69,15 +69,15 @@ def test_a_name_is_encoded_once(micro_clip, asked):
 def test_file_of_another_clip(tmp_path, micro_clip):
     path = tmp_path / 'wide.pt'
     save_class_embeddings(path, NAMES, torch.randn(2, 24))
-    with pytest.raises(ValueError, match=r'different widths, \[16, 24\]') as caught:
+    with pytest.raises(ValueError, match=r'\[16, 24\]') as caught:
         TextEmbeddings((), str(path), dict(model=micro_clip)).encode(['cup', 'jar'], new=True)
     assert 'wide.pt' in str(caught.value)
 
 
 def test_neither(words):
-    with pytest.raises(ValueError, match='give `text`'):
+    with pytest.raises(ValueError, match=r"'cup', 'pen'.*`text`"):
         TextEmbeddings().encode(NAMES)
-    with pytest.raises(ValueError, match=r"\['jar'\].*give `text`"):
+    with pytest.raises(ValueError, match=r"'jar'.*`text`"):
         TextEmbeddings((), words).encode(['cup', 'jar'], new=True)
 
 
@@ -88,12 +88,12 @@ def test_table_without_names(tmp_path, micro_clip):
     encoder = TextEmbeddings((), str(path), dict(model=micro_clip))
     expected = F.normalize(torch.from_numpy(table), dim=-1)
     torch.testing.assert_close(encoder.encode(NAMES), expected)
-    with pytest.raises(ValueError, match=r'shape \(2, 16\) for 3 classes'):
+    with pytest.raises(ValueError, match=r'table\.npy.*\(2, 16\).*\b3\b'):
         encoder.encode([*NAMES, 'key'])
     by_text = encoder.encode(['pen'], new=True)  # its row is not known by name
     torch.testing.assert_close(by_text, TextTower(micro_clip).embed_classes(['pen']))
     (tmp_path / 'broken.npy').write_bytes(b'\x93NUMPY')
-    with pytest.raises(ValueError, match=r'broken\.npy: not a whole file .* a table'):
+    with pytest.raises(ValueError, match=r'broken\.npy.*numpy\.save'):
         TextEmbeddings((), str(tmp_path / 'broken.npy')).encode(NAMES)
 
 
@@ -123,7 +123,7 @@ def test_new_names_are_said_by_the_prompts_of_the_file(micro_clip, tmp_path):
 
 
 def test_near_misses_are_named_where_nothing_can_be_computed(words):
-    with pytest.raises(ValueError, match="found 'key', the vocabulary has 'Key'"):
+    with pytest.raises(ValueError, match=r"'key'.*'Key'"):
         TextEmbeddings((), words).encode(['cup', 'Key'], new=True)
 
 
@@ -147,7 +147,7 @@ def test_embeddings_of_another_clip_are_warned_of_once(tmp_path, caplog, theirs,
         encoder.encode(NAMES, new=True)
     said = [record.getMessage() for record in caplog.records if record.levelname == 'WARNING']
     assert len(said) == warnings
-    assert all(f'{path}: its embeddings are of the CLIP {theirs}' in text for text in said)
+    assert all(str(path) in text and f'{theirs}' in text for text in said)
 
 
 def test_the_classifier_of_regions_takes_the_synonyms_of_its_vocabulary(micro_clip, tmp_path):
@@ -237,7 +237,7 @@ def test_on_the_meta_device_nothing_is_made(micro_clip, asked):
 
 def test_a_missing_file_is_an_error_when_the_mode_is_set(tmp_path):
     text = TextEmbeddings(NAMES, str(tmp_path / 'none.pt'))
-    with pytest.raises(FileNotFoundError, match=r'none\.pt: no such file'):
+    with pytest.raises(FileNotFoundError, match=r'none\.pt'):
         text.train()
 
 
@@ -280,14 +280,12 @@ def test_a_file_without_text_tower_says_which_key_to_give(micro_clip, tmp_path):
     file = tmp_path / 'visual.pt'
     torch.save(dict(build_tower(micro_clip).state_dict()), file)
     tower = dict(model=micro_clip, checkpoint=str(file))
-    with pytest.raises(
-        ValueError, match=r'visual\.pt: .*image tower alone.* model\.classifier\.text'
-    ):
+    with pytest.raises(ValueError, match=r'visual\.pt.*model\.classifier\.text'):
         evaluation(tower).eval()
     evaluation(tower, text=dict(model=micro_clip)).eval()
 
 
 def test_a_random_tower_has_no_text(micro_clip):
     model = evaluation(dict(model='RN50')).eval()
-    with pytest.raises(ValueError, match=r'give `model\.classifier\.text`'):
+    with pytest.raises(ValueError, match=r'`model\.classifier\.text`'):
         _ = model.classifier.text.table

@@ -153,7 +153,7 @@ def test_a_folder_of_transformers_own_layout_has_the_tokenizer_of_clip(tmp_path)
     tokens = build_tokenizer(source)(['a photo of a cat'])
     assert tokens.tolist() == [[49406, 320, 1125, 539, 320, 2368, 49407, 0, 0]]
     text_cfg['vocab_size'] = 32000
-    with pytest.raises(ValueError, match=r"the 49408 tokens of OpenAI's CLIP, found 32000"):
+    with pytest.raises(ValueError, match=r'49408.*32000'):
         build_tokenizer(source)
 
 
@@ -171,7 +171,7 @@ def test_an_exported_folder_has_the_tokenizer_of_its_source(tmp_path):
 def test_without_transformers_the_extra_is_named(tmp_path, monkeypatch):
     name = write_clip(tmp_path, SIGLIP_TEXT, custom_text=True)
     monkeypatch.setitem(sys.modules, 'transformers', None)
-    with pytest.raises(ImportError, match=r'pip install clipself_mm\[hf\]') as caught:
+    with pytest.raises(ImportError, match=r'clipself_mm\[hf\]') as caught:
         TextTower(name)
     assert name in str(caught.value)
 
@@ -179,7 +179,7 @@ def test_without_transformers_the_extra_is_named(tmp_path, monkeypatch):
 def test_named_siglip_needs_transformers(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'transformers', None)
     (tmp_path / 'weights.pt').touch()
-    with pytest.raises(ImportError, match='ViT-B-16-SigLIP needs the package transformers'):
+    with pytest.raises(ImportError, match=r'ViT-B-16-SigLIP.*transformers'):
         TextTower('ViT-B-16-SigLIP', str(tmp_path / 'weights.pt'))
 
 
@@ -196,13 +196,13 @@ def test_towers_that_also_give_tokens(tmp_path):
 
 
 def test_a_random_text_tower_is_refused():
-    with pytest.raises(ValueError, match='needs a checkpoint'):
+    with pytest.raises(ValueError, match=r'ViT-B-32.*checkpoint'):
         TextTower('ViT-B-32')
 
 
 def test_nothing_to_embed_and_nothing_to_say(micro_clip):
     tower = TextTower(micro_clip)
-    with pytest.raises(ValueError, match='no class to embed'):
+    with pytest.raises(ValueError, match=r'classes=\[\]'):
         tower.embed_classes([])
-    with pytest.raises(ValueError, match="got 'a photo'"):
+    with pytest.raises(ValueError, match="'a photo'"):
         tower.embed_classes(['cat'], ['a photo'])

@@ -164,7 +164,7 @@ def test_positions_without_a_prefix_are_resized_alone():
     resized = resize_positions(table, (3, 7), prefix=0)
     torch.testing.assert_close(resize_positions(with_class, (3, 7))[1:], resized)
     assert resized.shape == (21, 8)
-    with pytest.raises(ValueError, match=r'expected 0 \+ a square number of positions, got 17'):
+    with pytest.raises(ValueError, match=r'\b0\b.*\b17\b'):
         resize_positions(with_class, (3, 7), prefix=0)
 
 
@@ -199,9 +199,9 @@ def test_stages_of_a_resnet_are_its_layers():
     (second,), dense = tower.stages(images, [1])
     torch.testing.assert_close(second, own[1])
     assert dense is None
-    with pytest.raises(ValueError, match=r'ascend within 0\.\.3'):
+    with pytest.raises(ValueError, match=r'out_indices.*\[3, 5, 7, 11\].*\b3\b'):
         tower.stages(images, [3, 5, 7, 11])
-    with pytest.raises(ValueError, match='not multiples of the patch size 32'):
+    with pytest.raises(ValueError, match=r'64 x 40.*\b32\b'):
         tower.stages(images[..., :40], [1])
 
 
@@ -253,29 +253,29 @@ def test_a_frozen_resnet_stays_in_eval_and_an_unfrozen_does_not():
 
 def test_what_a_tower_cannot_do_is_said():
     resnet, siglip = small_tower('resnet'), small_tower('siglip')
-    with pytest.raises(NotImplementedError, match='CLIPResNet has no transformer blocks'):
+    with pytest.raises(NotImplementedError, match='CLIPResNet'):
         resnet.unlock_blocks(2)
     for tower in (resnet, siglip):
-        with pytest.raises(NotImplementedError, match='masked attention follows a class token'):
+        with pytest.raises(NotImplementedError, match=type(tower).__name__):
             tower.encode_regions_masked(images_of(tower, 2, 2), [torch.ones(1, 2, 2)] * 2)
-    with torch.device('meta'), pytest.raises(NotImplementedError, match='no blocks to recompute'):
+    with torch.device('meta'), pytest.raises(NotImplementedError, match=r'RN50.*CLIPResNet'):
         build_tower('RN50', activation_checkpointing=True)
 
 
 @pytest.mark.parametrize(
     ('kind', 'changes', 'message'),
     [
-        ('eva02', dict(init_values=0.1), 'layer scale'),
-        ('eva02', dict(num_reg_tokens=2), 'register tokens'),
-        ('eva02', dict(global_pool='avg'), "pooling 'avg'"),
-        ('eva02', dict(qk_norm=True), 'norms of queries and keys'),
-        ('pe_core', dict(rope_type='mixed'), 'another rotary embedding'),
-        ('siglip', dict(reg_tokens=2), 'register tokens'),
-        ('siglip', dict(qk_norm=True), 'norms of queries and keys'),
-        ('siglip', dict(pos_embed='none'), 'no learned positions'),
-        ('siglip', dict(global_pool='avgmax'), "pooling 'avgmax'"),
-        ('patch16', dict(qk_norm=True, block_type='custom'), 'standard residual attention blocks'),
-        ('patch16', dict(attentional_pool=True), 'attentional pooler'),
+        ('eva02', dict(init_values=0.1), 'Eva.*layer scale'),
+        ('eva02', dict(num_reg_tokens=2), 'Eva.*register'),
+        ('eva02', dict(global_pool='avg'), "Eva.*'avg'"),
+        ('eva02', dict(qk_norm=True), 'EvaAttention'),
+        ('pe_core', dict(rope_type='mixed'), 'Eva.*rotary'),
+        ('siglip', dict(reg_tokens=2), 'timm.*register'),
+        ('siglip', dict(qk_norm=True), r'\bAttention\b'),
+        ('siglip', dict(pos_embed='none'), 'timm.*position'),
+        ('siglip', dict(global_pool='avgmax'), "timm.*'avgmax'"),
+        ('patch16', dict(qk_norm=True, block_type='custom'), 'CustomResidualAttentionBlock'),
+        ('patch16', dict(attentional_pool=True), 'AttentionalPooler'),
     ],
 )
 def test_parts_that_are_not_known_are_refused(kind, changes, message):
@@ -286,20 +286,20 @@ def test_parts_that_are_not_known_are_refused(kind, changes, message):
 @pytest.mark.parametrize(
     ('model', 'reason'),
     [
-        ('coca_ViT-B-32', 'attentional pooler'),
-        ('convnext_tiny', 'no adapter for a ConvNeXt'),
-        ('swin_base_patch4_window7_224', 'no adapter for a SwinTransformer'),
-        ('MobileCLIP-S1', 'no adapter for a FastVit'),
-        ('vit_relpos_medium_patch16_cls_224', 'no adapter for a VisionTransformerRelPos'),
+        ('coca_ViT-B-32', 'AttentionalPooler'),
+        ('convnext_tiny', 'ConvNeXt'),
+        ('swin_base_patch4_window7_224', 'SwinTransformer'),
+        ('MobileCLIP-S1', 'FastVit'),
+        ('vit_relpos_medium_patch16_cls_224', 'VisionTransformerRelPos'),
     ],
 )
 def test_models_without_a_dense_path_are_refused_by_name(model, reason):
-    with torch.device('meta'), pytest.raises(NotImplementedError, match=f'^{model}: .*{reason}'):
+    with torch.device('meta'), pytest.raises(NotImplementedError, match=f'{model}.*{reason}'):
         build_tower(model)
 
 
 def test_an_unknown_module_has_no_adapter():
-    with pytest.raises(NotImplementedError, match='no adapter for a SimpleNamespace'):
+    with pytest.raises(NotImplementedError, match='SimpleNamespace'):
         find_adapter(SimpleNamespace())
 
 

@@ -74,13 +74,13 @@ def test_a_repository_of_both_layouts_is_read_by_open_clips(hub, micro_clip, tmp
 
 def test_a_tag_whose_model_has_no_other_activation_is_taken(hub):
     """That of roberta-ViT-B-32 does not say that it was trained with QuickGELU; its config does."""
-    with pytest.raises(FileNotFoundError, match='laion2b_s12b_b32k of roberta-ViT-B-32: neither'):
+    with pytest.raises(FileNotFoundError, match=r'laion2b_s12b_b32k.*roberta-ViT-B-32'):
         find_source('roberta-ViT-B-32', 'laion2b_s12b_b32k')
 
 
 @pytest.mark.parametrize('name', ['no_such_package/clip', '', 'json.decoder/clip'])
 def test_a_package_that_is_none_is_named(name):
-    with pytest.raises(FileNotFoundError, match=f'pkg:{name}: expected PACKAGE/FOLDER'):
+    with pytest.raises(FileNotFoundError, match=f'pkg:{name}.*PACKAGE/FOLDER'):
         find_source(f'pkg:{name}')
 
 
@@ -88,15 +88,15 @@ def test_a_package_that_is_none_is_named(name):
 @pytest.mark.parametrize('text', ['[]', '"clip"', '{"model_cfg": 1}', 'ü'])
 def test_a_configuration_of_something_else_is_named(name, text, tmp_path):
     (tmp_path / name).write_text(text, encoding='utf-8')
-    with pytest.raises(ValueError, match=rf'/{name}: not the configuration of a CLIP'):
+    with pytest.raises(ValueError, match=f'/{name}'):
         find_source(f'local-dir:{tmp_path}')
 
 
 def test_without_network_one_sentence_says_what_to_fetch(hub):
-    with pytest.raises(FileNotFoundError, match=r'https://huggingface\.co/some/clip .*local-dir:'):
+    with pytest.raises(FileNotFoundError, match=r'https://huggingface\.co/some/clip.*local-dir:'):
         find_source('hf-hub:some/clip')
     with pytest.raises(
-        FileNotFoundError, match=r'laion2b_s34b_b88k of ViT-B-16: .*huggingface\.co/laion/CLIP-ViT'
+        FileNotFoundError, match=r'laion2b_s34b_b88k.*ViT-B-16.*huggingface\.co/laion/CLIP-ViT'
     ):
         find_source('ViT-B-16', 'laion2b_s34b_b88k')
 
@@ -109,14 +109,14 @@ def test_a_pretrained_tag_is_found_in_the_cache(hub):
 
 
 def test_a_tag_of_the_other_activation_is_refused():
-    with pytest.raises(ValueError, match="name the model 'ViT-B-16-quickgelu'"):
+    with pytest.raises(ValueError, match='ViT-B-16-quickgelu'):
         find_source('ViT-B-16', 'openai')
 
 
 def test_a_missing_file_says_what_is_published(tmp_path):
     with pytest.raises(FileNotFoundError) as raised:
         find_source('EVA02-B-16', str(tmp_path / 'eva.pt'))
-    assert f'{tmp_path}/eva.pt: no such file' in str(raised.value)
+    assert f'{tmp_path}/eva.pt' in str(raised.value)
     assert 'merged2b_s8b_b131k (https://huggingface.co/timm/eva02_base' in str(raised.value)
 
 
@@ -132,7 +132,7 @@ def test_a_folder_of_transformers_is_a_source(micro_clip, tmp_path):
     assert source.config['vision_cfg'] == expected
     assert source.preprocess['mean'] == first.preprocess['mean']
     (tmp_path / 'hf' / 'config.json').write_text(json.dumps(dict(model_type='siglip')))
-    with pytest.raises(ValueError, match=r'config\.json: .*siglip'):
+    with pytest.raises(ValueError, match=r'config\.json.*siglip'):
         find_source(f'local-dir:{tmp_path / "hf"}')
 
 
@@ -141,7 +141,7 @@ def test_a_folder_without_weights_names_the_file(micro_clip, tmp_path):
     folder.mkdir()
     content = files_of(micro_clip, 'open_clip_config.json')['open_clip_config.json']
     (folder / 'open_clip_config.json').write_bytes(content)
-    with pytest.raises(FileNotFoundError, match=r'open_clip_model\.safetensors: no such file'):
+    with pytest.raises(FileNotFoundError, match=r'open_clip_model\.safetensors.*local-dir:'):
         find_source(f'local-dir:{folder}')
     state = load_file(f'{micro_clip.removeprefix("local-dir:")}/open_clip_model.safetensors')
     save_file(state, tmp_path / 'elsewhere.safetensors')

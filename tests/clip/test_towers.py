@@ -118,17 +118,19 @@ def test_stages_are_the_tokens_after_each_block_and_the_value_path_at_the_end(to
 
 @pytest.mark.parametrize('indices', [[1, 0], [0, 3], [-1], [1, 1]])
 def test_impossible_stages_are_refused(tower, indices):
-    with pytest.raises(ValueError, match=r'ascend within 0\.\.2'):
+    with pytest.raises(ValueError, match=r'out_indices.*\b2\b'):
         tower.stages(images_of(tower, 2, 2), indices)
 
 
 def test_image_sides_must_be_whole_patches(tower):
-    with pytest.raises(ValueError, match='not multiples of the patch size'):
+    with pytest.raises(
+        ValueError, match=rf'\b{2 * tower.patch_size + 1}\b.*\b{tower.patch_size}\b'
+    ):
         tower.encode_dense(torch.zeros(1, 3, 2 * tower.patch_size, 2 * tower.patch_size + 1))
 
 
 def test_more_blocks_than_there_are_cannot_be_unlocked(tower):
-    with pytest.raises(ValueError, match='cannot unlock 4 blocks of a tower of 3'):
+    with pytest.raises(ValueError, match=r'\b4\b.*\b3\b'):
         tower.unlock_blocks(4)
 
 

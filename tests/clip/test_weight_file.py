@@ -66,24 +66,27 @@ def write(path, content, kind, others=()):
 
 @pytest.mark.parametrize('kind', FORMATS)
 @pytest.mark.parametrize(
-    'code',
+    ('name', 'code'),
     [
-        named('os.system') + b'(' + text('touch ran') + b'tR',
-        b"(S'touch ran'\nios\nsystem\n",
-        named('builtins.eval') + b'(' + text('open("ran", "w")') + b'tR',
-        named('torch.load') + b'(' + text('other.pt') + b'tR',
-        named('torch.storage._load_from_bytes') + b'(' + text('x') + b'tR',
-        named('torch._utils._rebuild_tensor_v2.__globals__'),
-        named('collections.OrderedDict.__class__'),
-        named('torch.float32.__class__'),
-        named('numpyevil.system'),
-    ],
-    ids=['reduce', 'inst', 'eval', 'load', 'bytes', 'globals', 'class', 'dtype', 'like numpy'],
+        (name, named(name) + call)
+        for name, call in (
+            ('os.system', b'(' + text('touch ran') + b'tR'),
+            ('builtins.eval', b'(' + text('open("ran", "w")') + b'tR'),
+            ('torch.load', b'(' + text('other.pt') + b'tR'),
+            ('torch.storage._load_from_bytes', b'(' + text('x') + b'tR'),
+            ('torch._utils._rebuild_tensor_v2.__globals__', b''),
+            ('collections.OrderedDict.__class__', b''),
+            ('torch.float32.__class__', b''),
+            ('numpyevil.system', b''),
+        )
+    ]
+    + [('os.system', b"(S'touch ran'\nios\nsystem\n")],
+    ids=['reduce', 'eval', 'load', 'bytes', 'globals', 'class', 'dtype', 'like numpy', 'inst'],
 )
-def test_a_pickle_with_code_is_refused_by_its_name(code, kind, tmp_path, monkeypatch):
+def test_a_pickle_with_code_is_refused_by_its_name(name, code, kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / 'evil.pt', dictionary(code), kind)
-    with pytest.raises(ValueError, match=r'evil\.pt: .* names .*, and nothing of it was run'):
+    with pytest.raises(ValueError, match=rf'evil\.pt.*{name}'):
         read_weight_file('evil.pt')
     assert not (tmp_path / 'ran').exists()
 
@@ -105,7 +108,7 @@ def test_a_pickle_cannot_change_what_it_names(kind, tmp_path):
     write(
         tmp_path / 'evil.pt', dictionary(named(f'torch._utils.{function.__name__}') + state), kind
     )
-    with pytest.raises(ValueError, match=r'evil\.pt: .*state on a function'):
+    with pytest.raises(ValueError, match=r'evil\.pt.*function'):
         read_weight_file(tmp_path / 'evil.pt')
     assert (dict(vars(function)), function.__kwdefaults__, function.__name__) == before
 
@@ -160,7 +163,7 @@ def test_torchscript_is_not_compiled(disguised, tmp_path, monkeypatch):
     assert 'constants.pkl' in records
     monkeypatch.setattr(torch.jit, 'load', lambda *_, **__: pytest.fail('it was run'))
     if disguised:
-        with pytest.raises(ValueError, match=r'script\.pt: not a complete checkpoint'):
+        with pytest.raises(ValueError, match=r'script\.pt'):
             read_weight_file(tmp_path / 'script.pt')
     else:
         assert read_weight_file(tmp_path / 'script.pt') == {}
@@ -180,7 +183,7 @@ def test_torchscript_is_not_compiled(disguised, tmp_path, monkeypatch):
 )
 def test_a_tensor_lies_within_its_bytes(opcodes, tmp_path):
     write(tmp_path / 'far.pt', dictionary(opcodes), 'zip')
-    with pytest.raises(ValueError, match=r'far\.pt: not a complete checkpoint file'):
+    with pytest.raises(ValueError, match=r'far\.pt'):
         read_weight_file(tmp_path / 'far.pt')
 
 
@@ -201,11 +204,11 @@ def test_other_files_of_an_archive_do_not_matter(tmp_path):
 def test_archives_of_another_kind_are_refused(tmp_path):
     content = dictionary(tensor((4,), (1,)))
     write(tmp_path / 'big.pt', content, 'zip', [('archive/byteorder', 'big')])
-    with pytest.raises(ValueError, match=r'big\.pt: .*expected bytes in the order "little"'):
+    with pytest.raises(ValueError, match=r'big\.pt.*little.*big'):
         read_weight_file(tmp_path / 'big.pt')
     with zipfile.ZipFile(tmp_path / 'notes.pt', 'w') as archive:
         archive.writestr('readme.txt', 'no weights')
-    with pytest.raises(ValueError, match=r'notes\.pt: .*expected a zip with a data\.pkl'):
+    with pytest.raises(ValueError, match=r'notes\.pt.*data\.pkl'):
         read_weight_file(tmp_path / 'notes.pt')
 
 
@@ -215,7 +218,7 @@ def test_a_tar_is_not_unpacked(tmp_path):
         link = tarfile.TarInfo('storages')
         link.type, link.linkname = tarfile.SYMTYPE, '/etc/hostname'
         archive.addfile(link)
-    with pytest.raises(ValueError, match=r'oldest\.pt: .*found a tar'):
+    with pytest.raises(ValueError, match=r'oldest\.pt.*\btar\b'):
         read_weight_file(tmp_path / 'oldest.pt')
 
 
@@ -246,5 +249,5 @@ def test_what_torch_writes_is_read_as_it_is(zipped, tmp_path):
 @pytest.mark.parametrize('content', [[torch.ones(1)], torch.ones(1)])
 def test_no_dictionary(content, tmp_path):
     torch.save(content, tmp_path / 'list.pt')
-    with pytest.raises(ValueError, match=r'list\.pt: expected a dictionary, found a'):
+    with pytest.raises(ValueError, match=rf'list\.pt.*{type(content).__name__}'):
         read_weight_file(tmp_path / 'list.pt')

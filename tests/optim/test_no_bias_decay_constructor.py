@@ -66,14 +66,14 @@ def test_two_groups_even_without_vectors():
 
 
 def test_nothing_trainable():
-    with pytest.raises(ValueError, match='no parameter of Linear is trainable'):
+    with pytest.raises(ValueError, match=r'Linear.*requires_grad'):
         build_optim_wrapper(nn.Linear(2, 2).requires_grad_(False), CONFIG)
 
 
 def test_other_rules_are_refused():
-    with pytest.raises(ValueError, match=r"no paramwise_cfg, got \['bias_lr_mult'\]"):
+    with pytest.raises(ValueError, match=r"paramwise_cfg.*\['bias_lr_mult'\]"):
         build_optim_wrapper(nn.Linear(2, 2), {**CONFIG, 'paramwise_cfg': {'bias_lr_mult': 2.0}})
-    with pytest.raises(ValueError, match='needs an `optimizer`'):
+    with pytest.raises(ValueError, match='`optimizer`'):
         NoBiasDecayConstructor({'type': 'OptimWrapper'})
 
 

@@ -87,7 +87,8 @@ def test_all_warmup_is_warned_of(caplog):
     seen = rates_of(optim, WarmupCosineLR(optim, 10, 3), 3)
     logger.removeHandler(caplog.handler)
     assert [value for [value] in seen] == [0.1, 0.2, 0.3]
-    assert 'ends within its warm-up of 10' in caplog.text
+    (text,) = (r.getMessage() for r in caplog.records if 'WarmupCosineLR' in r.getMessage())
+    assert {'3', '10'} <= set(text.split())
 
 
 def test_epochs_without_conversion_are_refused():
@@ -97,5 +98,5 @@ def test_epochs_without_conversion_are_refused():
         WarmupCosineLR.build_iter_from_epoch(
             optimizer(1.0), warmup=1, end=2, epoch_length=5, by_epoch=False
         )
-    with pytest.raises(ValueError, match='at least 0'):
+    with pytest.raises(ValueError, match=r'warmup.*-1\b'):
         WarmupCosineLR(optimizer(1.0), -1, 6)

@@ -215,7 +215,7 @@ def test_the_tower_sees_the_image_smaller():
     mean = torch.tensor(PREPROCESSOR['mean']) / 255
     torch.testing.assert_close(seen[0, :, :, :5], mean.view(3, 1, 1).expand(3, 8, 5))
     assert images(F.pad(torch.zeros(3, 1, 1), (0, 99)))[0].shape == (1, 3, 4, 8)
-    with pytest.raises(ValueError, match='tower_size 3 is less than a patch of 4 px'):
+    with pytest.raises(ValueError, match=r'tower_size.*\b3\b.*\b4\b'):
         TowerImages(preprocessor, tower, 3)
 
 
@@ -239,22 +239,22 @@ def test_all_is_frozen(build):
     assert not any(module.training for module in model.modules())
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     assert trained == ['unused']
-    with pytest.raises(NotImplementedError, match='nothing in it trains'):
+    with pytest.raises(NotImplementedError, match=r'FusedPanopticSegmentor.*tools/test\.py'):
         model.loss(None, None)
 
 
 @pytest.mark.parametrize(
     ('settings', 'error', 'message'),
     [
-        (dict(seen=None), ValueError, '`seen` names the classes of Mask2Former'),
-        (dict(seen=dict(things=['red'])), ValueError, 'has 1 classes, the generator 3'),
-        (dict(score='both'), ValueError, "'fused', 'clip' or 'pred', got 'both'"),
-        (dict(test_cfg=dict(alfa=1)), ValueError, r"test_cfg has \['alfa'\]"),
-        (dict(test_cfg=dict(beta=1.5)), ValueError, 'within 0..1'),
+        (dict(seen=None), ValueError, '`seen`.*CocoPanopticDataset'),
+        (dict(seen=dict(things=['red'])), ValueError, r'`seen`.*\b1\b.*\b3\b'),
+        (dict(score='both'), ValueError, "'fused', 'clip'.*'pred'.*'both'"),
+        (dict(test_cfg=dict(alfa=1)), ValueError, r"test_cfg.*\['alfa'\].*'alpha'"),
+        (dict(test_cfg=dict(beta=1.5)), ValueError, r'test_cfg.*beta.*\b1\.5\b'),
         (
             dict(score='pred', vocabulary=dict(things=['yellow'])),
             ValueError,
-            'knows none of the 1 classes',
+            r"score.*\b1\b.*\['yellow'\]",
         ),
         (
             dict(
@@ -267,7 +267,7 @@ def test_all_is_frozen(build):
                 )
             ),
             TypeError,
-            'MaskFormer of mmdet, got RetinaNet',
+            'generator.*MaskFormer.*RetinaNet',
         ),
     ],
 )
@@ -281,7 +281,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(build):
     file = build.folder / 'other.pth'
     del state['panoptic_head.cls_embed.weight']
     torch.save(dict(state_dict=state), file)
-    with pytest.raises(ValueError, match=r'other\.pth does not fit .*cls_embed\.weight'):
+    with pytest.raises(ValueError, match=r'other\.pth.*\b1\b.*cls_embed\.weight'):
         load_generator(build.plain, str(file))
     with pytest.raises(FileNotFoundError, match=r'missing\.pth'):
         load_generator(build.plain, str(build.folder / 'missing.pth'))
@@ -297,5 +297,5 @@ def test_the_generator_can_be_a_file(build):
     expected = segment(build(), (40, 64))
     assert torch.equal(found.pred_panoptic_seg.sem_seg, expected.pred_panoptic_seg.sem_seg)
     path.write_text('data_root = 1\n')
-    with pytest.raises(ValueError, match='has no `model`'):
+    with pytest.raises(ValueError, match=r'generator\.py.*`model`'):
         build(generator=str(path))

@@ -107,10 +107,10 @@ def test_what_the_vocabulary_lacks_is_void_or_refused(folder):
     assert sample.gt_instances.labels.tolist() == [0]
     expected = np.where(IDS == 11, 0, np.where(IDS == 300, 1, 255))
     assert sample.gt_sem_seg.sem_seg[0].tolist() == expected.tolist()
-    with pytest.raises(ValueError, match=r"panoptic.json: 1 of 4 categories .*'dog'"):
+    with pytest.raises(ValueError, match=r"panoptic\.json.*\b1\b.*\b4\b.*'dog'"):
         dataset(folder, vocabulary=words)[0]
     words = dict(things=['cat'], stuff=['dog', 'sky', 'sea'])
-    with pytest.raises(ValueError, match="'dog' has isthing 1"):
+    with pytest.raises(ValueError, match=r"panoptic\.json.*'dog'.*isthing 1"):
         dataset(folder, vocabulary=words)[0]
 
 
@@ -119,7 +119,9 @@ def test_a_broken_entry_is_named(folder):
     content = json.loads(path.read_text())
     del content['annotations'][0]['file_name']
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"panoptic.json: expected entries with 'segments_info'"):
+    with pytest.raises(
+        ValueError, match=r"panoptic\.json.*'segments_info'.*'file_name'.*'image_id'"
+    ):
         dataset(folder)[0]
 
 
@@ -177,11 +179,11 @@ def test_a_right_prediction_is_whole_in_any_order_of_the_classes(folder):
 @pytest.mark.parametrize(
     ('meta', 'message'),
     [
-        (dict(classes=('cat', 'dog')), r"needs \['thing_classes'\]"),
+        (dict(classes=('cat', 'dog')), r"OpenVocabPanopticMetric.*\['thing_classes'\]"),
         (dict(classes=('cat', 'sky', 'sea'), thing_classes=('cat',)), "'dog'"),
         (
             dict(classes=('cat', 'dog', 'sky', 'sea', 'hay'), thing_classes=('cat', 'dog')),
-            r"no category \['hay'\]",
+            r"panoptic\.json.*\['hay'\]",
         ),
     ],
 )
@@ -191,7 +193,7 @@ def test_a_metric_refuses_other_classes(folder, meta, message):
 
 
 def test_seen_needs_the_statistics(folder):
-    with pytest.raises(ValueError, match='seen and outfile_prefix'):
+    with pytest.raises(ValueError, match=r'seen.*outfile_prefix'):
         measure(folder, IDS, {}, seen=WORDS, outfile_prefix=str(folder / 'out'))
 
 
@@ -215,7 +217,7 @@ def test_masks_of_things_count_by_name(folder):
     assert numbers['coco/segm_novel_ap'] == pytest.approx(1)  # the cat, unseen
     assert numbers['coco/segm_base_ap'] == 0
     assert numbers['coco/segm_all_ap'] == pytest.approx(0.5)
-    with pytest.raises(ValueError, match='needs thing_classes'):
+    with pytest.raises(ValueError, match=r'ThingMaskMetric.*thing_classes'):
         metric.dataset_meta = dict(classes=('cat',))
 
 

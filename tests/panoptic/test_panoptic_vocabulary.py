@@ -27,18 +27,18 @@ def test_a_name_a_mapping_and_a_vocabulary():
 def test_stuff_before_things_is_refused(tmp_path):
     path = tmp_path / 'mixed.json'
     path.write_text(json.dumps(dict(classes=['cat', 'sky', 'dog'], things=['cat', 'dog'])))
-    with pytest.raises(ValueError, match="mixed: thing 'dog' stands behind stuff"):
+    with pytest.raises(ValueError, match=r"mixed.*'dog'"):
         find_panoptic_vocabulary(str(path))
 
 
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
-        (dict(things=['cat', 'cat']), 'lists .*cat'),
-        (dict(), 'lists no class'),
-        (dict(things='cat'), 'expected things as names'),
-        (dict(things=['cat'], stuff=[' ']), r"expected class names, got \['cat', ' '\]"),
-        ('CocoDataset', 'does not list classes and thing_classes'),
+        (dict(things=['cat', 'cat']), r"classes.*\['cat'\]"),
+        (dict(), r'classes.*\[\]'),
+        (dict(things='cat'), "things.*'cat'"),
+        (dict(things=['cat'], stuff=[' ']), r"'cat', ' '"),
+        ('CocoDataset', 'CocoDataset.*thing_classes'),
     ],
 )
 def test_wrong_vocabularies_are_refused(given, message):

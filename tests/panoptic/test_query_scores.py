@@ -99,7 +99,7 @@ def test_single_scores_by_hand():
     # A quarter of the object is of classes outside the vocabulary: that counts as no object.
     found = query_scores(predicted, None, objectness, weights, 'pred')
     torch.testing.assert_close(found, torch.tensor([[0.25, 0.125, 0.625]]))
-    with pytest.raises(ValueError, match="'pred', 'clip' or 'fused', got 'both'"):
+    with pytest.raises(ValueError, match=r"'pred', 'clip'.*'fused'.*'both'"):
         query_scores(predicted, clip, objectness, weights, 'both')
 
 
@@ -115,9 +115,9 @@ def test_classes_match_by_name_and_by_list():
 @pytest.mark.parametrize(
     ('matches', 'message'),
     [
-        ({'wall': ['wall-stone']}, r"the generator has no \['wall-stone'\]"),
-        ({'tower': ['cat']}, 'no class that is asked for'),
-        ({'wall': ['dog'], 'bed': ['dog']}, "gives 'dog' of the generator to 'wall' and 'bed'"),
+        ({'wall': ['wall-stone']}, r"'wall'.*\['wall-stone'\]"),
+        ({'tower': ['cat']}, "'tower'.*'cat'"),
+        ({'wall': ['dog'], 'bed': ['dog']}, "'dog'.*'wall'.*'bed'"),
     ],
 )
 def test_wrong_matches_are_refused(matches, message):

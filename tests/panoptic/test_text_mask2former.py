@@ -135,7 +135,7 @@ def test_data_of_other_classes_is_refused(config):
     model = MODELS.build(config)
 
     data = SimpleNamespace(metainfo=dict(classes=('red', 'green', 'black')))
-    with pytest.raises(ValueError, match='TextMask2Former has 3 classes and the data set 3'):
+    with pytest.raises(ValueError, match=r"TextMask2Former.*\b3\b.*\b3\b.*\b2\b.*'blue'.*'black'"):
         check_classes(model, model.train_classes, SimpleNamespace(dataset=data))
 
 
@@ -143,7 +143,7 @@ def test_another_head_is_refused():
     register_all_modules()
     config = micro_generator()
     config.type = 'TextMask2Former'
-    with pytest.raises(TypeError, match='TextMask2FormerHead, got Mask2FormerHead'):
+    with pytest.raises(TypeError, match=r'panoptic_head.*\bTextMask2FormerHead.*\bMask2FormerHead'):
         MODELS.build(config)
 
 
@@ -180,5 +180,5 @@ def test_as_a_generator_it_scores_the_vocabulary_itself(config):
 
 
 def test_it_says_itself_what_it_has_seen(config):
-    with pytest.raises(ValueError, match='leave `seen` out'):
+    with pytest.raises(ValueError, match=r'TextMask2Former.*`seen`'):
         fuse(config, seen=TRAINED)

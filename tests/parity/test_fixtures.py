@@ -33,17 +33,17 @@ def test_reads_groups_and_config(golden):
 
 def test_tolerance_is_a_share_of_the_largest_magnitude(golden):
     golden.check('y', np.array([100.0, 0.0009]))
-    with pytest.raises(AssertionError, match='differs by'):
+    with pytest.raises(AssertionError, match=r'toy\.npz y.*0\.0011.*\b0\.001\b'):
         golden.check('y', np.array([100.0, 0.0011]))
-    with pytest.raises(AssertionError, match='differs by'):
+    with pytest.raises(AssertionError, match=r'toy\.npz y.*\bnan\b.*\b0\.001\b'):
         golden.check('y', np.array([100.0, np.nan]))
-    with pytest.raises(AssertionError, match='shape'):
+    with pytest.raises(AssertionError, match=r'toy\.npz y.*\(1, 2\).*\(2,\)'):
         golden.check('y', np.zeros((1, 2)))
 
 
 def test_a_limit_is_absolute_and_may_differ_by_element(golden):
     golden.check('y', np.array([100.5, 0.01]), limit=[1, 0.1])
-    with pytest.raises(AssertionError, match='differs by'):
+    with pytest.raises(AssertionError, match=r'toy\.npz y.*\b0\.5\b.*\b1\b'):
         golden.check('y', np.array([100.5, 0.2]), limit=[1, 0.1])
 
 
@@ -54,19 +54,19 @@ def test_infinities_and_integers_are_exact(golden):
     with pytest.raises(AssertionError):
         golden.check('count', np.array([3, 5]))
     golden.check('count', np.array([3, 5]), where=np.array([True, False]))
-    with pytest.raises(AssertionError, match='nothing is compared'):
+    with pytest.raises(AssertionError, match=r'toy\.npz count'):
         golden.check('count', np.array([3, 4]), where=np.array([False, False]))
 
 
 def test_finish_names_what_was_forgotten(golden):
     golden.check('y', golden.outputs['y'])
     golden.check('count', golden.outputs['count'])
-    with pytest.raises(AssertionError, match=r"never compared: \['edges'\]"):
+    with pytest.raises(AssertionError, match=r"toy\.npz.*compared.*\['edges'\]"):
         golden.finish()
     golden.finish(exempt={'edges': 'a reason'})
-    with pytest.raises(AssertionError, match='do not exist'):
+    with pytest.raises(AssertionError, match=r"toy\.npz.*\['other'\]"):
         golden.finish(exempt={'edges': 'a reason', 'other': 'a reason'})
-    with pytest.raises(AssertionError, match='without a reason'):
+    with pytest.raises(AssertionError, match=r"toy\.npz.*reason.*\['edges'\]"):
         golden.finish(exempt={'edges': ''})
-    with pytest.raises(AssertionError, match='yet compared'):
+    with pytest.raises(AssertionError, match=r"toy\.npz.*\['y'\]"):
         golden.finish(exempt={'edges': 'a reason', 'y': 'a reason'})

@@ -46,12 +46,12 @@ def test_a_relative_path_holds_wherever_runs_are_made(tmp_path, images, monkeypa
 @pytest.mark.parametrize(
     ('parts', 'complaint'),
     [
-        (dict(images=[]), 'it lists no image'),
-        (dict(annotations=[]), 'none of its 2 images has a box'),
-        (dict(annotations=None), 'none of its 2 images has a box'),
-        (dict(annotations=[{**BOX, 'bbox': [0, 0, 9]}]), 'bbox of annotation 1 is'),
-        (dict(annotations=[{**BOX, 'category_id': 6}]), 'it has no category 6'),
-        (dict(images=[*IMAGES, {'id': 4, 'file_name': 'c.jpg'}]), '1 missing of 3 files: c.jpg'),
+        (dict(images=[]), r"\['annotations', 'categories', 'images'\]"),
+        (dict(annotations=[]), r'\b2\b.*\bbox\b'),
+        (dict(annotations=None), r'\b2\b.*\bbox\b'),
+        (dict(annotations=[{**BOX, 'bbox': [0, 0, 9]}]), r'bbox.*\b1\b.*\[0, 0, 9\]'),
+        (dict(annotations=[{**BOX, 'category_id': 6}]), r'category.*\b6\b'),
+        (dict(images=[*IMAGES, {'id': 4, 'file_name': 'c.jpg'}]), r'\b1\b.*\b3\b.*c\.jpg'),
     ],
 )
 def test_a_wrong_file_is_named_with_its_fault(tmp_path, images, parts, complaint):
@@ -65,16 +65,14 @@ def test_a_missing_or_broken_file_is_named(tmp_path, images):
     with pytest.raises(FileNotFoundError, match=r'none\.json'):
         read_given_proposals(tmp_path / 'none.json', images)
     (tmp_path / 'p.json').write_text('{"images": [')
-    with pytest.raises(
-        ValueError, match=r'p\.json: expected a COCO-style json of proposals, it is no'
-    ):
+    with pytest.raises(ValueError, match=r'p\.json.*\b13\b'):
         read_given_proposals(tmp_path / 'p.json', images)
     (tmp_path / 'p.pkl').write_text('x')
-    with pytest.raises(ValueError, match=r'p\.pkl: expected a COCO-style json of proposals'):
+    with pytest.raises(ValueError, match=r'p\.pkl.*\bjson\b'):
         read_given_proposals(tmp_path / 'p.pkl', images)
 
 
 def test_images_of_another_data_set_are_refused(tmp_path, images):
     path = write(tmp_path, images=[{'id': 7, 'file_name': 'other.jpg'}])
-    with pytest.raises(ValueError, match=r'its images in .*train2017: 1 missing of 1 files'):
+    with pytest.raises(ValueError, match=r'train2017.*\b1\b.*\b1\b.*other\.jpg'):
         read_given_proposals(path, images)

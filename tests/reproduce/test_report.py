@@ -56,10 +56,10 @@ def test_lines_survive_the_file(tmp_path):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('a,b\n', r't\.csv: expected the columns row,run,.*, got a,b'),
-        ('', r't\.csv: .* got an empty file'),
-        ('HEAD\n1,m,0,s,,toys,d,high,1\n', r"t\.csv, line 2: .*'high'"),
-        ('HEAD\n1,m,0,s,,toys\n', r't\.csv, line 2: '),
+        ('a,b\n', r't\.csv.*row,run,.*\ba,b'),
+        ('', r't\.csv.*row,run,.*empty'),
+        ('HEAD\n1,m,0,s,,toys,d,high,1\n', r"t\.csv.*\b2\b.*'high'"),
+        ('HEAD\n1,m,0,s,,toys\n', r't\.csv.*line 2\b'),
     ],
 )
 def test_a_broken_file_is_named(tmp_path, text, message):
@@ -201,7 +201,7 @@ def test_a_measurement_without_a_column_is_refused(root):
     setting = setting_of(root)
     table = table_of(('1', (original(),)))
     results = {'original': dict(date='2030-01-01', metrics={'other': 1.0})}
-    with pytest.raises(ValueError, match=r"original: expected one of \['m/top1', 'coco/ap'\]"):
+    with pytest.raises(ValueError, match=r"original.*\['m/top1', 'coco/ap'\].*\['other'\]"):
         write_report(table, [0], setting, results, {}, root / 'out')
 
 

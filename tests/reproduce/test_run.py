@@ -81,7 +81,7 @@ def test_a_training_that_counts_iterations_is_cut_to_epochs_of_a_given_length(ro
     assert run.is_cut
     assert not Run.of(counted, 0, setting_of(root, epochs=7)).is_cut
     unknown = replace(counted, epoch_iters=None)
-    with pytest.raises(ValueError, match=r'configs/iterations\.py counts iterations'):
+    with pytest.raises(ValueError, match=r'configs/iterations\.py'):
         Run.of(unknown, 0, setting_of(root, epochs=2)).options()
     assert Run.of(unknown, 0, setting_of(root)).options() == ['randomness.seed=0']
 
@@ -110,7 +110,7 @@ def test_best_and_last_epoch_by_the_logs_of_all_attempts(root):
         run, '20300101_000000', first, '{"loss": 7, "step": 450}\n', '{"coco/ap": 0.9, "st'
     )
     write_validations(run, '20300102_000000', '{"coco/ap": 0.8, "step": 2}\n')
-    with pytest.raises(FileNotFoundError, match=r'detector_seed0: no validation of epochs \[3\]'):
+    with pytest.raises(FileNotFoundError, match=r'detector_seed0.*\[3\]'):
         run.finish(1, 0)
     # Epoch 2 was made once more: the later number counts.
     again = '{"coco/ap": 0.4, "step": 2}\n{"coco/ap": 0.3, "coco/ar": 0.1, "step": 3}\n'
@@ -220,7 +220,9 @@ def test_results_of_another_setup_are_refused(root):
     run.finish(1.25, 0)
     assert run.result()['seconds'] == 1.2
     longer = Run.of(train(), 0, setting_of(root, epochs=1))
-    with pytest.raises(ValueError, match=r'tower_seed0 holds a run of another setup.*remove the'):
+    with pytest.raises(
+        ValueError, match=r"tower_seed0.*'cut_to_epochs': None.*'cut_to_epochs': \d"
+    ):
         longer.result()
     setup = json.loads((run.folder / 'setup.json').read_text())
     assert setup['cut_to_epochs'] is None
@@ -229,5 +231,5 @@ def test_results_of_another_setup_are_refused(root):
 
 @pytest.mark.parametrize('name', ['epochs', 'gpus'])
 def test_numbers_of_a_setting_are_checked(root, name):
-    with pytest.raises(ValueError, match=f'{name} is at least 1, got 0'):
+    with pytest.raises(ValueError, match=rf'{name}.*\b0\b'):
         setting_of(root, **{name: 0})

@@ -186,19 +186,19 @@ def test_a_loaded_checkpoint_brings_its_text(build):
 @pytest.mark.parametrize('settings', [{}, dict(finetune='attention')])
 def test_text_of_another_clip_is_refused(build, settings, micro_clip):
     model = build(text=dict(model=micro_clip), embeddings=None, **settings)
-    with pytest.raises(ValueError, match='16 channels, the features 128'):
+    with pytest.raises(ValueError, match=r'\b16\b.*\b128\b'):
         model.train()(*batch(), mode='loss')
 
 
 def test_what_cannot_train_is_refused(build):
-    with pytest.raises(ValueError, match="expected finetune='none'"):
+    with pytest.raises(ValueError, match=r"templates=None.*finetune='none'"):
         build(finetune='attention', templates=None)
-    with pytest.raises(ValueError, match="attention, none, got 'all'"):
+    with pytest.raises(ValueError, match=r"finetune.*attention, none.*'all'"):
         build(finetune='all')
     config = copy.deepcopy(MODEL)
     config['decode_head'].update(finetune='attention', templates=['{}'])
     config['backbone']['tower'] = dict(type='CLIPTower', model='ViT-B-32')
-    with pytest.raises(ValueError, match='trains a text tower, and there is none'):
+    with pytest.raises(ValueError, match=r"decode_head\.finetune='attention'.*checkpoint.*`text`"):
         MODELS.build(config)
 
 
@@ -348,7 +348,7 @@ def test_input_size_is_what_the_tower_sees(build):
     with torch.no_grad():
         *maps, dense = model.extract_feat(torch.randn(1, 3, 64, 30))
     assert [tuple(item.shape) for item in (*maps, dense)] == 3 * [(1, 128, 6, 6)]
-    with pytest.raises(ValueError, match='no multiple of the patch size 8'):
+    with pytest.raises(ValueError, match=r'input_size.*\b50\b.*\b8\b'):
         build(backbone=dict(input_size=50))
 
 
@@ -423,19 +423,19 @@ def test_text_tower_is_that_of_the_backbone(build):
 def test_another_normalisation_is_refused(build):
     config = copy.deepcopy(MODEL)
     config['data_preprocessor'].update(mean=[123.675, 116.28, 103.53])
-    with pytest.raises(ValueError, match='normalises with mean'):
+    with pytest.raises(ValueError, match=r'data_preprocessor.*mean=\[123\.675.*\[122\.7709'):
         MODELS.build(config)
 
 
 @pytest.mark.parametrize(
     ('changes', 'error', 'message'),
     [
-        (dict(finetune='all'), ValueError, "attention, none, got 'all'"),
-        (dict(out_indices=(1, 4)), ValueError, 'must ascend within 0..3'),
+        (dict(finetune='all'), ValueError, "finetune.*attention, none.*'all'"),
+        (dict(out_indices=(1, 4)), ValueError, r'out_indices.*\[1, 4\].*\b3\b'),
         (
             dict(tower=dict(type='CLIPTower', model='RN50')),
             NotImplementedError,
-            'CLIPResNet has none',
+            'CATSegBackbone.*CLIPResNet',
         ),
     ],
 )
@@ -444,9 +444,17 @@ def test_backbone_refuses(build, changes, error, message):
         build(backbone=changes)
 
 
-@pytest.mark.parametrize('names', [['red'], [], ['red', 'red'], ['red', '']])
-def test_vocabulary_refuses(build, names):
-    with pytest.raises(ValueError, match=r'expected|more than once|lists no class'):
+@pytest.mark.parametrize(
+    ('names', 'found'),
+    [
+        (['red'], r"two.*\['red'\]"),
+        ([], r'classes.*\[\]'),
+        (['red', 'red'], r"classes.*\['red'\]"),
+        (['red', ''], r"\['red', ''\]"),
+    ],
+)
+def test_vocabulary_refuses(build, names, found):
+    with pytest.raises(ValueError, match=found):
         build().set_vocabulary(names)
 
 
@@ -463,8 +471,8 @@ def test_hook_compares_classes(build):
     )
     hook.before_train(runner)
     hook.before_val(runner)
-    with pytest.raises(ValueError, match=r"from label 5 on \(\['sea', 'tree'\]"):
+    with pytest.raises(ValueError, match=r"CATSeg.*\b5\b.*\['sea', 'tree'\].*\['tree', 'sea'\]"):
         hook.before_test(runner)
     runner.train_dataloader = loader(NAMES)
-    with pytest.raises(ValueError, match='has 4 classes and the data set 7'):
+    with pytest.raises(ValueError, match=r'CATSeg.*\b4\b.*\b7\b'):
         hook.before_train(runner)

@@ -88,27 +88,27 @@ def test_another_ignored_label(panoptic):
 def test_unknown_categories_are_refused_or_ignored(panoptic):
     more = [*CATEGORIES, dict(id=5, name='rug', isthing=0)]
     segments = ((7, 4), (65793, 5), (300, 4))
-    with pytest.raises(ValueError, match=r"panoptic.json: 1 of 4 categories .*'rug'"):
+    with pytest.raises(ValueError, match=r"panoptic\.json.*\b1\b.*\b4\b.*'rug'"):
         DATASETS.build(panoptic(segments, more))
     sample = DATASETS.build(panoptic(segments, more, ignore_unknown=True))[0]
     assert sample['data_samples'].gt_sem_seg.data.tolist() == [[[255, 1, 1], [255, 1, 1]]]
 
 
 def test_ignored_label_must_be_no_class(panoptic):
-    with pytest.raises(ValueError, match='ignore_index 2 is the label of a class'):
+    with pytest.raises(ValueError, match=r'ignore_index.*\b2\b.*\b3\b'):
         DATASETS.build(panoptic(ignore_index=2))
 
 
 def test_segment_that_the_json_lacks_names_the_file(panoptic):
     dataset = DATASETS.build(panoptic(segments=((7, 4), (300, 4))))
-    with pytest.raises(ImageReadError, match=r'b.png: pixels of segments \[65793\]'):
+    with pytest.raises(ImageReadError, match=r'b\.png.*\[65793\].*\b2\b'):
         dataset[0]
 
 
 def test_labels_of_another_size_name_both_files(panoptic, tmp_path):
     dataset = DATASETS.build(panoptic())
     Image.fromarray(rgb_of(IDS.T)).save(tmp_path / 'seg/b.png')
-    with pytest.raises(ImageReadError, match=r'b.png: the labels are 2 x 3 .*a.png 3 x 2'):
+    with pytest.raises(ImageReadError, match=r'b\.png.*2 x 3.*a\.png.*3 x 2'):
         dataset[0]
 
 
@@ -117,7 +117,7 @@ def test_entry_without_its_image_is_refused(panoptic, tmp_path):
     content = json.loads((tmp_path / 'panoptic.json').read_text())
     content['images'] = []
     (tmp_path / 'panoptic.json').write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r'panoptic.json: expected entries with .*image_id 1'):
+    with pytest.raises(ValueError, match=r"panoptic\.json.*'image_id'.*\b1\b"):
         DATASETS.build(config)
 
 
@@ -162,18 +162,18 @@ def test_wide_labels(tmp_path, name):
     assert found['gt_seg_map'].tolist() == labels.tolist()
     assert found['seg_fields'] == ['gt_seg_map']
     narrow = TRANSFORMS.build(dict(type='LoadUint16Labels', num_classes=846))
-    with pytest.raises(ImageReadError, match=rf'{name}: expected labels 0..845 .* found 846'):
+    with pytest.raises(ImageReadError, match=rf'{name}.*\b845\b.*\b846\b'):
         narrow(sample)
-    with pytest.raises(ImageReadError, match='the labels are 3 x 2 pixels'):
+    with pytest.raises(ImageReadError, match=r'3 x 2.*2 x 3'):
         load(dict(sample, ori_shape=(3, 2)))
 
 
 def test_wide_labels_refuse_colours_and_an_ignored_class(tmp_path):
     Image.new('RGB', (3, 2)).save(tmp_path / 'rgb.png')
     load = TRANSFORMS.build(dict(type='LoadUint16Labels', num_classes=5))
-    with pytest.raises(ImageReadError, match=r'in mode L, I.*, got an image of mode RGB'):
+    with pytest.raises(ImageReadError, match=r'rgb\.png.*\bRGB\b'):
         load(dict(seg_map_path=str(tmp_path / 'rgb.png'), ori_shape=(2, 3)))
-    with pytest.raises(ValueError, match='ignore_index 255'):
+    with pytest.raises(ValueError, match=r'ignore_index.*\b255\b.*\b847\b'):
         TRANSFORMS.build(dict(type='LoadUint16Labels', num_classes=847, ignore_index=255))
 
 

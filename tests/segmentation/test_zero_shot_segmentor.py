@@ -157,7 +157,7 @@ def test_vocabulary_changes_at_inference(build):
     assert model.predict(image)[0].pred_sem_seg.data[0, 0, [0, 5, 11]].tolist() == [2, 1, 0]
     model.set_vocabulary('yellow')
     assert model.predict(image)[0].pred_sem_seg.data.unique().tolist() == [0]
-    with pytest.raises(ValueError, match=r"has no embedding of \['pink'\] and there is no text"):
+    with pytest.raises(ValueError, match=r"colours\.pt.*\['pink'\].*`model\.decode_head\.text`"):
         model.set_vocabulary(['green', 'pink'])
     assert model.classes == ('yellow',)
 
@@ -169,10 +169,13 @@ def test_slide_takes_a_new_vocabulary_too(build):
     assert labels[0, 0].tolist() == [1] * 4 + [0] * 4
 
 
-@pytest.mark.parametrize('classes', [[], ['red', 'red'], ['red', ' ']])
-def test_broken_vocabularies_are_refused(build, classes):
+@pytest.mark.parametrize(
+    ('classes', 'found'),
+    [([], r'\[\]'), (['red', 'red'], r"\['red'\]"), (['red', ' '], r"\['red', ' '\]")],
+)
+def test_broken_vocabularies_are_refused(build, classes, found):
     model = build()
-    with pytest.raises(ValueError, match='vocabulary'):
+    with pytest.raises(ValueError, match=found):
         model.set_vocabulary(classes)
     assert model.classes == ('red', 'green', 'blue')
 
@@ -181,7 +184,7 @@ def test_background_must_stay_in_the_vocabulary(build):
     model = build(test_cfg=dict(background='blue', prob_thr=0.4))
     model.set_vocabulary(['blue', 'red'])
     assert model.test_cfg.background == 0
-    with pytest.raises(ValueError, match="background 'blue' is neither one of the 2 classes"):
+    with pytest.raises(ValueError, match=r"background.*'blue'.*\b2\b"):
         model.set_vocabulary(['green', 'red'])
     assert model.classes == ('blue', 'red')
 
@@ -189,16 +192,19 @@ def test_background_must_stay_in_the_vocabulary(build):
 @pytest.mark.parametrize(
     ('settings', 'words'),
     [
-        (dict(mode='window'), "'whole' or 'slide', got 'window'"),
-        (dict(mode='slide'), 'crop_size is a height and a width'),
-        (dict(mode='slide', crop_size=(8, 8), stride=8), 'stride is a height and a width'),
-        (dict(mode='slide', crop_size=(8, 8), stride=(8, 9)), 'is larger than crop_size'),
-        (dict(background='red'), 'go together'),
-        (dict(prob_thr=0.5), 'go together'),
-        (dict(background='pink', prob_thr=0.5), "'pink' is neither"),
-        (dict(background=3, prob_thr=0.5), 'background 3 is neither'),
-        (dict(background='red', prob_thr=50), 'is a probability, got 50'),
-        (dict(crop=8), r"test_cfg has \['crop'\]"),
+        (dict(mode='window'), "mode.*'whole'.*'slide'.*'window'"),
+        (dict(mode='slide'), 'crop_size.*None'),
+        (dict(mode='slide', crop_size=(8, 8), stride=8), r'stride.*\b8$'),
+        (
+            dict(mode='slide', crop_size=(8, 8), stride=(8, 9)),
+            r'stride.*\(8, 9\).*crop_size.*\(8, 8\)',
+        ),
+        (dict(background='red'), r'test_cfg\.background.*test_cfg\.prob_thr'),
+        (dict(prob_thr=0.5), r'test_cfg\.background.*test_cfg\.prob_thr'),
+        (dict(background='pink', prob_thr=0.5), "background.*'pink'"),
+        (dict(background=3, prob_thr=0.5), r'background 3\b'),
+        (dict(background='red', prob_thr=50), r'prob_thr.*\b50\b'),
+        (dict(crop=8), r"test_cfg.*\['crop'\].*'crop_size'"),
     ],
 )
 def test_broken_settings_are_refused(build, settings, words):
@@ -216,13 +222,13 @@ def test_broken_settings_are_refused(build, settings, words):
     ],
 )
 def test_another_normalisation_is_refused(build, preprocessor):
-    with pytest.raises(ValueError, match=r'data_preprocessor normalises with (mean|std)='):
+    with pytest.raises(ValueError, match=r'data_preprocessor.*(mean|std)='):
         build(data_preprocessor=preprocessor)
 
 
 def test_nothing_trains(build):
     model = build()
-    with pytest.raises(NotImplementedError, match='nothing in it trains'):
+    with pytest.raises(NotImplementedError, match=r'ZeroShotSegmentor.*tools/test\.py'):
         model(patches('red green'), [SegDataSample()], mode='loss')
     assert [name for name, p in model.named_parameters() if p.requires_grad] == ['unused']
     assert not model.train().backbone.training
@@ -272,7 +278,7 @@ def test_a_clip_brings_its_own_text_tower(micro_clip, last_block):
 
 def test_features_of_another_clip_are_refused(build, tmp_path):
     torch.save({name: torch.randn(4) for name in VECTORS}, tmp_path / 'wide.pt')
-    with pytest.raises(ValueError, match=r'wide.pt: embeddings have 4 channels, the features 3'):
+    with pytest.raises(ValueError, match=r'wide\.pt.*\b4\b.*\b3\b'):
         build(file=tmp_path / 'wide.pt')
 
 

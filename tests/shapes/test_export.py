@@ -230,7 +230,7 @@ def test_a_complete_set_is_reused_and_others_are_rewritten(tmp_path):
 def test_a_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / 'train').mkdir()
     (tmp_path / 'train' / 'precious.txt').write_text('mine')
-    with pytest.raises(FileExistsError, match=r'holds no shapes_ov\.json'):
+    with pytest.raises(FileExistsError, match=r'shapes_ov\.json'):
         export_shapes_ov(tmp_path, ShapesOV(train=1, val=1, size=64))
     assert (tmp_path / 'train' / 'precious.txt').read_text() == 'mine'
 
@@ -239,5 +239,6 @@ def test_a_foreign_folder_is_left_alone(tmp_path):
     'values', [{'train': 0}, {'val': 500_001}, {'size': 32}, {'size': 4096}, {'seed': -1}]
 )
 def test_senseless_parameters_are_refused(values):
-    with pytest.raises(ValueError, match='got'):
+    (value,) = values.values()
+    with pytest.raises(ValueError, match=rf' {value}\b'):
         ShapesOV(**values)

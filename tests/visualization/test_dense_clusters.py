@@ -91,7 +91,7 @@ def test_coinciding_tokens_share_a_cluster():
 
 @pytest.mark.parametrize('clusters', [0, 5])
 def test_impossible_numbers_of_clusters(clusters):
-    with pytest.raises(ValueError, match=f'{clusters} clusters of 4 tokens'):
+    with pytest.raises(ValueError, match=rf'\b{clusters}\b.*\b4\b'):
         cluster_dense_maps(torch.ones(1, 3, 2, 2), clusters)
 
 
@@ -129,9 +129,9 @@ def test_panel_shows_pictures_and_clusters():
 
 def test_rows_must_fit_the_pictures():
     image = Image.new('RGB', (8, 8))
-    with pytest.raises(ValueError, match="row 'original' has 2 maps for 1 pictures"):
+    with pytest.raises(ValueError, match=r"'original'.*\b2\b.*\b1\b"):
         draw_clusters([image], {'original': [torch.zeros(1, 1, dtype=torch.int64)] * 2})
-    with pytest.raises(ValueError, match='no picture'):
+    with pytest.raises(ValueError, match='images'):
         draw_clusters([], {})
 
 
@@ -177,5 +177,5 @@ def test_tool_draws_a_row_for_each_checkpoint(tmp_path):
 @pytest.mark.parametrize('text', ['x.pt', '=x.pt'])
 def test_tool_wants_a_label(text):
     tool = runpy.run_path(str(ROOT / 'tools' / 'visualize_dense.py'))
-    with pytest.raises(argparse.ArgumentTypeError, match=r'expected LABEL=PATH or LABEL='):
+    with pytest.raises(argparse.ArgumentTypeError, match='LABEL=PATH'):
         tool['labelled'](text)

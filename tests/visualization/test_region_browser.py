@@ -58,7 +58,7 @@ def test_pictures_of_a_config(config, tmp_path):
     paths = list(browse(Config.fromfile(config), tmp_path / 'out', number=5))
     assert [path.name for path in paths] == ['0000_0.png', '0001_1.png']
     assert Image.open(paths[0]).size == (120 + 32, 80)
-    with pytest.raises(ValueError, match='has no val_dataloader'):
+    with pytest.raises(ValueError, match='val_dataloader'):
         next(browse(Config.fromfile(config), tmp_path / 'out', 1, split='val'))
 
 

@@ -59,8 +59,11 @@ def load_coco_json(
             f'got a {type(content).__name__}'
         )
     for key in required:
-        if not isinstance(content.get(key), list):
+        if key not in content:
             raise ValueError(f'{path}: expected a list {key!r}, the file has {sorted(content)}')
+        if not isinstance(content[key], list):
+            kind = type(content[key]).__name__
+            raise ValueError(f'{path}: expected a list {key!r}, got a {kind}')
     seen = set()
     for image in content.get('images', []):
         if 'id' not in image:

@@ -48,7 +48,7 @@ class Vocabulary:
     def __post_init__(self) -> None:
         """Check the lists against each other."""
         if not self.classes:
-            raise ValueError('it lists no class')
+            raise ValueError(f'it lists no class: classes={list(self.classes)}')
         for key in _KEYS:
             _check_unique(key, getattr(self, key))
         known = set(self.classes)

@@ -101,7 +101,7 @@ def convert_proposals(
     images = load_coco_json(ann_file)['images']
     proposals, missing = read_proposals(src, images, ann_file)
     if not proposals and not missing:
-        raise ValueError(f'{src} holds no proposal')
+        raise ValueError(f'{src} holds 0 proposals')
     if not proposals:
         raise ValueError(
             f'{src}: none of its {len(missing)} images with proposals, the first being '
@@ -146,11 +146,11 @@ class ProposalSelection:
     def __post_init__(self) -> None:
         """Check the numbers."""
         if self.nms_iou is not None and not 0 <= self.nms_iou <= 1:
-            raise ValueError(f'the IoU of suppression is in [0, 1], not {self.nms_iou}')
+            raise ValueError(f'nms_iou is in [0, 1], not {self.nms_iou}')
         if self.max_per_img < 1:
-            raise ValueError(f'at least 1 proposal an image is kept, not {self.max_per_img}')
+            raise ValueError(f'max_per_img is at least 1, not {self.max_per_img}')
         if not self.min_size >= 0:
-            raise ValueError(f'the smallest side is at least 0, not {self.min_size}')
+            raise ValueError(f'min_size is at least 0, not {self.min_size}')
 
     def select(self, boxes_xywh: np.ndarray, scores: np.ndarray | None) -> np.ndarray:
         """Choose proposals of one image.

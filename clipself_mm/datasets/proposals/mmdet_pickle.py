@@ -32,11 +32,12 @@ def read_proposal_pickle(path: str) -> dict[str, Dumped]:
             something else; names the file.
     """
     content = load_pickle(path, _ALLOWED, 'proposals as DumpProposals of mmdet 3 writes them')
-    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
-        raise ValueError(
-            f'{path}: expected a dict from file names to proposals, as DumpProposals of mmdet 3 '
-            f'writes it, got a {type(content).__name__}'
-        )
+    expected = f'{path}: expected a dict from file names to proposals, as DumpProposals of mmdet 3 '
+    if not isinstance(content, Mapping):
+        raise ValueError(f'{expected}writes it, got a {type(content).__name__}')
+    for key in content:
+        if not isinstance(key, str):
+            raise ValueError(f'{expected}writes it, got the key {key!r}')
     return {name: _read(value, f'{path}: proposals of {name}') for name, value in content.items()}
 
 
@@ -70,6 +71,7 @@ def _numbers(array: object, where: str, key: str) -> np.ndarray:
         kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise ValueError(f'{where}: {key} should be a numpy array of numbers, got {kind}')
     array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f'{where}: {key} holds numbers that are not finite')
+    bad = array[~np.isfinite(array)]
+    if len(bad):
+        raise ValueError(f'{where}: {key} should be finite numbers, got {bad[0]}')
     return array

@@ -86,7 +86,7 @@ def test_table_by_hand(release):
     table = label_table(index, ['thing 4', 'thing 0'])
     assert table.dtype == np.uint16
     assert table[:6].tolist() == [65535, 1, 65535, 65535, 65535, 0]
-    with pytest.raises(ValueError, match=r"index_ade20k.pkl has no objects \['tree'\]"):
+    with pytest.raises(ValueError, match=r"index_ade20k\.pkl.*\['tree'\]"):
         label_table(index, ['thing 4', 'tree'])
 
 
@@ -115,7 +115,7 @@ def test_label_maps_are_written_where_the_data_set_looks(release):
 
 def test_other_numbers_of_classes_are_refused(release):
     index = read_index(release / 'index_ade20k.pkl')
-    with pytest.raises(ValueError, match='expected 847 classes, got 848: give the published'):
+    with pytest.raises(ValueError, match=r'\b847\b.*\b848\b.*--classes'):
         convert_ade847(index, shared_names(index), release)
     assert not (release / 'ade847.json').exists()
 
@@ -124,13 +124,13 @@ def test_pictures_of_another_release_are_refused(release):
     presence = np.zeros((900, 3))
     presence[:847, 0] = 1
     path = write_index(release, objectPresence=presence)
-    with pytest.raises(ValueError, match=r"ADE_val_1_seg.png shows .*'thing 4'"):
+    with pytest.raises(ValueError, match=r"ADE_val_1_seg\.png.*'thing 4'.*index_ade20k\.pkl"):
         convert_ade847(read_index(path), NAMES[:847], release)
 
 
 def test_missing_picture_is_named(release):
     (release / 'images/ADE/validation/nature/hill/ADE_val_2_seg.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'ADE_val_2_seg.png: no such file, though'):
+    with pytest.raises(FileNotFoundError, match=r'ADE_val_2_seg\.png.*index_ade20k\.pkl'):
         convert_ade847(read_index(release / 'index_ade20k.pkl'), NAMES[:847], release)
 
 
@@ -142,27 +142,27 @@ class Evil:
 @pytest.mark.parametrize(
     ('content', 'words'),
     [
-        (pickle.dumps(Evil()), 'builtins.print'),
+        (pickle.dumps(Evil()), r'builtins\.print'),
         (b'broken', 'UnpicklingError'),
-        (pickle.dumps([1]), 'expected a dict with'),
+        (pickle.dumps([1]), r"'filename'.*'objectnames'.*\blist\b"),
     ],
 )
 def test_broken_indices_name_the_file(tmp_path, capsys, content, words):
     path = tmp_path / 'index_ade20k.pkl'
-    with pytest.raises(FileNotFoundError, match=r'expected index_ade20k\.pkl of ADE20K'):
+    with pytest.raises(FileNotFoundError, match=r'index_ade20k\.pkl'):
         read_index(path)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf'index_ade20k.pkl.*{words}'):
+    with pytest.raises(ValueError, match=rf'index_ade20k\.pkl.*{words}'):
         read_index(path)
     assert 'run' not in capsys.readouterr().out
 
 
 def test_data_set_needs_its_names(tmp_path):
     path = tmp_path / 'ade847.json'
-    with pytest.raises(FileNotFoundError, match=r'ade847.json: no such .*convert_ade847.py'):
+    with pytest.raises(FileNotFoundError, match=r'ade847\.json.*convert_ade847\.py'):
         ADE847Dataset(classes_file=str(path))
     path.write_text(json.dumps(dict(classes=NAMES[:846])))
-    with pytest.raises(ValueError, match=r'ade847.json: expected 847 classes, got 846'):
+    with pytest.raises(ValueError, match=r'ade847\.json.*\b847\b.*\b846\b'):
         ADE847Dataset(classes_file=str(path))
 
 
@@ -173,8 +173,10 @@ def test_tool(release, tmp_path, monkeypatch, capsys):
         sys, 'argv', ['x', index, '--classes', str(tmp_path / 'names.txt'), '--out', str(tmp_path)]
     )
     load_tool('convert_ade847').main()
-    assert '2 label maps and the names of 847 classes' in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert '2 label maps' in shown
+    assert '847 classes' in shown
     assert json.loads((tmp_path / 'ade847.json').read_text())['classes'] == NAMES[:847]
     monkeypatch.setattr(sys, 'argv', ['x', index])
-    with pytest.raises(SystemExit, match='error: expected 847 classes, got 848'):
+    with pytest.raises(SystemExit, match=r'\b847\b.*\b848\b.*--classes'):
         load_tool('convert_ade847').main()

@@ -41,26 +41,26 @@ def test_a_file_is_continued(tmp_path):
 
 @pytest.mark.parametrize(
     ('config', 'weights', 'message'),
-    [('c2', 'w1', 'other config .digest c1, now c2'), ('c1', 'w2', 'other weights .digest w1')],
+    [('c2', 'w1', r'config.*\bc1\b.*\bc2\b'), ('c1', 'w2', r'weights.*\bw1\b.*\bw2\b')],
 )
 def test_another_run_s_file_is_refused(tmp_path, config, weights, message):
     (tmp_path / 'accuracy.csv').write_text(TEXT)
-    with pytest.raises(ValueError, match=rf'accuracy\.csv was measured with {message}'):
+    with pytest.raises(ValueError, match=rf'accuracy\.csv.*{message}'):
         AccuracyTable(tmp_path / 'accuracy.csv', config, weights)
 
 
 def test_broken_files_are_named(tmp_path):
     path = tmp_path / 'accuracy.csv'
     path.write_text(TEXT + '256,boxes,things\n')
-    with pytest.raises(ValueError, match=r'accuracy\.csv, line 5: '):
+    with pytest.raises(ValueError, match=r'accuracy\.csv.*\b5\b'):
         read_accuracy(path)
     path.write_text('size,route\n')
-    with pytest.raises(ValueError, match=r'expected the columns size,.*, got size,route'):
+    with pytest.raises(ValueError, match=r'accuracy\.csv.*size,route,kind,.*size,route$'):
         read_accuracy(path)
 
 
 def test_a_metric_of_another_kind_is_refused(tmp_path):
     table = AccuracyTable(tmp_path / 'accuracy.csv', 'c1', 'w1')
-    with pytest.raises(ValueError, match=r"RegionClassificationMetric.*got \['coco/bbox_mAP'\]"):
+    with pytest.raises(ValueError, match=r"RegionClassificationMetric.*\['coco/bbox_mAP'\]"):
         table.add({'coco/bbox_mAP': 1.0}, 128, None)
     assert not table.path.exists()

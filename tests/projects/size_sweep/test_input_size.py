@@ -38,23 +38,23 @@ def test_wrapped_data_sets_are_searched():
 
 
 def test_what_is_missing_is_said():
-    with pytest.raises(ValueError, match='no ResizeLongest in the pipeline of test_dataloader'):
+    with pytest.raises(ValueError, match=r'ResizeLongest.*test_dataloader'):
         set_input_size(make_config(kind='Resize'), 96)
-    with pytest.raises(ValueError, match=r'image_size in model\.data_preprocessor'):
+    with pytest.raises(ValueError, match=r'image_size.*model\.data_preprocessor'):
         set_input_size(make_config(padded=None), 96)
-    with pytest.raises(ValueError, match=r'names \[128\] px, .* 64; expected one size'):
+    with pytest.raises(ValueError, match=r'ResizeLongest.*\[128\].*image_size.*\b64\b'):
         set_input_size(make_config(padded=64), 96)
-    with pytest.raises(ValueError, match='expected a test_dataloader'):
+    with pytest.raises(ValueError, match='test_dataloader'):
         input_size(Config(dict(model=dict())))
 
 
 def test_sizes_that_do_not_fit_name_their_neighbours():
     check_sizes([320, 480, 1024], 16)
-    with pytest.raises(ValueError, match=r'14 px of a patch, got 320 \(allowed near it: 308 and'):
+    with pytest.raises(ValueError, match=r'\b14\b.*\b320\b.*\b308\b.*\b322\b'):
         check_sizes([320, 336], 14)
-    with pytest.raises(ValueError, match=r'got 20 \(allowed near it: 32\), 33 .*: 32 and 64\)$'):
+    with pytest.raises(ValueError, match=r'\b32\b.*\b20\b.*\b32\b.*\b33\b.*\b32\b.*\b64\b'):
         check_sizes([20, 32, 33], 32)
-    with pytest.raises(ValueError, match='different sizes, at least one'):
+    with pytest.raises(ValueError, match=r'\[32, 32\]'):
         check_sizes([32, 32], 16)
-    with pytest.raises(ValueError, match='different sizes, at least one'):
+    with pytest.raises(ValueError, match=r'\[\]'):
         check_sizes([], 16)

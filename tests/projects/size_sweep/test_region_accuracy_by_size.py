@@ -97,12 +97,12 @@ def test_sizes_are_measured_once_and_added_to(measure, config, tmp_path):
 
 def test_a_file_of_another_config_is_refused(measure):
     measure('--sizes', '32')
-    with pytest.raises(ValueError, match=r'accuracy\.csv was measured with other config'):
+    with pytest.raises(ValueError, match=r'accuracy\.csv.*config'):
         measure('--sizes', '64', '--cfg-options', 'test_dataloader.dataset.pipeline.3.size=16')
 
 
 def test_sizes_are_checked_before_anything_runs(measure):
-    with pytest.raises(ValueError, match=r'the 8 px of a patch, got 60 \(allowed .* 56 and 64\)'):
+    with pytest.raises(ValueError, match=r'\b8\b.*\b60\b.*\b56\b.*\b64\b'):
         measure('--sizes', '64', '60')
 
 
@@ -143,5 +143,5 @@ def test_several_tables_in_one_figure(measure, monkeypatch, tmp_path):
     assert tool.labelled('lr=1/accuracy.csv') == ('lr=1', 'lr=1/accuracy.csv')
     assert tool.labelled('a=lr=1/accuracy.csv') == ('a', 'lr=1/accuracy.csv')
     monkeypatch.setattr(sys, 'argv', [words[0], *words[2:], *words[2:]])
-    with pytest.raises(SystemExit, match='a label of its own'):
+    with pytest.raises(SystemExit, match=r"LABEL=FILE.*\['figure', 'figure'\]"):
         tool.main()

@@ -88,7 +88,8 @@ def test_interrupted_and_resumed_training_ends_with_the_same_weights(tmp_path, t
     assert not torch.equal(start[last], whole.state_dict()[last])
     another = next(name for name in IMAGE_TOWERS if name != tower)
     for plan, asked in ((replace(PLAN, steps=5), tower), (PLAN, another)):
-        with pytest.raises(ValueError, match=r'checkpoint\.pth was written by'):
+        asks = rf"'{tower}'.*'steps': {PLAN.steps},.*'{asked}'.*'steps': {plan.steps},"
+        with pytest.raises(ValueError, match=rf'checkpoint\.pth.*{asks}'):
             train_tiny_clip(plan, tmp_path / 'broken', resume=True, **(options | dict(tower=asked)))
 
 
@@ -124,7 +125,7 @@ def test_the_resnet_is_open_clip_s_with_attention_pooling():
     assert {n: p.shape for n, p in model.transformer.named_parameters()} == {
         n: p.shape for n, p in vit.transformer.named_parameters()
     }
-    with pytest.raises(ValueError, match=r"'cnn': expected one of \['resnet', 'vit'\]"):
+    with pytest.raises(ValueError, match=r"'cnn'.*\['resnet', 'vit'\]"):
         build_tiny_clip(0, 'cnn')
 
 
