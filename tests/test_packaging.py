@@ -29,6 +29,7 @@ SOURCES = (
     'model-index.yml',
     'clipself_mm',
     'configs',
+    'projects',
     'tools',
 )
 
@@ -89,10 +90,30 @@ def test_wheel_holds_every_module_and_data_file(checkout, wheel):
 def test_wheel_holds_configs_and_tools_where_mim_looks(checkout, wheel):
     expected = {'model-index.yml'} | files_below(checkout, 'configs/**/*.py')
     expected |= files_below(checkout, 'tools/*.py') | files_below(checkout, 'tools/*.sh')
+    expected |= files_below(checkout, 'projects/**/*.py')
+    assert 'projects/reproduce/demo.py' in expected
     shipped = {name for name in wheel if name.startswith('clipself_mm/.mim/')}
     assert {f'clipself_mm/.mim/{name}' for name in expected} - shipped == set()
     train = wheel['clipself_mm/.mim/tools/train.py']
     assert train == (checkout / 'tools/train.py').read_bytes()
+
+
+def test_tools_of_a_wheel_find_the_projects_beside_them(wheel, tmp_path):
+    """From any folder; nobody else can import them."""
+    for name, data in wheel.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    env = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    tool = tmp_path / 'clipself_mm/.mim/tools/reproduce.py'
+    command = [sys.executable, tool, '2', '--shapes', '--dry-run']
+    (tmp_path / 'empty').mkdir()
+    options = dict(cwd=tmp_path / 'empty', env=env, capture_output=True, text=True)
+    done = subprocess.run(command, **options)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f'{tool.parent}/train.py {tool.parents[1]}/configs/shapes/' in done.stdout
+    done = subprocess.run([sys.executable, '-c', 'import clipself_mm, projects'], **options)
+    assert "No module named 'projects'" in done.stderr
 
 
 def test_wheel_holds_nothing_else(wheel):
@@ -103,7 +124,7 @@ def test_wheel_holds_nothing_else(wheel):
 
 def test_editable_installation_links_mim_in_the_checkout(checkout, editable):
     mim = checkout / 'clipself_mm/.mim'
-    for name in ('configs', 'tools', 'model-index.yml'):
+    for name in ('configs', 'projects', 'tools', 'model-index.yml'):
         assert (mim / name).is_symlink()
         assert (mim / name).resolve() == checkout / name
 
@@ -115,7 +136,10 @@ def test_editable_installation_is_a_path_to_the_checkout(checkout, editable):
 
 
 def test_editable_signposts_lead_to_configs_and_tools(checkout, editable, tmp_path):
-    """In site-packages, where mim and mmengine look for an editable installation too."""
+    """In site-packages, where mim and mmengine look for an editable installation too.
+
+    The tools they lead to find the projects in the checkout.
+    """
     expected = files_below(checkout, 'configs/**/*.py') | files_below(checkout, 'tools/*.py')
     shipped = {name for name in editable if name.startswith('clipself_mm/.mim/')}
     assert shipped == {f'clipself_mm/.mim/{name}' for name in {*expected, 'model-index.yml'}}
