@@ -32,7 +32,10 @@ SHELL = (
     *('python3.11', 'unzip'),
 )
 """Programs that are not ours; only the files of the checkout that they name are looked at."""
-OURS = ('configs/', 'docs/', 'requirements/', 'tests/', 'tools/', 'benchmarks/', 'clipself_mm/')
+OURS = (
+    *('configs/', 'docs/', 'requirements/', 'tests/', 'tools/', 'benchmarks/', 'clipself_mm/'),
+    'projects/',
+)
 GAPS = {'CONFIG', '...', '[--tower'}
 RUNS = ('train.py', 'test.py')
 PRODUCTS = ('checkpoints/', 'work_dirs/', 'data/coco/annotations/coco_p')

@@ -14,7 +14,7 @@ from tests.page_commands import (
 
 PAGES = [
     *ROOT.glob('*.md'),
-    *(path for name in ('docs', 'configs') for path in (ROOT / name).rglob('*.md')),
+    *(path for name in ('docs', 'configs', 'projects') for path in (ROOT / name).rglob('*.md')),
 ]
 PAGE = (ROOT / 'docs/paper-numbers.md').read_text()
 B16 = 'configs/fvit/fvit_eva02-b16_8xb8-3e_ov-coco.py'
