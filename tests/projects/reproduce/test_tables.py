@@ -1,6 +1,7 @@
 """The tables of both suites: configs and keys that exist, runs that are shared, right numbers."""
 
 import copy
+import json
 import re
 
 import pytest
@@ -306,6 +307,16 @@ def test_an_own_set_of_shapes_is_taken_as_it_is(shapes, tmp_path):
     named = prepare_shapes(tmp_path / 'none', write=False)
     assert named.startswith('Shapes-OV (600 training and 240 validation scenes of 256 px')
     assert not (tmp_path / 'none').exists()
+
+
+def test_a_set_of_an_earlier_version_is_written_anew(tmp_path):
+    old = {'name': 'Shapes-OV', 'format': 1, 'train': 3, 'val': 2, 'size': 64, 'seed': 5}
+    (tmp_path / 'shapes_ov.json').write_text(json.dumps(old))
+    assert prepare_shapes(tmp_path, write=False).startswith('Shapes-OV (3 training and 2 val')
+    assert not (tmp_path / 'train').exists()
+    prepare_shapes(tmp_path)
+    assert len(list((tmp_path / 'train').glob('*.jpg'))) == 3
+    assert json.loads((tmp_path / 'shapes_ov.json').read_text())['format'] > 1
 
 
 @pytest.mark.parametrize('suite', SUITES)
