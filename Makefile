@@ -20,7 +20,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 .PHONY: help env demo reproduce test lint clean
 
 help:
-	@echo 'make demo    install, make the benchmark, distil the tiny CLIP, print the table (work_dirs/demo)'
+	@echo 'make demo    install, make the benchmark, distil the tiny CLIP, print the tables (work_dirs/demo)'
 	@echo 'make reproduce  measure the tables of the paper in miniature (hours; REPRODUCE_ARGS="--seeds 0 1 2 --jobs 2")'
 	@echo 'make test    run the test suite (TESTS="-m parity" or a path selects, JOBS=2 processes)'
 	@echo 'make lint    ruff check, ruff format --check, codespell'

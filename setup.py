@@ -1,9 +1,10 @@
 """Installs the package.
 
 Configs, projects, tools and model-index.yml travel with it as `clipself_mm/.mim`, where `mim` looks
-for them: copies in a wheel, links in a checkout. It asks for the folder of the installed
+for them: copies in a wheel, links in a checkout. Only the tools can import the projects there: they
+put the folder above their own on `sys.path`. `mim` asks for the folder of the installed
 distribution, which is site-packages for an editable installation too, so that gets a `.mim` of its
-own, whose files lead to the checkout's.
+own, whose files lead to the checkout's configs and tools.
 """
 
 from __future__ import annotations

@@ -129,6 +129,20 @@ def test_the_table_is_what_the_code_imports():
     assert not wrong, wrong
 
 
+def importers(package, name):
+    """Modules of a package that import anything of a name, relative to the package."""
+    return [
+        path.relative_to(package).as_posix()
+        for path in sorted(package.rglob('*.py'))
+        if name in {found.split('.')[0] for found in imported_names(path, package)}
+    ]
+
+
+def test_the_package_does_not_import_projects():
+    assert (ROOT / 'projects/__init__.py').is_file()
+    assert importers(ROOT / PACKAGE, 'projects') == []
+
+
 def test_a_room_imports_only_rooms_above_it():
     """With the test above: no cycle between rooms."""
     assert upward(PAGE.read_text()) == {}
@@ -161,6 +175,12 @@ def test_a_right_table(toy):
     package, page = toy
     assert complaint(page, package) == ''
     assert upward(page) == {}
+
+
+def test_importers_are_found(toy):
+    package, _ = toy
+    assert importers(package, 'mmengine') == ['low/thing.py']
+    assert importers(package, 'projects') == []
 
 
 @pytest.mark.parametrize(

@@ -91,24 +91,30 @@ def test_wheel_holds_configs_projects_and_tools_where_mim_looks(checkout, wheel)
     expected = {'model-index.yml'} | files_below(checkout, 'configs/**/*.py')
     expected |= files_below(checkout, 'projects/**/*.py')
     expected |= files_below(checkout, 'tools/*.py') | files_below(checkout, 'tools/*.sh')
+    expected |= files_below(checkout, 'projects/**/*.py')
+    assert 'projects/reproduce/demo.py' in expected
     shipped = {name for name in wheel if name.startswith('clipself_mm/.mim/')}
     assert {f'clipself_mm/.mim/{name}' for name in expected} - shipped == set()
     train = wheel['clipself_mm/.mim/tools/train.py']
     assert train == (checkout / 'tools/train.py').read_bytes()
 
 
-def test_a_tool_of_the_wheel_finds_its_project(wheel, tmp_path):
-    """Projects lie beside the tools, not among the importable packages."""
-    for name, content in wheel.items():
+def test_tools_of_a_wheel_find_the_projects_beside_them(wheel, tmp_path):
+    """From any folder; nobody else can import them."""
+    for name, data in wheel.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    tool = tmp_path / 'clipself_mm/.mim/tools/train_tiny_clip.py'
+        path.write_bytes(data)
     env = {**os.environ, 'PYTHONPATH': str(tmp_path)}
-    command = [sys.executable, tool, '--help']
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    tool = tmp_path / 'clipself_mm/.mim/tools/reproduce.py'
+    command = [sys.executable, tool, '2', '--shapes', '--dry-run']
+    (tmp_path / 'empty').mkdir()
+    options = dict(cwd=tmp_path / 'empty', env=env, capture_output=True, text=True)
+    done = subprocess.run(command, **options)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert not (tmp_path / 'projects').exists()
+    assert f'{tool.parent}/train.py {tool.parents[1]}/configs/shapes/' in done.stdout
+    done = subprocess.run([sys.executable, '-c', 'import clipself_mm, projects'], **options)
+    assert "No module named 'projects'" in done.stderr
 
 
 def test_wheel_holds_nothing_else(wheel):
@@ -131,7 +137,10 @@ def test_editable_installation_is_a_path_to_the_checkout(checkout, editable):
 
 
 def test_editable_signposts_lead_to_configs_and_tools(checkout, editable, tmp_path):
-    """In site-packages, where mim and mmengine look for an editable installation too."""
+    """In site-packages, where mim and mmengine look for an editable installation too.
+
+    The tools they lead to find the projects in the checkout.
+    """
     expected = files_below(checkout, 'configs/**/*.py') | files_below(checkout, 'tools/*.py')
     shipped = {name for name in editable if name.startswith('clipself_mm/.mim/')}
     assert shipped == {f'clipself_mm/.mim/{name}' for name in {*expected, 'model-index.yml'}}

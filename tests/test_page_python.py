@@ -25,7 +25,7 @@ PAGES = sorted(
         *(ROOT / '.github').rglob('*.md'),
         *(
             path
-            for name in ('docs', 'configs', 'clipself_mm')
+            for name in ('docs', 'configs', 'projects', 'clipself_mm')
             for path in (ROOT / name).rglob('*.md')
         ),
     )

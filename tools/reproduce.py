@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm import reproduce
+from projects import reproduce
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,9 +48,9 @@ def main() -> int:
     places = Path(__file__).resolve().parents[1], args.work_dir.resolve(), data_root.resolve()
     if args.shapes:
         data = reproduce.prepare_shapes(data_root, write=not args.dry_run)
-        setting = reproduce.Setting(*places, data, args.epochs)
+        context = reproduce.RunContext(*places, data, args.epochs)
     else:
-        setting = reproduce.Setting(*places, 'COCO', args.epochs, args.gpus or 8, amp=True)
+        context = reproduce.RunContext(*places, 'COCO', args.epochs, args.gpus or 8, amp=True)
     suite_type = reproduce.ShapesSuite if args.shapes else reproduce.CocoSuite
     given = None
     if args.proposals is not None:
@@ -58,7 +58,7 @@ def main() -> int:
     suite = suite_type(given)
     names = reproduce.TABLES if 'all' in args.tables else dict.fromkeys(args.tables)
     tables = [reproduce.TABLES[name](suite) for name in names]
-    work = reproduce.Reproduction(tables, args.seeds, setting, args.jobs)
+    work = reproduce.Reproduction(tables, args.seeds, context, args.jobs)
     if args.dry_run:
         print('\n'.join(work.commands()))
     return 0 if args.dry_run or work.execute(args.out.resolve()) else 1

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from clipself_mm.reproduce import TABLES, Reproduction
+from projects.reproduce import TABLES, Reproduction
 from tests.tools.test_train import load_tool
 
 
@@ -59,7 +59,7 @@ def test_exit_code_tells_whether_all_runs_are_done(
     seen = []
 
     def execute(self, out):
-        seen.append((out, len(self.tables), self.campaign.jobs, self.setting.epochs))
+        seen.append((out, len(self.tables), self.queue.jobs, self.context.epochs))
         return complete
 
     monkeypatch.setattr(Reproduction, 'execute', execute)

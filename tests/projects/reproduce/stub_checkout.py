@@ -1,9 +1,10 @@
 """A checkout whose tools take milliseconds: they write down that they were called."""
 
+import io
 import json
 from pathlib import Path
 
-from clipself_mm.reproduce import Column, Experiment, Row, Setting, Table
+from projects.reproduce import Column, Display, Experiment, Row, RunContext, Table
 
 TOOL = """
 import argparse, json, os, sys, time
@@ -90,9 +91,20 @@ def write_checkout(root):
     return root
 
 
-def setting_of(root, **options):
+def context_of(root, **options):
     places = dict(root=root, work_dir=root / 'work', data_root=root / 'data', data='toys')
-    return Setting(**{**places, **options})
+    return RunContext(**{**places, **options})
+
+
+class Lines(Display):
+    """A display that keeps its lines."""
+
+    def __init__(self):
+        super().__init__(io.StringIO())
+
+    @property
+    def lines(self):
+        return self.stream.getvalue().splitlines()
 
 
 def calls_of(root):

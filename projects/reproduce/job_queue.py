@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from .display import Display, read_progress
 from .run import Run
 
 LOG = 'log.txt'
@@ -26,12 +27,11 @@ class Started(NamedTuple):
     since: float
 
 
-def say(line: str) -> None:
-    """Print a line at once, also into a file."""
-    print(line, flush=True)
+def _progress_line(started: Started) -> str:
+    return f'  {started.run.id}: {read_progress(started.run.folder / LOG)}'
 
 
-class Campaign:
+class JobQueue:
     """Makes all runs that are asked for, and those they need, each once.
 
     A run that is done already is left alone, one that was killed goes on from its last checkpoint.
@@ -41,8 +41,11 @@ class Campaign:
         runs: What is asked for, in the order of its importance.
         jobs: Runs at a time; each has its share of the machine's cores. With GPUs, these are the
             places instead, and runs of one GPU stand side by side.
-        progress: Receives one line a run that starts or ends.
+        display: Shows each run that starts, goes on or ends.
         measured: Called after each run that ends well.
+        threads: Of each run, in place of its share of the cores.
+        keeps_going: Whether a failure leaves the runs that do not need the failed one; otherwise it
+            ends them all.
 
     Attributes:
         runs: All runs by id, needed ones before those that need them.
@@ -54,8 +57,10 @@ class Campaign:
         self,
         runs: Iterable[Run],
         jobs: int = 1,
-        progress: Callable[[str], None] = say,
+        display: Display | None = None,
         measured: Callable[[Run], None] = lambda run: None,
+        threads: int | None = None,
+        keeps_going: bool = True,
     ) -> None:
         if jobs < 1:
             raise ValueError(f'jobs is at least 1, got {jobs}')
@@ -63,8 +68,10 @@ class Campaign:
         for run in runs:
             self._add(run)
         self.jobs = jobs
-        self.progress = progress
+        self.display = display or Display()
         self.measured = measured
+        self.threads = threads
+        self.keeps_going = keeps_going
         self.results: dict[str, dict[str, Any]] = {}
         self.problems: dict[str, str] = {}
 
@@ -87,10 +94,10 @@ class Campaign:
         """
         self._collect_done()
         waiting = [run for key, run in self.runs.items() if key not in self.results]
-        self.progress(f'{len(self.results)} runs are done, {len(waiting)} to do')
+        self.display.log(f'{len(self.results)} runs are done, {len(waiting)} to do')
         total, running = len(waiting), []
         try:
-            while waiting or running:
+            while (waiting or running) and (self.keeps_going or not self.problems):
                 self._give_up(waiting)
                 for run in self._ready(waiting):
                     taken = {place for started in running for place in started.places}
@@ -99,7 +106,7 @@ class Campaign:
                         continue
                     waiting.remove(run)
                     number = total - len(waiting)
-                    self.progress(f'[{number}/{total}] started {run.id}')
+                    self.display.log(f'[{number}/{total}] started {run.id}')
                     try:
                         running.append(self._start(run, free[: run.gpus or 1]))
                     except OSError as error:
@@ -107,10 +114,11 @@ class Campaign:
                 for started in [item for item in running if item.process.poll() is not None]:
                     running.remove(started)
                     self._end(started)
+                self.display.show(map(_progress_line, running))
                 if running:
                     time.sleep(0.1)
         except KeyboardInterrupt:
-            self.progress('stopped; the same command goes on from here')
+            self.display.log('stopped; the same command goes on from here')
             raise SystemExit(130) from None
         finally:
             for started in running:
@@ -139,7 +147,7 @@ class Campaign:
         ]
 
     def _places(self, run: Run) -> int:
-        return run.setting.gpus or self.jobs
+        return run.context.gpus or self.jobs
 
     def _start(self, run: Run, places: list[int]) -> Started:
         """Start a process.
@@ -170,19 +178,20 @@ class Campaign:
 
     def _environment(self, run: Run, places: list[int]) -> dict[str, str]:
         """The environment of a run: the checkout's package, its GPUs, its share of the cores."""
-        path, root = os.environ.get('PYTHONPATH'), run.setting.root
+        path, root = os.environ.get('PYTHONPATH'), run.context.root
+        cores = os.cpu_count() or 1
         environment = {
             **os.environ,
             'PYTHONPATH': f'{root}{os.pathsep}{path}' if path else str(root),
             'PYTHON': sys.executable,
-            'OMP_NUM_THREADS': str(max(1, (os.cpu_count() or 1) // self._places(run))),
+            'OMP_NUM_THREADS': str(self.threads or max(1, cores // self._places(run))),
         }
         if run.gpus is not None:
             visible = os.environ.get('CUDA_VISIBLE_DEVICES')
-            names = visible.split(',') if visible else [*map(str, range(run.setting.gpus))]
-            if len(names) < run.setting.gpus:
+            names = visible.split(',') if visible else [*map(str, range(run.context.gpus))]
+            if len(names) < run.context.gpus:
                 raise OSError(
-                    f'CUDA_VISIBLE_DEVICES={visible} names fewer than {run.setting.gpus} GPUs'
+                    f'CUDA_VISIBLE_DEVICES={visible} names fewer than {run.context.gpus} GPUs'
                 )
             environment['CUDA_VISIBLE_DEVICES'] = ','.join(names[place] for place in places)
         return environment
@@ -196,11 +205,12 @@ class Campaign:
             except FileNotFoundError as error:
                 self._fail(run, f'failed: {error}')
                 return
-            self.progress(f'finished {run.id} in {seconds:.0f} s')
+            self.display.log(f'finished {run.id} in {seconds:.0f} s')
             self.measured(run)
         else:
-            self._fail(run, f'failed with code {code} after {seconds:.0f} s: {run.folder / LOG}')
+            log = run.folder / LOG
+            self._fail(run, f'failed with exit code {code} after {seconds:.0f} s, see {log}')
 
     def _fail(self, run: Run, problem: str) -> None:
         self.problems[run.id] = problem
-        self.progress(f'{run.id} {problem}')
+        self.display.log(f'{run.id} {problem}')

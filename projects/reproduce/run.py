@@ -16,12 +16,12 @@ from typing import Any
 from clipself_mm.io.atomic_write import atomic_write
 
 from .experiment import Experiment
-from .setting import Setting
+from .run_context import RunContext
 
 RESULTS = 'results.json'
 SETUP = 'setup.json'
 POINTER = 'last_checkpoint'
-DECISIVE = (
+HASHED_KEYS = (
     'model',
     'optim_wrapper',
     'param_scheduler',
@@ -32,30 +32,41 @@ DECISIVE = (
     'custom_hooks',
 )
 """Parts of a config that its numbers depend on."""
-VALIDATED_BY = ('val_dataloader', 'val_evaluator')
+HASHED_VAL_KEYS = ('val_dataloader', 'val_evaluator')
 """Those of a training that is measured by its validations."""
-BOOKKEEPING = {'timer', 'logger', 'param_scheduler', 'checkpoint', 'sampler_seed', 'visualization'}
+UNHASHED_HOOKS = {
+    'timer',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
+    'sampler_seed',
+    'visualization',
+}
 """Default hooks that they do not depend on; others stand there too, the weight ensemble's say."""
+
+
+class OtherSetupError(ValueError):
+    """A folder holds a run of another config, length or data."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """An experiment with a seed, in a setting.
+    """An experiment with a seed, in a context.
 
     Attributes:
         experiment: What is run.
         seed: Its seed; None for an experiment that has none.
-        setting: Where and how.
+        context: Where and how.
     """
 
     experiment: Experiment
     seed: int | None
-    setting: Setting
+    context: RunContext
 
     @classmethod
-    def of(cls, experiment: Experiment, seed: int, setting: Setting) -> Run:
+    def of(cls, experiment: Experiment, seed: int, context: RunContext) -> Run:
         """The run of an experiment for a seed; one without seeds has one run for all."""
-        return cls(experiment, seed if experiment.seeded else None, setting)
+        return cls(experiment, seed if experiment.seeded else None, context)
 
     @property
     def id(self) -> str:
@@ -65,32 +76,34 @@ class Run:
     @property
     def folder(self) -> Path:
         """Work folder of the run."""
-        return self.setting.work_dir / self.id
+        return self.context.work_dir / self.id
 
     @cached_property
     def needs(self) -> dict[str, Run]:
         """Runs that must be done before, by the key of ``Experiment.needs``."""
         seed = 0 if self.seed is None else self.seed
         return {
-            key: Run.of(experiment, seed, self.setting)
+            key: Run.of(experiment, seed, self.context)
             for key, experiment in self.experiment.needs.items()
         }
 
     @cached_property
     def setup(self) -> str:
         """Twelve hex digits of all that decides its numbers but the seed, needed runs included."""
-        config = self.setting.config(self.experiment.config)
-        decisive = DECISIVE if self.experiment.best_by is None else (*DECISIVE, *VALIDATED_BY)
+        config = self.context.config(self.experiment.config)
+        decisive = (
+            HASHED_KEYS if self.experiment.best_by is None else (*HASHED_KEYS, *HASHED_VAL_KEYS)
+        )
         hooks = config.get('default_hooks', {}).items()
         parts = {
             'config': {key: config[key] for key in decisive if key in config},
-            'hooks': {name: hook for name, hook in hooks if name not in BOOKKEEPING},
+            'hooks': {name: hook for name, hook in hooks if name not in UNHASHED_HOOKS},
             'options': dict(self.experiment.options),
             'files': {key: _digest(path) for key, path in self.experiment.files.items()},
             'length': self._length,
-            'data': self.setting.data,
+            'data': self.context.data,
             'gpus': self.gpus,
-            'amp': self.setting.amp,
+            'amp': self.context.amp,
             'needs': {key: run.setup for key, run in self.needs.items()},
         }
         text = json.dumps(parts, sort_keys=True, default=repr)
@@ -99,7 +112,7 @@ class Run:
     @property
     def gpus(self) -> int | None:
         """Its processes, one a GPU; None for one that is started plainly, without GPUs."""
-        return 1 if self.setting.gpus and self.experiment.one_gpu else self.setting.gpus
+        return 1 if self.context.gpus and self.experiment.one_gpu else self.context.gpus
 
     @property
     def is_cut(self) -> bool:
@@ -111,13 +124,13 @@ class Run:
         """Options that shorten a training."""
         if not self.experiment.trains:
             return {}
-        return self.setting.length_options(self.experiment.config, self.experiment.epoch_iters)
+        return self.context.length_options(self.experiment.config, self.experiment.epoch_iters)
 
     def options(self) -> list[str]:
         """The ``--cfg-options`` with every folder filled in."""
         folders = {key: run.folder for key, run in self.needs.items()}
         files = self.experiment.files
-        places = {'data': self.setting.data_root, 'here': self.folder, **folders, **files}
+        places = {'data': self.context.data_root, 'here': self.folder, **folders, **files}
         options = {key: value.format(**places) for key, value in self.experiment.options.items()}
         if self.experiment.trains:
             options |= {key: str(value) for key, value in self._length.items()}
@@ -131,9 +144,9 @@ class Run:
             checkpoint: The file to test, where the experiment tests one.
         """
         trains = self.experiment.trains
-        gpus = None if self.experiment.one_gpu else self.setting.gpus
-        config = str(self.setting.root / self.experiment.config)
-        tool = self.setting.root / 'tools' / ('train' if trains else 'test')
+        gpus = None if self.experiment.one_gpu else self.context.gpus
+        config = str(self.context.root / self.experiment.config)
+        tool = self.context.root / 'tools' / ('train' if trains else 'test')
         weights = [] if trains else [checkpoint or '']
         if gpus is not None:
             words = ['bash', str(tool.with_name(f'dist_{tool.name}.sh')), config, *weights]
@@ -142,7 +155,7 @@ class Run:
             words = [sys.executable, f'{tool}.py', config, *filter(None, weights)]
         words += ['--work-dir', str(self.folder)]
         if trains:
-            words += ['--resume', *(['--amp'] if self.setting.amp else [])]
+            words += ['--resume', *(['--amp'] if self.context.amp else [])]
             words += [] if gpus is None else ['--auto-scale-lr']
         return [*words, '--cfg-options', *self.options()]
 
@@ -172,11 +185,11 @@ class Run:
         """What the run has left, None if it is not done.
 
         Raises:
-            ValueError: The folder is of a run with another config, length or data.
+            OtherSetupError: The folder is of a run with another config, length or data.
         """
         setup = _read(self.folder / SETUP)
         if setup is not None and setup['setup'] != self.setup:
-            raise ValueError(
+            raise OtherSetupError(
                 f'{self.folder} holds a run of another setup ({setup}), expected '
                 f'{self._setup_record()}: give another --work-dir, or remove the folder'
             )
@@ -232,7 +245,7 @@ class Run:
     def _best_and_last(self) -> dict[str, float]:
         """Metrics of the best and of the last epoch, ``best/KEY`` and ``last/KEY``."""
         found = self._validations()
-        whole = self.setting.config(self.experiment.config).train_cfg.max_epochs
+        whole = self.context.config(self.experiment.config).train_cfg.max_epochs
         last = self._length.get('train_cfg.max_epochs', whole)
         missing = [epoch for epoch in range(1, last + 1) if epoch not in found]
         if missing:
@@ -272,8 +285,8 @@ class Run:
             pointer.unlink()
 
     def _setup_record(self) -> dict[str, Any]:
-        epochs = self.setting.epochs
-        config, data = self.experiment.config, self.setting.data
+        epochs = self.context.epochs
+        config, data = self.experiment.config, self.context.data
         return {'setup': self.setup, 'config': config, 'data': data, 'cut_to_epochs': epochs}
 
 

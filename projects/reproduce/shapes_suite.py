@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import ClassVar
 
@@ -90,7 +90,7 @@ class ShapesSuite(Suite):
 
 
 def prepare_shapes(folder: Path, write: bool = True) -> str:
-    """Write Shapes-OV if the folder holds none yet.
+    """Write Shapes-OV, unless the folder holds a set of this version already.
 
     Args:
         folder: Of a set of any size, or of the standard one to be written.
@@ -99,14 +99,13 @@ def prepare_shapes(folder: Path, write: bool = True) -> str:
     Returns:
         Which set it is, in words.
     """
-    manifest = folder / MANIFEST
-    if write and not manifest.is_file():
-        export_shapes_ov(folder, ShapesOV(), os.cpu_count() or 1, progress=tqdm)
+    manifest, spec = folder / MANIFEST, ShapesOV()
     if manifest.is_file():
         found = json.loads(manifest.read_text(encoding='utf-8'))
-    else:
-        found = asdict(ShapesOV())
+        spec = ShapesOV(**{field.name: found[field.name] for field in fields(ShapesOV)})
+    if write:
+        export_shapes_ov(folder, spec, os.cpu_count() or 1, progress=tqdm)
     return (
-        f'Shapes-OV ({found["train"]} training and {found["val"]} validation scenes of '
-        f'{found["size"]} px, seed {found["seed"]})'
+        f'Shapes-OV ({spec.train} training and {spec.val} validation scenes of {spec.size} px, '
+        f'seed {spec.seed})'
     )

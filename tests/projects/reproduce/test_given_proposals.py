@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clipself_mm.reproduce import read_given_proposals
+from projects.reproduce import read_given_proposals
 
 IMAGES = [{'id': 7, 'file_name': 'a.jpg'}, {'id': 3, 'file_name': 'b.jpg'}]
 BOX = {'id': 1, 'image_id': 7, 'category_id': 5, 'bbox': [0, 0, 9, 9]}

@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from clipself_mm.reproduce import Reproduction, mean_and_spread, write_report
-from clipself_mm.reproduce.records import Record, merge_records, read_records, write_records
-from clipself_mm.reproduce.report import markdown
-from tests.reproduce.stub_checkout import (
+from projects.reproduce import Reproduction, mean_and_spread, write_report
+from projects.reproduce.records import Record, merge_records, read_records, write_records
+from projects.reproduce.report import markdown
+from tests.projects.reproduce.stub_checkout import (
     COLUMNS,
+    Lines,
     calls_of,
+    context_of,
     measure,
     original,
-    setting_of,
     table_of,
     train,
     write_checkout,
@@ -72,7 +73,7 @@ def test_a_broken_file_is_named(tmp_path, text, message):
 
 def test_table_with_two_seeds_by_hand(root):
     table = table_of(('1', (original(),)), ('2*', (measure(train()),)))
-    work = Reproduction([table], [0, 2], setting_of(root), progress=lambda line: None)
+    work = Reproduction([table], [0, 2], context_of(root), display=Lines())
     assert work.execute(root / 'out')
     lines = (root / 'out/table_x.md').read_text().splitlines()
     assert lines[0] == '# Table x: toys'
@@ -94,7 +95,7 @@ def test_a_table_that_is_not_the_papers_has_no_column_for_it(root):
     table = table_of(('1', (original(),)))
     rows = tuple(row._replace(paper=(None, None)) for row in table.rows)
     own = replace(table, rows=rows, source='')
-    text = markdown(own, [], [0], setting_of(root), {})
+    text = markdown(own, [], [0], context_of(root), {})
     assert 'paper' not in text
     assert '| # | what | top-1 | AP | runs |' in text
     assert '| 1 | row 1 | – | – | 0 |' in text
@@ -103,8 +104,8 @@ def test_a_table_that_is_not_the_papers_has_no_column_for_it(root):
 def test_seeds_of_another_machine_are_kept_and_counted(root, tmp_path):
     table = table_of(('1', (measure(train()),)))
     for seed, work_dir in ((0, 'here'), (2, 'there')):
-        setting = setting_of(root, work_dir=tmp_path / work_dir)
-        work = Reproduction([table], [seed], setting, progress=lambda line: None)
+        context = context_of(root, work_dir=tmp_path / work_dir)
+        work = Reproduction([table], [seed], context, display=Lines())
         assert work.execute(root / 'out')
     text = (root / 'out/table_x.md').read_text()
     assert '| 1 | row 1 | 14.0 ± 14.1 | 70.0 | 14.0 ± 14.1 | 2 |' in text
@@ -112,18 +113,18 @@ def test_seeds_of_another_machine_are_kept_and_counted(root, tmp_path):
 
 
 def test_a_row_of_two_measurements_takes_its_columns_from_both(root):
-    setting = setting_of(root)
+    context = context_of(root)
     table = table_of(('1', (measure(train()), original())))
     one = record_of('measure_tower', **{'top-1': 5.0})
     other = record_of('original', seed='', **{'AP': 6.0})
-    runs = Reproduction([table], [0], setting).campaign.runs
+    runs = Reproduction([table], [0], context).queue.runs
     records = [
         one._replace(setup=runs['measure_tower_seed0'].setup),
         other._replace(setup=runs['original'].setup),
     ]
-    text = markdown(table, records, [0], setting, {})
+    text = markdown(table, records, [0], context, {})
     assert '| 1 | row 1 | 5.0 | 70.0 | 6.0 | 1 |' in text
-    text = markdown(table, records[:1], [0], setting, {'original': 'failed with code 1: log'})
+    text = markdown(table, records[:1], [0], context, {'original': 'failed with exit code 1: log'})
     assert '| 1 | row 1 | 5.0 | 70.0 | – | 0 / 1 |' in text
     assert text.endswith('Missing:\n\n- row 1 (row 1): original failed\n')
 
@@ -131,7 +132,7 @@ def test_a_row_of_two_measurements_takes_its_columns_from_both(root):
 def test_lines_of_another_setup_are_kept_and_not_counted(root):
     table = table_of(('1', (measure(train()),)))
     work = [
-        Reproduction([table], [0], setting_of(root, **options), progress=lambda line: None)
+        Reproduction([table], [0], context_of(root, **options), display=Lines())
         for options in (dict(epochs=1, work_dir=root / 'short'), {})
     ]
     assert all(item.execute(root / 'out') for item in work)
@@ -150,12 +151,12 @@ def test_failures_leave_a_table_that_says_so(root):
     (root / 'stop').touch()
     broken = measure(train('broken', fails=str(root / 'stop')))
     table = table_of(('1', (original(),)), ('2', (broken,)))
-    lines = []
-    work = Reproduction([table], [0], setting_of(root), progress=lines.append)
+    work = Reproduction([table], [0], context_of(root), display=Lines())
     assert not work.execute(root / 'out')
     text = (root / 'out/table_x.md').read_text()
     assert '| 2 | row 2 | – | 70.0 | – | 0 |' in text
     assert '- row 2 (row 2): measure_broken_seed0 failed' in text
+    lines = work.display.lines
     assert lines[-2].endswith('log.txt')
     assert lines[-1] == 'problem: measure_broken_seed0 not run: it needs broken_seed0'
 
@@ -166,11 +167,12 @@ def test_tables_share_runs_and_are_written_as_soon_as_they_can(root):
     second = table_of(('1', (tower,)), ('2', (original(),)), name='second')
     written = []
 
-    def progress(line):
-        if line.startswith('[3/3] started original'):
-            written.extend(path.name for path in sorted((root / 'out').glob('*.md')))
+    class Watch(Lines):
+        def log(self, line):
+            if line.startswith('[3/3] started original'):
+                written.extend(path.name for path in sorted((root / 'out').glob('*.md')))
 
-    work = Reproduction([first, second], [0, 0], setting_of(root), progress=progress)
+    work = Reproduction([first, second], [0, 0], context_of(root), display=Watch())
     assert work.execute(root / 'out')
     assert written == ['table_first.md', 'table_second.md']
     assert calls_of(root) == ['tower_seed0', 'measure_tower_seed0', 'original']
@@ -179,7 +181,7 @@ def test_tables_share_runs_and_are_written_as_soon_as_they_can(root):
 def test_a_csv_of_other_columns_is_refused_before_the_first_run(root):
     (root / 'out').mkdir()
     (root / 'out/table_x.csv').write_text('row,run,seed,setup,epochs,data,date,other\n')
-    work = Reproduction([table_of(('1', (original(),)))], [0], setting_of(root))
+    work = Reproduction([table_of(('1', (original(),)))], [0], context_of(root))
     with pytest.raises(ValueError, match=r'table_x\.csv'):
         work.execute(root / 'out')
     assert calls_of(root) == []
@@ -188,7 +190,7 @@ def test_a_csv_of_other_columns_is_refused_before_the_first_run(root):
 def test_only_what_was_cut_says_how_far(root):
     """Tests that need no training have their own length whatever trainings are cut to."""
     table = table_of(('1', (original(),)), ('2', (measure(train()),)))
-    work = Reproduction([table], [0], setting_of(root, epochs=2), progress=lambda line: None)
+    work = Reproduction([table], [0], context_of(root, epochs=2), display=Lines())
     assert work.execute(root / 'out')
     records = read_records(root / 'out/table_x.csv', TITLES)
     assert {record.run: record.epochs for record in records} == {
@@ -198,16 +200,16 @@ def test_only_what_was_cut_says_how_far(root):
 
 
 def test_a_measurement_without_a_column_is_refused(root):
-    setting = setting_of(root)
+    context = context_of(root)
     table = table_of(('1', (original(),)))
     results = {'original': dict(date='2030-01-01', metrics={'other': 1.0})}
     with pytest.raises(ValueError, match=r"original.*\['m/top1', 'coco/ap'\].*\['other'\]"):
-        write_report(table, [0], setting, results, {}, root / 'out')
+        write_report(table, [0], context, results, {}, root / 'out')
 
 
 def test_commands_in_an_order_that_keeps_needs(root):
     table = table_of(('1', (measure(train()),)), ('2', (original(),)))
-    work = Reproduction([table], [0], setting_of(root), progress=lambda line: None)
+    work = Reproduction([table], [0], context_of(root), display=Lines())
     heads = [text.splitlines()[0] for text in work.commands()]
     assert heads == ['# tower_seed0', '# measure_tower_seed0', '# original']
     assert calls_of(root) == []

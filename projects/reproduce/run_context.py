@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunContext:
     """What is the same for every run.
 
     Attributes:

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from clipself_mm.reproduce import Campaign, Experiment, Run
-from tests.reproduce.stub_checkout import (
+from projects.reproduce import Experiment, JobQueue, Run
+from tests.projects.reproduce.stub_checkout import (
+    Lines,
     calls_of,
+    context_of,
     measure,
     original,
     result_of,
-    setting_of,
     train,
     validated,
     write_checkout,
@@ -26,34 +27,34 @@ def root(tmp_path):
     return write_checkout(tmp_path / 'checkout')
 
 
-def campaign_of(setting, *experiments, seeds=(0,), **options):
-    runs = [Run.of(item, seed, setting) for seed in seeds for item in experiments]
-    return Campaign(runs, progress=options.pop('progress', lambda line: None), **options)
+def queue_of(context, *experiments, seeds=(0,), **options):
+    runs = [Run.of(item, seed, context) for seed in seeds for item in experiments]
+    return JobQueue(runs, **{'display': Lines(), **options})
 
 
 def test_needs_come_first_and_a_shared_one_runs_once(root):
     one, other = measure(train()), measure(train(), name='again')
-    campaign = campaign_of(setting_of(root), one, original(), other)
-    assert campaign.execute()
+    queue = queue_of(context_of(root), one, original(), other)
+    assert queue.execute()
     assert calls_of(root) == ['tower_seed0', 'measure_tower_seed0', 'original', 'again_seed0']
     # 1 and the three epochs of the tower.
-    assert campaign.results['measure_tower_seed0']['metrics'] == {'m/top1': 4, 'coco/ap': 0.04}
+    assert queue.results['measure_tower_seed0']['metrics'] == {'m/top1': 4, 'coco/ap': 0.04}
     assert result_of(root, 'original')['metrics']['m/top1'] == 7
     assert result_of(root, 'tower_seed0')['metrics'] == {}
 
 
 def test_every_seed_has_its_own_chain_but_for_what_has_no_seed(root):
-    campaign = campaign_of(setting_of(root), measure(train()), original(), seeds=(3, 5))
-    assert campaign.execute()
+    queue = queue_of(context_of(root), measure(train()), original(), seeds=(3, 5))
+    assert queue.execute()
     expected = ['tower_seed3', 'measure_tower_seed3', 'original', 'tower_seed5']
     assert calls_of(root) == [*expected, 'measure_tower_seed5']
-    assert campaign.results['measure_tower_seed5']['metrics']['m/top1'] == 54  # 1 + 3 + 10 * 5
-    assert campaign.results['measure_tower_seed5']['seed'] == 5
+    assert queue.results['measure_tower_seed5']['metrics']['m/top1'] == 54  # 1 + 3 + 10 * 5
+    assert queue.results['measure_tower_seed5']['seed'] == 5
 
 
 def test_what_is_done_is_not_made_again(root):
-    assert campaign_of(setting_of(root), measure(train())).execute()
-    again = campaign_of(setting_of(root), measure(train()), original())
+    assert queue_of(context_of(root), measure(train())).execute()
+    again = queue_of(context_of(root), measure(train()), original())
     assert again.execute()
     assert calls_of(root) == ['tower_seed0', 'measure_tower_seed0', 'original']
     assert again.results['measure_tower_seed0']['metrics']['m/top1'] == 4
@@ -65,39 +66,60 @@ def test_the_last_checkpoint_of_a_needed_run_is_tested_wherever_it_was_written(r
     test = Experiment(
         'test', 'configs/test.py', options, dict(detector=detector), checkpoint='detector'
     )
-    campaign = campaign_of(setting_of(root), test)
-    assert campaign.execute()
-    assert campaign.results['test_seed0']['metrics']['m/top1'] == 2.5  # 1 + 0.5 * epoch 3
+    queue = queue_of(context_of(root), test)
+    assert queue.execute()
+    assert queue.results['test_seed0']['metrics']['m/top1'] == 2.5  # 1 + 0.5 * epoch 3
 
 
 def test_a_failure_stops_what_needs_it_and_nothing_else(root):
     (root / 'stop').touch()
     broken = train('broken', fails=str(root / 'stop'))
-    lines = []
     experiments = measure(broken), measure(train()), measure(measure(broken), name='far')
-    campaign = campaign_of(setting_of(root), *experiments, progress=lines.append)
-    assert not campaign.execute()
+    queue = queue_of(context_of(root), *experiments)
+    assert not queue.execute()
     log = root / 'work/broken_seed0/log.txt'
-    assert set(campaign.problems) == {'broken_seed0', 'measure_broken_seed0', 'far_seed0'}
-    problem = campaign.problems['broken_seed0']
+    assert set(queue.problems) == {'broken_seed0', 'measure_broken_seed0', 'far_seed0'}
+    problem = queue.problems['broken_seed0']
     assert 'code 1' in problem
     assert problem.endswith(f' {log}')
-    assert 'measure_broken_seed0' in campaign.problems['far_seed0']
+    assert 'measure_broken_seed0' in queue.problems['far_seed0']
     assert 'told to fail' in log.read_text()
-    assert set(campaign.results) == {'tower_seed0', 'measure_tower_seed0'}
-    assert any(line.startswith('finished tower_seed0 in ') for line in lines)
+    assert set(queue.results) == {'tower_seed0', 'measure_tower_seed0'}
+    assert any(line.startswith('finished tower_seed0 in ') for line in queue.display.lines)
     (root / 'stop').unlink()
-    again = campaign_of(setting_of(root), *experiments)
+    again = queue_of(context_of(root), *experiments)
     assert again.execute()
     assert calls_of(root).count('tower_seed0') == 1
     assert calls_of(root).count('broken_seed0') == 2
 
 
+def test_a_failure_can_end_all_runs(root):
+    """One sentence with the name, the code and the log; what was under way goes on another time."""
+    (root / 'stop').touch()
+    (root / 'wait').touch()
+    broken, tower = train('broken', fails=str(root / 'stop')), train(waits=str(root / 'wait'))
+    late = replace(broken, needs={'tower': train('early')})
+    experiments = tower, late, measure(train('never'))
+    queue = queue_of(context_of(root), *experiments, jobs=2, keeps_going=False)
+    assert not queue.execute()
+    assert [*queue.problems] == ['broken_seed0']
+    log = root / 'work/broken_seed0/log.txt'
+    assert queue.display.lines[-1].startswith('broken_seed0 failed with exit code 1 after ')
+    assert queue.display.lines[-1].endswith(f' s, see {log}')
+    assert sorted(calls_of(root)) == ['broken_seed0', 'early_seed0', 'tower_seed0']
+    for name in ('stop', 'wait'):
+        (root / name).unlink()
+    again = queue_of(context_of(root), *experiments, jobs=2, keeps_going=False)
+    assert again.execute()
+    assert calls_of(root).count('tower_seed0') == 2  # its first process is no more
+    assert calls_of(root).count('early_seed0') == 1
+
+
 def test_a_test_without_metrics_has_failed(root):
     (root / 'tools/test.py').write_text('')
-    campaign = campaign_of(setting_of(root), original())
-    assert not campaign.execute()
-    assert 'metrics' in campaign.problems['original']
+    queue = queue_of(context_of(root), original())
+    assert not queue.execute()
+    assert 'metrics' in queue.problems['original']
 
 
 def test_metrics_of_an_earlier_attempt_do_not_count(root):
@@ -106,7 +128,7 @@ def test_metrics_of_an_earlier_attempt_do_not_count(root):
     stale.write_text('{"m/top1": 99}')
     os.utime(stale, (1, 1))
     (root / 'tools/test.py').write_text('')
-    assert not campaign_of(setting_of(root), original()).execute()
+    assert not queue_of(context_of(root), original()).execute()
 
 
 def test_jobs_run_side_by_side_with_their_share_of_the_cores(root, monkeypatch):
@@ -120,15 +142,46 @@ def test_jobs_run_side_by_side_with_their_share_of_the_cores(root, monkeypatch):
         "while len(list(own.parent.glob('*/here'))) < 2:\n    time.sleep(0.01)\n"
         '    assert time.monotonic() < deadline\n'
     )
-    assert campaign_of(setting_of(root), train('one'), train('two'), jobs=2).execute()
+    assert queue_of(context_of(root), train('one'), train('two'), jobs=2).execute()
     assert (root / 'work/one_seed0/here').read_text() == '4'
+
+
+def test_threads_can_be_said(root, monkeypatch):
+    """For digits that do not depend on how many cores there are."""
+    monkeypatch.setattr(os, 'cpu_count', lambda: 8)
+    assert queue_of(context_of(root), original(), jobs=2, threads=1).execute()
+    assert 'threads 1\n' in (root / 'work/original/log.txt').read_text()
+
+
+def test_running_jobs_are_shown_with_their_last_step(root):
+    """The training ends once its step has been seen."""
+    (root / 'wait').touch()
+    step = 'INFO - Epoch(train)  [2][ 50/300]  lr: 1.0  eta: 0:02:11  time: 0.1'
+    (root / 'tools/train.py').write_text(
+        f'import time\nfrom pathlib import Path\nprint({step!r}, flush=True)\n'
+        'deadline = time.monotonic() + 120\n'
+        f'while Path({str(root / "wait")!r}).exists():\n    time.sleep(0.01)\n'
+        '    assert time.monotonic() < deadline\n'
+    )
+
+    class Watch(Lines):
+        seen = frozenset()
+
+        def show(self, lines):
+            self.seen |= set(lines)
+            if any('step' in line for line in self.seen):
+                (root / 'wait').unlink(missing_ok=True)
+
+    display = Watch()
+    assert queue_of(context_of(root), train(), display=display).execute()
+    assert '  tower_seed0: train epoch 2, step 50/300, 0:02:11 left' in display.seen
 
 
 def test_processes_of_a_run_share_its_cores(root, monkeypatch):
     """Otherwise each of eight would start as many threads as there are cores."""
     monkeypatch.setattr(os, 'cpu_count', lambda: 8)
     (root / 'tools/dist_train.sh').write_text('echo $OMP_NUM_THREADS > "$4/here"\n')
-    campaign_of(setting_of(root, gpus=4), train('one')).execute()
+    queue_of(context_of(root, gpus=4), train('one')).execute()
     assert (root / 'work/one_seed0/here').read_text() == '2\n'
 
 
@@ -151,8 +204,7 @@ def test_runs_of_one_gpu_stand_side_by_side_and_one_of_all_has_them_all(root, mo
     (root / 'tools/dist_train.sh').write_text('echo $CUDA_VISIBLE_DEVICES > "$4/here"\n')
     one, two = (replace(train(name), one_gpu=True) for name in ('one', 'two'))
     both = replace(train('both'), needs={'one': one, 'two': two})
-    lines = []
-    assert campaign_of(setting_of(root, gpus=2), both, progress=lines.append).execute()
+    assert queue_of(context_of(root, gpus=2), both).execute()
     assert (root / 'work/one_seed0/here').read_text() == '4'
     assert (root / 'work/two_seed0/here').read_text() == '6'
     assert (root / 'work/both_seed0/here').read_text() == '4,6\n'
@@ -162,7 +214,7 @@ def test_a_run_of_all_gpus_waits_for_one_of_one_gpu(root):
     (root / 'tools/train.py').write_text(TRAIN_SLOWLY)
     (root / 'tools/dist_train.sh').write_text('test -e "$4/../one_seed0/done"\n')
     one = replace(train('one'), one_gpu=True)
-    assert campaign_of(setting_of(root, gpus=2), one, train('all')).execute()
+    assert queue_of(context_of(root, gpus=2), one, train('all')).execute()
 
 
 TRAIN_SLOWLY = """
@@ -175,16 +227,16 @@ time.sleep(0.5)
 
 def test_too_few_visible_gpus_are_an_error(root, monkeypatch):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '0')
-    campaign = campaign_of(setting_of(root, gpus=2), train('one'))
-    assert not campaign.execute()
-    assert 'CUDA_VISIBLE_DEVICES=0 ' in campaign.problems['one_seed0']
-    assert ' 2 ' in campaign.problems['one_seed0']
+    queue = queue_of(context_of(root, gpus=2), train('one'))
+    assert not queue.execute()
+    assert 'CUDA_VISIBLE_DEVICES=0 ' in queue.problems['one_seed0']
+    assert ' 2 ' in queue.problems['one_seed0']
 
 
 def test_a_validated_training_has_numbers_of_its_own(root):
-    campaign = campaign_of(setting_of(root), validated(0.1, 0.5, 0.4))
-    assert campaign.execute()
-    assert campaign.results['detector_seed0']['metrics'] == {
+    queue = queue_of(context_of(root), validated(0.1, 0.5, 0.4))
+    assert queue.execute()
+    assert queue.results['detector_seed0']['metrics'] == {
         'best/coco/ap': 0.5,
         'best/epoch': 2,
         'last/coco/ap': 0.4,
@@ -194,7 +246,7 @@ def test_a_validated_training_has_numbers_of_its_own(root):
 def drive(root, experiment):
     """What a process of its own does: one experiment, which waits in a training."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    campaign_of(setting_of(root), experiment).execute()
+    queue_of(context_of(root), experiment).execute()
 
 
 def start_and_wait(root, experiment=None, training='tower_seed0'):
@@ -218,10 +270,10 @@ def test_a_killed_driver_goes_on_from_the_last_checkpoint(root):
     assert process.exitcode == 130
     assert not (root / 'work/tower_seed0/results.json').exists()
     (root / 'wait').unlink()
-    campaign = campaign_of(setting_of(root), measure(train(waits=str(root / 'wait'))))
-    assert campaign.execute()
+    queue = queue_of(context_of(root), measure(train(waits=str(root / 'wait'))))
+    assert queue.execute()
     assert (root / 'work/tower_seed0/epoch_3.pth').read_text() == '3 2'  # two were there
-    assert campaign.results['measure_tower_seed0']['metrics']['m/top1'] == 4
+    assert queue.results['measure_tower_seed0']['metrics']['m/top1'] == 4
 
 
 def test_an_epoch_is_made_again_whose_validation_was_killed(root):
@@ -231,10 +283,10 @@ def test_an_epoch_is_made_again_whose_validation_was_killed(root):
     process.terminate()
     process.join()
     (root / 'wait').unlink()
-    campaign = campaign_of(setting_of(root), detector)
-    assert campaign.execute()
+    queue = queue_of(context_of(root), detector)
+    assert queue.execute()
     assert (root / 'work/detector_seed0/epoch_2.pth').read_text() == '2 1'
-    assert campaign.results['detector_seed0']['metrics']['best/epoch'] == 2
+    assert queue.results['detector_seed0']['metrics']['best/epoch'] == 2
 
 
 def test_a_run_that_outlives_its_driver_is_not_made_twice(root):
@@ -242,12 +294,12 @@ def test_a_run_that_outlives_its_driver_is_not_made_twice(root):
     process.kill()
     process.join()
     tower = train(waits=str(root / 'wait'))
-    campaign = campaign_of(setting_of(root), tower)
-    assert not campaign.execute()
-    assert 'process' in campaign.problems['tower_seed0']
+    queue = queue_of(context_of(root), tower)
+    assert not queue.execute()
+    assert 'process' in queue.problems['tower_seed0']
     (root / 'wait').unlink()
     deadline = time.monotonic() + 60
-    while not campaign_of(setting_of(root), tower).execute():
+    while not queue_of(context_of(root), tower).execute():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert (root / 'work/tower_seed0/epoch_3.pth').read_text() == '3 0'  # by the first process
@@ -255,9 +307,9 @@ def test_a_run_that_outlives_its_driver_is_not_made_twice(root):
 
 def test_at_least_one_job(root):
     with pytest.raises(ValueError, match=r'jobs.*\b0\b'):
-        campaign_of(setting_of(root), train(), jobs=0)
+        queue_of(context_of(root), train(), jobs=0)
 
 
 def test_two_experiments_of_one_name_must_be_the_same(root):
     with pytest.raises(ValueError, match='tower'):
-        campaign_of(setting_of(root), train(), train(waits='x'))
+        queue_of(context_of(root), train(), train(waits='x'))

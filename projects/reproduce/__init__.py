@@ -1,13 +1,14 @@
 """The paper's tables from configs to numbers: which runs they need, making them, reporting them."""
 
-from .campaign import Campaign
 from .coco_suite import CocoSuite
+from .display import Display
 from .experiment import Experiment
 from .given_proposals import GivenProposals, read_given_proposals
+from .job_queue import JobQueue
 from .report import mean_and_spread, write_report
 from .reproduction import Reproduction
-from .run import Run
-from .setting import Setting
+from .run import OtherSetupError, Run
+from .run_context import RunContext
 from .shapes_suite import ShapesSuite, prepare_shapes
 from .suite import Suite
 from .table import Column, Row, Table
@@ -15,15 +16,17 @@ from .tables import TABLES
 
 __all__ = [
     'TABLES',
-    'Campaign',
     'CocoSuite',
     'Column',
+    'Display',
     'Experiment',
     'GivenProposals',
+    'JobQueue',
+    'OtherSetupError',
     'Reproduction',
     'Row',
     'Run',
-    'Setting',
+    'RunContext',
     'ShapesSuite',
     'Suite',
     'Table',

@@ -1,21 +1,22 @@
 """The tables of both suites: configs and keys that exist, runs that are shared, right numbers."""
 
 import copy
+import json
 import re
 
 import pytest
 from mmengine.config import DictAction
 
 from clipself_mm.datasets import load_vocabulary
-from clipself_mm.reproduce import (
+from projects.reproduce import (
     TABLES,
     CocoSuite,
     GivenProposals,
     Reproduction,
-    Setting,
+    RunContext,
     ShapesSuite,
 )
-from clipself_mm.reproduce.shapes_suite import prepare_shapes
+from projects.reproduce.shapes_suite import prepare_shapes
 from tests.commands import ROOT
 
 SUITES = {'shapes': ShapesSuite, 'coco': CocoSuite}
@@ -25,12 +26,12 @@ SPLITS = ('novel', 'base', 'all')
 def reproduction(suite, names=tuple(TABLES), seeds=(0,), given=None, **options):
     tables = [TABLES[name](SUITES[suite](given)) for name in names]
     places = (ROOT, ROOT / 'work', ROOT / 'data')
-    return Reproduction(tables, seeds, Setting(*places, 'data', **options))
+    return Reproduction(tables, seeds, RunContext(*places, 'data', **options))
 
 
 @pytest.fixture(scope='module', params=SUITES)
 def runs(request):
-    return reproduction(request.param).campaign.runs
+    return reproduction(request.param).queue.runs
 
 
 def has(config, key):
@@ -58,7 +59,7 @@ def test_every_config_exists_and_every_option_is_a_key_of_it(runs):
         'optim_wrapper.paramwise_cfg.custom_keys.tower.lr_mult',
     }
     for run in runs.values():
-        config = run.setting.config(run.experiment.config)
+        config = run.context.config(run.experiment.config)
         unknown = [
             key
             for key in (option.partition('=')[0] for option in run.options())
@@ -70,7 +71,7 @@ def test_every_config_exists_and_every_option_is_a_key_of_it(runs):
 def test_every_folder_of_the_data_is_given(runs):
     """Nothing is read beside --data-root, --work-dir and the checkpoints."""
     for run in runs.values():
-        config = run.setting.config(run.experiment.config)
+        config = run.context.config(run.experiment.config)
         given = {option.partition('=')[0] for option in run.options()}
         loaders = ('train', 'val') if run.experiment.trains else ('test',)
         for split in loaders:
@@ -98,10 +99,10 @@ def test_a_distilled_tower_is_where_it_is_used(runs):
 
 @pytest.mark.parametrize('suite', SUITES)
 def test_default_rows_of_table_1_and_table_2_are_one_training_and_one_measurement(suite):
-    by_table = [set(reproduction(suite, [name]).campaign.runs) for name in ('1a', '1b', '1c', '2')]
+    by_table = [set(reproduction(suite, [name]).queue.runs) for name in ('1a', '1b', '1c', '2')]
     shared = {'patches_seed0', 'evaluate_panoptic_patches_seed0', 'evaluate_panoptic_original'}
     assert shared <= set.intersection(*by_table)
-    runs = reproduction(suite, ['1a', '1b', '1c', '2']).campaign.runs
+    runs = reproduction(suite, ['1a', '1b', '1c', '2']).queue.runs
     assert [key for key in runs if key.endswith('_original')] == ['evaluate_panoptic_original']
     assert {'proposals_seed0', 'image-text_seed0'} <= set(runs)
     assert len(runs) < sum(map(len, by_table))
@@ -110,9 +111,9 @@ def test_default_rows_of_table_1_and_table_2_are_one_training_and_one_measuremen
 def test_boxes_of_table_1_compete_with_stuff():
     """The paper's 18.2 and 72.1 are things among all 133 classes, not among 80."""
     for name in ('1a', '1b', '1c'):
-        for run in reproduction('coco', [name]).campaign.runs.values():
+        for run in reproduction('coco', [name]).queue.runs.values():
             if run.experiment.name.startswith('evaluate_'):
-                config = run.setting.config(run.experiment.config)
+                config = run.context.config(run.experiment.config)
                 names = {
                     config.model.classifier.vocabulary,
                     config.test_dataloader.dataset.vocabulary,
@@ -122,7 +123,7 @@ def test_boxes_of_table_1_compete_with_stuff():
 
 def configured(run):
     """The config of a run as its options make it."""
-    config = copy.deepcopy(run.setting.config(run.experiment.config))
+    config = copy.deepcopy(run.context.config(run.experiment.config))
     words = [option.split('=', 1) for option in run.options()]
     config.merge_from_dict({key: DictAction._parse_iterable(value) for key, value in words})
     return config
@@ -173,20 +174,20 @@ def test_detectors_of_table_a3_differ_in_what_the_rows_say(runs):
 
 
 def test_distillations_are_on_one_gpu_and_detectors_on_all():
-    runs = reproduction('coco', gpus=8, amp=True).campaign.runs.values()
+    runs = reproduction('coco', gpus=8, amp=True).queue.runs.values()
     for run in runs:
         one = run.experiment.trains and run.experiment.best_by is None
         one = one and run.experiment.name not in ('train_rpn', 'image-text')
         assert run.gpus == (1 if one else 8), run.id
         assert ('tools/dist_' in run.command_text()) != one
         if one:
-            config = run.setting.config(run.experiment.config)
+            config = run.context.config(run.experiment.config)
             assert config.train_cfg.max_iters == 44_358  # six epochs of an eighth of train2017
             assert config.train_dataloader.batch_size == 2
 
 
 def test_a_coco_distillation_is_cut_to_epochs_of_an_eighth_of_the_images():
-    run = reproduction('coco', ['2'], gpus=8, epochs=1).campaign.runs['patches_seed0']
+    run = reproduction('coco', ['2'], gpus=8, epochs=1).queue.runs['patches_seed0']
     assert 'train_cfg.max_iters=7393' in run.options()
     assert 'param_scheduler.0.end=7393' in run.options()
 
@@ -216,7 +217,7 @@ def test_columns_of_detectors_are_metrics_of_best_and_last_epochs(suite):
 
 @pytest.mark.parametrize('suite', SUITES)
 def test_an_untrained_tower_is_the_one_that_distillation_starts_from(suite):
-    runs = reproduction(suite, ['2', '3a']).campaign.runs
+    runs = reproduction(suite, ['2', '3a']).queue.runs
     start = configured(runs['patches_seed0']).model.tower
     for tower in (
         configured(runs['evaluate_panoptic_original']).model.tower,
@@ -232,7 +233,7 @@ def test_given_proposals_are_distilled_and_no_rpn_is_trained(suite, nouns, tmp_p
     path = tmp_path / 'coco_proposals.json'
     path.write_text('{}')
     given = GivenProposals(path, nouns)
-    runs = reproduction(suite, ['2', '7'], given=given).campaign.runs
+    runs = reproduction(suite, ['2', '7'], given=given).queue.runs
     assert not any(key.startswith(('train_rpn', 'propose')) for key in runs)
     assert configured(runs['proposals_seed0']).train_dataloader.dataset.ann_file == str(path)
     pairs = configured(runs['region-text_seed0'])
@@ -250,7 +251,7 @@ def test_given_proposals_are_distilled_and_no_rpn_is_trained(suite, nouns, tmp_p
         vocabulary = matcher.model.nouns.vocabulary
         assert pairs.model.nouns.vocabulary == vocabulary
         assert pairs.train_dataloader.dataset.vocabulary == vocabulary
-    own = reproduction(suite, ['2']).campaign.runs
+    own = reproduction(suite, ['2']).queue.runs
     assert own['proposals_seed0'].setup != runs['proposals_seed0'].setup
     assert own['patches_seed0'].setup == runs['patches_seed0'].setup
     remark = TABLES['2'](SUITES[suite](given)).remark
@@ -260,7 +261,7 @@ def test_given_proposals_are_distilled_and_no_rpn_is_trained(suite, nouns, tmp_p
 
 
 def test_proposals_come_from_the_detector_on_the_original_tower():
-    runs = reproduction('shapes', ['2']).campaign.runs
+    runs = reproduction('shapes', ['2']).queue.runs
     assert list(runs) == [
         'evaluate_panoptic_original',
         'patches_seed0',
@@ -276,7 +277,7 @@ def test_proposals_come_from_the_detector_on_the_original_tower():
 
 @pytest.mark.parametrize('suite', SUITES)
 def test_the_two_methods_of_table_7_share_their_proposals(suite):
-    runs = reproduction(suite, ['7']).campaign.runs
+    runs = reproduction(suite, ['7']).queue.runs
     assert sum(key.startswith('propose_') for key in runs) == 1
     assert runs['pseudo-labels_seed0'].needs['proposals'].id == 'propose_seed0'
 
@@ -308,11 +309,21 @@ def test_an_own_set_of_shapes_is_taken_as_it_is(shapes, tmp_path):
     assert not (tmp_path / 'none').exists()
 
 
+def test_a_set_of_an_earlier_version_is_written_anew(tmp_path):
+    old = {'name': 'Shapes-OV', 'format': 1, 'train': 3, 'val': 2, 'size': 64, 'seed': 5}
+    (tmp_path / 'shapes_ov.json').write_text(json.dumps(old))
+    assert prepare_shapes(tmp_path, write=False).startswith('Shapes-OV (3 training and 2 val')
+    assert not (tmp_path / 'train').exists()
+    prepare_shapes(tmp_path)
+    assert len(list((tmp_path / 'train').glob('*.jpg'))) == 3
+    assert json.loads((tmp_path / 'shapes_ov.json').read_text())['format'] > 1
+
+
 @pytest.mark.parametrize('suite', SUITES)
 def test_a_declip_tower_is_measured_with_the_last_block_it_was_distilled_with(suite):
-    runs = reproduction(suite, ['after']).campaign.runs
+    runs = reproduction(suite, ['after']).queue.runs
     trained = runs['declip_seed0']
-    mode = trained.setting.config(trained.experiment.config).model.tower.last_block
+    mode = trained.context.config(trained.experiment.config).model.tower.last_block
     assert f'model.tower.last_block={mode}' in runs['evaluate_panoptic_declip_seed0'].options()
     others = [run for key, run in runs.items() if 'declip' not in key]
     assert not any('last_block' in option for run in others for option in run.options())

@@ -11,7 +11,7 @@ from clipself_mm.io.atomic_write import atomic_write
 
 from .records import Record, merge_records, read_records, write_records
 from .run import Run
-from .setting import Setting
+from .run_context import RunContext
 from .table import Row, Table
 
 NONE = '–'
@@ -30,14 +30,14 @@ def mean_and_spread(values: Sequence[float]) -> str:
 
 
 def records_of(
-    table: Table, seeds: Sequence[int], setting: Setting, results: Mapping[str, dict[str, Any]]
+    table: Table, seeds: Sequence[int], context: RunContext, results: Mapping[str, dict[str, Any]]
 ) -> list[Record]:
-    """What a campaign has measured for a table.
+    """What a queue has measured for a table.
 
     Args:
         table: The table.
-        seeds: Seeds of the campaign.
-        setting: Its setting.
+        seeds: Seeds of the queue.
+        context: Its context.
         results: What runs that are done have left, by id.
 
     Returns:
@@ -48,7 +48,7 @@ def records_of(
     """
     records: dict[tuple[str, ...], Record] = {}
     for row in table.rows:
-        for run in _runs_of(row, seeds, setting):
+        for run in _runs_of(row, seeds, context):
             if run.id not in results:
                 continue
             result = results[run.id]
@@ -67,8 +67,8 @@ def records_of(
                 run=run.experiment.name,
                 seed='' if run.seed is None else str(run.seed),
                 setup=run.setup,
-                epochs=str(setting.epochs) if run.is_cut else '',
-                data=setting.data,
+                epochs=str(context.epochs) if run.is_cut else '',
+                data=context.data,
                 date=result['date'],
                 values=values,
             )
@@ -80,7 +80,7 @@ def markdown(
     table: Table,
     records: Sequence[Record],
     seeds: Sequence[int],
-    setting: Setting,
+    context: RunContext,
     problems: Mapping[str, str],
 ) -> str:
     """The table as markdown: each number here beside the paper's.
@@ -89,13 +89,13 @@ def markdown(
         table: The table.
         records: Its measurements; those of another setup than today's are left out.
         seeds: Seeds that are expected.
-        setting: The setting of the campaign.
+        context: The context of the queue.
         problems: Why a run is not done, by id.
     """
     lines, used, missing, others = [], [], [], 0
     in_paper = table.columns_in_paper
     for row in table.rows:
-        today = {run.setup: run for run in _runs_of(row, seeds, setting)}
+        today = {run.setup: run for run in _runs_of(row, seeds, context)}
         of_row = [record for record in records if record.row == row.number]
         own = [record for record in of_row if record.setup in today]
         others += len(of_row) - len(own)
@@ -108,11 +108,11 @@ def markdown(
                 cells.append(NONE if published is None else f'{published:.1f}')
         numbers = sorted({str(sum(r.run == name for r in own)) for name in _names(row)})
         lines.append([row.number, *row.labels, *cells, ' / '.join(numbers)])
-        missing += _missing(row, own, seeds, setting, problems)
+        missing += _missing(row, own, seeds, context, problems)
     head = ['#', *table.heads]
     for column in table.columns:
         head += [column.title, 'paper'] if column in in_paper else [column.title]
-    parts = [f'# Table {table.name}: {table.title}', _measured(table, used, setting)]
+    parts = [f'# Table {table.name}: {table.title}', _measured(table, used, context)]
     if table.remark:
         parts.append(table.remark)
     parts.append('\n'.join(_as_markdown([[*head, 'runs'], *lines])))
@@ -129,7 +129,7 @@ def markdown(
 def write_report(
     table: Table,
     seeds: Sequence[int],
-    setting: Setting,
+    context: RunContext,
     results: Mapping[str, dict[str, Any]],
     problems: Mapping[str, str],
     out: Path,
@@ -138,8 +138,8 @@ def write_report(
 
     Args:
         table: The table.
-        seeds: Seeds of the campaign.
-        setting: Its setting.
+        seeds: Seeds of the queue.
+        context: Its context.
         results: What runs that are done have left, by id.
         problems: Why a run is not done, by id.
         out: Folder of both files.
@@ -148,10 +148,10 @@ def write_report(
         The markdown file.
     """
     path = _csv_of(table, out)
-    records = records_of(table, seeds, setting, results)
+    records = records_of(table, seeds, context, results)
     records = merge_records(earlier_records(table, out), records)
     write_records(path, table.titles, records)
-    text = markdown(table, records, seeds, setting, problems)
+    text = markdown(table, records, seeds, context, problems)
     with atomic_write(path.with_suffix('.md')) as part:
         part.write_text(text, encoding='utf-8')
     return path.with_suffix('.md')
@@ -170,8 +170,8 @@ def _csv_of(table: Table, out: Path) -> Path:
     return out / f'table_{table.name}.csv'
 
 
-def _runs_of(row: Row, seeds: Sequence[int], setting: Setting) -> list[Run]:
-    return [Run.of(item, seed, setting) for item in row.measured_by for seed in seeds]
+def _runs_of(row: Row, seeds: Sequence[int], context: RunContext) -> list[Run]:
+    return [Run.of(item, seed, context) for item in row.measured_by for seed in seeds]
 
 
 def _names(row: Row) -> list[str]:
@@ -182,35 +182,35 @@ def _missing(
     row: Row,
     own: Sequence[Record],
     seeds: Sequence[int],
-    setting: Setting,
+    context: RunContext,
     problems: Mapping[str, str],
 ) -> list[str]:
     """A line for each measurement of a row that is not there."""
     there = {(record.run, record.seed) for record in own}
     absent = {
         run.id: 'failed' if run.id in problems else 'not measured'
-        for run in _runs_of(row, seeds, setting)
+        for run in _runs_of(row, seeds, context)
         if (run.experiment.name, '' if run.seed is None else str(run.seed)) not in there
     }
     label = ', '.join(row.labels)
     return [f'row {row.number} ({label}): {key} {state}' for key, state in absent.items()]
 
 
-def _measured(table: Table, used: Sequence[Record], setting: Setting) -> str:
+def _measured(table: Table, used: Sequence[Record], context: RunContext) -> str:
     """The sentences over a table."""
     seeds = sorted({int(record.seed) for record in used if record.seed})
     dates = sorted({record.date for record in used})
     named = f'seeds {", ".join(map(str, seeds))}' if seeds else 'no seed yet'
     when = f'; {" to ".join(dict.fromkeys((dates[0], dates[-1])))}' if dates else ''
     sentences = [
-        f'Measured here on {setting.data}, in %; mean ± standard deviation of several seeds '
+        f'Measured here on {context.data}, in %; mean ± standard deviation of several seeds '
         f'({named}{when}).',
     ]
     if table.source:
         sentences.append(f'The columns "paper" are its numbers on COCO ({table.source}).')
-    if setting.epochs is not None:
-        plural = '' if setting.epochs == 1 else 's'
-        sentences.insert(1, f'**Trainings were cut to at most {setting.epochs} epoch{plural}.**')
+    if context.epochs is not None:
+        plural = '' if context.epochs == 1 else 's'
+        sentences.insert(1, f'**Trainings were cut to at most {context.epochs} epoch{plural}.**')
     return ' '.join(sentences)
 
 

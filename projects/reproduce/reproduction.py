@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from .campaign import Campaign, say
+from .display import Display
+from .job_queue import JobQueue
 from .report import earlier_records, write_report
 from .run import Run
-from .setting import Setting
+from .run_context import RunContext
 from .table import Table
 
 
@@ -18,37 +19,37 @@ class Reproduction:
     Args:
         tables: What to measure.
         seeds: A run of every experiment for each.
-        setting: Where and how.
+        context: Where and how.
         jobs: Runs at a time.
-        progress: Receives one line a run that starts or ends, and one a table at the end.
+        display: Shows each run that starts, goes on or ends, and the tables' files at the end.
     """
 
     def __init__(
         self,
         tables: Sequence[Table],
         seeds: Sequence[int],
-        setting: Setting,
+        context: RunContext,
         jobs: int = 1,
-        progress: Callable[[str], None] = say,
+        display: Display | None = None,
     ) -> None:
         self.tables = tables
         self.seeds = list(dict.fromkeys(seeds))
-        self.setting = setting
-        self.progress = progress
+        self.context = context
+        self.display = display or Display()
         runs = [
-            Run.of(experiment, seed, setting)
+            Run.of(experiment, seed, context)
             for seed in self.seeds
             for table in tables
             for row in table.rows
             for experiment in row.measured_by
         ]
-        self.campaign = Campaign(runs, jobs, progress)
+        self.queue = JobQueue(runs, jobs, self.display)
 
     def commands(self) -> list[str]:
         """What would be run, for a shell, in an order that keeps every need."""
         return [
             f'# {run.id}{" (done)" if run.result() else ""}\n{run.command_text()}'
-            for run in self.campaign.runs.values()
+            for run in self.queue.runs.values()
         ]
 
     def execute(self, out: Path) -> bool:
@@ -65,22 +66,22 @@ class Reproduction:
         """
 
         def write(tables: Sequence[Table]) -> list[Path]:
-            results, problems = self.campaign.results, self.campaign.problems
+            results, problems = self.queue.results, self.queue.problems
             return [
-                write_report(table, self.seeds, self.setting, results, problems, out)
+                write_report(table, self.seeds, self.context, results, problems, out)
                 for table in tables
             ]
 
-        self.campaign.measured = lambda run: write(
+        self.queue.measured = lambda run: write(
             [table for table in self.tables if _measures(table, run)]
         )
         for table in self.tables:
             earlier_records(table, out)  # one of other columns is refused before hours are spent
-        complete = self.campaign.execute()
+        complete = self.queue.execute()
         for path in write(self.tables):
-            self.progress(f'table: {path}')
-        for key, problem in self.campaign.problems.items():
-            self.progress(f'problem: {key} {problem}')
+            self.display.log(f'table: {path}')
+        for key, problem in self.queue.problems.items():
+            self.display.log(f'problem: {key} {problem}')
         return complete
 
 

@@ -20,7 +20,7 @@ class Experiment:
         needs: Runs that must be done before, of the same seed, by the key that ``options`` use.
         files: Files from elsewhere, by the key that ``options`` use; known by their content.
         trains: Whether it is a training.
-        one_gpu: Whether it runs on one GPU, however many the setting has.
+        one_gpu: Whether it runs on one GPU, however many the context has.
         epoch_iters: Iterations that count as an epoch of a training that counts iterations.
         best_by: Metric of its validations that chooses the best epoch of a training, each of which
             is validated then; None for a training without validations.
