@@ -56,9 +56,8 @@ def test_configs_are_found():
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """An empty current folder, but for the files that configs take classes from."""
-    monkeypatch.chdir(tmp_path)
+def class_files(elsewhere):
+    """The files that configs take classes from, in the current folder."""
     write_own_vocabulary('data/own/vocabulary.json')
     pairs = Path('data/coco/annotations/coco_pseudo_4764.json')
     pairs.parent.mkdir(parents=True)

@@ -8,14 +8,17 @@ import torch
 from clipself_mm.datasets.annotations.image_listing import scan_images
 from clipself_mm.datasets.sharded.writing import write_shards
 from tests.commands import (
+    EPOCHS,
+    PATCHES,
     ROOT,
+    assert_same,
     call,
     free_port,
     last_weights,
+    options,
     train_and_kill,
     train_command,
 )
-from tests.test_end_to_end import EPOCHS, PATCHES, assert_same, options
 
 FOLDER = ROOT / 'configs/shapes/clipself_tiny_patches-folder_shapes-ov.py'
 PROPOSALS = ROOT / 'configs/shapes/clipself_tiny_proposals_shapes-ov.py'

@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from clipself_mm.datasets import Draw
 from tests.commands import ROOT
-from tests.distillers.test_clipself import make_batch, make_model
+from tests.distillers.micro_clipself import make_batch, make_model
 
 
 def gradients(model, batches, accumulate):

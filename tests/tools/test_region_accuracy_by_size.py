@@ -16,9 +16,8 @@ from clipself_mm.evaluation.region_accuracy_sweep import (
     config_digest,
     weights_digest,
 )
-from tests.commands import ROOT, call
-from tests.conftest import write_micro_clip
-from tests.tools.test_train import load_tool
+from tests.commands import ROOT, call, load_tool
+from tests.factories import write_micro_clip
 
 CONFIG = """
 _base_ = ['BASE']
