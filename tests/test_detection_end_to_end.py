@@ -19,6 +19,8 @@ from clipself_mm.clip import TextTower
 from clipself_mm.clip.class_embeddings import save_class_embeddings
 from tests.commands import ROOT, call, free_port, last_weights, metrics_of, train_command
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = ROOT / 'configs/shapes'
 FVIT = CONFIGS / 'fvit_tiny_shapes-ov.py'
 LVIS = CONFIGS / 'fvit_tiny_shapes-ov-lvis.py'

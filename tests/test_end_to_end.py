@@ -24,6 +24,8 @@ from tests.commands import (
     train_command,
 )
 
+pytestmark = pytest.mark.slow
+
 EVALUATION = ROOT / 'configs/shapes/region-eval_tiny_shapes-ov.py'
 ITERATION_LOOP = f"""
 _base_ = ['{PATCHES}']

@@ -20,6 +20,8 @@ from tests.commands import (
     train_command,
 )
 
+pytestmark = pytest.mark.slow
+
 FOLDER = ROOT / 'configs/shapes/clipself_tiny_patches-folder_shapes-ov.py'
 PROPOSALS = ROOT / 'configs/shapes/clipself_tiny_proposals_shapes-ov.py'
 SHARDS = ROOT / 'configs/shapes/clipself_tiny_patches-shards_shapes-ov.py'

@@ -200,6 +200,7 @@ def test_missing_file(tmp_path):
             read(tmp_path / 'e.pt')
 
 
+@pytest.mark.slow
 def test_tool_writes_a_vocabulary_with_background_synonyms_and_prompts(micro_clip, tmp_path):
     (tmp_path / 'pets.txt').write_text('cat; kitty\ndog\n')
     (tmp_path / 'prompts.txt').write_text('itap of my {}.\n\n{} indoors\n')

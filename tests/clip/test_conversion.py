@@ -309,6 +309,7 @@ def test_the_inner_width_survives_open_clips_ratio(width, inner):
         assert int(cfg['width'] * cfg['mlp_ratio']) == inner
 
 
+@pytest.mark.slow
 def test_the_tool_says_what_it_read_and_wrote(models, tmp_path):
     tool = ROOT / 'tools/convert_tower.py'
     words = [folder_of(models['vit']), 'a.pt', '--to', 'authors']

@@ -50,6 +50,7 @@ def test_inferencer_takes_texts(trained):
     assert not torch.equal(plain.pred_instances.scores[:5], asked.pred_instances.scores[:5])
 
 
+@pytest.mark.slow
 def test_image_demo_draws_and_writes_predictions(trained, tmp_path):
     files = [trained / name for name in ('image.png', 'config.py', 'checkpoint.pth')]
     words = ['--texts', '. '.join(NAMES), '--out-dir', tmp_path, '--device', 'cpu']
@@ -103,6 +104,7 @@ def test_panel(trained):
     assert {BASE_COLOUR, NOVEL_COLOUR} & colours(np.asarray(panel))
 
 
+@pytest.mark.slow
 def test_flip_at_test_time_merges_both_views(trained, tmp_path):
     """The mirror image of an image must be scored alike: TTA on either gives mirrored boxes."""
     boxes = {}

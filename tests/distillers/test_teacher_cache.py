@@ -230,6 +230,7 @@ def shapes_config(*args):
     return config
 
 
+@pytest.mark.slow
 def test_two_processes_fill_what_the_training_asks_for(shapes, micro_clip, tmp_path):
     folder = tmp_path / 'cache'
     changed = [f'{key}={value}' for key, value in overrides(shapes, micro_clip, folder).items()]

@@ -242,6 +242,7 @@ def test_takes_an_lvis_style_json(path):
     assert metrics['coco/all_ap'] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_digits_of_one(tmp_path):
     out = tmp_path / 'metrics.json'
     child = Path(two_process_detection.__file__)

@@ -218,6 +218,7 @@ def test_missing_class_names_are_an_error():
         metric.process(None, [sample([0], [True], boxes=[[0, 1, 2, 3, 4]]).to_dict()])
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_digits_of_one(tmp_path):
     out = tmp_path / 'metrics.json'
     call([sys.executable, CHILD, out], tmp_path)

@@ -101,6 +101,7 @@ def test_missing_files_and_nouns(ann_file, tmp_path):
     assert not (tmp_path / 'pairs.json').exists()
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_file_of_one(tmp_path):
     images = [dict(id=i, file_name=f'{i}.jpg') for i in range(two_process_region_text.IMAGES)]
     (tmp_path / 'images.json').write_text(json.dumps(dict(images=images)))

@@ -18,6 +18,7 @@ CHILD = Path(__file__).with_name('kill_matrix.py')
 STEPS = {'epoch': ('epoch_1', 'epoch_2', 'epoch_3'), 'iteration': ('iter_3', 'iter_6', 'iter_9')}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('loop', STEPS)
 def test_killed_at_every_stage_of_saving(loop, tmp_path):
     done = call([sys.executable, CHILD, loop, tmp_path], tmp_path)

@@ -115,6 +115,7 @@ def test_nothing_changes_elsewhere(monkeypatch, processes, device):
     assert lines == [f'Batch norms stay unsynchronised ({processes} x {device})']
 
 
+@pytest.mark.slow
 def test_two_gloo_processes(tmp_path):
     done = call([sys.executable, CHILD, tmp_path, free_port()], tmp_path)
     assert done.stdout.count('Batch norms stay unsynchronised (2 x cpu)') == 1

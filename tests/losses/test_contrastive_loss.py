@@ -54,6 +54,7 @@ def test_weight_is_a_factor():
     torch.testing.assert_close(ContrastiveLoss(0.5)(images, texts, 2.0), expected)
 
 
+@pytest.mark.slow
 def test_two_processes_have_loss_and_gradient_of_one(tmp_path):
     script = Path(__file__).with_name('two_process_contrast.py')
     out = tmp_path / 'out'

@@ -109,6 +109,7 @@ def test_the_choice_comes_from_seed_and_iteration():
     assert len(set(map(tuple, drawn.values()))) == 3
 
 
+@pytest.mark.slow
 def test_two_processes_average_to_the_loss_of_one(tmp_path):
     """Regions 5 and 1: each process divides by 3, so the mean of both is the sum over 6."""
     out = tmp_path / 'losses.pt'

@@ -83,6 +83,7 @@ def test_the_miniature_has_the_shares_of_odises_caption_model():
     assert {round(shares[name], 6) for name in model.classes if name not in learned} == {0.65}
 
 
+@pytest.mark.slow
 def test_the_miniature_trains_and_is_tested(shapes, run_tool, capsys):
     """Two steps by tools/train.py, then tools/test.py and the picture, on three scenes."""
     config = Config.fromfile(TRAIN)

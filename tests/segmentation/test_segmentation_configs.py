@@ -122,6 +122,7 @@ def accuracies(config):
     return [100 * right.sum().item() / pixels.sum().item(), 100 * every.item()]
 
 
+@pytest.mark.slow
 def test_tools_measure(shapes, tmp_path, monkeypatch):
     """Both test tools and the loop above agree, on three scenes."""
     config = tmp_path / 'config.py'

@@ -7,6 +7,8 @@ import pytest
 from tests.commands import ROOT
 from tests.forks import Fork
 
+pytestmark = pytest.mark.slow
+
 BASE = "optimizer = dict(type='SGD', lr=0.1)\n"
 OLD = """
 _base_ = './_base_/schedule.py'

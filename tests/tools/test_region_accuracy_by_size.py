@@ -123,6 +123,7 @@ def test_digests_know_weights_and_config_but_not_the_size(config, micro_clip, tm
     assert weights_digest(base) != before
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_file_of_one(measure, config, tmp_path):
     _, alone = measure('--sizes', '32', '64')
     launch = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']

@@ -61,6 +61,7 @@ def test_auto_scale_lr_needs_a_base_batch_size(config, train):
         train(config, '--auto-scale-lr', '--cfg-options', "auto_scale_lr={'_delete_':True}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('resume', [['--resume'], ['--resume', 'w/epoch_1.pth']])
 def test_resume_continues(config, train, resume):
     train(config, '--work-dir', 'w')
@@ -87,6 +88,7 @@ def run(command, cwd, **env):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_synchronise_gradients(config, tmp_path):
     """Rank 0 sees only the targets 0, on which it would stay at w = 0 if it trained alone."""
     script = ROOT / 'tools/dist_train.sh'

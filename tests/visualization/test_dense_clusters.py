@@ -144,6 +144,7 @@ def test_one_call_from_towers_to_panel():
     assert (cell[0, 0] != cell[-1, -1]).any()
 
 
+@pytest.mark.slow
 def test_tool_draws_a_row_for_each_checkpoint(tmp_path):
     photo, out = tmp_path / 'photo.png', tmp_path / 'new' / 'dense.png'
     Image.effect_noise((60, 40), 80).save(photo)

@@ -61,6 +61,7 @@ def test_pictures_of_a_config(config, tmp_path):
         next(browse(Config.fromfile(config), tmp_path / 'out', 1, split='val'))
 
 
+@pytest.mark.slow
 def test_the_tool_prints_what_it_wrote(config, tmp_path):
     done = call([sys.executable, TOOL, config, '--out-dir', 'out', '--number', 1], tmp_path)
     assert done.stdout.splitlines()[-1] == 'out/0000_0.png'  # mmdet may print before
