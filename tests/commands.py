@@ -55,6 +55,16 @@ def call(command, cwd, timeout=600):
     return done
 
 
+def call_on_two(script, *words, cwd):
+    """Run a script as two processes, as torchrun starts them; what the first one said."""
+    together = dict(WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()))
+    words = [script, *words, '--launcher', 'pytorch']
+    forks = [Fork(words, cwd, RANK=rank, LOCAL_RANK=rank, **together) for rank in '01']
+    first, second = [fork.wait() for fork in forks]
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr[-3000:] + second.stderr
+    return first
+
+
 def is_script(command):
     return command[0] == sys.executable and not str(command[1]).startswith('-')
 

@@ -21,12 +21,12 @@ SERVER = multiprocessing.get_context('forkserver')
 class Fork:
     """A running script: what `subprocess.Popen` would be, its output in files."""
 
-    def __init__(self, words, cwd):
+    def __init__(self, words, cwd, **env):
         self.args = [str(word) for word in words]
         self.folder = tempfile.TemporaryDirectory()
         self.output = [Path(self.folder.name, name) for name in ('stdout', 'stderr')]
         SERVER.set_forkserver_preload(PRELOADED)
-        self.process = SERVER.Process(target=run, args=(self.args, str(cwd), self.output))
+        self.process = SERVER.Process(target=run, args=(self.args, str(cwd), self.output, env))
         self.process.start()
 
     @property
@@ -46,13 +46,13 @@ class Fork:
         return subprocess.CompletedProcess(self.args, self.process.exitcode, out, err)
 
 
-def run(words, cwd, output):
+def run(words, cwd, output, env):
     """In the fork: be ``python words`` in a folder, as the leader of a process group."""
     os.setsid()
     for descriptor, path in enumerate(output, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     os.chdir(cwd)
-    os.environ.update(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
+    os.environ.update(env, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
     import torch
 
     torch.set_num_threads(1)

@@ -16,7 +16,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from tests.commands import ROOT, free_port, load_tool
+from tests.commands import ROOT, call_on_two, load_tool
 from tests.tools.toy_task import CONFIG
 
 
@@ -61,7 +61,6 @@ def test_auto_scale_lr_needs_a_base_batch_size(config, train):
         train(config, '--auto-scale-lr', '--cfg-options', "auto_scale_lr={'_delete_':True}")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('resume', [['--resume'], ['--resume', 'w/epoch_1.pth']])
 def test_resume_continues(config, train, resume):
     train(config, '--work-dir', 'w')
@@ -91,13 +90,12 @@ def run(command, cwd, **env):
 @pytest.mark.slow
 def test_two_processes_synchronise_gradients(config, tmp_path):
     """Rank 0 sees only the targets 0, on which it would stay at w = 0 if it trained alone."""
-    script = ROOT / 'tools/dist_train.sh'
     options = ['--work-dir', 'w', '--cfg-options', 'train_dataloader.batch_size=1']
-    done = run([script, config, 2, *options], tmp_path, PORT=str(free_port()))
-    assert done.returncode == 0, done.stderr[-2000:]
+    call_on_two(ROOT / 'tools/train.py', config, *options, cwd=tmp_path)
     assert weight(tmp_path / 'w') == 0.75
 
 
+@pytest.mark.slow
 def test_uses_the_checkout_it_lies_in(tmp_path):
     """A copy of the tool finds the package beside it, from any folder and not installed."""
     (tmp_path / 'tools').mkdir()
