@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PRELOADED = ['open_clip', 'mmdet.apis', 'mmseg.apis']
+PRELOADED = ['open_clip', 'mmdet.apis']
 SERVER = multiprocessing.get_context('forkserver')
 
 
