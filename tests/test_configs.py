@@ -206,6 +206,7 @@ def check_metric(config, metainfo):
         assert config.default_hooks.checkpoint.save_best in numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', FVIT, ids=name_of)
 def test_pyramid_has_the_strides_of_the_heads(path):
     config = Config.fromfile(path)
