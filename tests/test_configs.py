@@ -206,7 +206,6 @@ def check_metric(config, metainfo):
         assert config.default_hooks.checkpoint.save_best in numbers
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('path', FVIT, ids=name_of)
 def test_pyramid_has_the_strides_of_the_heads(path):
     config = Config.fromfile(path)
@@ -228,6 +227,7 @@ def test_pyramid_has_the_strides_of_the_heads(path):
     assert roi_head.bbox_head.fc_out_channels == channels == model.backbone.tower.dim
 
 
+@pytest.mark.slow
 def test_a_real_detector_trains_and_predicts(tmp_path):
     """OV-LVIS's, the one with every part, on a small image: weights are random, shapes are not."""
     config = Config.fromfile(ROOT / 'configs/fvit/fvit_eva02-b16_8xb8-48e_ov-lvis.py')

@@ -178,6 +178,7 @@ def check_average_precision(golden, key, numbers):
         golden.check(key, value, limit=0.001)
 
 
+@pytest.mark.slow
 def test_first_steps(recording, monkeypatch):
     converted = recording.convert('start', recording.config_file.with_name('a.pth'))
     runs, exact = {}, {}
