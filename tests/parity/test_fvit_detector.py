@@ -84,6 +84,7 @@ class ReleaseLVISMetric(OpenVocabLVISMetric):
         return OpenVocabCocoMetric.name_numbers(self, kind, numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', ['start', 'end', 'fit'])
 def test_detections_and_average_precision(recording, case):
     checkpoint = 'end' if case == 'fit' else case

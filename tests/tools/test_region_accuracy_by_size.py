@@ -68,6 +68,7 @@ def measure(config, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_sizes_are_measured_once_and_added_to(measure, config, tmp_path):
     ran, rows = measure('--sizes', '64', '32')
     assert ran == [(64, True), (32, False)]
