@@ -17,12 +17,13 @@ STAMP := $(VENV)/.clipself_mm-$(STACK).stamp
 unexport STACK VENV PYTHON JOBS
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help env demo reproduce test lint clean
+.PHONY: help env demo reproduce test test-fast lint clean
 
 help:
 	@echo 'make demo    install, make the benchmark, distil the tiny CLIP, print the tables (work_dirs/demo)'
 	@echo 'make reproduce  measure the tables of the paper in miniature (hours; REPRODUCE_ARGS="--seeds 0 1 2 --jobs 2")'
 	@echo 'make test    run the test suite (TESTS="-m parity" or a path selects, JOBS=2 processes)'
+	@echo 'make test-fast  the tests that are not marked slow (two minutes)'
 	@echo 'make lint    ruff check, ruff format --check, codespell'
 	@echo 'make env     build the environment only; STACK=openmmlab makes the classic one'
 	@echo 'make clean   remove caches and build leftovers; environments, data and work_dirs stay'
@@ -40,9 +41,12 @@ demo: $(STAMP)
 reproduce: $(STAMP)
 	$(RUN) tools/reproduce.py all --shapes $(REPRODUCE_ARGS)
 
-test: export OMP_NUM_THREADS ?= 1
+test test-fast: export OMP_NUM_THREADS ?= 1
 test: $(STAMP)
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal $(TESTS)
+
+test-fast: $(STAMP)
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m 'not slow' $(TESTS)
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

@@ -20,6 +20,13 @@ def write_own_vocabulary(path):
     Path(path).write_text(json.dumps(OWN_VOCABULARY))
 
 
+def write_ade847_names():
+    """The names that tools/convert_ade847.py writes, into the current folder."""
+    path = Path('data/ADE20K_2021_17_01/ade847.json')
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(dict(classes=[f'thing {number}' for number in range(847)])))
+
+
 def write_data(dataset):
     """Write annotation file and image of an `OpenVocabCocoDataset` config"""
     root = Path(dataset.data_root)

@@ -1,52 +1,13 @@
-"""Shared stand-ins: a random micro CLIP in open_clip's folder format, a small Shapes-OV."""
+"""Shared fixtures: a micro CLIP, a small Shapes-OV, an empty folder, tools in this process."""
 
-import json
+import sys
 
-import open_clip
 import pytest
-import torch
-from safetensors.torch import save_file
 from tqdm import tqdm
 
 from clipself_mm.shapes.export import ShapesOV, export_shapes_ov
-
-MICRO_CONFIG = {
-    'model_cfg': {
-        'embed_dim': 16,
-        'vision_cfg': {
-            'image_size': 32,
-            'layers': 3,
-            'width': 32,
-            'head_width': 16,
-            'patch_size': 8,
-        },
-        'text_cfg': {
-            'context_length': 24,
-            'vocab_size': 49408,
-            'width': 16,
-            'heads': 2,
-            'layers': 1,
-        },
-    },
-    'preprocess_cfg': {
-        'mean': [0.48145466, 0.4578275, 0.40821073],
-        'std': [0.26862954, 0.26130258, 0.27577711],
-        'resize_mode': 'longest',
-    },
-}
-
-
-def write_micro_clip(folder, seed=0):
-    """Write a random CLIP that ``local-dir:`` loads; returns its model name."""
-    folder.mkdir(parents=True)
-    (folder / 'open_clip_config.json').write_text(json.dumps(MICRO_CONFIG))
-    torch.manual_seed(seed)
-    model = open_clip.create_model(f'local-dir:{folder}', load_weights=False)
-    with torch.no_grad():
-        for parameter in model.visual.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    save_file(dict(model.state_dict()), folder / 'open_clip_model.safetensors')
-    return f'local-dir:{folder}'
+from tests.commands import load_tool
+from tests.factories import write_micro_clip
 
 
 @pytest.fixture(scope='session')
@@ -61,3 +22,20 @@ def shapes(tmp_path_factory):
     folder = tmp_path_factory.mktemp('shapes_ov')
     export_shapes_ov(folder, ShapesOV(train=24, val=9, size=128), progress=tqdm)
     return folder
+
+
+@pytest.fixture
+def run_tool(monkeypatch):
+    """Runs main of tools/NAME.py in this process, with the given words."""
+
+    def run(name, *words):
+        monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, words)])
+        return load_tool(name).main()
+
+    return run
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """The current folder is an empty one."""
+    monkeypatch.chdir(tmp_path)

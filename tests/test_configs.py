@@ -56,9 +56,8 @@ def test_configs_are_found():
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """An empty current folder, but for the files that configs take classes from."""
-    monkeypatch.chdir(tmp_path)
+def class_files(elsewhere):
+    """The files that configs take classes from, in the current folder."""
     write_own_vocabulary('data/own/vocabulary.json')
     pairs = Path('data/coco/annotations/coco_pseudo_4764.json')
     pairs.parent.mkdir(parents=True)
@@ -228,6 +227,7 @@ def test_pyramid_has_the_strides_of_the_heads(path):
     assert roi_head.bbox_head.fc_out_channels == channels == model.backbone.tower.dim
 
 
+@pytest.mark.slow
 def test_a_real_detector_trains_and_predicts(tmp_path):
     """OV-LVIS's, the one with every part, on a small image: weights are random, shapes are not."""
     config = Config.fromfile(ROOT / 'configs/fvit/fvit_eva02-b16_8xb8-48e_ov-lvis.py')

@@ -17,7 +17,9 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from clipself_mm.clip import TextTower
 from clipself_mm.clip.class_embeddings import save_class_embeddings
-from tests.commands import ROOT, call, free_port, last_weights, metrics_of, train_command
+from tests.commands import ROOT, call, call_on_two, last_weights, metrics_of, train_command
+
+pytestmark = pytest.mark.slow
 
 CONFIGS = ROOT / 'configs/shapes'
 FVIT = CONFIGS / 'fvit_tiny_shapes-ov.py'
@@ -154,19 +156,16 @@ def test_resume_continues(trained, shapes, tmp_path):
 
 def test_two_processes(trained, shapes, tmp_path):
     """Training runs under gloo and measuring gives what one process gives."""
-    script = ROOT / 'tools/dist_train.sh'
-    command = ['env', f'PORT={free_port()}', 'bash', script, FVIT, 2]
     options = small_run(shapes, 'train_dataloader.batch_size=2')
-    call([*command, '--work-dir', tmp_path / 'two', '--cfg-options', *options], tmp_path)
+    command = train_command(tmp_path / 'two', options, config=FVIT)
+    call_on_two(*command[1:], cwd=tmp_path)
     two = last_weights(tmp_path / 'two')
     start = last_weights(trained(FVIT))
     assert two.keys() == start.keys()
     checkpoint = tmp_path / 'two' / 'epoch_1.pth'
     one = run_test(tmp_path / 'one', FVIT, checkpoint, small_val(shapes))
-    script = ROOT / 'tools/dist_test.sh'
-    command = ['env', f'PORT={free_port()}', 'bash', script, FVIT, checkpoint, 2]
-    options = small_val(shapes)
-    call([*command, '--work-dir', tmp_path / 'both', '--cfg-options', *options], tmp_path)
+    command = [ROOT / 'tools/test.py', FVIT, checkpoint, '--work-dir', tmp_path / 'both']
+    call_on_two(*command, '--cfg-options', *small_val(shapes), cwd=tmp_path)
     assert metrics_of(tmp_path / 'both', *PREFIXES) == one
 
 

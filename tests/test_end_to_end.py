@@ -11,52 +11,22 @@ import torch
 
 from clipself_mm.clip import build_tower
 from tests.commands import (
+    EPOCHS,
+    PATCHES,
     ROOT,
+    assert_same,
     call,
     free_port,
     last_weights,
     metrics_of,
+    options,
     train_and_kill,
     train_command,
 )
 
-PATCHES = ROOT / 'configs/shapes/clipself_tiny_patches_shapes-ov.py'
+pytestmark = pytest.mark.slow
+
 EVALUATION = ROOT / 'configs/shapes/region-eval_tiny_shapes-ov.py'
-INPUT = 64  # pixels; keeps the runs short
-
-
-def options(shapes, micro_clip, *more):
-    """Overrides that shrink a Shapes-OV config to seconds."""
-    return [
-        f'train_dataloader.dataset.data_root={shapes}/',
-        f'val_dataloader.dataset.data_root={shapes}/',
-        f'test_dataloader.dataset.data_root={shapes}/',
-        f'train_dataloader.dataset.pipeline.2.size={INPUT // 2}',
-        f'train_dataloader.dataset.pipeline.3.size={INPUT}',
-        f'val_dataloader.dataset.pipeline.4.size={INPUT}',
-        f'test_dataloader.dataset.pipeline.4.size={INPUT}',
-        f'val_dataloader.dataset.pipeline.3.size={INPUT // 2}',
-        f'test_dataloader.dataset.pipeline.3.size={INPUT // 2}',
-        f'model.data_preprocessor.image_size={INPUT}',
-        f'model.tower.model={micro_clip}',
-        'default_hooks.logger.interval=1',
-        *more,
-    ]
-
-
-def assert_same(one, other):
-    assert one.keys() == other.keys()
-    different = [key for key in one if not one[key].equal(other[key])]
-    assert different == []
-
-
-EPOCHS = [
-    'train_cfg.max_epochs=3',
-    'train_cfg.val_interval=1',
-    'param_scheduler.0.end=3',
-    'param_scheduler.0.warmup=4',
-    'default_hooks.weight_ensemble.alpha=0.7',
-]
 ITERATION_LOOP = f"""
 _base_ = ['{PATCHES}']
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=18, val_interval=100)

@@ -4,6 +4,7 @@ Nothing is installed: the stand-in writes each `pip install` into a file and ans
 """
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -87,15 +88,25 @@ def test_a_complete_environment_is_used_as_it_is(venv):
 def test_an_empty_environment_is_filled_in_order(venv, stack):
     done = install(stack, venv)
     assert done.returncode == 0, done.stderr
-    pins = f'-c requirements/build-{stack}.txt -c requirements/mm-{stack}.txt'
-    assert pip_runs(venv) == [
-        f'-r requirements/build-{stack}.txt',
-        '--no-deps --no-build-isolation -e .',
-        f'-v --no-build-isolation {pins} -r requirements/mmcv-{stack}.txt MMCV_WITH_OPS=1',
-        f'{pins} -r requirements/mm-{stack}.txt '
-        '-r requirements/runtime.txt -r requirements/dev.txt',
-        '--no-deps -r requirements/no_deps.txt',
+    runs = pip_runs(venv)
+    files = [re.findall(r'-r requirements/(\w+)', run) for run in runs]
+    assert [name for names in files for name in names] == [
+        'build',
+        'mmcv',
+        'mm',
+        'runtime',
+        'dev',
+        'no_deps',
     ]
+    (ops,) = [run for run, names in zip(runs, files, strict=True) if names == ['mmcv']]
+    assert '--no-build-isolation' in ops  # it is built against the torch that is there
+    assert 'MMCV_WITH_OPS=1' in ops
+    pins = {f'build-{stack}.txt', f'mm-{stack}.txt'}
+    for run, names in zip(runs, files, strict=True):
+        given = set(re.findall(r'-c requirements/(\S+)', run))
+        assert given == (pins if {'mmcv', 'mm'} & set(names) else set())
+    (own,) = [run for run in runs if run.endswith('-e .')]
+    assert '--no-deps' in own
     assert (venv / f'.clipself_mm-{stack}.stamp').read_text() == 'built\n'
 
 
@@ -208,7 +219,7 @@ def make(*words, **env):
 def test_make_alone_explains_the_targets():
     done = make()
     assert done.returncode == 0
-    for target in ('demo', 'test', 'lint', 'env', 'clean'):
+    for target in ('demo', 'test', 'test-fast', 'lint', 'env', 'clean'):
         assert f'make {target} ' in done.stdout
 
 
@@ -218,7 +229,7 @@ def test_a_folder_with_a_space_is_refused():
     assert 'VENV=my env' in done.stderr
 
 
-@pytest.mark.parametrize('target', ['demo', 'test', 'lint'])
+@pytest.mark.parametrize('target', ['demo', 'test', 'test-fast', 'lint'])
 def test_make_builds_the_environment_first(tmp_path, target):
     lines = make('-n', target, f'VENV={tmp_path}/v').stdout.splitlines()
     assert lines[0].endswith(f"bash requirements/install.sh 'onedl' '{tmp_path}/v' ''")
@@ -227,10 +238,9 @@ def test_make_builds_the_environment_first(tmp_path, target):
 
 def test_make_env_builds_the_classic_stack_beside_the_other():
     done = make('-n', '-B', 'env', 'STACK=openmmlab', 'PYTHON=python3.10')
-    assert done.stdout.splitlines() == [
-        "bash requirements/install.sh 'openmmlab' '.venv-openmmlab' 'python3.10'",
-        '.venv-openmmlab/bin/python clipself_mm/environment.py',
-    ]
+    build, check = done.stdout.splitlines()
+    assert build.endswith("'openmmlab' '.venv-openmmlab' 'python3.10'")
+    assert check.startswith('.venv-openmmlab/bin/python ')
 
 
 def test_make_runs_with_the_checkout_first(venv):

@@ -1,12 +1,9 @@
 """What the tools do to a config before they build anything of it."""
 
-import sys
-
 import pytest
 from mmengine.config import Config
 
 from clipself_mm.launch import replace_tower
-from tests.tools.test_train import load_tool
 
 
 @pytest.mark.parametrize('place', ['model', 'backbone'])
@@ -26,9 +23,7 @@ def test_a_model_without_a_tower_is_named():
         replace_tower(Config(dict(model=dict(type='ResNet'))), 'weights.pt')
 
 
-def test_a_generator_has_no_scores_to_choose(tmp_path, monkeypatch):
+def test_a_generator_has_no_scores_to_choose(tmp_path, run_tool):
     (tmp_path / 'c.py').write_text("model = dict(type='TextMask2Former', test_cfg=dict())")
-    arguments = ['panoptic_image.py', 'x.jpg', str(tmp_path / 'c.py'), '--score', 'clip']
-    monkeypatch.setattr(sys, 'argv', arguments)
     with pytest.raises(SystemExit, match=r'--score.*TextMask2Former'):
-        load_tool('panoptic_image').main()
+        run_tool('panoptic_image', 'x.jpg', tmp_path / 'c.py', '--score', 'clip')

@@ -8,14 +8,19 @@ import torch
 from clipself_mm.datasets.annotations.image_listing import scan_images
 from clipself_mm.datasets.sharded.writing import write_shards
 from tests.commands import (
+    EPOCHS,
+    PATCHES,
     ROOT,
+    assert_same,
     call,
-    free_port,
+    call_on_two,
     last_weights,
+    options,
     train_and_kill,
     train_command,
 )
-from tests.test_end_to_end import EPOCHS, PATCHES, assert_same, options
+
+pytestmark = pytest.mark.slow
 
 FOLDER = ROOT / 'configs/shapes/clipself_tiny_patches-folder_shapes-ov.py'
 PROPOSALS = ROOT / 'configs/shapes/clipself_tiny_proposals_shapes-ov.py'
@@ -69,9 +74,13 @@ def test_two_processes_with_workers_read_shards_as_without(sharded, micro_clip, 
 
     def train(name, iterations, workers, *arguments):
         changed = [f'train_cfg.max_iters={iterations}', f'train_dataloader.num_workers={workers}']
-        command = ['env', f'PORT={free_port()}', 'bash', ROOT / 'tools/dist_train.sh', SHARDS, 2]
-        command += ['--work-dir', tmp_path / name, *arguments, '--cfg-options']
-        call([*command, *options(sharded, micro_clip, *length, *changed)], tmp_path)
+        command = train_command(
+            tmp_path / name,
+            options(sharded, micro_clip, *length, *changed),
+            *arguments,
+            config=SHARDS,
+        )
+        call_on_two(*command[1:], cwd=tmp_path)
         return last_weights(tmp_path / name)
 
     whole = train('whole', 12, 0)

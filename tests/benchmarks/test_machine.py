@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from benchmarks import machine
@@ -51,6 +52,7 @@ print(*peaks, peak_bytes())
 """
 
 
+@pytest.mark.slow
 def test_the_peak_grows_by_what_is_held_and_stays():
     """In a process of its own, whose peak is that of no other test."""
     done = subprocess.run(

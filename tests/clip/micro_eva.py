@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from timm.models import register_model
 from timm.models.eva import Eva
 
-from tests.conftest import MICRO_CONFIG
+from tests.factories import MICRO_CONFIG
 
 
 @register_model

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from clipself_mm.clip.class_embeddings import (
     save_class_embeddings,
 )
 from clipself_mm.clip.embedding_metadata import EmbeddingMetadata
+from tests.commands import call
 
 TOOL = Path(__file__).parents[2] / 'tools/make_text_embeddings.py'
 FORMATS = ('.pt', '.npy', '.safetensors')
@@ -207,13 +206,13 @@ def test_missing_file(tmp_path):
             read(tmp_path / 'e.pt')
 
 
+@pytest.mark.slow
 def test_tool_writes_a_vocabulary_with_background_synonyms_and_prompts(micro_clip, tmp_path):
     (tmp_path / 'pets.txt').write_text('cat; kitty\ndog\n')
     (tmp_path / 'prompts.txt').write_text('itap of my {}.\n\n{} indoors\n')
     out = tmp_path / 'made' / 'pets.safetensors'
     asked = ['pets.txt', '--model', micro_clip, '--out', out, '--prompts', 'prompts.txt']
-    command = [str(part) for part in (sys.executable, TOOL, *asked)]
-    subprocess.run(command, check=True, cwd=tmp_path)
+    call([sys.executable, TOOL, *asked], tmp_path)
     templates, synonyms = ('itap of my {}.', '{} indoors'), {'cat': ('kitty',)}
     made = TextTower(micro_clip).embed_classes(
         ['cat', 'dog', 'background'], templates, synonyms=synonyms
@@ -232,11 +231,11 @@ def test_tool_writes_a_vocabulary_with_background_synonyms_and_prompts(micro_cli
         ('pets.pt', 'a photo', r"prompts\.txt.*'a photo'"),
     ],
 )
-def test_tool_refuses_before_the_tower_is_built(tmp_path, monkeypatch, out, prompts, complaint):
+def test_tool_refuses_before_the_tower_is_built(
+    elsewhere, tmp_path, run_tool, out, prompts, complaint
+):
     (tmp_path / 'pets.txt').write_text('cat\n')
     (tmp_path / 'prompts.txt').write_text(prompts)
-    asked = f'tool pets.txt --model local-dir:nowhere --out {out} --prompts prompts.txt'
-    monkeypatch.setattr(sys, 'argv', asked.split())
-    monkeypatch.chdir(tmp_path)
+    asked = f'pets.txt --model local-dir:nowhere --out {out} --prompts prompts.txt'
     with pytest.raises(ValueError, match=complaint):
-        runpy.run_path(str(TOOL), run_name='__main__')
+        run_tool('make_text_embeddings', *asked.split())

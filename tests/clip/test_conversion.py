@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -22,7 +20,9 @@ from clipself_mm.clip.weights.eva_names import to_original
 from clipself_mm.clip.weights.hugging_face_config import config_from_hugging_face
 from tests.clip.micro_eva import write_micro_eva
 from tests.clip.small_towers import small_tower
-from tests.conftest import write_micro_clip
+from tests.commands import call
+from tests.factories import write_micro_clip
+from tests.forks import Fork
 from tests.parity.fixtures import FIXTURES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -290,13 +290,13 @@ def test_an_onnx_file_that_differs_is_removed(difference, models, tmp_path, monk
     assert not any(tmp_path.iterdir())
 
 
-def test_the_tool_says_what_is_missing_to_check_an_onnx_file(models, tmp_path, monkeypatch):
+def test_the_tool_says_what_is_missing_to_check_an_onnx_file(
+    models, tmp_path, monkeypatch, run_tool
+):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     target = tmp_path / 'dense.onnx'
-    words = ['convert_tower.py', str(folder_of(models['vit'])), str(target), '--to', 'onnx']
-    monkeypatch.setattr(sys, 'argv', words)
     with pytest.raises(SystemExit, match=r'dense\.onnx.*onnxruntime'):
-        runpy.run_path(str(ROOT / 'tools/convert_tower.py'), run_name='__main__')
+        run_tool('convert_tower', folder_of(models['vit']), target, '--to', 'onnx')
     assert target.is_file()
 
 
@@ -309,24 +309,15 @@ def test_the_inner_width_survives_open_clips_ratio(width, inner):
         assert int(cfg['width'] * cfg['mlp_ratio']) == inner
 
 
+@pytest.mark.slow
 def test_the_tool_says_what_it_read_and_wrote(models, tmp_path):
-    command = [sys.executable, 'tools/convert_tower.py', str(folder_of(models['vit']))]
-    done = subprocess.run(
-        [*command, str(tmp_path / 'a.pt'), '--to', 'authors'],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    tool = ROOT / 'tools/convert_tower.py'
+    words = [folder_of(models['vit']), 'a.pt', '--to', 'authors']
+    done = call([sys.executable, tool, *words], tmp_path)
     assert 'names of open_clip' in done.stdout
     assert 'a.pt' in done.stdout.splitlines()[-1]
-    failed = subprocess.run(
-        [*command[:2], str(tmp_path / 'none.pt'), 'x.pt', '--to', 'authors', '--model', 'ViT-B-16'],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ['none.pt', 'x.pt', '--to', 'authors', '--model', 'ViT-B-16']
+    failed = Fork([tool, *words], tmp_path).wait()
     assert failed.returncode == 1
     assert 'none.pt' in failed.stderr
     assert 'Traceback' not in failed.stderr

@@ -14,8 +14,8 @@ from clipself_mm.clip.class_embeddings import save_class_embeddings
 from clipself_mm.clip.embedding_metadata import EmbeddingMetadata
 from clipself_mm.clip.export.tower_export import export_tower, exportable_state, write_authors
 from clipself_mm.distillers.region_classifier import RegionClassifier
-from tests.conftest import write_micro_clip
 from tests.detection.tiny_fvit import build_fvit
+from tests.factories import write_micro_clip
 
 NAMES = ['cup', 'pen']
 

@@ -13,7 +13,7 @@ from clipself_mm.clip import TextTower, TowerSource
 from clipself_mm.clip.export.conversion import convert_tower
 from clipself_mm.clip.prompts import expand_prompts
 from clipself_mm.clip.text_tower import build_tokenizer
-from tests.conftest import MICRO_CONFIG
+from tests.factories import MICRO_CONFIG
 
 CLASSES = ['apple', 'red star', 'couch']
 TEMPLATES = ('a photo of {article} {}.', 'itap of my {}.', '{}')

@@ -313,6 +313,7 @@ def test_a_native_size_of_no_whole_patches_loses_what_the_model_ignores():
     torch.testing.assert_close(tower.encode_image(images[..., :64, :64]), expected)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize(
     ('model', 'dim', 'patch'),

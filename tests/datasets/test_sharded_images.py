@@ -3,7 +3,6 @@
 import io
 import json
 import pickle
-import sys
 import tarfile
 from collections import Counter
 from itertools import chain, islice
@@ -26,7 +25,6 @@ from clipself_mm.datasets.sharded.order import in_turn, segments, shard_order, s
 from clipself_mm.datasets.sharded.reading import ShardWindow, shard_images
 from clipself_mm.datasets.sharded.writing import write_shards
 from tests.datasets.coco_files import photo, training_pipeline
-from tests.tools.test_train import load_tool
 
 pytest.importorskip('webdataset', reason='the extra wds is not installed')
 
@@ -341,13 +339,12 @@ def test_shards_of_other_pictures_are_not_mixed(photos, tmp_path):
         write_shards(root, ['a.txt'], tmp_path / 'text', size=2)
 
 
-def test_the_tool_writes_and_counts(photos, tmp_path, monkeypatch, capsys):
+def test_the_tool_writes_and_counts(photos, tmp_path, run_tool, capsys):
     root, names = photos
     out = tmp_path / 'out'
 
     def run(*words):
-        monkeypatch.setattr(sys, 'argv', ['make_shards.py', *map(str, words)])
-        load_tool('make_shards').main()
+        run_tool('make_shards', *words)
         return capsys.readouterr().out
 
     assert '5 pictures in 2 shards' in run(root, out, '--size', 4)

@@ -1,7 +1,6 @@
 """Folders and lists of pictures: what is found, in which order, and what is refused."""
 
 import os
-import sys
 
 import pytest
 from mmengine.dataset import pseudo_collate
@@ -16,7 +15,6 @@ from clipself_mm.datasets import (
 )
 from clipself_mm.datasets.annotations.image_listing import read_listing, scan_images, write_listing
 from tests.datasets.coco_files import photo, training_pipeline, write_images, write_json
-from tests.tools.test_train import load_tool
 
 
 @pytest.fixture
@@ -132,16 +130,13 @@ def test_regions_are_those_of_the_same_images_in_a_json(tmp_path):
         assert regions_of(build(tmp_path / 'photos'), epoch) == regions_of(labelled, epoch)
 
 
-def test_the_tool_writes_what_the_data_set_reads(folder, tmp_path, monkeypatch, capsys):
-    arguments = [str(folder), str(tmp_path / 'l.txt'), '--relative-to', str(tmp_path)]
-    monkeypatch.setattr(sys, 'argv', ['list_images.py', *arguments])
-    load_tool('list_images').main()
+def test_the_tool_writes_what_the_data_set_reads(folder, tmp_path, run_tool, capsys):
+    run_tool('list_images', folder, tmp_path / 'l.txt', '--relative-to', tmp_path)
     assert '5 pictures' in capsys.readouterr().out
     dataset = build('l.txt', data_root=str(tmp_path))
     assert [dataset.get_data_info(i)['img_id'] for i in range(5)] == [
         f'photos/{name}' for name in NAMES
     ]
     assert dataset[2]['data_samples'].ori_shape == (20, 31)
-    monkeypatch.setattr(sys, 'argv', ['list_images.py', 'absent', str(tmp_path / 'm.txt')])
     with pytest.raises(SystemExit, match='absent'):
-        load_tool('list_images').main()
+        run_tool('list_images', 'absent', tmp_path / 'm.txt')

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from PIL import Image
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.datasets.open_vocab_coco_dataset import BASE_COLOUR, NOVEL_COLOUR
 from clipself_mm.visualization import draw_detections
+from tests.commands import call
 from tests.detection.tiny_fvit import NAMES, write_detector
 
 ROOT = Path(__file__).parents[2]
@@ -50,23 +50,12 @@ def test_inferencer_takes_texts(trained):
     assert not torch.equal(plain.pred_instances.scores[:5], asked.pred_instances.scores[:5])
 
 
+@pytest.mark.slow
 def test_image_demo_draws_and_writes_predictions(trained, tmp_path):
-    command = [
-        sys.executable,
-        str(ROOT / 'tools/image_demo.py'),
-        str(trained / 'image.png'),
-        str(trained / 'config.py'),
-        str(trained / 'checkpoint.pth'),
-        '--texts',
-        '. '.join(NAMES),
-        '--out-dir',
-        str(tmp_path),
-        '--device',
-        'cpu',
-        '--score-thr',
-        '0.0',
-    ]
-    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    files = [trained / name for name in ('image.png', 'config.py', 'checkpoint.pth')]
+    words = ['--texts', '. '.join(NAMES), '--out-dir', tmp_path, '--device', 'cpu']
+    words += ['--score-thr', '0.0']
+    call([sys.executable, ROOT / 'tools/image_demo.py', *files, *words], tmp_path)
     (picture,) = (tmp_path / 'vis').iterdir()
     assert Image.open(picture).size == (120, 90)
     (written,) = (tmp_path / 'preds').iterdir()
@@ -115,6 +104,7 @@ def test_panel(trained):
     assert {BASE_COLOUR, NOVEL_COLOUR} & colours(np.asarray(panel))
 
 
+@pytest.mark.slow
 def test_flip_at_test_time_merges_both_views(trained, tmp_path):
     """The mirror image of an image must be scored alike: TTA on either gives mirrored boxes."""
     boxes = {}

@@ -72,6 +72,7 @@ def read_config(detector, pyramid, shapes, micro_clip, work_dir):
     return config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('detector', 'pyramid'),
     [('retinanet', 'blocks'), ('mask-rcnn', 'blocks'), ('mask-rcnn', 'last')],

@@ -2,8 +2,6 @@
 
 import io
 import pickle
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -308,10 +306,10 @@ def test_leftovers_are_listed_with_their_shapes(fvlm, tmp_path):
         'optimizer.weight',
     ],
 )
-def test_what_only_looks_like_a_part_is_refused(fvlm, tmp_path, monkeypatch, key):
+def test_what_only_looks_like_a_part_is_refused(fvlm, tmp_path, run_tool, key):
     source = mmdet3_file(tmp_path / 'odd.pth', fvlm[2] | {key: torch.zeros(2, 3)})
     with pytest.raises(ValueError, match=r'odd\.pth') as raised:
-        run_tool(monkeypatch, source, tmp_path / 'fvit.pth')
+        run_tool('convert_detector', source, tmp_path / 'fvit.pth')
     assert str(raised.value).endswith(f'\n  {key} (2, 3)')
     assert not (tmp_path / 'fvit.pth').exists()
 
@@ -390,19 +388,13 @@ def test_a_truncated_or_missing_file_is_named(fvlm, tmp_path, keep):
         read_detector(path)
 
 
-def run_tool(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-    runpy.run_path(str(TOOL), run_name='__main__')
-
-
-def test_tool_reports_and_writes_what_inference_reads(fvlm, tmp_path, monkeypatch, capsys):
+def test_tool_reports_and_writes_what_inference_reads(fvlm, tmp_path, run_tool, capsys):
     _, config, state = fvlm
     source = mmdet3_file(tmp_path / 'fvlm.pth', state)
     Config(dict(model=config)).dump(tmp_path / 'config.py')
     target, embeddings = tmp_path / 'out/fvit.pth', tmp_path / 'read.pt'
-    run_tool(
-        monkeypatch, source, target, '--fits', tmp_path / 'config.py', '--embeddings', embeddings
-    )
+    words = ['--fits', tmp_path / 'config.py', '--embeddings', embeddings]
+    run_tool('convert_detector', source, target, *words)
     report = capsys.readouterr().out
     assert f'{HEAD}.cls_embeddings' in report
     assert torch.load(target, weights_only=True)['meta'] == dict(dataset_meta=dict(classes=CLASSES))

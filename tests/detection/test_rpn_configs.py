@@ -26,9 +26,8 @@ PROPOSING = [f'{name}_proposals' for name in TRAINED]
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """An empty current folder and mmdet's scope, as the runner sets it."""
-    monkeypatch.chdir(tmp_path)
+def scope(elsewhere):
+    """mmdet's, as the runner sets it."""
     with DefaultScope.overwrite_default_scope('mmdet'):
         yield
 

@@ -6,35 +6,10 @@ import weakref
 
 import pytest
 import torch
-from mmengine.structures import InstanceData
 
 from clipself_mm.clip import text_embeddings
-from clipself_mm.datasets import RegionSample
 from clipself_mm.distillers import CLIPSelf, RegionRecognizer
-
-
-def make_model(micro_clip, **options):
-    return CLIPSelf(
-        tower=dict(type='CLIPTower', model=micro_clip),
-        data_preprocessor=dict(type='RegionPreprocessor', image_size=64),
-        **options,
-    )
-
-
-def make_batch(counts, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    samples = []
-    for count in counts:
-        corners = torch.rand(count, 2, generator=generator) * 32
-        boxes = torch.cat(
-            [corners, corners + 8 + 24 * torch.rand(count, 2, generator=generator)], 1
-        )
-        samples.append(RegionSample(regions=InstanceData(boxes_px=boxes)))
-    inputs = dict(
-        images=torch.randn(len(counts), 3, 64, 64, generator=generator),
-        crops=torch.randn(sum(counts), 3, 32, 32, generator=generator),
-    )
-    return inputs, samples
+from tests.distillers.micro_clipself import make_batch, make_model
 
 
 def test_loss_is_the_mean_over_all_regions_by_a_plain_loop(micro_clip):

@@ -11,17 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from clipself_mm.datasets import RegionSample
 from clipself_mm.distillers import CLIPSelf
 from clipself_mm.losses import image_cells
-from tests.distillers.test_clipself import make_batch, make_model
-
-CORRELATION = dict(type='CorrelationDistillLoss', temperature=0.2)
-CONTEXT = dict(
-    type='ContextDistillLoss',
-    foundation=dict(
-        type='FoundationModel',
-        model='vit_tiny_patch16_224',
-        options=dict(embed_dim=16, depth=1, num_heads=2),
-    ),
-)
+from tests.distillers.micro_clipself import CONTEXT, CORRELATION, make_batch, make_model
 
 
 def declip(micro_clip, *losses, mode='qq'):

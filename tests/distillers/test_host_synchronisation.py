@@ -18,7 +18,7 @@ from clipself_mm.distillers import CLIPSelf
 from clipself_mm.distillers.region_preprocessor import RegionPreprocessor
 from clipself_mm.losses import CosineDistillLoss
 from tests.clip.small_towers import images_of, small_tower
-from tests.distillers.test_dense_losses import CONTEXT, CORRELATION
+from tests.distillers.micro_clipself import CONTEXT, CORRELATION
 
 WAITING = ('_local_scalar_dense', 'nonzero', 'masked_select', 'equal', 'unique', '_unique2')
 

@@ -16,7 +16,7 @@ from clipself_mm.datasets import RegionSample, SeededIndex
 from clipself_mm.distillers import ImageText
 from clipself_mm.optim import NoBiasDecayConstructor
 from tests.commands import ROOT
-from tests.conftest import write_micro_clip
+from tests.factories import write_micro_clip
 from tests.parity.fixtures import fixture_json
 from tests.parity.tiny_towers import build_tower
 

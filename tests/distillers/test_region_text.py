@@ -14,8 +14,8 @@ from clipself_mm.datasets import RegionSample
 from clipself_mm.distillers import RegionPseudoLabeler
 from clipself_mm.distillers.region_pseudo_labeler import match_nouns
 from clipself_mm.hooks import WeightEnsembleHook
-from tests.conftest import write_micro_clip
-from tests.distillers.test_clipself import make_batch
+from tests.distillers.micro_clipself import make_batch
+from tests.factories import write_micro_clip
 
 NOUNS = ['cup', 'dog', 'pen', 'tree']
 

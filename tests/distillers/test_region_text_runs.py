@@ -11,6 +11,8 @@ from mmengine.runner import Runner
 from clipself_mm.clip import build_tower
 from tests.commands import ROOT, last_weights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def data_root(shapes, tmp_path):

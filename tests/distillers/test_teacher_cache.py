@@ -3,7 +3,6 @@
 import contextlib
 import json
 import runpy
-import sys
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from mmengine.runner import Runner
 from clipself_mm.datasets import EmbeddingCache
 from clipself_mm.distillers import CLIPSelf
 from clipself_mm.distillers.teacher_cache import tower_digest
-from tests.commands import ROOT, call, free_port
+from tests.commands import ROOT, call_on_two
 from tests.datasets.coco_files import photo, training_pipeline
 
 lmdb = pytest.importorskip('lmdb', reason='the extra cache is not installed')
@@ -230,14 +229,12 @@ def shapes_config(*args):
     return config
 
 
+@pytest.mark.slow
 def test_two_processes_fill_what_the_training_asks_for(shapes, micro_clip, tmp_path):
     folder = tmp_path / 'cache'
     changed = [f'{key}={value}' for key, value in overrides(shapes, micro_clip, folder).items()]
-    launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
-    launch += [f'--master_port={free_port()}', FILL]
     config = ROOT / 'configs/shapes/clipself_tiny_proposals_shapes-ov.py'
-    options = ['--launcher', 'pytorch', '--epochs', '1', '--cfg-options', *changed]
-    done = call([*launch, config, *options], tmp_path)
+    done = call_on_two(FILL, config, '--epochs', 1, '--cfg-options', *changed, cwd=tmp_path)
     count = len(contents(folder)[1])
     assert f'{folder}: {count} crops encoded, 0 found' in done.stdout
     # One process, two epochs: both find every crop of the 24 scenes.

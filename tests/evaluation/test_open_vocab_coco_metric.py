@@ -1,8 +1,6 @@
 """Novel, base and all AP against pycocotools, by hand, and on what the metric must refuse."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from mmdet.registry import METRICS as MMDET_METRICS
 from mmengine.logging import MMLogger
 
 from clipself_mm.evaluation import OpenVocabCocoMetric
+from tests.commands import call
 from tests.evaluation import toy_detection, two_process_detection
 from tests.evaluation.toy_detection import (
     BASE,
@@ -243,17 +242,11 @@ def test_takes_an_lvis_style_json(path):
     assert metrics['coco/all_ap'] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_digits_of_one(tmp_path):
     out = tmp_path / 'metrics.json'
     child = Path(two_process_detection.__file__)
-    ran = subprocess.run(
-        [sys.executable, str(child), str(out)],
-        env=dict(os.environ, OMP_NUM_THREADS='1'),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stderr
+    call([sys.executable, child, out], tmp_path)
     alone = two_process_detection.judge_share(tmp_path / 'truth.json')
     assert 0 < alone['coco/novel_ap'] < 1
     assert json.loads(out.read_text()) == alone

@@ -1,7 +1,6 @@
 """The metric by hand, on what it must refuse, and with two processes."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement, InstanceData
 
 from clipself_mm.evaluation import RegionClassificationMetric
+from tests.commands import call
 from tests.evaluation import two_process_metric
 
 CLASSES = ('cat', 'dog', 'car', 'sky', 'sea', 'sand')
@@ -221,9 +221,10 @@ def test_missing_class_names_are_an_error():
         metric.process(None, [sample([0], [True], boxes=[[0, 1, 2, 3, 4]]).to_dict()])
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_digits_of_one(tmp_path):
     out = tmp_path / 'metrics.json'
-    subprocess.run([sys.executable, CHILD, out], check=True, timeout=300, cwd=tmp_path)
+    call([sys.executable, CHILD, out], tmp_path)
     # An odd number of images: the sampler hands one of them to both processes.
     assert two_process_metric.IMAGES % 2
     one = two_process_metric.evaluate()

@@ -1,7 +1,6 @@
 """Pairs on disk: the best ones of each image, readable by the baseline's data set."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from mmengine.registry import METRICS
 
 from clipself_mm.datasets import RegionTextPairs
+from tests.commands import call
 from tests.evaluation import two_process_region_text
 
 
@@ -101,11 +101,12 @@ def test_missing_files_and_nouns(ann_file, tmp_path):
     assert not (tmp_path / 'pairs.json').exists()
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_file_of_one(tmp_path):
     images = [dict(id=i, file_name=f'{i}.jpg') for i in range(two_process_region_text.IMAGES)]
     (tmp_path / 'images.json').write_text(json.dumps(dict(images=images)))
     child = Path(two_process_region_text.__file__)
-    subprocess.run([sys.executable, child, tmp_path], check=True, timeout=300, cwd=tmp_path)
+    call([sys.executable, child, tmp_path], tmp_path)
     assert two_process_region_text.IMAGES % 2
     one = two_process_region_text.write(tmp_path, 'one.json')
     assert json.loads((tmp_path / 'metrics.json').read_text()) == one

@@ -10,9 +10,18 @@ from mmengine.registry import MODELS
 
 from benchmarks.counting import SHAPES
 from benchmarks.planner import GIB, GPUS, RECIPES, UTILISATION, Job, memory_bytes, plan
-from tests.commands import ROOT, call, free_port, last_weights, train_command
+from tests.commands import (
+    EPOCHS,
+    PATCHES,
+    ROOT,
+    call,
+    free_port,
+    last_weights,
+    options,
+    train_command,
+)
+from tests.factories import write_micro_clip
 from tests.gpu.distillation import batch, build
-from tests.test_end_to_end import EPOCHS, PATCHES, options
 
 TINY = 'pkg:clipself_mm.shapes/tiny_clip'
 
@@ -120,8 +129,6 @@ def test_fvit_takes_a_step_with_the_ops_of_mmcv(tmp_path):
         rtol=1e-4,
         atol=1e-5,
     )
-    from tests.conftest import write_micro_clip
-
     model = build_fvit(write_micro_clip(tmp_path / 'clip')).cuda().train()
     pixels = images().cuda()
     instances = [sample.to('cuda') for sample in samples()]

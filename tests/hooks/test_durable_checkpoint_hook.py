@@ -1,8 +1,6 @@
 """A training killed at any stage of saving ends, resumed, with the unbroken run's weights."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,20 +11,16 @@ from mmengine.logging import MessageHub, MMLogger
 
 from clipself_mm.hooks.durable_checkpoint_hook import DurableCheckpointHook, DurableLocalBackend
 from clipself_mm.io.atomic_write import PARTIAL
+from tests.commands import call
 
 CHILD = Path(__file__).with_name('kill_matrix.py')
 STEPS = {'epoch': ('epoch_1', 'epoch_2', 'epoch_3'), 'iteration': ('iter_3', 'iter_6', 'iter_9')}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('loop', STEPS)
 def test_killed_at_every_stage_of_saving(loop, tmp_path):
-    done = subprocess.run(
-        [sys.executable, CHILD, loop, tmp_path],
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=600,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )
+    done = call([sys.executable, CHILD, loop, tmp_path], tmp_path)
     unbroken, *rows = json.loads(done.stdout.splitlines()[-1])  # mmdet may print before
     first, second, last = STEPS[loop]
     final = {'last_checkpoint', f'{last}.pth', f'best_toy_acc_{last}.pth'}

@@ -1,9 +1,6 @@
 """BN becomes SyncBN on several GPUs only, and nothing that refers to its weights notices."""
 
 import json
-import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +11,7 @@ from torch import nn
 
 from clipself_mm.hooks import SyncBNHook, sync_bn_hook
 from clipself_mm.hooks.sync_bn_hook import synchronise_batch_norms
+from tests.commands import call, free_port
 
 CHILD = Path(__file__).with_name('sync_bn_processes.py')
 
@@ -117,18 +115,9 @@ def test_nothing_changes_elsewhere(monkeypatch, processes, device):
     assert lines == [f'Batch norms stay unsynchronised ({processes} x {device})']
 
 
+@pytest.mark.slow
 def test_two_gloo_processes(tmp_path):
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        port = listener.getsockname()[1]
-    done = subprocess.run(
-        [sys.executable, CHILD, tmp_path, str(port)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = call([sys.executable, CHILD, tmp_path, free_port()], tmp_path)
     assert done.stdout.count('Batch norms stay unsynchronised (2 x cpu)') == 1
     report = json.loads(done.stdout.splitlines()[-1])
     assert report['wrapper'] == 'MMDistributedDataParallel'

@@ -1,9 +1,7 @@
 """The region-text loss by a plain loop, its sampling, and what several processes make of it."""
 
 import math
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ import torch
 from mmengine.logging import MessageHub
 
 from clipself_mm.losses import RegionTextLoss, region_text_loss, sample_categories
+from tests.commands import call
 from tests.losses import two_process_region_text
 
 
@@ -110,12 +109,11 @@ def test_the_choice_comes_from_seed_and_iteration():
     assert len(set(map(tuple, drawn.values()))) == 3
 
 
+@pytest.mark.slow
 def test_two_processes_average_to_the_loss_of_one(tmp_path):
     """Regions 5 and 1: each process divides by 3, so the mean of both is the sum over 6."""
     out = tmp_path / 'losses.pt'
-    subprocess.run(
-        [sys.executable, Path(two_process_region_text.__file__), out], check=True, timeout=300
-    )
+    call([sys.executable, two_process_region_text.__file__, out], tmp_path)
     shares = torch.load(out)
     features, labels, nouns = two_process_region_text.whole()
     one = region_text_loss(features, labels, nouns, 10.0, torch.arange(len(nouns)))

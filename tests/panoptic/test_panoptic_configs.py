@@ -1,8 +1,6 @@
 """Panoptic configs build; the miniature trains, is tested and drawn by the tools."""
 
 import ast
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,11 +19,7 @@ ROOT = Path(__file__).parents[2]
 REAL = sorted((ROOT / 'configs/panoptic').glob('*.py'))
 TRAIN = ROOT / 'configs/shapes/mask2former_tiny_shapes-ov.py'
 FUSED = ROOT / 'configs/shapes/panoptic-fusion_tiny_shapes-ov.py'
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures('elsewhere')
 
 
 def build(config):
@@ -89,7 +83,8 @@ def test_the_miniature_has_the_shares_of_odises_caption_model():
     assert {round(shares[name], 6) for name in model.classes if name not in learned} == {0.65}
 
 
-def test_the_miniature_trains_and_is_tested(shapes, tmp_path, monkeypatch, capsys):
+@pytest.mark.slow
+def test_the_miniature_trains_and_is_tested(shapes, run_tool, capsys):
     """Two steps by tools/train.py, then tools/test.py and the picture, on three scenes."""
     config = Config.fromfile(TRAIN)
     for split in ('train', 'val', 'test'):
@@ -99,7 +94,7 @@ def test_the_miniature_trains_and_is_tested(shapes, tmp_path, monkeypatch, capsy
     config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=5)
     config.val_dataloader.dataset.indices = 1
     config.dump('train.py')
-    run(monkeypatch, 'train.py', 'train.py', '--work-dir', 'train')
+    run_tool('train', 'train.py', '--work-dir', 'train')
     assert Path('train/iter_2.pth').is_file()
 
     config = Config.fromfile(FUSED)
@@ -107,7 +102,7 @@ def test_the_miniature_trains_and_is_tested(shapes, tmp_path, monkeypatch, capsy
     config.test_dataloader.dataset.update(data_root=str(shapes), indices=3)
     move_evaluators(config, shapes)
     config.dump('fused.py')
-    run(monkeypatch, 'test.py', 'fused.py', '--work-dir', 'test')
+    run_tool('test', 'fused.py', '--work-dir', 'test')
     log = next(Path('test').glob('*/*.log')).read_text()
     for key in ('coco_panoptic/PQ:', 'coco_panoptic/PQ_unseen:', 'coco/segm_all_ap:', 'mIoU:'):
         assert key in log
@@ -115,7 +110,7 @@ def test_the_miniature_trains_and_is_tested(shapes, tmp_path, monkeypatch, capsy
     picture = next((shapes / 'val').glob('*.jpg'))
     capsys.readouterr()
     texts = ['--things', 'red star. blue ring', '--stuff', 'grass', '--out', 'out/found.png']
-    run(monkeypatch, 'panoptic_image.py', str(picture), 'fused.py', *texts)
+    run_tool('panoptic_image', picture, 'fused.py', *texts)
     assert capsys.readouterr().out.strip().endswith('out/found.png')
     assert Path('out/found.png').is_file()
 
@@ -127,8 +122,3 @@ def move_evaluators(config, shapes):
             for key in ('ann_file', 'seg_prefix'):
                 if key in evaluator:
                     evaluator[key] = evaluator[key].replace('data/shapes_ov', str(shapes))
-
-
-def run(monkeypatch, tool, *arguments):
-    monkeypatch.setattr(sys, 'argv', [tool, *arguments])
-    runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')

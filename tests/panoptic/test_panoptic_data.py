@@ -221,6 +221,7 @@ def test_masks_of_things_count_by_name(folder):
         metric.dataset_meta = dict(classes=('cat',))
 
 
+@pytest.mark.slow
 def test_the_package_stays_free_of_panopticapi():
     # mmdet itself imports it where it is there; of ours, this folder alone may.
     text = ''.join(

@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from clipself_mm.clip import roi_pool
-from clipself_mm.clip.weights.layouts import canonical_names
 from clipself_mm.losses import CosineDistillLoss
 from clipself_mm.optim.no_bias_decay_constructor import split_by_dimension
-from tests.parity.fixtures import GoldenFile, fixture_json, fixture_weights
-from tests.parity.tiny_towers import build_tower, logit_scale
+from tests.parity.fixtures import GoldenFile, fixture_json
+from tests.parity.tiny_towers import build_tower, logit_scale, recorded_names
 
 pytestmark = pytest.mark.parity
 
@@ -18,7 +17,7 @@ def test_clipself_step(kind):
     golden = GoldenFile(f'clipself_step_{kind}', config='clipself_step')
     config = fixture_json('config.json')
     student_file, teacher_file = f'clipself_step_{kind}_student', f'{kind}_tiny_weights'
-    recorded_name = _recorded_names(student_file)
+    recorded_name = recorded_names(student_file)
     images = torch.from_numpy(golden.inputs['images'])
     boxes = torch.from_numpy(golden.inputs['normed_boxes'])
     valid = boxes[..., -1] > 0.5
@@ -97,16 +96,3 @@ def _check_names(golden, case, student, recorded_name, with_gradient):
         recorded = [str(name) for name in golden.outputs[key]]
         assert set(recorded) == names, key
         golden.check(key, [name for name in recorded if name in names])
-
-
-def _recorded_names(weights):
-    """Our parameter names to the release's."""
-    marker = 'visual.patch_embed.proj.weight'
-    names = {}
-    for key, value in fixture_weights(weights).items():
-        layout = {marker: value, key: value} if 'eva' in weights else {key: value}
-        names.update(dict.fromkeys(set(canonical_names(layout)) - set(names), key))
-    if 'eva' in weights:
-        (renamed,) = canonical_names({marker: torch.zeros(1)})
-        names[renamed] = marker
-    return names

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from torch import nn
 
 from clipself_mm.clip.class_embeddings import save_class_embeddings
@@ -20,6 +21,7 @@ RENAMED = {
 
 
 def build_head(golden, case, folder):
+    init_default_scope('mmdet')
     config, setting = golden.config, golden.config[case]
     names, seen = golden.inputs['all_names'].tolist(), golden.inputs['seen_names'].tolist()
     classes = names[:-1]

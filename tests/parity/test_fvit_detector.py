@@ -84,6 +84,7 @@ class ReleaseLVISMetric(OpenVocabLVISMetric):
         return OpenVocabCocoMetric.name_numbers(self, kind, numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', ['start', 'end', 'fit'])
 def test_detections_and_average_precision(recording, case):
     checkpoint = 'end' if case == 'fit' else case
@@ -178,6 +179,7 @@ def check_average_precision(golden, key, numbers):
         golden.check(key, value, limit=0.001)
 
 
+@pytest.mark.slow
 def test_first_steps(recording, monkeypatch):
     converted = recording.convert('start', recording.config_file.with_name('a.pth'))
     runs, exact = {}, {}

@@ -3,18 +3,10 @@
 import pytest
 import torch
 
-from clipself_mm.evaluation.functional import mean_over_classes, rank_of_truth
 from tests.parity.fixtures import GoldenFile
+from tests.parity.recorded_panoptic import accuracy
 
 pytestmark = pytest.mark.parity
-
-
-def accuracy(topk, labels, half_precision=False):
-    """Mean class accuracy of ranked classes, (R, k), counted as the registered metric counts."""
-    found = labels[rank_of_truth(topk, labels) < topk.shape[1]]
-    classes = int(labels.max()) + 1
-    counts = (torch.bincount(item, minlength=classes).numpy() for item in (found, labels))
-    return mean_over_classes(*counts, half_precision)
 
 
 def test_macc():

@@ -8,8 +8,7 @@ from clipself_mm.datasets import load_vocabulary
 from clipself_mm.distillers import RegionClassifier, RegionPreprocessor
 from clipself_mm.distillers.region_classifier import ranked_classes
 from tests.parity.fixtures import GoldenFile, fixture_json
-from tests.parity.test_macc import accuracy
-from tests.parity.test_panoptic_data import dataset_of, write_files
+from tests.parity.recorded_panoptic import accuracy, dataset_of, write_files
 from tests.parity.tiny_towers import build_tower
 
 pytestmark = pytest.mark.parity

@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from clipself_mm.clip import roi_pool
 from clipself_mm.losses import RegionTextLoss, sample_categories
 from tests.parity.fixtures import GoldenFile, fixture_json
-from tests.parity.test_clipself_step import _recorded_names
-from tests.parity.tiny_towers import build_tower, logit_scale
+from tests.parity.tiny_towers import build_tower, logit_scale, recorded_names
 
 pytestmark = pytest.mark.parity
 
@@ -54,7 +53,7 @@ def test_region_clip():
     golden.check('loss_contrast', loss)
 
     loss.backward()
-    recorded_name = _recorded_names(WEIGHTS)
+    recorded_name = recorded_names(WEIGHTS)
     gradients = {
         recorded_name[name]: parameter.grad
         for name, parameter in student.named_parameters()

@@ -7,8 +7,9 @@ from torch import nn
 
 from clipself_mm.clip import EVA02ViT, OpenCLIPViT, VisionTower, read_state
 from clipself_mm.clip.weights.checkpoints import load_text, load_visual, read_logit_scale
+from clipself_mm.clip.weights.layouts import canonical_names
 from clipself_mm.clip.weights.tower_source import TowerSource
-from tests.parity.fixtures import FIXTURES
+from tests.parity.fixtures import FIXTURES, fixture_weights
 
 ARCHITECTURE_OF = {
     'eva_tiny_weights': 'eva_tiny',
@@ -71,3 +72,16 @@ def build_text(weights: str, config: dict) -> nn.Module:
 def logit_scale(weights: str) -> torch.Tensor:
     source = TowerSource(weights, {}, str(FIXTURES / f'{weights}.safetensors'))
     return torch.tensor(read_logit_scale(source))
+
+
+def recorded_names(weights):
+    """Our parameter names to the release's."""
+    marker = 'visual.patch_embed.proj.weight'
+    names = {}
+    for key, value in fixture_weights(weights).items():
+        layout = {marker: value, key: value} if 'eva' in weights else {key: value}
+        names.update(dict.fromkeys(set(canonical_names(layout)) - set(names), key))
+    if 'eva' in weights:
+        (renamed,) = canonical_names({marker: torch.zeros(1)})
+        names[renamed] = marker
+    return names

@@ -22,6 +22,7 @@ from clipself_mm.clip.weights.tower_source import find_source
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.hooks import VocabularyCheckHook
 from clipself_mm.shapes.classes import ALL_CLASSES, NOVEL_CLASSES, THING_CLASSES
+from tests.config_files import write_ade847_names
 
 ROOT = Path(__file__).parents[2] / 'configs'
 RELEASED = sorted((ROOT / 'segmentation').glob('cat-seg_*.py'))
@@ -30,12 +31,8 @@ COUNTS = {'coco-stuff': 171, 'ade20k-150': 150, 'ade20k-847': 847, 'pascal-conte
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """An empty folder but for the names of ADE20K-847, which the converter would write."""
-    monkeypatch.chdir(tmp_path)
-    names = Path('data/ADE20K_2021_17_01/ade847.json')
-    names.parent.mkdir(parents=True)
-    names.write_text(json.dumps(dict(classes=[f'thing {i}' for i in range(847)])))
+def names_of_ade847(elsewhere):
+    write_ade847_names()
     init_default_scope('mmseg')
 
 

@@ -20,19 +20,15 @@ pytest.importorskip('mmseg')
 import mmseg
 
 from clipself_mm.hooks import VocabularyCheckHook
+from tests.config_files import write_ade847_names
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / 'configs').glob('*/zero-shot_*.py'))
-ADE847 = 'data/ADE20K_2021_17_01/ade847.json'
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """An empty current folder, but for the names that the converter writes."""
-    monkeypatch.chdir(tmp_path)
-    Path(ADE847).parent.mkdir(parents=True)
-    names = [f'class {number}' for number in range(847)]
-    Path(ADE847).write_text(json.dumps(dict(classes=names)))
+def names_of_ade847(elsewhere):
+    write_ade847_names()
 
 
 def build(config):
@@ -126,6 +122,7 @@ def accuracies(config):
     return [100 * right.sum().item() / pixels.sum().item(), 100 * every.item()]
 
 
+@pytest.mark.slow
 def test_tools_measure(shapes, tmp_path, monkeypatch):
     """Both test tools and the loop above agree, on three scenes."""
     config = tmp_path / 'config.py'

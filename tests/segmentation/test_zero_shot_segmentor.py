@@ -282,6 +282,7 @@ def test_features_of_another_clip_are_refused(build, tmp_path):
         build(file=tmp_path / 'wide.pt')
 
 
+@pytest.mark.slow
 def test_detection_users_never_import_mmseg():
     program = (
         'import sys, clipself_mm; from mmengine.registry import MODELS;'

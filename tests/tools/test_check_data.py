@@ -1,24 +1,17 @@
 """tools/check_data.py: one line per file, and an exit code that a script can ask."""
 
 import json
-import sys
+from functools import partial
 
 import pytest
 
-from tests.tools.test_train import load_tool
-
 
 @pytest.fixture
-def check(tmp_path, monkeypatch):
+def check(tmp_path, monkeypatch, run_tool):
     """Runs the tool's main on a config that reads one json without any folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'c.py').write_text("train_dataloader = dict(dataset=dict(ann_file='boxes.json'))")
-
-    def run(*words):
-        monkeypatch.setattr(sys, 'argv', ['check_data.py', 'c.py', *words])
-        load_tool('check_data').main()
-
-    return run
+    return partial(run_tool, 'check_data', 'c.py')
 
 
 def test_good_files_end_well(check, tmp_path, capsys):

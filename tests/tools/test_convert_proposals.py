@@ -2,30 +2,23 @@
 
 import json
 import pickle
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
-
-from tests.tools.test_train import load_tool
 
 IMAGES = [dict(id=key, file_name=f'{key}.jpg') for key in (1, 2, 3)]
 BOXES = np.array([[0, 0, 10, 10, 0.9], [0, 0, 10, 9, 0.8], [20, 20, 30, 24, 0.7]])
 
 
 @pytest.fixture
-def convert(tmp_path, monkeypatch):
+def convert(tmp_path, monkeypatch, run_tool):
     """Runs the tool's main in a folder with truth.json and src.pkl."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'truth.json').write_text(json.dumps(dict(images=IMAGES)))
     content = {'train/1.jpg': BOXES, 'train/2.jpg': BOXES[:0], 'train/9.jpg': BOXES}
     (tmp_path / 'src.pkl').write_bytes(pickle.dumps(content))
-
-    def run(*words):
-        monkeypatch.setattr(sys, 'argv', ['convert_proposals.py', *words])
-        load_tool('convert_proposals').main()
-
-    return run
+    return partial(run_tool, 'convert_proposals')
 
 
 def boxes_of(path):

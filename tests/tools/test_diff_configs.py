@@ -1,11 +1,13 @@
 """tools/diff_configs.py: which keys of which configs two revisions differ in."""
 
 import subprocess
-import sys
 
 import pytest
 
 from tests.commands import ROOT
+from tests.forks import Fork
+
+pytestmark = pytest.mark.slow
 
 BASE = "optimizer = dict(type='SGD', lr=0.1)\n"
 OLD = """
@@ -47,8 +49,7 @@ def repository(tmp_path):
 
 
 def diff(cwd, *arguments):
-    command = [sys.executable, ROOT / 'tools/diff_configs.py', *arguments]
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
+    done = Fork([ROOT / 'tools/diff_configs.py', *arguments], cwd).wait()
     return done.returncode, done.stdout, done.stderr
 
 

@@ -1,11 +1,9 @@
 """tools/make_base_json.py: what stays, what goes, and that nothing is lost on an error."""
 
 import json
-import sys
+from functools import partial
 
 import pytest
-
-from tests.tools.test_train import load_tool
 
 SOURCE = dict(
     info=dict(year=2017),
@@ -22,18 +20,13 @@ SOURCE = dict(
 
 
 @pytest.fixture
-def make(tmp_path, monkeypatch):
+def make(tmp_path, monkeypatch, run_tool):
     """Runs the tool's main in a folder with src.json and a vocabulary with base cat, novel dog."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'src.json').write_text(json.dumps(SOURCE))
     lists = dict(classes=['cat', 'dog'], base=['cat'], novel=['dog'])
     (tmp_path / 'pets.json').write_text(json.dumps(lists))
-
-    def run(*words):
-        monkeypatch.setattr(sys, 'argv', ['make_base_json.py', *words])
-        load_tool('make_base_json').main()
-
-    return run
+    return partial(run_tool, 'make_base_json')
 
 
 def test_keeps_base_boxes_and_everything_else(make, tmp_path, capsys):

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from projects.reproduce import TABLES, Reproduction
-from tests.tools.test_train import load_tool
+from tests.commands import load_tool
 
 
 @pytest.fixture

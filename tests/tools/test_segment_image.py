@@ -1,34 +1,58 @@
 """tools/segment_image.py on a scene of Shapes-OV."""
 
 import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 pytest.importorskip('mmseg')
 
-from tests.tools.test_train import load_tool
+from clipself_mm.visualization.segmentation_overlay import class_colours
+from tests.commands import ROOT, load_tool
 
-CONFIG = Path(__file__).parents[2] / 'configs/shapes/zero-shot_tiny_shapes-ov.py'
+pytestmark = pytest.mark.slow
+CONFIG = ROOT / 'configs/shapes/zero-shot_tiny_shapes-ov.py'
 
 
-def test_draws_the_classes_of_the_prompt(shapes, tmp_path, monkeypatch, micro_clip, capsys):
-    image = min((shapes / 'val').iterdir())
-    drawn = {}
-    for name, words in {
-        'prompt': ['--texts', 'red star. grass'],
-        'config': [],
-        'tower': ['--tower', micro_clip, '--texts', 'red star. grass'],
-    }.items():
-        out = tmp_path / f'new/{name}.png'
-        arguments = ['x', str(image), str(CONFIG), *words, '--out', str(out), '--device', 'cpu']
-        monkeypatch.setattr(sys, 'argv', arguments)
-        load_tool('segment_image').main()
+@pytest.fixture
+def segment(shapes, tmp_path, monkeypatch, capsys):
+    """Runs the tool on a scene; returns the scene, the labels that were found, the drawing."""
+    tool, found = load_tool('segment_image'), []
+    infer = tool.inference_model
+
+    def spy(*given):
+        found.append(infer(*given))
+        return found[-1]
+
+    monkeypatch.setattr(tool, 'inference_model', spy)
+    image, out = min((shapes / 'val').iterdir()), tmp_path / 'new/drawn.png'
+
+    def run(*words):
+        words = ['x', image, CONFIG, *words, '--out', out, '--opacity', 0.25]
+        monkeypatch.setattr(sys, 'argv', list(map(str, words)))
+        tool.main()
         assert str(out) in capsys.readouterr().out
-        drawn[name] = Image.open(out)
-        assert drawn[name].width > 128
-        assert drawn[name].height >= 128
-    assert drawn['prompt'].height == 128  # two names fit beside it
-    assert drawn['prompt'].tobytes() != drawn['tower'].tobytes()
-    assert drawn['config'].size != drawn['prompt'].size
+        scene, drawn = (np.asarray(Image.open(path).convert('RGB')) for path in (image, out))
+        return scene, found[-1].pred_sem_seg.data[0].numpy(), drawn
+
+    return run
+
+
+def test_draws_the_classes_of_the_prompt(segment, micro_clip):
+    names = ('--texts', 'red star. grass')
+    scene, labels, drawn = segment(*names)
+    assert set(np.unique(labels)) == {0, 1}
+    expected = 0.75 * scene + 0.25 * class_colours(2)[labels]
+    assert np.abs(drawn[:, :128] - expected).max() <= 0.5
+    assert drawn.shape[0] == 128  # two names fit beside it
+    assert drawn.shape[1] > 128
+    assert (segment('--tower', micro_clip, *names)[1] != labels).any()
+
+
+def test_draws_the_classes_of_the_config(segment):
+    _, labels, drawn = segment()
+    assert labels.max() > 1
+    legend = drawn[:, 128:].reshape(-1, 3).tolist()
+    for label in np.bincount(labels.ravel()).argsort()[::-1][:3]:  # the largest
+        assert class_colours(label + 1)[label].tolist() in legend

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import sys
 import uuid
 from pathlib import Path
 
@@ -10,19 +9,18 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from tests.tools.test_train import load_tool
+from tests.commands import load_tool
 from tests.tools.toy_task import CONFIG
 
 
 @pytest.fixture
-def evaluate(tmp_path, monkeypatch):
+def evaluate(tmp_path, monkeypatch, run_tool):
     """Runs tools/test.py's main on the toy config; returns the metrics mmengine wrote."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'toy.py').write_text(CONFIG.replace('RUN', uuid.uuid4().hex))
 
     def run(*words):
-        monkeypatch.setattr(sys, 'argv', ['test.py', 'toy.py', *words, '--work-dir', 'w'])
-        load_tool('test').main()
+        run_tool('test', 'toy.py', *words, '--work-dir', 'w')
         (file,) = (tmp_path / 'w').glob('*/*.json')
         return json.loads(file.read_text())
 

@@ -4,32 +4,20 @@ With targets of mean 1, batch 2 and lr 0.25 a step takes w to w + 0.25 * 2 * (1 
 to 1: 0, 0.5, 0.75, 0.875, 0.9375.
 """
 
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import uuid
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 
-from tests.commands import free_port
+from tests.commands import ROOT, call_on_two, load_tool
 from tests.tools.toy_task import CONFIG
-
-ROOT = Path(__file__).parents[2]
-
-
-def load_tool(name):
-    """The module of tools/NAME.py, with what its own import adds to sys.path taken back."""
-    path = list(sys.path)
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.path[:] = path
-    return module
 
 
 @pytest.fixture
@@ -43,14 +31,9 @@ def config(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def train(monkeypatch):
+def train(run_tool):
     """Runs tools/train.py's main with the given words."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, 'argv', ['train.py', *map(str, words)])
-        load_tool('train').main()
-
-    return run
+    return partial(run_tool, 'train')
 
 
 def weight(work_dir):
@@ -104,15 +87,15 @@ def run(command, cwd, **env):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_synchronise_gradients(config, tmp_path):
     """Rank 0 sees only the targets 0, on which it would stay at w = 0 if it trained alone."""
-    script = ROOT / 'tools/dist_train.sh'
     options = ['--work-dir', 'w', '--cfg-options', 'train_dataloader.batch_size=1']
-    done = run([script, config, 2, *options], tmp_path, PORT=str(free_port()))
-    assert done.returncode == 0, done.stderr[-2000:]
+    call_on_two(ROOT / 'tools/train.py', config, *options, cwd=tmp_path)
     assert weight(tmp_path / 'w') == 0.75
 
 
+@pytest.mark.slow
 def test_uses_the_checkout_it_lies_in(tmp_path):
     """A copy of the tool finds the package beside it, from any folder and not installed."""
     (tmp_path / 'tools').mkdir()

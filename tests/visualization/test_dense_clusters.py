@@ -1,8 +1,6 @@
 import argparse
 import itertools
-import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torch import nn
 
 from clipself_mm.visualization import cluster_dense_maps, draw_clusters, draw_dense_clusters
 from clipself_mm.visualization.dense_clusters import encode_dense_map
+from tests.commands import call
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,26 +144,14 @@ def test_one_call_from_towers_to_panel():
     assert (cell[0, 0] != cell[-1, -1]).any()
 
 
+@pytest.mark.slow
 def test_tool_draws_a_row_for_each_checkpoint(tmp_path):
     photo, out = tmp_path / 'photo.png', tmp_path / 'new' / 'dense.png'
     Image.effect_noise((60, 40), 80).save(photo)
     weights = ROOT / 'clipself_mm' / 'shapes' / 'tiny_clip' / 'open_clip_model.safetensors'
-    subprocess.run(
-        [
-            sys.executable,
-            ROOT / 'tools' / 'visualize_dense.py',
-            photo,
-            '--model=pkg:clipself_mm.shapes/tiny_clip',
-            '--checkpoint=original=',
-            f'--checkpoint=same={weights}',
-            '--size=64',
-            f'--out={out}',
-        ],
-        check=True,
-        cwd=tmp_path,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
-        timeout=300,
-    )
+    words = ['--model=pkg:clipself_mm.shapes/tiny_clip', '--size=64', f'--out={out}']
+    words += ['--checkpoint=original=', f'--checkpoint=same={weights}']
+    call([sys.executable, ROOT / 'tools/visualize_dense.py', photo, *words], tmp_path)
     panel = np.array(Image.open(out))
     row = round(224 * 40 / 60) + 10
     assert len(panel) == 3 * row + 10

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from projects.ade847.labels import (
     read_index,
     shared_names,
 )
-from tests.tools.test_train import load_tool
 
 FILES = ['ADE_train_1.jpg', 'ADE_val_1.jpg', 'ADE_val_2.jpg']
 FOLDERS = [
@@ -166,17 +164,13 @@ def test_data_set_needs_its_names(tmp_path):
         ADE847Dataset(classes_file=str(path))
 
 
-def test_tool(release, tmp_path, monkeypatch, capsys):
+def test_tool(release, tmp_path, run_tool, capsys):
     (tmp_path / 'names.txt').write_text('\n'.join(NAMES[:847]))
-    index = str(release / 'index_ade20k.pkl')
-    monkeypatch.setattr(
-        sys, 'argv', ['x', index, '--classes', str(tmp_path / 'names.txt'), '--out', str(tmp_path)]
-    )
-    load_tool('convert_ade847').main()
+    index = release / 'index_ade20k.pkl'
+    run_tool('convert_ade847', index, '--classes', tmp_path / 'names.txt', '--out', tmp_path)
     shown = capsys.readouterr().out
     assert '2 label maps' in shown
     assert '847 classes' in shown
     assert json.loads((tmp_path / 'ade847.json').read_text())['classes'] == NAMES[:847]
-    monkeypatch.setattr(sys, 'argv', ['x', index])
     with pytest.raises(SystemExit, match=r'\b847\b.*\b848\b.*--classes'):
-        load_tool('convert_ade847').main()
+        run_tool('convert_ade847', index)

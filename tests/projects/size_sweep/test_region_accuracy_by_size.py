@@ -12,9 +12,8 @@ from PIL import Image
 from clipself_mm.datasets import load_vocabulary
 from projects.size_sweep.accuracy import read_accuracy
 from projects.size_sweep.sweep import config_at_size, config_digest, weights_digest
-from tests.commands import ROOT, call
-from tests.conftest import write_micro_clip
-from tests.tools.test_train import load_tool
+from tests.commands import ROOT, call, load_tool
+from tests.factories import write_micro_clip
 
 CONFIG = """
 _base_ = ['BASE']
@@ -65,6 +64,7 @@ def measure(config, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_sizes_are_measured_once_and_added_to(measure, config, tmp_path):
     ran, rows = measure('--sizes', '64', '32')
     assert ran == [(64, True), (32, False)]
@@ -120,6 +120,7 @@ def test_digests_know_weights_and_config_but_not_the_size(config, micro_clip, tm
     assert weights_digest(base) != before
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_file_of_one(measure, config, tmp_path):
     _, alone = measure('--sizes', '32', '64')
     launch = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']

@@ -1,0 +1,61 @@
+"""Python scripts in processes of their own, without the seconds that torch and mm take to import.
+
+A server process imports what others wrote and forks for each script. Nothing of this package is in
+it, so that a script and its config bring all of ours themselves.
+"""
+
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PRELOADED = ['open_clip', 'mmdet.apis']
+SERVER = multiprocessing.get_context('forkserver')
+
+
+class Fork:
+    """A running script: what `subprocess.Popen` would be, its output in files."""
+
+    def __init__(self, words, cwd, **env):
+        self.args = [str(word) for word in words]
+        self.folder = tempfile.TemporaryDirectory()
+        self.output = [Path(self.folder.name, name) for name in ('stdout', 'stderr')]
+        SERVER.set_forkserver_preload(PRELOADED)
+        self.process = SERVER.Process(target=run, args=(self.args, str(cwd), self.output, env))
+        self.process.start()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def poll(self):
+        return self.process.exitcode
+
+    def wait(self, timeout=600):
+        """Wait for the end; gives what `subprocess.run` would."""
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            raise subprocess.TimeoutExpired(self.args, timeout)
+        out, err = (path.read_text() for path in self.output)
+        return subprocess.CompletedProcess(self.args, self.process.exitcode, out, err)
+
+
+def run(words, cwd, output, env):
+    """In the fork: be ``python words`` in a folder, as the leader of a process group."""
+    os.setsid()
+    for descriptor, path in enumerate(output, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+    os.chdir(cwd)
+    os.environ.update(env, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
+    import torch
+
+    torch.set_num_threads(1)
+    sys.argv = words
+    sys.path.insert(0, str(Path(words[0]).parent))
+    runpy.run_path(words[0], run_name='__main__')
