@@ -152,6 +152,7 @@ def test_detector_config_builds(path):
         build_schedulers(config, optimizer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', DETECTORS, ids=name_of)
 def test_detector_config_reads_its_data(path):
     """Pipelines, padding and metric, on one image with one box."""

@@ -236,6 +236,7 @@ def test_a_draw_keeps_its_lane_on_its_way_to_a_worker():
     assert (int(draw), draw.key, draw.lane) == (5, (1, 2, 5), 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('consumed', [0, 1, 11, 12, 13, 31])
 @pytest.mark.parametrize('lanes', [1, 3])
 def test_a_fast_forwarded_stream_goes_on_as_the_unbroken_one(folder, consumed, lanes):
