@@ -24,7 +24,7 @@ help:
 	@echo 'make reproduce  measure the tables of the paper in miniature (hours; REPRODUCE_ARGS="--seeds 0 1 2 --jobs 2")'
 	@echo 'make test    run the test suite (TESTS="-m parity" or a path selects, JOBS=2 processes)'
 	@echo 'make test-fast  the tests that are not marked slow (two minutes)'
-	@echo 'make lint    ruff check, ruff format --check, codespell'
+	@echo 'make lint    ruff check, ruff format --check, codespell, mypy'
 	@echo 'make env     build the environment only; STACK=openmmlab makes the classic one'
 	@echo 'make clean   remove caches and build leftovers; environments, data and work_dirs stay'
 	@echo 'Options: VENV=$(VENV) STACK=$(STACK) PYTHON=(first of 3.11, 3.12, 3.10 that runs)'
@@ -48,10 +48,12 @@ test: $(STAMP)
 test-fast: $(STAMP)
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m 'not slow' $(TESTS)
 
+# mypy reads torch's annotations, which differ on torch 2.1: only the default stack is checked.
 lint: $(STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m codespell_lib
+	$(if $(filter onedl,$(STACK)),$(RUN) -m mypy)
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache

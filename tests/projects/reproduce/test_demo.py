@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from projects.reproduce import RunContext, demo
@@ -23,6 +24,7 @@ def context_of(tmp_path, data_root, **options):
     return RunContext(ROOT, tmp_path / 'work', data_root, 'toys', **options)
 
 
+@pytest.mark.slow
 def test_every_step_leaves_its_figures(tmp_path, shapes):
     shown = Lines()
     assert demo.Demo(context_of(tmp_path, shapes, epochs=1), 1.5, shown).run()
@@ -72,6 +74,7 @@ def test_the_longest_chain_comes_first_and_detectors_are_measured_beside_it(tmp_
             assert 'train_cfg.val_begin=1000000' in run.options()
 
 
+@pytest.mark.slow
 def test_a_broken_step_is_one_sentence(tmp_path, shapes):
     """And nothing goes on in the background."""
     broken = tmp_path / 'checkout'

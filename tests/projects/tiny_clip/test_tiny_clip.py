@@ -56,6 +56,7 @@ def test_contrastive_loss_by_hand():
     assert contrastive_loss(image, text, shared, scale) == pytest.approx(mean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('tower', IMAGE_TOWERS)
 def test_interrupted_and_resumed_training_ends_with_the_same_weights(tmp_path, tower):
     options = dict(report=silent, check_scenes=2, tower=tower)
@@ -153,6 +154,7 @@ def test_the_longest_prompt_fits_the_context():
     assert (tokens[:, -1] == 0).all()
 
 
+@pytest.mark.slow
 def test_shipped_weights_know_crops_but_not_dense_features():
     """The gap CLIPSelf closes: crops at least 80%, dense box features at most 15%."""
     model = load_tiny_clip()
