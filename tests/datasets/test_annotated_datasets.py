@@ -73,10 +73,10 @@ def test_box_labels_go_by_name(tmp_path, boxes_json, vocabulary):
 def test_categories_must_be_known_unless_ignored(tmp_path, boxes_json):
     (tmp_path / 'cats.txt').write_text('cat\nsky\n')
     vocabulary = str(tmp_path / 'cats.txt')
-    with pytest.raises(ValueError, match=r"boxes\.json: 1 of 3 categories .* cats: \['dog'\]"):
+    with pytest.raises(ValueError, match=r"boxes\.json.*\b1\b.*\b3\b.*cats.*\['dog'\]"):
         BoxRegions(boxes_json, vocabulary)
     (tmp_path / 'other.txt').write_text('unicorn\n')
-    with pytest.raises(ValueError, match='3 of 3 categories'):
+    with pytest.raises(ValueError, match=r'boxes\.json.*\b3\b.*\b3\b.*other'):
         BoxRegions(boxes_json, str(tmp_path / 'other.txt'), ignore_unknown=True)
     (tmp_path / 'cats.json').write_text(
         json.dumps(dict(classes=['cat', 'sky'], things=['cat'], ids=[2, 7]))
@@ -87,7 +87,7 @@ def test_categories_must_be_known_unless_ignored(tmp_path, boxes_json):
 
 def test_things_must_agree_with_the_vocabulary(tmp_path, boxes_json):
     (tmp_path / 'all.txt').write_text('cat\ndog\nsky\n')
-    with pytest.raises(ValueError, match="category 'sky' has isthing 0, vocabulary all"):
+    with pytest.raises(ValueError, match=r"boxes\.json.*'sky'.*isthing 0.*all"):
         BoxRegions(boxes_json, str(tmp_path / 'all.txt'))
 
 
@@ -154,8 +154,8 @@ def test_panoptic_from_files_to_the_sample(tmp_path, panoptic, vocabulary):
 @pytest.mark.parametrize(
     ('change', 'complaint'),
     [
-        (dict(image_id=9), 'got image_id 9'),
-        (dict(segments_info=None), 'segments_info'),
+        (dict(image_id=9), r'image_id.*\b9\b'),
+        (dict(segments_info=None), r"'segments_info'.*\['file_name', 'image_id'\]"),
     ],
 )
 def test_broken_panoptic_entries(tmp_path, panoptic, vocabulary, change, complaint):
@@ -167,5 +167,5 @@ def test_broken_panoptic_entries(tmp_path, panoptic, vocabulary, change, complai
 
 def test_panoptic_file_without_categories(tmp_path, panoptic, vocabulary):
     del panoptic['categories']
-    with pytest.raises(ValueError, match="expected a list 'categories'"):
+    with pytest.raises(ValueError, match=r"panoptic\.json.*'categories'"):
         panoptic_dataset(tmp_path, panoptic, vocabulary)

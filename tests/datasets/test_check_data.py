@@ -1,6 +1,7 @@
 """Which files a config needs, and what is said of each one that is missing or broken."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -58,6 +59,14 @@ def problems(settings):
     return {found.path: found.problem for found in check_config(settings) if found.problem}
 
 
+def assert_problems(settings, expected):
+    """Exactly the paths of `expected` have a problem, each one that matches the pattern there."""
+    found = problems(settings)
+    assert found.keys() == expected.keys(), found
+    for path, pattern in expected.items():
+        assert re.search(pattern, found[path]), found
+
+
 def test_a_complete_tree_is_listed_once(tree):
     found = list(check_config(config()))
     assert all(finding.problem == '' for finding in found)
@@ -78,37 +87,35 @@ def test_truncated_json_is_named(tree):
     file = tree / 'data/annotations/panoptic.json'
     file.write_text(file.read_text()[:-20])
     (problem,) = {text for path, text in problems(config()).items() if path.endswith('.json')}
-    assert 'is no whole JSON file' in problem
+    assert 'column' in problem
 
 
 def test_json_without_images_is_named(tree):
     (tree / 'data/annotations/panoptic.json').write_text('{"annotations": []}')
-    assert problems(config()) == {
-        'data/annotations/panoptic.json': "lists no image; it has ['annotations']"
-    }
+    assert_problems(config(), {'data/annotations/panoptic.json': r"image.*\['annotations'\]"})
 
 
 def test_a_dataset_inside_wrappers_is_found(tree):
     settings = config()
     inner = settings.test_dataloader.dataset.datasets[0].dataset
     inner.ann_file = 'annotations/other.json'
-    assert problems(settings) == {'data/annotations/other.json': 'is missing'}
+    assert_problems(settings, {'data/annotations/other.json': 'missing'})
 
 
 def test_the_json_of_an_evaluator_is_found(tree):
     settings = config(test_evaluator=dict(type='CocoMetric', ann_file='elsewhere.json'))
-    assert problems(settings) == {'elsewhere.json': 'is missing'}
+    assert_problems(settings, {'elsewhere.json': 'missing'})
 
 
 def test_missing_and_empty_images_are_counted_and_named(tree):
     (tree / 'data/val/1.jpg').unlink()
     (tree / 'data/val/2.jpg').write_bytes(b'')
-    assert problems(config()) == {'data/val/': '1 missing and 1 empty of 2 files: 1.jpg, 2.jpg'}
+    assert_problems(config(), {'data/val/': r'\b1\b.*\b1\b.*\b2\b.*1\.jpg, 2\.jpg'})
 
 
 def test_a_missing_folder_says_how_much_it_should_hold(tree):
     (tree / 'data/annotations/panoptic').rename(tree / 'gone')
-    assert problems(config()) == {'data/annotations/panoptic/': 'is missing, expected with 2 files'}
+    assert_problems(config(), {'data/annotations/panoptic/': r'missing.*\b2\b'})
 
 
 def test_lvis_images_are_found_by_their_url(tree):
@@ -118,7 +125,7 @@ def test_lvis_images_are_found_by_their_url(tree):
     settings = Config(dict(train_dataloader=dict(dataset=dataset)))
     assert problems(settings) == {}
     (tree / 'data/val/1.jpg').unlink()
-    assert problems(settings) == {'data/': '1 missing of 1 files: val/1.jpg'}
+    assert_problems(settings, {'data/': r'\b1\b.*\b1\b.*val/1\.jpg'})
 
 
 def test_folders_without_a_list_must_hold_something(tree):
@@ -126,31 +133,26 @@ def test_folders_without_a_list_must_hold_something(tree):
     (tree / 'ade').mkdir()
     dataset = dict(data_prefix=dict(img_path='ade', seg_map_path='data/annotations'))
     settings = Config(dict(val_dataloader=dict(dataset=dataset)))
-    assert problems(settings) == {'ade': 'is an empty folder'}
+    assert_problems(settings, {'ade': 'empty'})
 
 
 @pytest.mark.parametrize(
     ('name', 'why'),
     [
-        ('weights/tower.safetensors', 'is no whole safetensors file'),
-        ('weights/start.pth', 'is cut short'),
+        ('weights/tower.safetensors', 'safetensors'),
+        ('weights/start.pth', 'short'),
     ],
 )
 def test_truncated_weights_are_named(tree, name, why):
     content = (tree / name).read_bytes()
     (tree / name).write_bytes(content[: len(content) // 2])
-    ((path, problem),) = problems(config()).items()
-    assert path == name
-    assert problem.startswith(why)
+    assert_problems(config(), {name: why})
 
 
 def test_missing_and_empty_weights_are_named(tree):
     (tree / 'weights/classes.npy').write_bytes(b'')
     (tree / 'weights/start.pth').unlink()
-    assert problems(config()) == {
-        'weights/classes.npy': 'is empty',
-        'weights/start.pth': 'is missing',
-    }
+    assert_problems(config(), {'weights/classes.npy': 'empty', 'weights/start.pth': 'missing'})
 
 
 def test_a_tower_folder_must_be_complete(tree):
@@ -169,7 +171,7 @@ def test_the_tower_of_the_package_is_there():
 
 def test_an_unknown_vocabulary_is_named(tree):
     settings = Config(dict(model=dict(classifier=dict(vocabulary='no_such'))))
-    assert "vocabulary 'no_such' is neither" in problems(settings)['no_such']
+    assert_problems(settings, {'no_such': "'no_such'"})
 
 
 def detection(tree, categories, **changes):
@@ -207,14 +209,13 @@ def test_the_size_of_a_split_stands_beside_the_published_one(tree):
 def test_a_json_of_other_classes_is_named(tree):
     vocabulary = load_vocabulary('ov_coco')
     settings = detection(tree, vocabulary.base[1:])
-    ((path, problem),) = problems(settings).items()
-    assert path == 'data/boxes.json'
-    assert problem.startswith("its categories lack 1 of 48 base classes of vocabulary ov_coco: ['")
+    lost = vocabulary.base[0]
+    assert_problems(settings, {'data/boxes.json': rf"\b1\b.*\b48\b.*ov_coco.*\['{lost}'\]"})
     file = tree / 'data/boxes.json'
     content = json.loads(file.read_text())
     del content['categories']
     file.write_text(json.dumps(content))
-    assert "expected a list 'categories'" in problems(settings)['data/boxes.json']
+    assert_problems(settings, {'data/boxes.json': "'categories'"})
 
 
 def test_a_size_without_published_numbers_stands_alone(tree):
@@ -250,10 +251,10 @@ def write_captions(tree, captions):
 @pytest.mark.parametrize(
     ('captions', 'problem'),
     [
-        (None, 'is missing'),
-        ([], 'has no caption'),
-        ([dict(image_id=1)], "an annotation has no text under 'caption': {'image_id': 1}"),
-        ([dict(image_id=7, caption='a')], 'a caption is of image 7, which is not in images'),
+        (None, 'missing'),
+        ([], 'caption'),
+        ([dict(image_id=1)], r"'caption'.*\{'image_id': 1\}"),
+        ([dict(image_id=7, caption='a')], r'caption.*\b7\b.*images'),
     ],
 )
 @pytest.mark.parametrize('kind', ['CaptionedRegions', 'CaptionedImages'])
@@ -264,7 +265,7 @@ def test_captions_are_read(tree, captions, problem, kind):
         dataset.update(type=kind, ann_file=dataset.pop('caption_file'))
     if captions is not None:
         write_captions(tree, captions)
-    assert problems(settings) == {'data/annotations/captions.json': problem}
+    assert_problems(settings, {'data/annotations/captions.json': problem})
     write_captions(tree, [dict(image_id=2, caption='a cup'), dict(image_id=2, caption='a mug')])
     notes = {found.path: found for found in check_config(settings)}
     assert notes['data/annotations/captions.json'].note == '2 captions of 2 images'
@@ -281,4 +282,4 @@ def test_the_categories_of_a_json_are_nouns_and_no_vocabulary_for_others(tree):
     assert notes['pairs.json'] == 'vocabulary of 2 classes'
     assert problems(settings) == {}
     settings.model.classifier = dict(vocabulary='pairs.json')
-    assert "expected an object with a list 'classes'" in problems(settings)['pairs.json']
+    assert "'classes'" in problems(settings)['pairs.json']

@@ -1,6 +1,7 @@
 """Pictures without annotation: which of them a config would not find."""
 
 import json
+import re
 
 import pytest
 from mmengine.config import Config
@@ -44,35 +45,38 @@ def test_what_is_there_is_counted(data):
 
 
 def test_a_missing_source_is_named(data):
-    assert found('none') == [Finding('data/none', 'is missing')]
+    (finding,) = found('none')
+    assert finding.path == 'data/none'
+    assert 'missing' in finding.problem
     (finding,) = found('none', 'ShardedImages')
     assert finding.path == 'data/none'
-    assert finding.problem.startswith('no index of shards; tools/make_shards.py writes it')
+    assert 'tools/make_shards.py' in finding.problem
 
 
 def test_a_folder_is_searched_for_the_endings_of_the_config(data):
     assert found('images', extensions=['.Png']) == [Finding('data/images', note='1 images')]
     (finding,) = found('images', extensions=['.webp'])
-    assert finding.problem == 'expected pictures (.webp), found none'
+    assert '.webp' in finding.problem
 
 
 def test_pictures_of_a_list_are_looked_up_below_its_prefix(data):
     (data / 'names.txt').write_text('1.jpg\n3.jpg\n')
     _, folder = found('names.txt', data_prefix=dict(img='images'))
-    assert folder == Finding('data/images', '1 missing of 2 files: 3.jpg')
+    assert folder.path == 'data/images'
+    assert re.search(r'\b1\b.*\b2\b.*3\.jpg', folder.problem)
 
 
 def test_a_missing_and_an_empty_shard_are_named(data):
     (data / 'shards/0.tar').unlink()
     (data / 'shards/1.tar').write_bytes(b'')
     _, folder = found('shards/index.json', 'ShardedImages')
-    assert folder.problem == '1 missing and 1 empty of 2 files: 0.tar, 1.tar'
+    assert re.search(r'\b1\b.*\b1\b.*\b2\b.*0\.tar, 1\.tar', folder.problem)
 
 
 def test_a_broken_index_is_named(data):
     (data / 'shards/index.json').write_text('[{"file": "0.tar"')
     (finding,) = found('shards/index.json', 'ShardedImages')
-    assert finding.problem.startswith('expected a list of {"file": name, "pictures": number}')
+    assert '{"file": name, "pictures": number}' in finding.problem
 
 
 @pytest.mark.parametrize('place', ['pipe:cat far/{}', 'https://somewhere/shards'])

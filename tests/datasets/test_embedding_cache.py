@@ -86,7 +86,7 @@ def test_other_metadata_is_refused(tmp_path, other):
     cache = claimed(tmp_path)
     cache.put(*entries(1))
     ((name, value),) = other.items()
-    wanted = rf'{tmp_path} has {name} {getattr(METADATA, name)!r}, expected {value!r}'
+    wanted = rf'{tmp_path}.*\b{name}\b.*{getattr(METADATA, name)!r}.*{value!r}'
     with pytest.raises(ValueError, match=wanted):
         claimed(tmp_path, **other)
     assert holds(cache, 1) == [1]
@@ -114,7 +114,7 @@ def test_another_lmdb_file_is_refused(tmp_path, content):
     write_foreign(tmp_path, key.encode(), value)
     cache = EmbeddingCache(tmp_path)
     for use in (lambda: cache.claim(METADATA), lambda: cache.get([b'1'])):
-        with pytest.raises(OSError, match=rf'{tmp_path}/data\.mdb .* format 1'):
+        with pytest.raises(OSError, match=rf'{tmp_path}/data\.mdb.*\b1\b'):
             use()
 
 
@@ -136,7 +136,7 @@ def expect_refusal(folder):
 
 def test_a_file_of_other_content_is_refused(tmp_path):
     (tmp_path / 'data.mdb').write_bytes(b'CLIPTGT1' * 2000)
-    with pytest.raises(OSError, match=f'{tmp_path} cannot be used'):
+    with pytest.raises(OSError, match=f'{tmp_path}.*MDB_INVALID'):
         EmbeddingCache(tmp_path).get([b'1'])
 
 
@@ -149,7 +149,7 @@ def test_a_damaged_embedding_is_refused(tmp_path):
     path.write_bytes(content.replace(row, row[:-1] + b'\x00'))
     cache = EmbeddingCache(tmp_path)
     assert holds(cache, 1, 3) == [1, 3]
-    with pytest.raises(OSError, match=rf'{path} is damaged'):
+    with pytest.raises(OSError, match=f'{path}'):
         holds(cache, 2)
 
 
@@ -157,7 +157,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr('clipself_mm.datasets.embedding_cache.MAP_SIZE', 2**16)
     cache = claimed(tmp_path)
     cache.put(*entries(1))
-    with pytest.raises(OSError, match=f'{tmp_path} cannot be used: .*MDB_MAP_FULL'):
+    with pytest.raises(OSError, match=f'{tmp_path}.*MDB_MAP_FULL'):
         cache.put(*entries(*range(2, 5000)))
     assert holds(cache, *range(1, 5000)) == [1]
 
@@ -182,7 +182,7 @@ def test_shapes_that_do_not_fit_are_refused(tmp_path):
     keys, embeddings = entries(1, 2)
     cache = claimed(tmp_path)
     for wrong in ((keys[:1], embeddings), (keys, embeddings[:, :2])):
-        with pytest.raises(ValueError, match=r'expected \d x 3'):
+        with pytest.raises(ValueError, match=rf'\b{len(wrong[0])} x 3\b.*\b{wrong[1].shape[1]}\b'):
             cache.put(*wrong)
     assert holds(cache, 1, 2) == []
 

@@ -124,7 +124,7 @@ def test_plain_indices_are_warned_about_once(folder, warnings):
 def test_a_bad_image_is_an_error_naming_the_file(folder):
     (folder / 'img' / '1.png').write_bytes(b'no picture')
     dataset = dataset_of(folder, pipeline=PROPOSALS)
-    with pytest.raises(ImageReadError, match=r'img/1\.png: no whole picture'):
+    with pytest.raises(ImageReadError, match=r'img/1\.png'):
         dataset[SeededIndex(1)]
 
 
@@ -137,7 +137,7 @@ def test_a_bad_image_in_a_worker_is_an_error_naming_the_file(folder):
         num_workers=1,
         collate_fn=pseudo_collate,
     )
-    with pytest.raises(RuntimeError, match=r'img/1\.png: no such file'):
+    with pytest.raises(RuntimeError, match=r'img/1\.png'):
         list(loader)
 
 
@@ -168,7 +168,7 @@ def test_no_usable_image_at_all(folder, warnings):
     for number in range(3):
         (folder / 'img' / f'{number}.png').unlink()
     dataset = dataset_of(folder, pipeline=PROPOSALS, on_bad_image='skip')
-    with pytest.raises(RuntimeError, match=r'3 images in a row .*img/0\.png: no such file'):
+    with pytest.raises(RuntimeError, match=r'a\.json.*\b3\b.*img/0\.png'):
         dataset[SeededIndex(1)]
 
 
@@ -206,23 +206,23 @@ def test_pictures_of_every_kind_in_one_batch(tmp_path):
 @pytest.mark.parametrize(
     ('text', 'complaint'),
     [
-        ('{"images": [{"id": 1', 'no whole JSON file'),
-        ('[]', 'expected a COCO-style object'),
-        ('{"annotations": []}', r"expected a list 'images', the file has \['annotations'\]"),
-        ('{"images": {}}', "expected a list 'images'"),
-        ('{"images": []}', 'lists no image'),
-        ('{"images": [{"file_name": "a"}]}', "an image has no 'id'"),
-        ('{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]}', 'twice'),
-        ('{"images": [{"id": 1}]}', "neither 'file_name' nor 'coco_url'"),
+        ('{"images": [{"id": 1', 'column 21'),
+        ('[]', r"\['images'\].*\blist\b"),
+        ('{"annotations": []}', r"'images'.*\['annotations'\]"),
+        ('{"images": {}}', r"'images'.*\bdict\b"),
+        ('{"images": []}', r"'images'.*\[\]"),
+        ('{"images": [{"file_name": "a"}]}', r"'id'.*\{'file_name': 'a'\}"),
+        ('{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]}', r'\bid\b.*1\b'),
+        ('{"images": [{"id": 1}]}', r"\b1\b.*'file_name'.*'coco_url'"),
         (
             '{"images": [{"id": 1, "file_name": "a"}],'
             ' "annotations": [{"id": 4, "image_id": 1, "bbox": [1, 2, NaN, 3]}]}',
-            'bbox of annotation 4 is',
+            r'bbox.*\b4\b.*\[1, 2, nan, 3\]',
         ),
         (
             '{"images": [{"id": 1, "file_name": "a"}],'
             ' "annotations": [{"id": 4, "image_id": 1, "bbox": [1, 2, 3]}]}',
-            'expected four finite numbers',
+            r'bbox.*\b4\b.*\[1, 2, 3\]',
         ),
     ],
 )
@@ -234,14 +234,14 @@ def test_broken_annotation_files(tmp_path, text, complaint):
 
 
 def test_missing_annotation_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'none\.json does not exist'):
+    with pytest.raises(FileNotFoundError, match=r'none\.json'):
         ImageRegions('none.json', data_root=str(tmp_path))
 
 
 def test_wrong_options(folder):
-    with pytest.raises(ValueError, match="not 'ignore'"):
+    with pytest.raises(ValueError, match=r"on_bad_image.*'ignore'"):
         dataset_of(folder, on_bad_image='ignore')
-    with pytest.raises(ValueError, match='twice in a test'):
+    with pytest.raises(ValueError, match="on_bad_image='skip'"):
         dataset_of(folder, on_bad_image='skip', test_mode=True)
 
 

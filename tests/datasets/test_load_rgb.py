@@ -76,10 +76,10 @@ def test_16_bit_gray_keeps_black_and_white(tmp_path):
 
 def test_floats_and_wide_integers_are_an_error(tmp_path):
     Image.fromarray(np.ones((2, 2), np.float32)).save(tmp_path / 'a.tif')
-    with pytest.raises(ImageReadError, match=r'a\.tif: the picture holds floats'):
+    with pytest.raises(ImageReadError, match=r'a\.tif.*\b8\b.*\b16\b'):
         load(tmp_path / 'a.tif')
     Image.fromarray(np.full((2, 2), 70000, np.int32)).save(tmp_path / 'b.tif')
-    with pytest.raises(ImageReadError, match=r'70000\.\.70000 are not 16-bit'):
+    with pytest.raises(ImageReadError, match=r'b\.tif.*\b70000\b.*\b65535\b'):
         load(tmp_path / 'b.tif')
 
 
@@ -114,7 +114,7 @@ def test_exif_orientation_follows_the_frame_of_the_boxes(turned, exif, annotated
 def test_boxes_of_another_frame_are_an_error(turned):
     path, stored, _ = turned
     sample = dict(img_path=path, width=8, height=4, boxes_xywh=np.ones((1, 4)))
-    with pytest.raises(ImageReadError, match='4 x 2 pixels, its boxes are annotated on 8 x 4'):
+    with pytest.raises(ImageReadError, match=r'a\.png.*4 x 2.*8 x 4'):
         LoadRGB()(dict(sample))
     np.testing.assert_array_equal(LoadRGB(exif='ignore')(dict(sample))['img'], stored)
     no_boxes = dict(sample, boxes_xywh=np.zeros((0, 4)))
@@ -122,7 +122,7 @@ def test_boxes_of_another_frame_are_an_error(turned):
 
 
 def test_unknown_exif_option():
-    with pytest.raises(ValueError, match="not 'sometimes'"):
+    with pytest.raises(ValueError, match=r"exif.*'sometimes'"):
         LoadRGB(exif='sometimes')
 
 
@@ -132,16 +132,16 @@ def test_one_pixel(tmp_path):
 
 
 def test_missing_empty_and_foreign_files(tmp_path):
-    with pytest.raises(ImageReadError, match=r'none\.png: no such file'):
+    with pytest.raises(ImageReadError, match=r'none\.png'):
         load(tmp_path / 'none.png')
     (tmp_path / 'empty.png').write_bytes(b'')
-    with pytest.raises(ImageReadError, match=r'empty\.png: the file is empty'):
+    with pytest.raises(ImageReadError, match=r'empty\.png'):
         load(tmp_path / 'empty.png')
     (tmp_path / 'text.jpg').write_text('no picture')
-    with pytest.raises(ImageReadError, match=r'text\.jpg: no whole picture'):
+    with pytest.raises(ImageReadError, match=r'text\.jpg'):
         load(tmp_path / 'text.jpg')
     (tmp_path / 'folder.png').mkdir()
-    with pytest.raises(ImageReadError, match=r'folder\.png: cannot be read'):
+    with pytest.raises(ImageReadError, match=r'folder\.png'):
         load(tmp_path / 'folder.png')
 
 
@@ -152,7 +152,7 @@ def test_truncated_files(tmp_path, file_format, share):
     photo(64, 64).save(whole, format=file_format)
     content = whole.getvalue()
     (tmp_path / 'a').write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ImageReadError, match='no whole picture could be decoded'):
+    with pytest.raises(ImageReadError, match=str(tmp_path / 'a')):
         load(tmp_path / 'a')
 
 

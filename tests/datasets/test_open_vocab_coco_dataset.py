@@ -142,9 +142,9 @@ def test_metainfo_may_add_but_not_contradict(build):
     dataset = build(metainfo=dict(classes=classes, palette=[(1, 2, 3)] * 4, note=1))
     assert dataset.metainfo['palette'] == [(1, 2, 3)] * 4
     assert dataset.metainfo['note'] == 1
-    with pytest.raises(ValueError, match=r'4 classes, .* differ in names or order .* farm'):
+    with pytest.raises(ValueError, match=r"\b4\b.*classes.*'dog', 'cow', 'bee'.*\b4\b.*farm"):
         build(metainfo=dict(classes=classes[::-1]))
-    with pytest.raises(ValueError, match=r'1 novel_classes'):
+    with pytest.raises(ValueError, match=r"\b1\b.*novel_classes.*'bee'.*\b2\b.*farm"):
         build(metainfo=dict(novel_classes=('bee',)))
 
 
@@ -235,44 +235,42 @@ def test_the_json_may_lack_novel_classes_only(build):
     assert boxes(dataset)[0] == [(2, 1, 2, 0), (0, 0, 0, 1)]
     assert boxes(dataset)[1] == [(3, 3, 4, 0)]  # the label of the dog, though the bee is not there
     assert dataset.cat_ids == [IDS['ant'], IDS['cow'], IDS['dog']]
-    with pytest.raises(
-        ValueError, match=r"boxes.json: .* lack 1 of 2 base classes .*farm: \['ant'"
-    ):
+    with pytest.raises(ValueError, match=r"boxes\.json.*\b1\b.*\b2\b.*farm.*\['ant'\]"):
         build(content(('cow', 'bee', 'dog')))
-    with pytest.raises(ValueError, match=r'boxes.json: 1 of 1 categories are not among the 4'):
+    with pytest.raises(ValueError, match=r"boxes\.json.*\b4\b.*farm.*\['gnu'\]"):
         build(content(('gnu',)))
 
 
 def test_without_split_every_class_has_to_be_there(build, tmp_path):
     path = tmp_path / 'flat.txt'
     path.write_text('ant\nyak\n')
-    with pytest.raises(ValueError, match=r"lack 1 of 2 classes of vocabulary flat: \['yak'\]"):
+    with pytest.raises(ValueError, match=r"boxes\.json.*\b1\b.*\b2\b.*flat.*\['yak'\]"):
         build(vocabulary=str(path))
-    with pytest.raises(ValueError, match='base_only needs a split, vocabulary flat has no base'):
+    with pytest.raises(ValueError, match=r'base_only.*flat'):
         build(vocabulary=str(path), base_only=True)
 
 
 def test_broken_files(build, tmp_path, vocabulary):
     written = content()
     del written['annotations']
-    with pytest.raises(ValueError, match=r"boxes.json: expected a list 'annotations'"):
+    with pytest.raises(ValueError, match=r"boxes\.json.*'annotations'"):
         build(written)
     written = content()
     del written['images'][1]['height']
-    with pytest.raises(ValueError, match=r'boxes.json: image 1 has no height and width'):
+    with pytest.raises(ValueError, match=r'boxes\.json.*\b1\b.*height.*width'):
         build(written)
     written = content()
     del written['images'][2]['file_name']
-    with pytest.raises(ValueError, match=r'boxes.json: image 2 has neither'):
+    with pytest.raises(ValueError, match=r"boxes\.json.*\b2\b.*'file_name'.*'coco_url'"):
         build(written)
     written = content()
     written['annotations'] = written['annotations'][1:3]
-    with pytest.raises(ValueError, match=r'boxes.json: none of its 4 images stays'):
+    with pytest.raises(ValueError, match=r'boxes\.json.*\b4\b.*filter_empty_gt.*base_only'):
         build(written, base_only=True, filter_cfg=dict(filter_empty_gt=True))
-    with pytest.raises(FileNotFoundError, match=r'none.json does not exist'):
+    with pytest.raises(FileNotFoundError, match=r'none\.json'):
         OpenVocabCocoDataset(str(tmp_path / 'none.json'), vocabulary)
     (tmp_path / 'cut.json').write_text('{"images": [')
-    with pytest.raises(ValueError, match=r'cut.json is no whole JSON file'):
+    with pytest.raises(ValueError, match=r'cut\.json'):
         OpenVocabCocoDataset(str(tmp_path / 'cut.json'), vocabulary)
 
 

@@ -110,7 +110,7 @@ def test_boxes_without_scores(truth, tmp_path):
     entries = json.loads(out.read_text())['annotations']
     assert [entry['bbox'] for entry in entries] == [[1, 2, 10, 20], [4, 4, 16, 8]]
     assert not any('score' in entry for entry in entries)
-    with pytest.raises(ValueError, match=r'src\.json: its proposals have no scores'):
+    with pytest.raises(ValueError, match=r'src\.json.*\b0\.1\b'):
         convert_proposals(str(src), truth, str(out), ProposalSelection(score_thr=0.1))
 
 
@@ -138,7 +138,7 @@ def test_an_annotation_of_no_image_of_its_file_is_not_guessed(truth, tmp_path):
 def test_no_image_in_common(tmp_path):
     truth = write_json(tmp_path / 'truth.json', images=[dict(id=99, file_name='99.jpg')])
     for kind in ('pickle', 'results', 'coco'):
-        with pytest.raises(ValueError, match=r'src\..*none of its 2 images with proposals.*3'):
+        with pytest.raises(ValueError, match=r'src\.\w+.*\b2\b.*\b3\b.*\b1\b.*truth\.json'):
             convert_proposals(source(kind, tmp_path), truth, str(tmp_path / 'out.json'))
     assert not (tmp_path / 'out.json').exists()
 
@@ -146,7 +146,7 @@ def test_no_image_in_common(tmp_path):
 def test_two_names_of_one_image(truth, tmp_path):
     content = {f'{folder}/3.jpg': np.array([[0, 0, 9, 9.0]]) for folder in 'ab'}
     (tmp_path / 'src.pkl').write_bytes(pickle.dumps(content))
-    with pytest.raises(ValueError, match=r'a/3\.jpg and b/3\.jpg both mean image 3'):
+    with pytest.raises(ValueError, match=r'a/3\.jpg.*b/3\.jpg.*\b3\b'):
         convert_proposals(str(tmp_path / 'src.pkl'), truth, str(tmp_path / 'out.json'))
 
 
@@ -156,19 +156,19 @@ ENTRY = dict(image_id=3, bbox=[0, 0, 9, 9], score=0.5)
 @pytest.mark.parametrize(
     ('content', 'text'),
     [
-        ('[{"image_id": 3, "bb', 'is no whole JSON file'),
-        ('"text"', 'expected a COCO-style object'),
-        ('[]', 'holds no proposal'),
-        (dict(images=IMAGES), "expected a list 'annotations'"),
-        (dict(images=IMAGES, annotations=[]), 'holds no proposal'),
-        ([ENTRY, dict(ENTRY, bbox=[0, 0, 9])], r'bbox of annotation number 1 is \[0, 0, 9\]'),
-        ([dict(ENTRY, bbox=[0, 0, 9, float('nan')])], 'bbox of annotation number 0'),
-        ([dict(image_id=3, segmentation=[])], 'entry 0 should have image_id and bbox'),
-        ([dict(ENTRY, image_id=[3])], 'entry 0 should have image_id and bbox'),
-        ([3], 'entry 0 should have image_id and bbox, it is 3'),
-        ([dict(ENTRY, score='high')], "score of entry 0 is 'high'"),
-        ([ENTRY, dict(image_id=8, bbox=[0, 0, 9, 9])], '1 of its 2 boxes have a score'),
-        ([dict(ENTRY, bbox=[0, 0, 0, 9])], 'none of its 1 proposals is left'),
+        ('[{"image_id": 3, "bb', 'column 18'),
+        ('"text"', r"\['images', 'annotations'\].*\bstr\b"),
+        ('[]', r'\b0\b.*proposal'),
+        (dict(images=IMAGES), r"'annotations'.*\['images'\]"),
+        (dict(images=IMAGES, annotations=[]), r'\b0\b.*proposal'),
+        ([ENTRY, dict(ENTRY, bbox=[0, 0, 9])], r'bbox.*\b1\b.*\[0, 0, 9\]'),
+        ([dict(ENTRY, bbox=[0, 0, 9, float('nan')])], r'bbox.*\b0\b.*\[0, 0, 9, nan\]'),
+        ([dict(image_id=3, segmentation=[])], r'\b0\b.*image_id.*bbox.*segmentation'),
+        ([dict(ENTRY, image_id=[3])], r'\b0\b.*image_id.*bbox.*\[3\]'),
+        ([3], r'\b0\b.*image_id.*bbox.*\b3$'),
+        ([dict(ENTRY, score='high')], r"score.*\b0\b.*'high'"),
+        ([ENTRY, dict(image_id=8, bbox=[0, 0, 9, 9])], r'\b1\b.*\b2\b.*score'),
+        ([dict(ENTRY, bbox=[0, 0, 0, 9])], r'\b1\b.*ProposalSelection'),
     ],
 )
 def test_broken_files(truth, tmp_path, content, text):
@@ -186,7 +186,7 @@ def test_missing_files(truth, tmp_path):
         ('no.pkl', truth),
         (truth, str(tmp_path / 'no.json')),
     ):
-        with pytest.raises(FileNotFoundError, match=r'no\.\w+ does not exist'):
+        with pytest.raises(FileNotFoundError, match=r'\bno\.\w+'):
             convert_proposals(src, ann_file, str(tmp_path / 'out.json'))
 
 

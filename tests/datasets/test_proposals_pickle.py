@@ -91,7 +91,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path, hidden):
     if hidden:
         vars(value)['note'] = trap
     path = write(tmp_path / 'p.pkl', {'1.jpg': value if hidden else trap})
-    with pytest.raises(ValueError, match=r'p\.pkl: .*posix\.mkdir'):
+    with pytest.raises(ValueError, match=r'p\.pkl.*posix\.mkdir'):
         read_proposal_pickle(path)
     assert not (tmp_path / 'sprung').exists()
     pickle.loads((tmp_path / 'p.pkl').read_bytes())
@@ -110,8 +110,9 @@ def test_code_in_a_pickle_does_not_run(tmp_path, hidden):
     ],
 )
 def test_names_that_are_no_part_of_proposals(tmp_path, text):
+    name = r'\.'.join(text[1:].decode().split('\n')[:2])
     (tmp_path / 'p.pkl').write_bytes(text)
-    with pytest.raises(ValueError, match=r'p\.pkl: the pickle names .*not imported'):
+    with pytest.raises(ValueError, match=rf'p\.pkl.*{name}'):
         read_proposal_pickle(str(tmp_path / 'p.pkl'))
 
 
@@ -126,20 +127,20 @@ def test_cut_short_anywhere(tmp_path):
 @pytest.mark.parametrize(
     ('content', 'text'),
     [
-        ([np.zeros((1, 5))], 'expected a dict from file names to proposals.*got a list'),
-        ({3: np.zeros((1, 5))}, 'expected a dict from file names'),
-        ({'1.jpg': np.zeros((2, 6))}, r'proposals of 1.jpg have shape \(2, 6\), expected'),
-        ({'1.jpg': dict(scores=np.zeros(2))}, 'are a dict without an array of bboxes'),
-        ({'1.jpg': [1, 2, 3, 4]}, 'are a list without an array of bboxes'),
-        ({'1.jpg': dict(bboxes=[[0, 0, 1, 1]])}, 'bboxes should be a numpy array.*got list'),
-        ({'1.jpg': np.array([['a'] * 4])}, 'bboxes should be a numpy array of numbers, got <U1'),
-        ({'1.jpg': np.array([[None] * 4])}, 'bboxes should be a numpy array of numbers, got obj'),
-        ({'1.jpg': np.array([[0, 0, np.nan, 1]])}, 'bboxes holds numbers that are not finite'),
+        ([np.zeros((1, 5))], r'\bdict\b.*\blist\b'),
+        ({3: np.zeros((1, 5))}, r'\bdict\b.*\b3$'),
+        ({'1.jpg': np.zeros((2, 6))}, r'1\.jpg.*\(2, 6\).*\(R, 4\)'),
+        ({'1.jpg': dict(scores=np.zeros(2))}, r'1\.jpg.*\bdict\b.*bboxes'),
+        ({'1.jpg': [1, 2, 3, 4]}, r'1\.jpg.*\blist\b.*bboxes'),
+        ({'1.jpg': dict(bboxes=[[0, 0, 1, 1]])}, r'1\.jpg.*bboxes.*\blist\b'),
+        ({'1.jpg': np.array([['a'] * 4])}, r'1\.jpg.*bboxes.*<U1'),
+        ({'1.jpg': np.array([[None] * 4])}, r'1\.jpg.*bboxes.*\bobject\b'),
+        ({'1.jpg': np.array([[0, 0, np.nan, 1]])}, r'1\.jpg.*bboxes.*\bnan\b'),
         (
             {'1.jpg': dict(bboxes=np.zeros((2, 4)), scores=np.zeros(3))},
-            r'have 2 bboxes and scores of shape \(3,\)',
+            r'1\.jpg.*\b2\b.*bboxes.*scores.*\(3,\)',
         ),
-        ({'1.jpg': dict(bboxes=np.zeros((2, 5)))}, r'bboxes of shape \(2, 5\), expected \(R, 4\)'),
+        ({'1.jpg': dict(bboxes=np.zeros((2, 5)))}, r'1\.jpg.*bboxes.*\(2, 5\).*\(R, 4\)'),
     ],
 )
 def test_other_content(tmp_path, content, text):

@@ -137,7 +137,7 @@ def test_made_up_regions_have_no_label(sampler):
         boxes_xywh=np.array([[0.0, 0, 20, 20]]),
         labels=np.array([5]),
     )
-    with pytest.raises(ValueError, match=r'(Grid|Proposal)Regions makes up .* fallback=False'):
+    with pytest.raises(ValueError, match=f"{sampler['type']}.*'ProposalRegions'.*fallback=False"):
         SampleRegions(sampler)(results)
 
 
@@ -159,12 +159,12 @@ def test_no_fallback_draws_what_the_fallback_draws_where_there_is_a_box():
 @pytest.mark.parametrize(
     ('change', 'complaint'),
     [
-        (dict(annotations=[box(0, [0, 0, 9, 9], category_id=8)]), 'of category 8, which is not'),
-        (dict(annotations=[box(0, [0, 0, 9], category_id=7)]), 'expected four finite numbers'),
-        (dict(annotations=[]), 'lists no image with a box'),
-        (dict(categories=[dict(id=1)]), "categories with 'id' and 'name'"),
-        (dict(categories=[dict(id=1, name='a'), dict(id=2, name='a')]), 'are no vocabulary'),
-        (dict(categories=None), "expected a list 'categories'"),
+        (dict(annotations=[box(0, [0, 0, 9, 9], category_id=8)]), r'\b1\b.*category.*\b8\b.*\b4\b'),
+        (dict(annotations=[box(0, [0, 0, 9], category_id=7)]), r'bbox.*\b1\b.*\[0, 0, 9\]'),
+        (dict(annotations=[]), r'\b\d+\b.*\bbox\b'),
+        (dict(categories=[dict(id=1)]), r"'id'.*'name'.*\{'id': 1\}"),
+        (dict(categories=[dict(id=1, name='a'), dict(id=2, name='a')]), r"classes.*\['a'\]"),
+        (dict(categories=None), "'categories'"),
     ],
 )
 def test_broken_files_of_pairs(tmp_path, pairs_json, change, complaint):
@@ -180,7 +180,7 @@ def test_broken_files_of_pairs(tmp_path, pairs_json, change, complaint):
 
 def test_a_category_that_is_no_noun(pairs_json, tmp_path):
     (tmp_path / 'few.txt').write_text('cup\ndog\npen\n')
-    with pytest.raises(ValueError, match=r"pairs\.json: 1 of 4 categories .* \['tree'\]"):
+    with pytest.raises(ValueError, match=r"pairs\.json.*\b1\b.*\b4\b.*few.*\['tree'\]"):
         RegionTextPairs(pairs_json, vocabulary=str(tmp_path / 'few.txt'))
 
 
@@ -243,7 +243,7 @@ def test_captions_elsewhere(captioned, vocabulary, tmp_path):
 
 def test_captions_without_a_noun(captioned, tmp_path):
     (tmp_path / 'ships.txt').write_text('ship\n')
-    with pytest.raises(ValueError, match=r'captions\.json: of no image .* 1 nouns of ships'):
+    with pytest.raises(ValueError, match=r'captions\.json.*proposals\.json.*\b1\b.*ships'):
         CaptionedRegions(**captioned, vocabulary=str(tmp_path / 'ships.txt'), pipeline=[])
 
 
@@ -255,5 +255,5 @@ def test_fewer_nouns_are_a_fixed_choice_among_those_of_the_captions(captioned, v
     assert labels(2) == labels(None) == [1, 3]
     assert labels(1) == labels(1)
     assert labels(1) in ([1], [3])
-    with pytest.raises(ValueError, match='max_nouns is at least 1'):
+    with pytest.raises(ValueError, match=r'max_nouns.*\b0\b'):
         labels(0)

@@ -95,7 +95,7 @@ def test_torch_is_within_two_levels_of_pillow(shape, size):
 
 def test_unknown_backend():
     for build in (CropRegions, ResizeLongest):
-        with pytest.raises(ValueError, match=r"backend is one of \['pillow', 'torch'\], not 'cv2'"):
+        with pytest.raises(ValueError, match=r"backend.*\['pillow', 'torch'\].*'cv2'"):
             build(8, backend='cv2')
 
 

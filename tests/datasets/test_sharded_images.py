@@ -113,24 +113,24 @@ def test_a_command_may_bring_the_shard(folder):
 def test_broken_shards_and_indices_are_named(folder):
     whole = (folder / '1.tar').read_bytes()
     (folder / '1.tar').write_bytes(whole[: whole.index(png(7)) + 100])
-    with pytest.raises(ValueError, match=r'1\.tar: '):
+    with pytest.raises(ValueError, match=r'1\.tar'):
         build(folder)[7]
     write_tar(folder / '1.tar', [('5.png', png(5))])
-    with pytest.raises(ValueError, match=r'1\.tar: its index says 3 pictures, it has 1'):
+    with pytest.raises(ValueError, match=r'1\.tar.*\b3\b.*\b1\b'):
         build(folder)[7]
     (folder / '1.tar').unlink()
     with pytest.raises(FileNotFoundError, match=r'1\.tar'):
         build(folder)[7]
     (folder / 'index.json').write_text('[{"file": "0.tar"}]')
-    with pytest.raises(ValueError, match=r'index\.json: expected a list of'):
+    with pytest.raises(ValueError, match=r'index\.json.*"file".*"pictures"'):
         build(folder)
     (folder / 'index.json').write_text('[{"file": "0.tar", "pictures": 0}]')
-    with pytest.raises(ValueError, match=r'index\.json: lists no picture'):
+    with pytest.raises(ValueError, match=r'index\.json.*picture'):
         build(folder)
     (folder / 'index.json').unlink()
     with pytest.raises(FileNotFoundError, match=r'make_shards\.py'):
         build(folder)
-    with pytest.raises(ValueError, match='no indices'):
+    with pytest.raises(ValueError, match=r'ShardedImages.*indices'):
         build(folder, indices=3)
 
 
@@ -224,12 +224,12 @@ def test_epochs_are_padded_so_that_all_processes_draw_equally_often(folder, monk
 
 
 def test_samplers_refuse_what_they_cannot_order(folder, monkeypatch):
-    with pytest.raises(TypeError, match='not of list'):
+    with pytest.raises(TypeError, match=r'ShardedImages.*list'):
         ShardSampler([1, 2, 3])
     monkeypatch.setattr(
         'clipself_mm.datasets.samplers.shard_sampler.get_dist_info', lambda: (0, 13)
     )
-    with pytest.raises(ValueError, match='12 images for 13 processes'):
+    with pytest.raises(ValueError, match=r'index\.json.*\b12\b.*\b13\b'):
         ShardSampler(build(folder))
 
 
@@ -331,12 +331,13 @@ def test_shards_of_other_pictures_are_not_mixed(photos, tmp_path):
     root, names = photos
     write_shards(root, names, tmp_path / 'out', size=2)
     for others, size in ((names[1:], 2), (names, 3)):
-        with pytest.raises(ValueError, match='were begun as'):
+        asked = rf"plan\.json.*'pictures': 5, 'size': 2.*'pictures': {len(others)}, 'size': {size}"
+        with pytest.raises(ValueError, match=asked):
             write_shards(root, others, tmp_path / 'out', size=size)
     write_tar(tmp_path / 'foreign/0.tar', [('0.png', png(0))])
-    with pytest.raises(ValueError, match='not written by this tool'):
+    with pytest.raises(ValueError, match=r'/foreign'):
         write_shards(root, names, tmp_path / 'foreign', size=2)
-    with pytest.raises(ValueError, match=r'a\.txt: expected a picture'):
+    with pytest.raises(ValueError, match=r'a\.txt.*jpg, jpeg, png'):
         write_shards(root, ['a.txt'], tmp_path / 'text', size=2)
 
 

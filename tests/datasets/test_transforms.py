@@ -83,7 +83,7 @@ def test_masked_crop_hides_the_other_segments():
 
 def test_crops_come_from_the_source_image():
     results = ResizeLongest(8)(dict(img=np.zeros((4, 4, 3), np.uint8)))
-    with pytest.raises(ValueError, match='before ResizeLongest'):
+    with pytest.raises(ValueError, match=r'CropRegions.*ResizeLongest'):
         CropRegions(8)(dict(results, crop_boxes_src=np.zeros((0, 4))))
 
 
@@ -212,14 +212,14 @@ def test_stuff_is_measured_and_things_are_taken_as_annotated(panoptic):
 
 
 def test_broken_id_images(panoptic, tmp_path):
-    with pytest.raises(ImageReadError, match='segment 8 of the json has no pixel'):
+    with pytest.raises(ImageReadError, match=r's\.png.*\b8\b'):
         LoadSegments()(dict(panoptic, segment_ids=[8, 300]))
-    with pytest.raises(ImageReadError, match=r's\.png: the id image is 12 x 10 .* 12 x 11'):
+    with pytest.raises(ImageReadError, match=r's\.png.*12 x 10.*12 x 11'):
         LoadSegments()(dict(panoptic, ori_shape=(11, 12)))
     Image.new('L', (12, 10)).save(tmp_path / 'l.png')
-    with pytest.raises(ImageReadError, match=r'l\.png: expected an id image in RGB, got mode L'):
+    with pytest.raises(ImageReadError, match=r'l\.png.*\bRGB\b.*\bL\b'):
         LoadSegments()(dict(panoptic, seg_map_path=str(tmp_path / 'l.png')))
-    with pytest.raises(ImageReadError, match='no such file'):
+    with pytest.raises(ImageReadError, match=r'none\.png'):
         LoadSegments()(dict(panoptic, seg_map_path=str(tmp_path / 'none.png')))
 
 
@@ -246,7 +246,7 @@ def test_masks_on_the_token_grid(panoptic):
     assert masks.dtype == torch.bool
     np.testing.assert_array_equal(masks[1, :10], results['segment_map'] == 300)
     assert not masks[:, 10:].any()
-    with pytest.raises(ImageReadError, match='segment 5 of the json has no pixel'):
+    with pytest.raises(ImageReadError, match=r's\.png.*\b5\b'):
         ResizeRegionMasks(4)(dict(results, segment_ids=[5]))
 
 

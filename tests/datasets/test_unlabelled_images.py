@@ -77,8 +77,9 @@ def test_names_that_are_no_text_survive_too(tmp_path):
 
 @pytest.mark.parametrize('name', ['a\nb.png', ' a.png', 'a.png\r', ''])
 def test_a_name_that_fits_no_line_is_refused(tmp_path, name):
-    with pytest.raises(ValueError, match='one path a line'):
+    with pytest.raises(ValueError, match=r'list\.txt') as caught:
         write_listing([name], tmp_path / 'list.txt')
+    assert repr(name) in str(caught.value)
     assert not (tmp_path / 'list.txt').exists()
 
 
@@ -86,17 +87,17 @@ def test_what_is_not_there_is_named(tmp_path):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'empty.txt').write_text('# nothing\n')
     photo(5, 5).save(tmp_path / 'picture.png')
-    with pytest.raises(ValueError, match=r'empty: expected pictures \(\.jpg'):
+    with pytest.raises(ValueError, match=r'empty.*\.jpg, \.jpeg'):
         build(tmp_path / 'empty')
-    with pytest.raises(ValueError, match=r'empty\.txt: expected one path a line'):
+    with pytest.raises(ValueError, match=r'empty\.txt'):
         build(tmp_path / 'empty.txt')
-    with pytest.raises(ValueError, match=r'picture\.png: expected a text'):
+    with pytest.raises(ValueError, match=r'picture\.png'):
         build(tmp_path / 'picture.png')
     with pytest.raises(FileNotFoundError, match='absent'):
         build(tmp_path / 'absent')
     with pytest.raises(NotADirectoryError, match='absent'):
         scan_images(tmp_path / 'absent')
-    with pytest.raises(ValueError, match='extensions is a list'):
+    with pytest.raises(ValueError, match=r"extensions.*'.png'"):
         build(tmp_path, extensions='.png')
 
 

@@ -120,11 +120,11 @@ def test_packaged_vocabularies_have_no_synonyms():
 @pytest.mark.parametrize(
     ('line', 'complaint'),
     [
-        ('cat;', 'line 2 has an empty name'),
-        (';cat', 'line 2 has an empty name'),
-        ('cat;;kitty', 'line 2 has an empty name'),
-        ('cat; dog', "synonym 'dog' of 'cat' is a class itself"),
-        ('dog; hound', r"classes lists \['dog'\] more than once"),
+        ('cat;', "line 2.*'cat;'"),
+        (';cat', "line 2.*';cat'"),
+        ('cat;;kitty', "line 2.*'cat;;kitty'"),
+        ('cat; dog', "synonym 'dog' of 'cat'"),
+        ('dog; hound', r"classes.*\['dog'\]"),
     ],
 )
 def test_bad_lines(tmp_path, line, complaint):
@@ -147,40 +147,40 @@ def test_json_file_with_stuff(tmp_path):
 @pytest.mark.parametrize(
     ('content', 'complaint'),
     [
-        (dict(classes=['a', 'b', 'a']), r"classes lists \['a'\] more than once"),
-        (dict(classes=['a', 'b'], base=['a']), r"\['b'\] are neither base nor novel"),
-        (dict(classes=['a', 'b'], base=['a'], novel=['a', 'b']), r"\['a'\] are both"),
-        (dict(classes=['a'], base=['a'], novel=['c']), r"novel names \['c'\], which are not"),
-        (dict(classes=['a'], things=['c']), r"things names \['c'\]"),
-        (dict(classes=['a', 'b'], ids=[1]), '2 classes, but 1 ids'),
-        (dict(classes=['a', 'b'], ids=[1, 1]), r'ids lists \[1\] more than once'),
-        (dict(classes=['a', 'b'], ids=['x', 'y']), 'ids should be a list of int'),
-        (dict(classes=[]), 'it lists no class'),
-        (dict(classes='ab'), 'classes should be a list of str'),
-        (dict(classes=['a', '']), 'classes should be a list of str'),
-        (dict(classes=['a', 3]), 'classes should be a list of str'),
-        (dict(classes=['a'], synonyms=['b']), 'synonyms should map a class to a list'),
-        (dict(classes=['a'], synonyms=dict(a='b')), 'synonyms should map a class to a list'),
-        (dict(classes=['a'], synonyms=dict(b=['c'])), "synonyms names 'b', which is not"),
-        (dict(classes=['a'], synonyms=dict(a=[])), r"synonyms of 'a' .* got \(\)"),
-        (dict(classes=['a'], synonyms=dict(a=['b', ' '])), "synonyms of 'a' should be a list"),
-        (dict(classes=['a'], synonyms=dict(a=[3])), "synonyms of 'a' should be a list"),
-        (dict(classes=['a', 'b'], synonyms=dict(a=['b'])), "synonym 'b' of 'a' is a class itself"),
-        (dict(classes=['a'], synonyms=dict(a=['a'])), "synonym 'a' of 'a' is a class itself"),
-        (dict(classes=['a'], synonyms=dict(a=['x', 'x'])), "'x' of 'a' is listed for 'a' already"),
+        (dict(classes=['a', 'b', 'a']), r"classes.*\['a'\]"),
+        (dict(classes=['a', 'b'], base=['a']), r"\['b'\].*base.*novel"),
+        (dict(classes=['a', 'b'], base=['a'], novel=['a', 'b']), r"\['a'\].*base.*novel"),
+        (dict(classes=['a'], base=['a'], novel=['c']), r"novel.*\['c'\]"),
+        (dict(classes=['a'], things=['c']), r"things.*\['c'\]"),
+        (dict(classes=['a', 'b'], ids=[1]), r'\b2\b.*classes.*\b1\b.*ids'),
+        (dict(classes=['a', 'b'], ids=[1, 1]), r'ids.*\[1\]'),
+        (dict(classes=['a', 'b'], ids=['x', 'y']), r"ids.*\bint\b.*\['x', 'y'\]"),
+        (dict(classes=[]), r'classes.*\[\]'),
+        (dict(classes='ab'), "classes.*'ab'"),
+        (dict(classes=['a', '']), r"classes.*\['a', ''\]"),
+        (dict(classes=['a', 3]), r"classes.*\['a', 3\]"),
+        (dict(classes=['a'], synonyms=['b']), r"synonyms.*\['b'\]"),
+        (dict(classes=['a'], synonyms=dict(a='b')), r"synonyms.*\{'a': 'b'\}"),
+        (dict(classes=['a'], synonyms=dict(b=['c'])), "synonyms.*'b'.*classes"),
+        (dict(classes=['a'], synonyms=dict(a=[])), r"synonyms.*'a'.*\(\)"),
+        (dict(classes=['a'], synonyms=dict(a=['b', ' '])), r"synonyms.*'a'.*\('b', ' '\)"),
+        (dict(classes=['a'], synonyms=dict(a=[3])), r"synonyms.*'a'.*\(3,\)"),
+        (dict(classes=['a', 'b'], synonyms=dict(a=['b'])), "synonym 'b'.*'a'"),
+        (dict(classes=['a'], synonyms=dict(a=['a'])), "synonym 'a'.*'a'"),
+        (dict(classes=['a'], synonyms=dict(a=['x', 'x'])), "synonym.*'x'.*'a'.*'a'"),
         (
             dict(classes=['a', 'b'], synonyms=dict(a=['x'], b=['x'])),
-            "synonym 'x' of 'b' is listed for 'a' already",
+            "synonym.*'x'.*'b'.*'a'",
         ),
-        (dict(classes=['a'], aliases=dict(a='b')), 'aliases should map a class to a list'),
-        (dict(classes=['a'], aliases=dict(b=['c'])), "aliases names 'b', which is not"),
-        (dict(classes=['a', 'b'], aliases=dict(a=['b'])), "alias 'b' of 'a' is a class itself"),
+        (dict(classes=['a'], aliases=dict(a='b')), r"aliases.*\{'a': 'b'\}"),
+        (dict(classes=['a'], aliases=dict(b=['c'])), "aliases.*'b'.*classes"),
+        (dict(classes=['a', 'b'], aliases=dict(a=['b'])), "alias 'b'.*'a'"),
         (
             dict(classes=['a', 'b'], aliases=dict(a=['x'], b=['x'])),
-            "alias 'x' of 'b' is listed for 'a' already",
+            "alias.*'x'.*'b'.*'a'",
         ),
-        (dict(names=['a']), "expected an object with a list 'classes'"),
-        (['a'], "expected an object with a list 'classes'"),
+        (dict(names=['a']), "'classes'"),
+        (['a'], "'classes'"),
     ],
 )
 def test_contradictions_name_the_file(tmp_path, content, complaint):
@@ -192,9 +192,9 @@ def test_contradictions_name_the_file(tmp_path, content, complaint):
 
 def test_truncated_and_missing_files(tmp_path):
     (tmp_path / 'cut.json').write_text('{"classes": ["a"')
-    with pytest.raises(ValueError, match=r'cut\.json is no whole JSON file'):
+    with pytest.raises(ValueError, match=r'cut\.json'):
         load_vocabulary(tmp_path / 'cut.json')
-    with pytest.raises(FileNotFoundError, match=r"'cocoo' is neither .*'ov_coco', 'ov_lvis'"):
+    with pytest.raises(FileNotFoundError, match=r"'cocoo'.*'ov_coco', 'ov_lvis'"):
         load_vocabulary('cocoo')
     with pytest.raises(FileNotFoundError, match=r'none\.txt'):
         load_vocabulary(tmp_path / 'none.txt')

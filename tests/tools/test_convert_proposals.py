@@ -66,10 +66,10 @@ def test_options(convert, tmp_path, options, expected):
 @pytest.mark.parametrize(
     ('words', 'text'),
     [
-        (['none.pkl'], 'error: proposal file none.pkl does not exist'),
-        (['truth.json'], "error: truth.json: expected a list 'annotations'"),
-        (['src.pkl', '--score-thr', '0.95'], 'error: src.pkl: none of its 3 proposals is left'),
-        (['src.pkl', '--nms-iou', '50'], r'error: the IoU of suppression is in \[0, 1\]'),
+        (['none.pkl'], r'none\.pkl'),
+        (['truth.json'], r"truth\.json.*'annotations'"),
+        (['src.pkl', '--score-thr', '0.95'], r'src\.pkl.*\b3\b.*\b0\.95\b'),
+        (['src.pkl', '--nms-iou', '50'], r'nms_iou.*\[0, 1\].*\b50'),
     ],
 )
 def test_errors_are_one_line_and_leave_the_old_file(convert, tmp_path, words, text):
@@ -85,5 +85,5 @@ def test_does_not_overwrite_what_it_reads(convert, tmp_path, capsys, out):
     before = (tmp_path / out).read_bytes()
     with pytest.raises(SystemExit):
         convert('src.pkl', '--ann-file', 'truth.json', '--out', out)
-    assert 'would be overwritten' in capsys.readouterr().err
+    assert f'error: {out}' in capsys.readouterr().err
     assert (tmp_path / out).read_bytes() == before

@@ -60,10 +60,10 @@ def test_drop_empty(make, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('source', 'names', 'text'),
     [
-        ('none.json', 'pets.json', r'error: annotation file none.json does not exist'),
-        ('src.json', 'nowhere', r"error: vocabulary 'nowhere' is neither"),
-        ('src.json', 'coco', r'error: vocabulary coco has no base classes to keep'),
-        ('src.json', 'ov_coco', r'error: src.json: its categories lack 48 of 48 base classes'),
+        ('none.json', 'pets.json', r'none\.json'),
+        ('src.json', 'nowhere', "'nowhere'"),
+        ('src.json', 'coco', r'\bcoco\b.*\bbase\b'),
+        ('src.json', 'ov_coco', r'src\.json.*\b48\b.*\b48\b.*ov_coco'),
     ],
 )
 def test_errors_are_one_line_and_leave_the_old_file(make, tmp_path, source, names, text):
@@ -76,7 +76,7 @@ def test_errors_are_one_line_and_leave_the_old_file(make, tmp_path, source, name
 def test_does_not_overwrite_its_source(make, tmp_path, capsys):
     with pytest.raises(SystemExit):
         make('src.json', './src.json', '--vocabulary', 'pets.json')
-    assert 'would be overwritten' in capsys.readouterr().err
+    assert 'error: ./src.json' in capsys.readouterr().err
     assert json.loads((tmp_path / 'src.json').read_text()) == SOURCE
 
 
