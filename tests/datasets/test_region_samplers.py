@@ -91,7 +91,7 @@ def test_area_limits_are_inclusive_on_the_annotated_numbers():
     sampler = ProposalRegions(min_size=8, max_size=10)
     # 0.1 + 8 - 0.1 is below 8 in floating point: the area is that of the annotated sides.
     boxes = [[0.1, 0.3, 8, 8], [50, 50, 7.9, 8], [60, 60, 10, 10], [70, 70, 10, 10.1]]
-    kept, _, places = sampler.select(proposals(boxes), np.arange(4))
+    kept, _, places = sampler.select(proposals(boxes), np.arange(4), generator(0))
     assert places.tolist() == [0, 2]
     assert kept[1].tolist() == [60, 60, 70, 70]
 
@@ -99,7 +99,7 @@ def test_area_limits_are_inclusive_on_the_annotated_numbers():
 def test_only_the_first_boxes_of_the_order_are_looked_at():
     sampler = ProposalRegions(max_regions=2)
     boxes = [[0, 0, 1, 1], [10, 10, 20, 20], [30, 30, 20, 20]]
-    kept, _, places = sampler.select(proposals(boxes), np.array([0, 2, 1]))
+    kept, _, places = sampler.select(proposals(boxes), np.array([0, 2, 1]), generator(0))
     assert kept.tolist() == [[30, 30, 50, 50]]
     assert places.tolist() == [1]
 
