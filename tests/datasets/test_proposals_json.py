@@ -131,7 +131,7 @@ def test_images_that_the_annotation_file_lacks_are_counted(tmp_path):
 def test_an_annotation_of_no_image_of_its_file_is_not_guessed(truth, tmp_path):
     src = write_json(tmp_path / 'src.json', images=IMAGES[:2], annotations=results())
     count = convert_proposals(src, truth, str(tmp_path / 'out.json'))
-    assert count.missing == ('image_id 8, which is not among its own images',)
+    assert count.missing == ('image_id 8, which is not in images',)
     assert count.kept == 2
 
 

@@ -22,7 +22,7 @@ from clipself_mm.datasets import (
 )
 from clipself_mm.datasets.samplers.shard_sampler import LaneIndex
 from clipself_mm.datasets.sharded.index import Shard, index_folder, read_index
-from clipself_mm.datasets.sharded.order import in_turn, segments, shard_order, share
+from clipself_mm.datasets.sharded.order import interleave, segments, shard_order, share
 from clipself_mm.datasets.sharded.reading import ShardWindow, shard_images
 from clipself_mm.datasets.sharded.writing import write_shards
 from tests.datasets.coco_files import photo, training_pipeline
@@ -157,14 +157,14 @@ def test_shares_and_segments_by_hand():
 
 def test_turns_by_hand():
     def run(start, *lanes):
-        return ''.join(item for item, _ in in_turn([iter(lane) for lane in lanes], 2, start))
+        return ''.join(item for item, _ in interleave([iter(lane) for lane in lanes], 2, start))
 
     assert run(0, 'abcd', 'ABCD') == 'abABcdCD'
     assert run(2, 'abcd', 'ABCD') == 'ABabCDcd'  # one batch before: the second lane's turn
     assert run(1, 'abcd', 'ABCD') == 'aABbcCDd'  # half a batch before: it is completed first
     assert run(0, 'a', 'ABCD') == 'aABCD'
     assert run(0, 'ab', '') == 'ab'
-    lanes = [number for _, number in in_turn([iter('ab'), iter('AB')], 1, 0)]
+    lanes = [number for _, number in interleave([iter('ab'), iter('AB')], 1, 0)]
     assert lanes == [0, 1, 0, 1]
 
 
@@ -298,7 +298,7 @@ def contents(folder):
 def test_written_shards_hold_the_pictures_byte_for_byte(photos, tmp_path):
     root, names = photos
     shards = write_shards(root, names, tmp_path / 'out', size=2, seed=1)
-    assert [shard.pictures for shard in shards] == [2, 2, 1]
+    assert [shard.images for shard in shards] == [2, 2, 1]
     assert read_index(str(tmp_path / 'out/index.json')) == shards
     stored = [p for s in shards for p in shard_images(str(tmp_path / 'out' / s.file))]
     assert sorted(p.content for p in stored) == sorted(png(number) for number in range(5))
@@ -350,14 +350,12 @@ def test_the_tool_writes_and_counts(photos, tmp_path, monkeypatch, capsys):
         load_tool('make_shards').main()
         return capsys.readouterr().out
 
-    assert '5 pictures in 2 shards' in run(root, out, '--size', 4)
+    assert '5 images in 2 shards' in run(root, out, '--size', 4)
     written = contents(out)
     (out / 'index.json').unlink()
-    assert '5 pictures in 2 shards' in run('--index', out)
+    assert '5 images in 2 shards' in run('--index', out)
     assert contents(out) == written
     (tmp_path / 'list.txt').write_text('\n'.join(names[:3]))
-    assert '3 pictures in 1 shards' in run(
-        tmp_path / 'list.txt', tmp_path / 'other', '--root', root
-    )
+    assert '3 images in 1 shards' in run(tmp_path / 'list.txt', tmp_path / 'other', '--root', root)
     with pytest.raises(SystemExit, match=r'\*\.tar'):
         run('--index', root)

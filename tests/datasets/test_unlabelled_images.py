@@ -136,7 +136,7 @@ def test_the_tool_writes_what_the_data_set_reads(folder, tmp_path, monkeypatch, 
     arguments = [str(folder), str(tmp_path / 'l.txt'), '--relative-to', str(tmp_path)]
     monkeypatch.setattr(sys, 'argv', ['list_images.py', *arguments])
     load_tool('list_images').main()
-    assert '5 pictures' in capsys.readouterr().out
+    assert 'wrote 5 paths' in capsys.readouterr().out
     dataset = build('l.txt', data_root=str(tmp_path))
     assert [dataset.get_data_info(i)['img_id'] for i in range(5)] == [
         f'photos/{name}' for name in NAMES
