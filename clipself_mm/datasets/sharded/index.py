@@ -89,11 +89,11 @@ def index_folder(
         progress: Progress bar, called like ``tqdm``.
 
     Returns:
-        What was written, sorted by name.
+        The shards, sorted by name.
 
     Raises:
-        FileNotFoundError: It has no shard; names it.
-        ValueError: A shard is broken; names it.
+        FileNotFoundError: The folder has no shards.
+        ValueError: A shard is broken.
     """
     paths = sorted(Path(folder).glob('*.tar'))
     if not paths:
