@@ -1,4 +1,4 @@
-"""Draw the regions and crops a config's data set gives, as PNG files.
+"""Draw the regions and crops of a config's dataset as PNG files.
 
 python tools/browse_regions.py CONFIG --out-dir work_dirs/regions --number 10
 """
@@ -16,18 +16,18 @@ from clipself_mm.visualization.region_browser import browse
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Draw what the region sampler gives.')
+    parser = argparse.ArgumentParser(description='Draw the regions and crops of a dataset.')
     parser.add_argument('config', help='config file')
-    parser.add_argument('--out-dir', default='work_dirs/regions', help='folder of the pictures')
-    parser.add_argument('--number', type=int, default=10, help='how many samples')
+    parser.add_argument('--out-dir', default='work_dirs/regions', help='folder of the figures')
+    parser.add_argument('--number', type=int, default=10, help='number of samples')
     parser.add_argument('--split', default='train', choices=('train', 'val', 'test'))
-    parser.add_argument('--epoch', type=int, default=0, help='epoch whose regions are drawn')
+    parser.add_argument('--epoch', type=int, default=0, help='epoch of the regions')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value overrides')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Write the pictures and print their paths."""
+    """Write the figures and print their paths."""
     args = parse_args()
     config = Config.fromfile(args.config)
     config.merge_from_dict(args.cfg_options or {})

@@ -1,4 +1,4 @@
-"""Writes proposals of any origin as the json that CLIPSelf's region training reads.
+"""Convert the proposals of any detector to the json that CLIPSelf's region training reads.
 
 python tools/convert_proposals.py data/coco/proposals/rpn-r50_train2017.pkl \
     --ann-file data/coco/annotations/instances_train2017.json \
@@ -21,35 +21,37 @@ from clipself_mm.datasets.proposals.conversion import ProposalSelection, convert
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description='Convert region proposals.')
     parser.add_argument('src', help='.pkl of DumpProposals, or .json')
     parser.add_argument('--ann-file', required=True, help='COCO-style or LVIS-style json')
     parser.add_argument('--out', required=True, help='json to write')
-    parser.add_argument('--score-thr', type=float, default=0.0, help='least score')
-    parser.add_argument('--nms-iou', type=float, help='drop what overlaps a better box by more')
-    parser.add_argument('--max-per-img', type=int, default=100, help='the best ones of an image')
-    parser.add_argument('--min-size', type=float, default=0.0, help='root of the least area, px')
+    parser.add_argument('--score-thr', type=float, default=0.0, help='minimum score')
+    parser.add_argument('--nms-iou', type=float, help='IoU threshold of NMS; default: no NMS')
+    parser.add_argument('--max-per-img', type=int, default=100, help='keep the best N per image')
+    parser.add_argument(
+        '--min-size', type=float, default=0.0, help='square root of the minimum area, in pixels'
+    )
     args = parser.parse_args()
     if Path(args.out).resolve() in (Path(args.src).resolve(), Path(args.ann_file).resolve()):
-        parser.error(f'{args.out} would be overwritten, which is read')
+        parser.error(f'{args.out} is an input file too: give another --out')
     return args
 
 
 def main() -> None:
-    """Converts, and prints how many images and proposals there are."""
+    """Convert, and print the numbers of images and proposals."""
     args = parse_args()
     try:
-        keep = ProposalSelection(args.score_thr, args.nms_iou, args.max_per_img, args.min_size)
-        count = convert_proposals(args.src, args.ann_file, args.out, keep, tqdm)
+        selection = ProposalSelection(args.score_thr, args.nms_iou, args.max_per_img, args.min_size)
+        count = convert_proposals(args.src, args.ann_file, args.out, selection, tqdm)
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(f'proposals {count.kept} of {count.read}')
     print(f'images    {count.filled} of {count.images} have any')
     if count.missing:
-        print(f'left out  {len(count.missing)} images that {args.ann_file} lacks: ', end='')
+        print(f'left out  {len(count.missing)} images not in {args.ann_file}: ', end='')
         print(', '.join(count.missing[:3]))
-    print(f'{args.out} is written')
+    print(f'wrote {args.out}')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-r"""Fills the teacher cache of a config ahead: python tools/fill_teacher_cache.py CONFIG [options].
+r"""Fill the teacher cache before training: python tools/fill_teacher_cache.py CONFIG [options].
 
 With several processes:
     python -m torch.distributed.run --nproc_per_node=8 tools/fill_teacher_cache.py CONFIG \
@@ -29,16 +29,16 @@ from clipself_mm.launch import add_launch_options, prepare_processes, read_confi
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line, as mm's training tools have it."""
-    parser = argparse.ArgumentParser(description='Fill the teacher cache of a config ahead.')
+    """Parse the command line, with the options of mm's training tools."""
+    parser = argparse.ArgumentParser(description='Fill the teacher cache before training.')
     add_launch_options(parser)
-    parser.add_argument('--amp', action='store_true', help='mixed precision, if the training is')
-    parser.add_argument('--epochs', type=int, help='how many epochs; by default all of them')
+    parser.add_argument('--amp', action='store_true', help='mixed precision, as in the training')
+    parser.add_argument('--epochs', type=int, help='number of epochs; default: all of train_cfg')
     return parser.parse_args()
 
 
 def batches(loop: dict, loader: DataLoader) -> Iterator[dict]:
-    """The batches a training with this `train_cfg` is given."""
+    """Yield the batches of a training with this `train_cfg`."""
     if 'max_epochs' not in loop:
         yield from islice(loader, loop['max_iters'])
         return
@@ -48,24 +48,24 @@ def batches(loop: dict, loader: DataLoader) -> Iterator[dict]:
 
 
 def fill_teacher_cache(config: Config) -> tuple[int, int]:
-    """Encode each crop of the training that is not cached.
+    """Encode all crops of the training that are not cached.
 
-    Regions depend on seed, epoch and image only, so these are the crops the training asks for. A
-    stopped run that is started again finds what it encoded. Several processes take a share each.
+    Regions depend on seed, epoch and image only, so these are the crops of the training. A stopped
+    run can be started again; its crops are cached. Several processes share the work.
 
     Args:
-        config: A distillation with `model.teacher_cache`; `optim_wrapper` decides on mixed
-            precision.
+        config: A distillation with `model.teacher_cache`. Mixed precision is that of
+            `optim_wrapper`.
 
     Returns:
-        Number of crops encoded and number found, over all processes.
+        Number of crops encoded and number found in the cache, over all processes.
 
     Raises:
-        ValueError: There is no cache, or no seed, so that each run draws other regions.
+        ValueError: There is no cache, or no seed (then every run has other regions).
     """
     for owner, key in (('model', 'teacher_cache'), ('randomness', 'seed')):
         if config.get(owner, {}).get(key) is None:
-            raise ValueError(f'{config.filename}: {owner}.{key} is not set')
+            raise ValueError(f'{config.filename}: {owner}.{key} is required, but not set')
     model = MODELS.build(config.model).to(get_device()).eval()
     loader = Runner.build_dataloader(config.train_dataloader, seed=config.randomness.seed)
     mixed = config.optim_wrapper.get('type') == 'AmpOptimWrapper'
@@ -85,7 +85,7 @@ def fill_teacher_cache(config: Config) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Reads the config, fills, says how much."""
+    """Fill the cache and print the numbers of crops."""
     args = parse_args()
     config = read_config(args)
     if args.amp:

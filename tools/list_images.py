@@ -1,4 +1,4 @@
-"""Lists the pictures of a folder in a file, which `UnlabelledImages` reads in place of searching.
+"""Write the list file of a folder's images, so that `UnlabelledImages` need not search the folder.
 
 python tools/list_images.py data/photos data/photos.txt --relative-to data
 """
@@ -18,19 +18,21 @@ from clipself_mm.datasets.annotations.image_listing import EXTENSIONS, scan_imag
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description='List the pictures of a folder.')
-    parser.add_argument('folder', help='searched with all below it')
-    parser.add_argument('out', help='list file to write, one path a line')
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='List the images of a folder.')
+    parser.add_argument('folder', help='folder, searched recursively')
+    parser.add_argument('out', help='list file to write, one path per line')
     parser.add_argument(
-        '--relative-to', help="the config's data_root; without it the paths begin in FOLDER"
+        '--relative-to', help="root of the paths, the config's data_root; default: FOLDER"
     )
-    parser.add_argument('--extensions', nargs='+', default=EXTENSIONS, help='as .jpg .png')
+    parser.add_argument(
+        '--extensions', nargs='+', default=EXTENSIONS, help='file extensions, such as .jpg .png'
+    )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Searches, writes and says how many there are."""
+    """Search the folder, write the list and print the number of images."""
     args = parse_args()
     try:
         names = scan_images(args.folder, args.extensions, tqdm)
@@ -40,7 +42,7 @@ def main() -> None:
         write_listing(names, args.out)
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(f'{len(names)} pictures are listed in {args.out}')
+    print(f'wrote {len(names)} paths of images to {args.out}')
 
 
 if __name__ == '__main__':

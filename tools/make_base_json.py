@@ -1,9 +1,9 @@
-"""Writes the json that open-vocabulary training reads: the boxes of base classes only.
+"""Write the json of open-vocabulary training, with the boxes of base classes only.
 
 python tools/make_base_json.py data/coco/annotations/instances_train2017.json \
     data/coco/annotations/instances_train2017_base.json --vocabulary ov_coco --drop-empty
 
-`OpenVocabCocoDataset(base_only=True)` does the same on the fly; the file is for other programs.
+`OpenVocabCocoDataset(base_only=True)` does the same while loading; the file is for other programs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clipself_mm.io.atomic_write import save_json
 
 
 def main() -> None:
-    """Reads, filters, writes, and prints how many images and boxes there are."""
+    """Filter the annotations and print the numbers of images and boxes."""
     parser = argparse.ArgumentParser(description='Keep the boxes of base classes only.')
     parser.add_argument('src', help='COCO instances json or LVIS json')
     parser.add_argument('dst', help='json to write')
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument('--drop-empty', action='store_true', help='drop images without a base box')
     args = parser.parse_args()
     if Path(args.dst).resolve() == Path(args.src).resolve():
-        parser.error(f'{args.dst} would be overwritten by a part of itself')
+        parser.error(f'{args.dst} is the input file too: give another path')
 
     try:
         vocabulary = load_vocabulary(args.vocabulary)
@@ -40,7 +40,7 @@ def main() -> None:
         sys.exit(f'error: {error}')
     for key, what in (('images', 'images'), ('annotations', 'boxes')):
         print(f'{what:<6} {len(kept[key])} of {len(content[key])}')
-    print(f'{args.dst} is written')
+    print(f'wrote {args.dst}')
 
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
-"""Packs pictures into WebDataset's tar shards, or counts what shards hold that are there already.
+"""Pack images into WebDataset's tar shards, or write the index of existing shards.
 
 python tools/make_shards.py data/photos data/photo-shards --size 1000
 python tools/make_shards.py --index data/photo-shards
 
-A call that was killed is continued by the same call. SOURCE is a folder or a list file.
+SOURCE is a folder or a list file. The same call continues a killed one.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from clipself_mm.datasets.sharded.writing import write_shards
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description='Make tar shards of pictures.')
-    parser.add_argument('source', nargs='?', help='folder of pictures, or list file')
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='Make tar shards of images.')
+    parser.add_argument('source', nargs='?', help='folder of images, or list file')
     parser.add_argument('out', nargs='?', help='folder of the shards')
-    parser.add_argument('--root', default='.', help='what the paths of a list are relative to')
-    parser.add_argument('--size', type=int, default=1000, help='pictures of a shard')
-    parser.add_argument('--seed', type=int, default=0, help='of the order of the pictures')
-    parser.add_argument('--index', metavar='FOLDER', help='count the shards *.tar of a folder')
+    parser.add_argument('--root', default='.', help='root of the paths of a list file')
+    parser.add_argument('--size', type=int, default=1000, help='number of images per shard')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the order of the images')
+    parser.add_argument('--index', metavar='FOLDER', help='write the index of the *.tar in FOLDER')
     args = parser.parse_args()
     if (args.index is None) != (args.out is not None):
         parser.error('give SOURCE and OUT, or --index FOLDER')
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Writes or counts, and says how much there is."""
+    """Write shards or their index, and print the numbers of images and shards."""
     args = parse_args()
     try:
         if args.index is not None:
@@ -51,8 +51,8 @@ def main() -> None:
             shards = write_shards(args.root, names, args.out, args.size, args.seed, tqdm)
     except (OSError, ValueError, ImportError) as error:
         sys.exit(f'error: {error}')
-    pictures = sum(shard.pictures for shard in shards)
-    print(f'{pictures} pictures in {len(shards)} shards of {args.index or args.out}')
+    images = sum(shard.images for shard in shards)
+    print(f'{images} images in {len(shards)} shards of {args.index or args.out}')
 
 
 if __name__ == '__main__':

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from mmengine.registry import DATASETS
 
@@ -15,13 +17,13 @@ from .image_regions import ImageRegions
 class BoxRegions(ImageRegions):
     """Images of a COCO instances json with labelled boxes.
 
-    A sample starts as that of `ImageRegions`, with `labels` (int64, (R)) and `is_thing` (bool,
+    A sample starts with the keys of `ImageRegions`, and `labels` (int64, (R)) and `is_thing` (bool,
     (R)) of its `boxes_xywh`. Crowd boxes are left out: they show no single object.
 
     Args:
         ann_file: COCO instances json.
         vocabulary: Name or file of the vocabulary; categories are matched by name.
-        ignore_unknown: Leave out boxes of categories the vocabulary has not (the default is an
+        ignore_unknown: Leave out boxes of categories that are not in the vocabulary (default: an
             error).
         **kwargs: As in `ImageRegions`.
     """
@@ -31,7 +33,7 @@ class BoxRegions(ImageRegions):
         ann_file: str,
         vocabulary: str,
         ignore_unknown: bool = False,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         self.vocabulary = load_vocabulary(vocabulary)
         self.ignore_unknown = ignore_unknown
@@ -49,8 +51,7 @@ class BoxRegions(ImageRegions):
             One dict per image, in the order of the file.
 
         Raises:
-            FileNotFoundError: If the file does not exist.
-            ValueError: If it is broken or disagrees with the vocabulary; names the file.
+            ValueError: The file is broken or contradicts the vocabulary.
         """
         keys = ('images', 'annotations', 'categories')
         content = load_coco_json(self.ann_file, keys, self.backend_args)

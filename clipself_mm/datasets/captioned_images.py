@@ -12,11 +12,11 @@ from .seeded_index import rng_from_key
 
 @DATASETS.register_module()
 class CaptionedImages(ImageRegions):
-    """Images of a COCO captions json, each with what is said of it.
+    """Images of a COCO captions json, each with its captions.
 
-    A sample starts as that of `ImageRegions`, with `captions` (a list of at least one sentence) and
-    without a region: `boxes_src` is empty. `ChooseCaption` chooses one of the captions. Images
-    without a caption are left out.
+    A sample starts with the keys of `ImageRegions`, `captions` (a list of at least one sentence)
+    and an empty `boxes_src`. `ChooseCaption` chooses one of the captions. Images without a caption
+    are left out.
 
     Args:
         ann_file: COCO captions json, ``captions_train2017.json``.
@@ -30,8 +30,7 @@ class CaptionedImages(ImageRegions):
             One dict per image that has a caption, in the order of the file.
 
         Raises:
-            FileNotFoundError: If the file does not exist.
-            ValueError: If it is broken or has no caption at all; names the file.
+            ValueError: The file is broken or has no caption.
         """
         captions = load_captions(self.ann_file, self.backend_args)
         found = [
@@ -46,14 +45,14 @@ class CaptionedImages(ImageRegions):
 
 @TRANSFORMS.register_module()
 class ChooseCaption:
-    """Draw one of an image's captions.
+    """Choose one of an image's captions.
 
-    Needs `captions` and `draw`; adds `caption`. The choice comes from the sample's draw, so that it
-    is another one in each epoch and the same one in a resumed run.
+    Needs `captions` and `rng_key`; adds `caption`. The choice depends on `rng_key` only: it changes
+    from epoch to epoch and is the same in a resumed run.
     """
 
     def __call__(self, results: dict) -> dict:
-        """Draw the caption of one sample."""
+        """Choose the caption of one sample."""
         captions = results['captions']
         results['caption'] = captions[int(rng_from_key(results['rng_key']).integers(len(captions)))]
         return results

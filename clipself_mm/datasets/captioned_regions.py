@@ -1,8 +1,9 @@
-"""Proposals together with what captions say is in the image: what region-text pairs are made of."""
+"""Proposals and the nouns of an image's captions: the input of region-text pairing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.fileio import join_path
@@ -19,25 +20,23 @@ from .image_regions import ImageRegions
 class CaptionedRegions(ImageRegions):
     """Images with proposals and the nouns of their captions (paper, section A.4).
 
-    With `test_mode=True` the metainfo names the file (`ann_file`), for the writer of pairs.
+    A sample starts with the keys of `ImageRegions`, `noun_labels` (labels of the nouns in its
+    captions, ascending) and `is_thing` (bool, (R), all true, so that `AnnotatedRegions` enlarges
+    the crops). Images without a noun or without a box are left out; the log has their number.
 
-    A sample starts as that of `ImageRegions`, with `noun_labels`, the ascending labels of the nouns
-    its captions name, and `is_thing` (bool, (R)): a proposal counts as a thing, whose crop
-    `AnnotatedRegions` enlarges. An image without a noun or without a box is left out; the log says
-    how many there are.
+    With `test_mode=True` the metainfo has the path of the proposals (`ann_file`), which
+    `RegionTextJsonWriter` needs.
 
     Args:
         ann_file: COCO-style json of proposals.
-        caption_file: COCO captions json, found by the images' ids; relative to `data_root`.
+        caption_file: COCO captions json with the same image ids; relative to `data_root`.
         vocabulary: The nouns, see `load_nouns`.
-        max_nouns: Keep at most so many of an image's nouns, drawn from its place in the file: to
-            see what captions cost that leave things out, as people's do.
+        max_nouns: Keep at most this many random nouns per image (seed: position of the image in
+            `ann_file`). This measures the effect of captions that leave objects out.
         **kwargs: As in `ImageRegions`.
 
     Raises:
-        FileNotFoundError: If a file does not exist.
-        ValueError: If a file is broken, no image has a noun and a box (names the files), or
-            `max_nouns` is below 1.
+        ValueError: A file is broken, or no image has a noun and a box.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class CaptionedRegions(ImageRegions):
         caption_file: str,
         vocabulary: str,
         max_nouns: int | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         if max_nouns is not None and max_nouns < 1:
             raise ValueError(f'max_nouns is at least 1, not {max_nouns}')
@@ -68,14 +67,14 @@ class CaptionedRegions(ImageRegions):
         captions = load_captions(self.caption_file, self.backend_args)
         find_nouns = CaptionNouns(self.vocabulary)
         paired = []
-        for place, image in enumerate(images):
-            labels = self._keep(find_nouns(captions.get(image['img_id'], ())), place)
+        for position, image in enumerate(images):
+            labels = self._keep(find_nouns(captions.get(image['img_id'], ())), position)
             boxes = image['boxes_xywh']
             if labels and len(boxes):
                 paired.append(dict(image, noun_labels=labels, is_thing=np.ones(len(boxes), bool)))
         if not paired:
             raise ValueError(
-                f'{self.caption_file}: of no image with a box in {self.ann_file} a caption names '
+                f'{self.caption_file}: no caption of an image with a box in {self.ann_file} has '
                 f'one of the {len(self.vocabulary.classes)} nouns of {self.vocabulary.name}'
             )
         print_log(
@@ -85,15 +84,15 @@ class CaptionedRegions(ImageRegions):
         )
         return paired
 
-    def _keep(self, labels: Sequence[int], place: int) -> list[int]:
+    def _keep(self, labels: Sequence[int], seed: int) -> list[int]:
         """At most `max_nouns` of an image's labels, ascending."""
         if self.max_nouns is None or len(labels) <= self.max_nouns:
             return list(labels)
-        generator = np.random.default_rng(place)
+        generator = np.random.default_rng(seed)
         return sorted(generator.choice(labels, self.max_nouns, replace=False).tolist())
 
     def _join_prefix(self) -> None:
-        """Put `data_root` before the file of captions as before the others."""
+        """Join `data_root` to `caption_file` too."""
         super()._join_prefix()
         if not is_abs(self.caption_file):
             self.caption_file = join_path(self.data_root, self.caption_file)

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-DATA_NAME = 'data.mdb'  # LMDB's own name for it
+DATA_NAME = 'data.mdb'  # the name that LMDB gives it
 METADATA_KEY = b'metadata'
-MAP_SIZE = 2**40  # the most a cache can hold; address space only, nothing is reserved on disk
+MAP_SIZE = 2**40  # largest size of a cache; reserves address space only, no disk space
 CRC_BYTES = 4
 
 _environments: dict[Path, Any] = {}
@@ -33,12 +33,12 @@ if hasattr(os, 'register_at_fork'):  # an open LMDB environment must not cross a
 
 @dataclass(frozen=True)
 class CacheMetadata:
-    """What all embeddings of a cache have in common.
+    """Metadata of a cache, the same for all its embeddings.
 
     Attributes:
         teacher: Digest of the teacher's weights and modules.
-        precision: Dtype of the teacher's matrix products, as `float32`.
-        crops: How a box becomes a crop, see `crop_recipe`.
+        precision: Dtype of the teacher's matrix products, for example `float32`.
+        crops: Config of the crops, see `crop_recipe`.
         dim: Channels D of an embedding.
         dtype: Dtype of the embeddings on disk, `float32` or `float16`.
         format: Version of the layout.
@@ -55,23 +55,23 @@ class CacheMetadata:
 class EmbeddingCache:
     """Embeddings of crops by key.
 
-    A batch is added in one transaction, so it is there as a whole or not at all, whenever a process
-    is killed. Reads go through a memory map: the system frees its pages when memory is short.
+    A batch is added in one transaction: if the process is killed, the batch is stored completely or
+    not at all. Reads go through a memory map, whose pages the system frees when memory is short.
 
     Args:
-        folder: Folder of the cache, on a local disk: LMDB does not work on network file systems.
-            It need not exist.
+        folder: Folder of the cache on a local disk: LMDB does not work on network file systems. It
+            need not exist.
 
     Raises:
-        OSError: In all methods. The files are damaged or foreign, cannot be opened, or the disk is
-            full.
+        OSError: In all methods: a file is damaged, is not a teacher cache, cannot be opened, or the
+            disk is full.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     def claim(self, metadata: CacheMetadata) -> None:
-        """Start a cache with this metadata, or make sure that the one there has it.
+        """Create the cache with this metadata, or check that the existing cache has it.
 
         Raises:
             ValueError: The metadata differs.
@@ -90,7 +90,7 @@ class EmbeddingCache:
                 )
 
     def put(self, keys: Sequence[bytes], embeddings: np.ndarray) -> None:
-        """Add embeddings to a claimed cache; a key that is there keeps its embedding.
+        """Add embeddings to a claimed cache; an existing key keeps its embedding.
 
         Args:
             keys: Keys of R crops.
@@ -98,23 +98,27 @@ class EmbeddingCache:
         """
         with self._transaction(write=True) as transaction:
             metadata = self._metadata(transaction)
+            if metadata is None:
+                raise ValueError(f'the teacher cache {self.folder} has no metadata: call claim')
             rows = np.ascontiguousarray(embeddings, _on_disk(metadata))
             if rows.shape != (len(keys), metadata.dim):
                 raise ValueError(f'expected {len(keys)} x {metadata.dim}, got {rows.shape}')
             for key, row in zip(keys, rows, strict=True):
-                transaction.put(key, _crc(key, row) + row.tobytes(), overwrite=False)
+                content = row.tobytes()
+                transaction.put(key, _crc(key, content) + content, overwrite=False)
 
     def get(self, keys: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """Look embeddings up.
+        """Look up embeddings.
 
         Args:
             keys: Keys of R crops.
 
         Returns:
-            The F embeddings found, float32 of shape (F, D) in the order of the keys (D is 0 while
-            there is no cache), and which were found, bool of shape (R).
+            The F embeddings found, float32 of shape (F, D) in the order of the keys (D is 0 if
+            there is no cache), and which keys were found, bool of shape (R).
         """
-        metadata, values = None, [None] * len(keys)
+        metadata: CacheMetadata | None = None
+        values: list[bytes | None] = [None] * len(keys)
         if (self.folder / DATA_NAME).exists():
             with self._transaction() as transaction:
                 metadata = self._metadata(transaction)
@@ -132,13 +136,13 @@ class EmbeddingCache:
         return rows, found
 
     def _metadata(self, transaction: Any) -> CacheMetadata | None:  # noqa: ANN401
-        """Read the metadata; None of an empty environment."""
+        """Read the metadata; None if the environment is empty."""
         content = transaction.get(METADATA_KEY)
         if content is None and not transaction.cursor().first():
             return None
         try:
             metadata = CacheMetadata(**json.loads(content))
-        except (TypeError, ValueError):  # none, or of other content
+        except (TypeError, ValueError):  # missing, or not the metadata of a cache
             metadata = None
         if metadata is None or metadata.format != CacheMetadata.format:
             raise OSError(
@@ -157,11 +161,7 @@ class EmbeddingCache:
 
 
 def lmdb_library() -> ModuleType:
-    """Import `lmdb`.
-
-    Raises:
-        ImportError: It is not installed.
-    """
+    """Import `lmdb`; the ImportError says how to install it."""
     try:
         import lmdb
     except ImportError as error:
@@ -172,14 +172,14 @@ def lmdb_library() -> ModuleType:
 
 
 def _environment(folder: Path) -> Any:  # noqa: ANN401
-    """The environment of a folder; LMDB allows one for each folder and process."""
+    """The environment of a folder; LMDB allows one per folder and process."""
     if folder not in _environments:
-        # Without metasync, a failing machine may lose the last batch, but damages nothing.
+        # Without metasync, a crash of the machine may lose the last batch but damages nothing.
         environment = lmdb_library().open(
             str(folder), map_size=MAP_SIZE, metasync=False, max_readers=1024
         )
         pages, path = environment.info()['last_pgno'] + 1, folder / DATA_NAME
-        if path.stat().st_size < pages * environment.stat()['psize']:  # reading would be a SIGBUS
+        if path.stat().st_size < pages * environment.stat()['psize']:  # reading raises SIGBUS
             environment.close()
             raise OSError(f'{path} is truncated: delete the folder')
         environment.reader_check()  # frees the slots of killed processes
@@ -191,6 +191,6 @@ def _on_disk(metadata: CacheMetadata) -> np.dtype:
     return np.dtype(metadata.dtype).newbyteorder('<')
 
 
-def _crc(key: bytes, row: bytes | np.ndarray) -> bytes:
+def _crc(key: bytes, content: bytes) -> bytes:
     """CRC-32 of a key and its embedding on disk."""
-    return zlib.crc32(row, zlib.crc32(key)).to_bytes(CRC_BYTES, 'little')
+    return zlib.crc32(content, zlib.crc32(key)).to_bytes(CRC_BYTES, 'little')

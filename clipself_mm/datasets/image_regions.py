@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -17,17 +18,17 @@ from .structures import ImageReadError
 
 @DATASETS.register_module()
 class ImageRegions(BaseDataset):
-    """Images of a COCO-style json, each with its boxes as possible regions.
+    """Images of a COCO-style json; their boxes are possible regions.
 
-    A sample starts as `img_id`, `img_path`, `height` and `width` (where annotated), `boxes_xywh`
-    (x, y, width, height in source pixels as annotated, float64 of shape (R, 4); the area limits
-    of regions hold for these numbers, so they are not rounded), and `draw` (seed, number, index).
+    A sample starts with `img_id`, `img_path`, `height` and `width` (where annotated), `boxes_xywh`
+    (x, y, width, height in source pixels as annotated, float64 of shape (R, 4), not rounded because
+    the area limits of regions hold for these numbers), and `rng_key` (see `SeededIndex.key`).
 
     Args:
-        ann_file: COCO-style or LVIS-style json; only `images` must be there.
+        ann_file: COCO-style or LVIS-style json; only `images` is required.
         data_prefix: `img`: folder of the images.
-        on_bad_image: `raise`, or `skip`: log a warning with the running count and take the next
-            image instead. The choice is the same in every run.
+        on_bad_image: `raise`, or `skip`: log a warning with the running count and use the next
+            image instead, which is the same in every run.
         backend_args: Arguments of MMEngine's file backend for the json.
         **kwargs: As in MMEngine's `BaseDataset`.
     """
@@ -38,12 +39,15 @@ class ImageRegions(BaseDataset):
         data_prefix: dict | None = None,
         on_bad_image: str = 'raise',
         backend_args: dict | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         if on_bad_image not in ('raise', 'skip'):
             raise ValueError(f"on_bad_image is 'raise' or 'skip', not {on_bad_image!r}")
         if on_bad_image == 'skip' and kwargs.get('test_mode'):
-            raise ValueError("on_bad_image='skip' would count another image twice in a test")
+            raise ValueError(
+                "on_bad_image='skip' with test_mode=True would count the next image twice in a "
+                "test: use 'raise'"
+            )
         self.on_bad_image = on_bad_image
         self.bad_images: set[str] = set()
         self._warned = False
@@ -57,8 +61,7 @@ class ImageRegions(BaseDataset):
             One dict per image, in the order of the file.
 
         Raises:
-            FileNotFoundError: If the file does not exist.
-            ValueError: If it is broken or lists no image; names the file.
+            ValueError: The file is broken or lists no image.
         """
         content = load_coco_json(self.ann_file, ('images',), self.backend_args)
         if not content['images']:
@@ -70,7 +73,7 @@ class ImageRegions(BaseDataset):
         ]
 
     def image_info(self, image: dict) -> dict:
-        """Return what a sample knows of its image.
+        """Return the id, path and size of an image.
 
         Args:
             image: Entry of `images` in the json.
@@ -88,23 +91,23 @@ class ImageRegions(BaseDataset):
         return info
 
     def prepare_data(self, idx: int) -> dict:
-        """Run the pipeline on one image, or on the next good one.
+        """Run the pipeline on one image, or on the next usable one.
 
         Args:
             idx: A `SeededIndex`, or a plain index that counts as seed 0, number 0.
 
         Returns:
-            What the pipeline gives; where it gives None in training, that of the next image.
+            Output of the pipeline. Where it is None in training, the output for the next image.
 
         Raises:
-            ImageReadError: If an image cannot be used and `on_bad_image` is `raise`.
-            RuntimeError: If `max_refetch` images in a row give no sample.
+            ImageReadError: An image cannot be used and `on_bad_image` is `raise`.
+            RuntimeError: `max_refetch` images in a row give no sample.
         """
-        draw = self._draw_of(idx)
+        index = self._seeded(idx)
         bad = None
         for step in range(min(self.max_refetch + 1, len(self))):
-            results = self.get_data_info((int(draw) + step) % len(self))
-            results['rng_key'] = draw.key
+            results = self.get_data_info((int(index) + step) % len(self))
+            results['rng_key'] = index.key
             try:
                 sample = self.pipeline(results)
             except ImageReadError as error:
@@ -119,12 +122,12 @@ class ImageRegions(BaseDataset):
             f'{self.ann_file}: {step + 1} images in a row gave no sample; the last bad one: {bad}'
         )
 
-    def _draw_of(self, idx: int) -> SeededIndex:
-        """Return the draw of an index; warn once if it is plain, for then it never changes."""
+    def _seeded(self, idx: int) -> SeededIndex:
+        """Return a seeded index; warn once about a plain one, whose seed is always 0."""
         if not (isinstance(idx, SeededIndex) or self.test_mode or self._warned):
             self._warned = True
             print_log(
-                'plain indices: every epoch draws the same regions. Use SeededSampler or '
+                'plain indices: every epoch has the same regions. Use SeededSampler or '
                 'InfiniteSeededSampler as the sampler of the dataloader.',
                 logger='current',
                 level=logging.WARNING,
@@ -132,7 +135,7 @@ class ImageRegions(BaseDataset):
         return SeededIndex.of(idx)
 
     def _count(self, error: ImageReadError) -> None:
-        """Log a bad image the first time this process meets it."""
+        """Log a bad image the first time this process reads it."""
         if error.path in self.bad_images:
             return
         self.bad_images.add(error.path)

@@ -1,10 +1,10 @@
-"""Detection data in COCO's or LVIS's format whose labels follow a vocabulary."""
+"""Detection data in the format of COCO or LVIS with the labels of a vocabulary."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mmdet.datasets import CocoDataset
 from mmengine.registry import DATASETS
@@ -20,7 +20,7 @@ BASE_COLOUR = (37, 99, 235)
 
 
 def vocabulary_metainfo(vocabulary: Vocabulary, metainfo: Mapping | None = None) -> dict:
-    """What mm visualizers, metrics and heads read of a data set.
+    """Metainfo of a dataset for mm's visualizers, metrics and heads.
 
     Args:
         vocabulary: The vocabulary.
@@ -28,62 +28,60 @@ def vocabulary_metainfo(vocabulary: Vocabulary, metainfo: Mapping | None = None)
 
     Returns:
         `classes`, `base_classes` and `novel_classes` (tuples, the latter two empty without a
-        split), `palette` (one colour a class, novel red and base blue; absent without a split,
-        mmdet then draws random ones), `aliases` if there are any, and the entries handed over.
+        split), `palette` (one colour per class, novel red and base blue; absent without a split,
+        where mmdet takes random colours), `aliases` if there are any, and the entries of
+        `metainfo`.
 
     Raises:
-        ValueError: If an entry contradicts the vocabulary.
+        ValueError: An entry contradicts the vocabulary.
     """
     metainfo = dict(metainfo or {})
-    own = dict(
+    entries: dict[str, Any] = dict(
         classes=vocabulary.classes, base_classes=vocabulary.base, novel_classes=vocabulary.novel
     )
-    for key, names in own.items():
+    for key, names in entries.items():
         if key in metainfo and tuple(metainfo[key]) != names:
             raise ValueError(
-                f'metainfo gives {len(metainfo[key])} {key}, {list(metainfo[key])[:3]}..., which '
+                f'metainfo has {len(metainfo[key])} {key}, {list(metainfo[key])[:3]}..., which '
                 f'differ in names or order from the {len(names)} of vocabulary {vocabulary.name}: '
-                'leave them out, the vocabulary says them'
+                'leave them out of metainfo'
             )
     if vocabulary.novel:
         novel = set(vocabulary.novel)
-        own['palette'] = [
+        entries['palette'] = [
             NOVEL_COLOUR if name in novel else BASE_COLOUR for name in vocabulary.classes
         ]
     if vocabulary.aliases:
-        own['aliases'] = vocabulary.aliases
-    return {**own, **metainfo}
+        entries['aliases'] = vocabulary.aliases
+    return {**entries, **metainfo}
 
 
 @DATASETS.register_module()
 class OpenVocabCocoDataset(CocoDataset):
     """mmdet's `CocoDataset` with the classes and the split of a vocabulary.
 
-    Label i is class i of the vocabulary, in whatever order the json lists its categories: they
-    are matched by name. Categories outside the vocabulary are passed over; the json may lack
-    novel classes. LVIS images, which have `coco_url` in place of `file_name`, are found by its
-    last two parts (`train2017/000000000009.jpg`). `cat_ids` holds the category ids of those
-    classes that the json has, in the order of the vocabulary.
+    Label i is class i of the vocabulary. Categories of the json are matched by name, in any order.
+    Categories outside the vocabulary are ignored; the json may lack novel classes. LVIS images have
+    `coco_url` instead of `file_name`; its last two parts are the path
+    (`train2017/000000000009.jpg`). `cat_ids` holds the category ids of the classes that the json
+    has, in the order of the vocabulary.
 
-    The standard `instances_train2017.json` or `lvis_v1_train.json` serves for training with
-    `base_only=True` and `filter_cfg=dict(filter_empty_gt=True)`, which drops the images without
-    a base box. The published OV-COCO numbers count the 4,836 images of val2017 that have a box of
-    the 65 classes: `annotated_only=True`, since mmdet passes over `filter_cfg` in test mode.
+    For training, use the standard `instances_train2017.json` or `lvis_v1_train.json` with
+    `base_only=True` and `filter_cfg=dict(filter_empty_gt=True)`, which drops the images without a
+    base box. The published OV-COCO numbers are of the 4,836 images of val2017 that have a box of
+    the 65 classes: set `annotated_only=True`, because mmdet ignores `filter_cfg` in test mode.
 
-    With `test_mode=True` the metainfo names the json (`ann_file`), so that the metrics of this
-    package need not be told. mmengine's `ConcatDataset` of two such takes
-    `ignore_keys=['ann_file']`, its evaluator the `ann_file` of a json of both.
+    With `test_mode=True` the metainfo has the path of the json (`ann_file`), which the metrics of
+    this package use. A `ConcatDataset` (mmengine) of two such datasets needs
+    `ignore_keys=['ann_file']`, and its evaluator the `ann_file` of a json of both.
 
     Args:
         ann_file: COCO instances json or LVIS json.
         vocabulary: Name or file of the vocabulary (`ov_coco`, `ov_lvis`, `coco`, ...).
-        base_only: Leave out the boxes of novel classes.
-        annotated_only: Leave out the images without a box of the vocabulary, in test mode too.
-        metainfo: More meta information; it may not contradict the vocabulary.
+        base_only: Leave out the boxes of novel classes; needs a vocabulary with a split.
+        annotated_only: Leave out the images without a box of the vocabulary, also in test mode.
+        metainfo: More metainfo; it must not contradict the vocabulary.
         **kwargs: As in mmdet's `CocoDataset`.
-
-    Raises:
-        ValueError: If `base_only` meets a vocabulary without a split, or metainfo contradicts it.
     """
 
     METAINFO: ClassVar[dict] = {}
@@ -95,7 +93,7 @@ class OpenVocabCocoDataset(CocoDataset):
         base_only: bool = False,
         annotated_only: bool = False,
         metainfo: Mapping | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         self.vocabulary = load_vocabulary(vocabulary)
         if base_only and not self.vocabulary.base:
@@ -116,8 +114,7 @@ class OpenVocabCocoDataset(CocoDataset):
             One dict per image as mmdet's, in the order of the file.
 
         Raises:
-            FileNotFoundError: If the file does not exist.
-            ValueError: If it is broken or lacks a class or a key it should have; names the file.
+            ValueError: The file is broken or lacks a base class or a required key.
         """
         keys = ('images', 'annotations', 'categories')
         content = load_coco_json(self.ann_file, keys, self.backend_args)
@@ -128,7 +125,7 @@ class OpenVocabCocoDataset(CocoDataset):
                     f'{self.ann_file}: annotation {annotation.get("id")} lacks {sorted(lacking)}'
                 )
         self.cat2label = base_complete_labels(content['categories'], self.vocabulary, self.ann_file)
-        self.cat_ids = sorted(self.cat2label, key=self.cat2label.get)
+        self.cat_ids = sorted(self.cat2label, key=self.cat2label.__getitem__)
         if self.base_only:
             content = keep_base(content, self.vocabulary, self.ann_file)
         self.cat_img_map = defaultdict(list)
@@ -143,7 +140,7 @@ class OpenVocabCocoDataset(CocoDataset):
         ]
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """Bring one image into mmdet's format.
+        """Convert one image to mmdet's format.
 
         Args:
             raw_data_info: `raw_img_info`, an entry of `images`, and `raw_ann_info`, its
@@ -153,7 +150,7 @@ class OpenVocabCocoDataset(CocoDataset):
             As mmdet's `CocoDataset`.
 
         Raises:
-            ValueError: If the image has no size or no file name; names the file.
+            ValueError: The image has no size or no file name.
         """
         image = raw_data_info['raw_img_info']
         if not (image.get('height') and image.get('width')):
@@ -162,13 +159,10 @@ class OpenVocabCocoDataset(CocoDataset):
         return super().parse_data_info(dict(raw_data_info, raw_img_info=image))
 
     def filter_data(self) -> list[dict]:
-        """Drop images as `filter_cfg` (in training) and `annotated_only` say.
-
-        Returns:
-            The images that stay.
+        """Drop images according to `filter_cfg` (in training) and `annotated_only`.
 
         Raises:
-            ValueError: If none does; names the file.
+            ValueError: No image is left.
         """
         kept = super().filter_data()
         if self.annotated_only:
@@ -176,7 +170,7 @@ class OpenVocabCocoDataset(CocoDataset):
             kept = [info for info in kept if info['img_id'] in annotated]
         if not kept:
             raise ValueError(
-                f'{self.ann_file}: none of its {len(self.data_list)} images stays with '
+                f'{self.ann_file}: none of its {len(self.data_list)} images is left by '
                 f'filter_cfg {self.filter_cfg}, base_only {self.base_only} and annotated_only '
                 f'{self.annotated_only}'
             )

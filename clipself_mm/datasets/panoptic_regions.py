@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
@@ -14,10 +16,10 @@ from .box_regions import BoxRegions
 class PanopticRegions(BoxRegions):
     """Images of a COCO panoptic json with their segments.
 
-    A sample starts as that of `BoxRegions` (for stuff, `boxes_xywh` is the annotated box until
-    `LoadSegments` measures the segment), with `seg_map_path` and `segment_ids`, the ids of its
-    regions in that id image. Crowd segments are kept, as in the release. An image without an
-    annotation is left out.
+    A sample starts with the keys of `BoxRegions`, `seg_map_path` (the id image) and `segment_ids`
+    (ids of its regions in that image). `boxes_xywh` of stuff is the annotated box until
+    `LoadSegments` measures the segment. Crowd segments are kept, as in the official implementation.
+    An image without an annotation is left out.
 
     Args:
         ann_file: COCO panoptic json.
@@ -31,7 +33,7 @@ class PanopticRegions(BoxRegions):
         ann_file: str,
         data_prefix: dict | None = None,
         vocabulary: str = 'coco_panoptic',
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         prefix = dict(dict(img='', seg=''), **(data_prefix or {}))
         super().__init__(ann_file=ann_file, vocabulary=vocabulary, data_prefix=prefix, **kwargs)
@@ -43,8 +45,7 @@ class PanopticRegions(BoxRegions):
             One dict per annotated image, in the order of the annotations.
 
         Raises:
-            FileNotFoundError: If the file does not exist.
-            ValueError: If it is broken or disagrees with the vocabulary; names the file.
+            ValueError: The file is broken or contradicts the vocabulary.
         """
         found = read_panoptic_json(
             self.ann_file, self.vocabulary, self.ignore_unknown, self.backend_args
@@ -52,7 +53,7 @@ class PanopticRegions(BoxRegions):
         return [self._image(image, entry, found.label_of) for image, entry in found.entries]
 
     def _image(self, image: dict, entry: dict, label_of: dict[int, int]) -> dict:
-        """Return what the file says about one image."""
+        """Return the data info of one image."""
         segments = [part for part in entry['segments_info'] if part['category_id'] in label_of]
         boxes = [check_box(part.get('bbox'), part['id'], self.ann_file) for part in segments]
         labels = [label_of[part['category_id']] for part in segments]

@@ -1,6 +1,8 @@
-"""Boxes with a noun each: the training data of the region-text baseline (paper, section 4.4)."""
+"""Boxes with one noun each: the training data of the region-text baseline (paper, section 4.4)."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from mmengine.registry import DATASETS
@@ -13,17 +15,17 @@ from .image_regions import ImageRegions
 
 @DATASETS.register_module()
 class RegionTextPairs(ImageRegions):
-    """Images of a COCO-style json whose boxes are of nouns, as the authors' and ours are.
+    """Images of a COCO-style json in which the category of a box is its noun.
 
-    A sample starts as that of `ImageRegions`, with `labels` (int64, (R)) of its `boxes_xywh`.
-    `SampleRegions` draws from them with `ProposalRegions(fallback=False)`: a region that no one
-    paired with a noun has none.
+    A sample starts with the keys of `ImageRegions` and the `labels` (int64, (R)) of its
+    `boxes_xywh`. `SampleRegions` chooses from them with `ProposalRegions(fallback=False)`, because
+    the fallback region has no noun.
 
     Args:
         ann_file: COCO-style json with `images`, `annotations` (`bbox`, `category_id`) and
             `categories`.
         vocabulary: The nouns, see `load_nouns`; categories are matched by name. None takes the
-            file's own categories: label i is the one with the i-th smallest id.
+            categories of `ann_file`: label i is the category with the i-th smallest id.
         drop_empty: Leave out images without a box.
         **kwargs: As in `ImageRegions`.
     """
@@ -33,22 +35,21 @@ class RegionTextPairs(ImageRegions):
         ann_file: str,
         vocabulary: str | None = None,
         drop_empty: bool = True,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         self.vocabulary = None if vocabulary is None else load_nouns(vocabulary)
         self.drop_empty = drop_empty
         super().__init__(ann_file=ann_file, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Read the annotation file; `metainfo['classes']` are the nouns then.
+        """Read the annotation file and set `metainfo['classes']` to the nouns.
 
         Returns:
             One dict per image, in the order of the file.
 
         Raises:
-            FileNotFoundError: If the file does not exist.
-            ValueError: If it is broken, disagrees with the vocabulary, has an annotation of a
-                category it does not list, or no image to train with; names the file.
+            ValueError: The file is broken, contradicts the vocabulary, uses a category that it does
+                not list, or has no image with a box.
         """
         keys = ('images', 'annotations', 'categories')
         content = load_coco_json(self.ann_file, keys, self.backend_args)
@@ -73,13 +74,13 @@ class RegionTextPairs(ImageRegions):
         """Image id to its (box, label) pairs in the order of the file."""
         pairs: dict[int | str, list[tuple[list[float], int]]] = {}
         for annotation in annotations:
-            number, category = annotation.get('id'), annotation.get('category_id')
+            annotation_id, category = annotation.get('id'), annotation.get('category_id')
             if category not in label_of:
                 raise ValueError(
-                    f'{self.ann_file}: annotation {number} is of category {category}, which is '
-                    f'not among the {len(label_of)} categories'
+                    f'{self.ann_file}: annotation {annotation_id} has category_id {category}, '
+                    f'which is not one of the {len(label_of)} categories'
                 )
-            box = check_box(annotation.get('bbox'), number, self.ann_file)
+            box = check_box(annotation.get('bbox'), annotation_id, self.ann_file)
             pairs.setdefault(annotation['image_id'], []).append((box, label_of[category]))
         return pairs
 

@@ -1,71 +1,69 @@
-"""The index a sampler hands to a data set, with what makes its random choices repeatable.
+"""An index that carries the seed of a sample's random choices.
 
-A random choice that depends on the state of a worker process is lost when a run is resumed. An
-index that says which draw of which run it belongs to needs no state.
+Random choices that depend on the state of a worker process change when a run is resumed. Choices
+that depend on the index alone need no state.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class SeededIndex(int):
-    """An index into a data set that remembers the draw it came from.
+    """An index into a dataset, with the seed of the sample's random choices.
 
-    It is an `int` and is used as one. Data set wrappers turn the index of the whole into the
-    index of a part by `-` (`ConcatDataset`) or `%` (`RepeatDataset`); both keep the memory, so
-    that two parts, or two repetitions, make different choices.
+    It is an `int`. Dataset wrappers map the index to one of a part by `-` (`ConcatDataset`) or `%`
+    (`RepeatDataset`). Both keep the seed and `origin`, so that parts and repetitions make different
+    choices.
 
     Args:
-        index: Position in the data set.
+        index: Position in the dataset.
         seed: Seed of the run.
-        number: Epoch, or pass over the data in an endless stream.
-        origin: Index the sampler drew; `index` when None.
-
-    Attributes:
-        seed: As the argument.
-        number: As the argument.
-        origin: As the argument.
+        number: Epoch, or pass over the data in an infinite stream.
+        origin: Index that the sampler gave; `index` when None.
     """
 
     seed: int
     number: int
     origin: int
 
-    def __new__(
-        cls, index: int, seed: int = 0, number: int = 0, origin: int | None = None
-    ) -> SeededIndex:
+    def __new__(cls, index: int, seed: int = 0, number: int = 0, origin: int | None = None) -> Self:
         """Make the index; see the class for the arguments."""
-        draw = super().__new__(cls, index)
-        draw.seed = int(seed)
-        draw.number = int(number)
-        draw.origin = int(index if origin is None else origin)
-        return draw
+        seeded = super().__new__(cls, index)
+        seeded.seed = int(seed)
+        seeded.number = int(number)
+        seeded.origin = int(index if origin is None else origin)
+        return seeded
 
     @classmethod
     def of(cls, index: int) -> SeededIndex:
-        """Return a draw as it is; a plain index counts as seed 0, number 0."""
+        """Return a seeded index unchanged; a plain index gets seed 0, number 0."""
         return index if isinstance(index, cls) else cls(index)
 
     @property
     def key(self) -> tuple[int, int, int]:
-        """The three numbers (seed, number, origin) every random choice is made from."""
+        """(seed, number, origin): all random choices of the sample depend on these only."""
         return self.seed, self.number, self.origin
 
     def moved_to(self, index: int) -> SeededIndex:
-        """Return the same draw at another index."""
+        """Return another position with the same key."""
         return SeededIndex(index, self.seed, self.number, self.origin)
 
     def __sub__(self, other: int) -> SeededIndex:
-        """Return the same draw, `other` places earlier."""
+        """Return the difference with the same key."""
         return self.moved_to(int(self) - int(other))
 
     def __mod__(self, other: int) -> SeededIndex:
-        """Return the same draw in a data set of `other` samples."""
+        """Return the remainder with the same key."""
         return self.moved_to(int(self) % int(other))
 
     def __reduce__(self) -> tuple:
-        """Pickle with the memory: indices travel to worker processes."""
+        """Pickle with the key, for worker processes."""
         return SeededIndex, (int(self), self.seed, self.number, self.origin)
 
 
@@ -73,9 +71,9 @@ def rng_from_key(key: tuple[int, int, int]) -> np.random.Generator:
     """Return the random generator of one sample.
 
     Args:
-        key: (seed, number, origin) of its draw, see `SeededIndex.key`.
+        key: (seed, number, origin), see `SeededIndex.key`.
 
     Returns:
-        A generator in its first state: equal keys give equal choices in any process.
+        A new generator: equal keys give equal choices in any process.
     """
     return np.random.default_rng([int(part) for part in key])

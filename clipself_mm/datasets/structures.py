@@ -1,4 +1,4 @@
-"""What a data set gives: an image's regions, or the one error for an image that cannot be used."""
+"""The regions of one image, and the error for an image that cannot be used."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ class RegionSample(BaseDataElement):
     """Regions of one image.
 
     Metainfo: `img_id`, `img_path`, `ori_shape` (height, width of the source), `img_shape`
-    (height, width of the input before padding), `scale` (source pixels to input pixels), `draw`
-    (seed, number, index its random choices come from) and, where they are known, `caption` (the one
-    drawn) and `noun_labels` (what the image's captions name).
+    (height, width of the input before padding), `scale` (source pixels to input pixels), `rng_key`
+    (see `SeededIndex.key`) and, where they are known, `caption` (the chosen one) and `noun_labels`
+    (nouns of the image's captions).
     """
 
     @property
     def regions(self) -> InstanceData:
-        """Given regions.
+        """Input regions.
 
         `boxes_px` (float32 xyxy in input pixels, shape (R, 4)) and, where annotated, `labels`
         (int64, (R)), `is_thing` (bool, (R)), `masks` (bool on the token grid, (R, h, w)).
@@ -46,15 +46,11 @@ class RegionSample(BaseDataElement):
 
 
 class ImageReadError(RuntimeError):
-    """A file of a sample is missing, broken, or disagrees with its annotation.
+    """A file of a sample is missing, broken, or contradicts its annotation.
 
     Args:
         path: The file.
-        why: What was expected and what came.
-
-    Attributes:
-        path: As the argument.
-        why: As the argument.
+        why: What was expected and what was found.
     """
 
     def __init__(self, path: str, why: str) -> None:

@@ -1,32 +1,34 @@
-"""Pictures without any annotation, which is all that distillation from patches needs."""
+"""Images without annotation: enough for distillation from patches."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
-from .annotations.image_listing import EXTENSIONS, lower_endings, read_listing, scan_images
+from .annotations.image_listing import EXTENSIONS, lower_extensions, read_listing, scan_images
 from .image_regions import ImageRegions
 
 
 @DATASETS.register_module()
 class UnlabelledImages(ImageRegions):
-    """Images of a folder or of a list file, for regions that need no box (paper, section 3.2).
+    """Images of a folder or of a list file, for patches as regions (paper, section 3.2).
 
-    A sample starts as `img_id` (the path as the folder or list has it), `img_path` and `draw`. It
-    has no `boxes_xywh`: the sampler of regions is `GridRegions`.
+    A sample starts with `img_id` (the path in the folder or list), `img_path` and `rng_key`. It has
+    no `boxes_xywh`: use `GridRegions` in `SampleRegions`.
 
     Args:
-        source: Folder, searched with all below it and sorted by path, or list file, one path a
-            line in its order (``tools/list_images.py`` writes one: a folder of millions of files
-            is then searched once and not by every process of every run). Relative to `data_root`.
-        data_prefix: `img`: what the paths of a list file are relative to, `data_root` by default.
-            Without effect on a folder.
-        extensions: Endings of pictures in a folder, with their dot; capitals do not count.
-        **kwargs: As in `ImageRegions`, `on_bad_image` among them.
+        source: Folder or list file, relative to `data_root`. A folder is searched recursively and
+            sorted by path. A list file has one path per line and keeps its order. Write a list with
+            ``tools/list_images.py`` for a folder of millions of files: it is then searched once,
+            not by every process of every run.
+        data_prefix: `img`: root of the paths of a list file, by default `data_root`. Ignored for a
+            folder.
+        extensions: File extensions of images in a folder, with the dot, in any case.
+        **kwargs: As in `ImageRegions`, including `on_bad_image`.
     """
 
     def __init__(
@@ -34,9 +36,9 @@ class UnlabelledImages(ImageRegions):
         source: str,
         data_prefix: dict | None = None,
         extensions: Sequence[str] = EXTENSIONS,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
-        self.extensions = lower_endings(extensions)
+        self.extensions = lower_extensions(extensions)
         super().__init__(ann_file=source, data_prefix=data_prefix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -47,7 +49,7 @@ class UnlabelledImages(ImageRegions):
 
         Raises:
             FileNotFoundError: There is no such folder or file.
-            ValueError: It has no picture; names it.
+            ValueError: It has no image.
         """
         if os.path.isdir(self.ann_file):
             prefix, names = self.ann_file, scan_images(self.ann_file, self.extensions)

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from clipself_mm.datasets.annotations.vocabulary import own_names
+from clipself_mm.datasets.annotations.vocabulary import class_names
 
 
 @HOOKS.register_module()
@@ -62,8 +62,8 @@ def check_classes(model: nn.Module, own: Sequence[str] | None, dataloader: DataL
     given = getattr(dataloader.dataset, 'metainfo', {}).get('classes')
     if own is None or given is None:
         return
-    meant = own_names(getattr(model, 'aliases', {}))
-    given = [meant.get(name, name) for name in given]
+    class_of = class_names(getattr(model, 'aliases', {}))
+    given = [class_of.get(name, name) for name in given]
     if list(own) == given:
         return
     where = first_difference(own, given)

@@ -114,7 +114,7 @@ class SafeUnpickler(pickle.Unpickler):
         file: IO[bytes],
         allowed: Mapping[str, object],
         ignored: re.Pattern[str] | None = None,
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,
     ) -> None:
         super().__init__(file, **kwargs)
         self._allowed = allowed

@@ -1,4 +1,4 @@
-"""Small COCO-style data sets on disk for the tests of this folder."""
+"""Small COCO-style datasets on disk for the tests of this folder."""
 
 import json
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def photo(width, height, seed=0):
-    """Return a random RGB picture."""
+    """Return a random RGB image."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     return Image.fromarray(pixels)
 
@@ -23,7 +23,7 @@ def write_images(folder, sizes):
 
 
 def write_json(path, **content):
-    """Write an annotation file and return its path as text."""
+    """Write an annotation file and return its path."""
     path.write_text(json.dumps(content))
     return str(path)
 

@@ -47,7 +47,7 @@ PIPELINE = [
 ]
 
 
-def test_box_labels_go_by_name(tmp_path, boxes_json, vocabulary):
+def test_box_labels_are_matched_by_name(tmp_path, boxes_json, vocabulary):
     dataset = DATASETS.build(
         dict(
             type='BoxRegions',
@@ -70,7 +70,7 @@ def test_box_labels_go_by_name(tmp_path, boxes_json, vocabulary):
     assert len(empty['data_samples'].regions) == 0
 
 
-def test_categories_must_be_known_unless_ignored(tmp_path, boxes_json):
+def test_unknown_categories_raise_unless_ignored(tmp_path, boxes_json):
     (tmp_path / 'cats.txt').write_text('cat\nsky\n')
     vocabulary = str(tmp_path / 'cats.txt')
     with pytest.raises(ValueError, match=r"boxes\.json.*\b1\b.*\b3\b.*cats.*\['dog'\]"):
@@ -85,7 +85,7 @@ def test_categories_must_be_known_unless_ignored(tmp_path, boxes_json):
     assert dataset.get_data_info(0)['labels'].tolist() == [0, 0]
 
 
-def test_things_must_agree_with_the_vocabulary(tmp_path, boxes_json):
+def test_isthing_that_contradicts_the_vocabulary_raises(tmp_path, boxes_json):
     (tmp_path / 'all.txt').write_text('cat\ndog\nsky\n')
     with pytest.raises(ValueError, match=r"boxes\.json.*'sky'.*isthing 0.*all"):
         BoxRegions(boxes_json, str(tmp_path / 'all.txt'))
@@ -93,7 +93,7 @@ def test_things_must_agree_with_the_vocabulary(tmp_path, boxes_json):
 
 @pytest.fixture
 def panoptic(tmp_path):
-    """One 40 x 30 photo: sky (id 5) with a dog (id 300) and a crowd of cats (id 70000)."""
+    """One 40 x 30 image: sky (id 5) with a dog (id 300) and a crowd of cats (id 70000)."""
     segment_map = np.full((30, 40), 5)
     segment_map[10:20, 10:30] = 300
     segment_map[20:30, 0:9] = 70000
@@ -127,7 +127,7 @@ def panoptic_dataset(tmp_path, content, vocabulary, **options):
     )
 
 
-def test_panoptic_from_files_to_the_sample(tmp_path, panoptic, vocabulary):
+def test_panoptic_files_to_sample(tmp_path, panoptic, vocabulary):
     pipeline = [
         PIPELINE[0],
         dict(type='LoadSegments'),
@@ -158,14 +158,14 @@ def test_panoptic_from_files_to_the_sample(tmp_path, panoptic, vocabulary):
         (dict(segments_info=None), r"'segments_info'.*\['file_name', 'image_id'\]"),
     ],
 )
-def test_broken_panoptic_entries(tmp_path, panoptic, vocabulary, change, complaint):
+def test_broken_panoptic_entries_raise(tmp_path, panoptic, vocabulary, change, complaint):
     entry = {k: v for k, v in {**panoptic['annotations'][0], **change}.items() if v is not None}
     with pytest.raises(ValueError, match=complaint) as error:
         panoptic_dataset(tmp_path, dict(panoptic, annotations=[entry]), vocabulary)
     assert 'panoptic.json' in str(error.value)
 
 
-def test_panoptic_file_without_categories(tmp_path, panoptic, vocabulary):
+def test_panoptic_file_without_categories_raises(tmp_path, panoptic, vocabulary):
     del panoptic['categories']
     with pytest.raises(ValueError, match=r"panoptic\.json.*'categories'"):
         panoptic_dataset(tmp_path, panoptic, vocabulary)

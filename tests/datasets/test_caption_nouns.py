@@ -1,4 +1,4 @@
-"""Which names captions say, worked by hand."""
+"""Nouns in captions, worked by hand."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_plurals(word, plural):
 @pytest.mark.parametrize(
     ('word', 'other'), [('cafe', 'caves'), ('safe', 'saves'), ('toy', 'toies'), ('bus', 'buss')]
 )
-def test_plurals_that_would_be_other_words(word, other):
+def test_words_that_are_not_plurals(word, other):
     assert other not in plural_forms(word)
 
 
@@ -77,11 +77,11 @@ def test_words_and_clauses():
         ('(nothing)', []),
     ],
 )
-def test_names_as_they_are_said(name, spelt):
+def test_spelling_of_class_names(name, spelt):
     assert spell_name(name) == spelt
 
 
-def test_nouns_of_all_captions_once_and_in_the_order_of_labels():
+def test_nouns_of_all_captions_are_unique_and_sorted():
     classes = ['dog', 'cat', 'bus', 'tree']
     assert found(classes, 'A bus by a cat.', 'Buses! And two CATS', 'nothing here') == [
         'cat',
@@ -90,11 +90,11 @@ def test_nouns_of_all_captions_once_and_in_the_order_of_labels():
     assert found(classes) == []
 
 
-def test_only_whole_words_count():
+def test_only_whole_words_match():
     assert found(['cat', 'car', 'ring'], 'A string of cattle near a carpet, scars') == []
 
 
-def test_the_longest_name_takes_its_words():
+def test_the_longest_name_matches_first():
     classes = ['dog', 'hot dog', 'hot dog stand', 'stand']
     assert found(classes, 'a hot dog stand') == ['hot dog stand']
     assert found(classes, 'hot dogs, and a dog by a stand') == ['dog', 'hot dog', 'stand']
@@ -104,34 +104,34 @@ def test_the_longest_name_takes_its_words():
     assert found(['a b', 'b c'], 'a b c') == ['a b']
 
 
-def test_no_name_reaches_across_a_comma():
+def test_names_do_not_match_across_a_comma():
     assert found(['baseball bat'], 'he plays baseball, bat in hand') == []
     assert found(['baseball bat'], 'a baseball-bat') == ['baseball bat']
 
 
-def test_only_the_last_word_of_a_name_is_put_in_the_plural():
+def test_only_the_last_word_of_a_name_matches_in_the_plural():
     assert found(['tennis racket'], 'two tennis rackets') == ['tennis racket']
     assert found(['tennis racket'], 'tenniss racket') == []
 
 
-def test_synonyms_count_for_their_class():
+def test_synonyms_match_their_class():
     assert found(['couch', 'person'], 'Women on two sofas', couch=('sofa',), person=('woman',)) == [
         'couch',
         'person',
     ]
 
 
-def test_one_spelling_of_two_classes_names_both():
+def test_one_spelling_of_two_classes_matches_both():
     classes = ['bow_(weapon)', 'bow_(decorative_ribbons)', 'arrow']
     assert found(classes, 'a red bow') == classes[:2]
 
 
-def test_a_name_of_its_own_is_no_plural_of_another():
+def test_a_class_name_is_not_the_plural_of_another():
     assert found(['glass', 'glasses'], 'a man in glasses') == ['glasses']
     assert found(['glass'], 'a man in glasses') == ['glass']
 
 
-def test_captions_of_shapes_name_their_classes():
+def test_captions_of_shapes_have_the_nouns_of_their_classes():
     classes = load_vocabulary('shapes_ov_panoptic').classes
     nouns = CaptionNouns(load_vocabulary('shapes_ov_panoptic'))
     caption = 'there is grass, a red star and a purple hourglass'

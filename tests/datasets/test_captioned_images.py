@@ -1,4 +1,4 @@
-"""Captions in, one a draw out."""
+"""Choice of one caption per seeded index."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_images_without_a_caption_are_left_out(folder):
     assert dataset.get_data_info(0)['boxes_src'].shape == (0, 4)
 
 
-def test_a_sample_has_a_caption_and_no_region(folder):
+def test_sample_has_a_caption_and_no_region(folder):
     sample = dataset_of(folder, pipeline=PIPELINE)[SeededIndex(1)]
     assert sample['data_samples'].caption == 'tall'
     assert len(sample['data_samples'].regions) == 0
@@ -47,27 +47,27 @@ def test_a_sample_has_a_caption_and_no_region(folder):
     assert 'crops' not in sample['inputs']
 
 
-def test_every_pass_draws_anew_and_a_resumed_one_the_same(folder):
+def test_caption_changes_per_epoch_and_is_the_same_after_resume(folder):
     dataset = dataset_of(folder, pipeline=PIPELINE)
 
-    def drawn(seed):
-        draws = (SeededIndex(0, seed, epoch) for epoch in range(60))
-        return [dataset[draw]['data_samples'].caption for draw in draws]
+    def chosen(seed):
+        indices = (SeededIndex(0, seed, epoch) for epoch in range(60))
+        return [dataset[index]['data_samples'].caption for index in indices]
 
-    first = drawn(0)
-    assert first == drawn(0)
-    assert first != drawn(1)
+    first = chosen(0)
+    assert first == chosen(0)
+    assert first != chosen(1)
     counts = np.unique(first, return_counts=True)
     assert counts[0].tolist() == ['wide 0', 'wide 1', 'wide 2', 'wide 3']
     assert counts[1].min() >= 5  # 15 of each are expected
 
 
-def test_a_single_caption_is_always_drawn():
+def test_a_single_caption_is_always_chosen():
     for epoch in range(5):
         assert ChooseCaption()(dict(captions=['only'], rng_key=(0, epoch, 0)))['caption'] == 'only'
 
 
-def test_a_file_without_captions_is_named(tmp_path):
+def test_a_file_without_captions_raises(tmp_path):
     images = write_images(tmp_path / 'img', [(8, 4)])
     write_json(tmp_path / 'captions.json', images=images, annotations=[])
     with pytest.raises(ValueError, match=r"captions\.json.*'caption'"):

@@ -1,4 +1,4 @@
-"""Which files a config needs, and what is said of each one that is missing or broken."""
+"""Findings about the files of a config."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from clipself_mm.datasets.checks.check_data import Finding, check_config
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    """A complete tree of two images in COCO's layout, and the current folder beside it."""
+    """Complete data of two images in COCO's layout, below the current folder."""
     monkeypatch.chdir(tmp_path)
     for folder in ('data/val', 'data/annotations/panoptic', 'weights'):
         (tmp_path / folder).mkdir(parents=True)
@@ -60,14 +60,14 @@ def problems(settings):
 
 
 def assert_problems(settings, expected):
-    """Exactly the paths of `expected` have a problem, each one that matches the pattern there."""
+    """Exactly the paths of `expected` have a problem, which matches the pattern."""
     found = problems(settings)
     assert found.keys() == expected.keys(), found
     for path, pattern in expected.items():
         assert re.search(pattern, found[path]), found
 
 
-def test_a_complete_tree_is_listed_once(tree):
+def test_complete_data_are_listed_once(tree):
     found = list(check_config(config()))
     assert all(finding.problem == '' for finding in found)
     assert [finding.path for finding in found] == [
@@ -83,37 +83,37 @@ def test_a_complete_tree_is_listed_once(tree):
     assert found[3].note == 'vocabulary of 133 classes'
 
 
-def test_truncated_json_is_named(tree):
+def test_truncated_json_is_reported(tree):
     file = tree / 'data/annotations/panoptic.json'
     file.write_text(file.read_text()[:-20])
     (problem,) = {text for path, text in problems(config()).items() if path.endswith('.json')}
     assert 'column' in problem
 
 
-def test_json_without_images_is_named(tree):
+def test_json_without_images_is_reported(tree):
     (tree / 'data/annotations/panoptic.json').write_text('{"annotations": []}')
     assert_problems(config(), {'data/annotations/panoptic.json': r"image.*\['annotations'\]"})
 
 
-def test_a_dataset_inside_wrappers_is_found(tree):
+def test_wrapped_dataset_is_checked(tree):
     settings = config()
     inner = settings.test_dataloader.dataset.datasets[0].dataset
     inner.ann_file = 'annotations/other.json'
     assert_problems(settings, {'data/annotations/other.json': 'missing'})
 
 
-def test_the_json_of_an_evaluator_is_found(tree):
+def test_json_of_an_evaluator_is_checked(tree):
     settings = config(test_evaluator=dict(type='CocoMetric', ann_file='elsewhere.json'))
     assert_problems(settings, {'elsewhere.json': 'missing'})
 
 
-def test_missing_and_empty_images_are_counted_and_named(tree):
+def test_missing_and_empty_images_are_reported(tree):
     (tree / 'data/val/1.jpg').unlink()
     (tree / 'data/val/2.jpg').write_bytes(b'')
     assert_problems(config(), {'data/val/': r'\b1\b.*\b1\b.*\b2\b.*1\.jpg, 2\.jpg'})
 
 
-def test_a_missing_folder_says_how_much_it_should_hold(tree):
+def test_missing_folder_is_reported_with_the_number_of_files(tree):
     (tree / 'data/annotations/panoptic').rename(tree / 'gone')
     assert_problems(config(), {'data/annotations/panoptic/': r'missing.*\b2\b'})
 
@@ -128,7 +128,7 @@ def test_lvis_images_are_found_by_their_url(tree):
     assert_problems(settings, {'data/': r'\b1\b.*\b1\b.*val/1\.jpg'})
 
 
-def test_folders_without_a_list_must_hold_something(tree):
+def test_folders_without_a_list_must_not_be_empty(tree):
     """mmseg's datasets: two folders, no annotation file."""
     (tree / 'ade').mkdir()
     dataset = dict(data_prefix=dict(img_path='ade', seg_map_path='data/annotations'))
@@ -143,13 +143,13 @@ def test_folders_without_a_list_must_hold_something(tree):
         ('weights/start.pth', 'short'),
     ],
 )
-def test_truncated_weights_are_named(tree, name, why):
+def test_truncated_weights_are_reported(tree, name, why):
     content = (tree / name).read_bytes()
     (tree / name).write_bytes(content[: len(content) // 2])
     assert_problems(config(), {name: why})
 
 
-def test_missing_and_empty_weights_are_named(tree):
+def test_missing_and_empty_weights_are_reported(tree):
     (tree / 'weights/classes.npy').write_bytes(b'')
     (tree / 'weights/start.pth').unlink()
     assert_problems(config(), {'weights/classes.npy': 'empty', 'weights/start.pth': 'missing'})
@@ -162,20 +162,20 @@ def test_a_tower_folder_must_be_complete(tree):
     assert 'open_clip_config.json' in problem
 
 
-def test_the_tower_of_the_package_is_there():
+def test_tower_of_the_package_exists():
     settings = Config(dict(model=dict(tower=dict(model='pkg:clipself_mm.shapes/tiny_clip'))))
     (finding,) = check_config(settings)
     assert finding.path.endswith('tiny_clip/open_clip_model.safetensors')
     assert finding.problem == ''
 
 
-def test_an_unknown_vocabulary_is_named(tree):
+def test_unknown_vocabulary_is_reported(tree):
     settings = Config(dict(model=dict(classifier=dict(vocabulary='no_such'))))
     assert_problems(settings, {'no_such': "'no_such'"})
 
 
 def detection(tree, categories, **changes):
-    """A config of one detection data set: boxes of every category, all in image 1."""
+    """A config of one detection dataset: boxes of every category, all in image 1."""
     names = dict(enumerate(categories, start=1))
     content = dict(
         images=[dict(id=1, file_name='1.jpg'), dict(id=2, file_name='2.jpg')],
@@ -193,7 +193,7 @@ def detection(tree, categories, **changes):
     return Config(dict(train_dataloader=dict(dataset={**dataset, **changes})))
 
 
-def test_the_size_of_a_split_stands_beside_the_published_one(tree):
+def test_size_of_a_split_is_listed_with_the_published_one(tree):
     classes = load_vocabulary('ov_coco').classes
     notes = [found.note for found in check_config(detection(tree, (*classes, 'teddy bear')))]
     assert notes[:3] == [
@@ -206,7 +206,7 @@ def test_the_size_of_a_split_stands_beside_the_published_one(tree):
     assert notes[1] == '1 images, 48 boxes (published: 107,761 images, 665,387 boxes)'
 
 
-def test_a_json_of_other_classes_is_named(tree):
+def test_json_of_other_classes_is_reported(tree):
     vocabulary = load_vocabulary('ov_coco')
     settings = detection(tree, vocabulary.base[1:])
     lost = vocabulary.base[0]
@@ -218,7 +218,7 @@ def test_a_json_of_other_classes_is_named(tree):
     assert_problems(settings, {'data/boxes.json': "'categories'"})
 
 
-def test_a_size_without_published_numbers_stands_alone(tree):
+def test_size_of_a_split_without_published_numbers(tree):
     (tree / 'own.json').write_text(json.dumps(dict(classes=['cat', 'dog'])))
     settings = detection(tree, ['dog', 'cat', 'bird'], vocabulary='own.json')
     assert next(found.note for found in check_config(settings) if 'boxes' in found.note) == (
@@ -258,7 +258,7 @@ def write_captions(tree, captions):
     ],
 )
 @pytest.mark.parametrize('kind', ['CaptionedRegions', 'CaptionedImages'])
-def test_captions_are_read(tree, captions, problem, kind):
+def test_captions_are_checked(tree, captions, problem, kind):
     settings = pairs_config('ov_coco')
     if kind == 'CaptionedImages':
         dataset = settings.test_dataloader.dataset
@@ -272,8 +272,8 @@ def test_captions_are_read(tree, captions, problem, kind):
     assert problems(settings) == {}
 
 
-def test_the_categories_of_a_json_are_nouns_and_no_vocabulary_for_others(tree):
-    """docs/region-text.md: the authors' pairs bring their own 4,764 nouns."""
+def test_categories_of_a_json_are_nouns_but_not_a_vocabulary(tree):
+    """docs/region-text.md: the released pairs have 4,764 nouns as categories."""
     write_captions(tree, [dict(image_id=2, caption='a cup')])
     content = dict(images=[], categories=[dict(id=4, name='cup'), dict(id=2, name='pen')])
     (tree / 'pairs.json').write_text(json.dumps(content))

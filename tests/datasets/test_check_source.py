@@ -1,4 +1,4 @@
-"""Pictures without annotation: which of them a config would not find."""
+"""Findings about images without annotation."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from clipself_mm.datasets.checks.check_data import Finding, check_config
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    """Two pictures, a list of them and an index of two shards; the current folder above."""
+    """Two images, a list of them and an index of two shards; the current folder above."""
     monkeypatch.chdir(tmp_path)
     for folder in ('data/images/more', 'data/shards'):
         (tmp_path / folder).mkdir(parents=True)
@@ -26,13 +26,13 @@ def data(tmp_path, monkeypatch):
 
 
 def found(source, kind='UnlabelledImages', **changes):
-    """Findings of a config with one such data set, wrapped."""
+    """Findings of a config with one such dataset, wrapped."""
     dataset = dict(type=kind, data_root='data/', source=source, pipeline=[], **changes)
     wrapped = dict(type='RepeatDataset', times=2, dataset=dataset)
     return list(check_config(Config(dict(train_dataloader=dict(dataset=wrapped)))))
 
 
-def test_what_is_there_is_counted(data):
+def test_images_and_shards_are_counted(data):
     assert found('images') == [Finding('data/images', note='2 images')]
     assert found('list.txt') == [
         Finding('data/list.txt', note='2 images'),
@@ -44,7 +44,7 @@ def test_what_is_there_is_counted(data):
     ]
 
 
-def test_a_missing_source_is_named(data):
+def test_missing_source_is_reported(data):
     (finding,) = found('none')
     assert finding.path == 'data/none'
     assert 'missing' in finding.problem
@@ -53,34 +53,34 @@ def test_a_missing_source_is_named(data):
     assert 'tools/make_shards.py' in finding.problem
 
 
-def test_a_folder_is_searched_for_the_endings_of_the_config(data):
+def test_folder_is_searched_for_the_extensions_of_the_config(data):
     assert found('images', extensions=['.Png']) == [Finding('data/images', note='1 images')]
     (finding,) = found('images', extensions=['.webp'])
     assert '.webp' in finding.problem
 
 
-def test_pictures_of_a_list_are_looked_up_below_its_prefix(data):
+def test_images_of_a_list_are_relative_to_its_prefix(data):
     (data / 'names.txt').write_text('1.jpg\n3.jpg\n')
     _, folder = found('names.txt', data_prefix=dict(img='images'))
     assert folder.path == 'data/images'
     assert re.search(r'\b1\b.*\b2\b.*3\.jpg', folder.problem)
 
 
-def test_a_missing_and_an_empty_shard_are_named(data):
+def test_missing_and_empty_shards_are_reported(data):
     (data / 'shards/0.tar').unlink()
     (data / 'shards/1.tar').write_bytes(b'')
     _, folder = found('shards/index.json', 'ShardedImages')
     assert re.search(r'\b1\b.*\b1\b.*\b2\b.*0\.tar, 1\.tar', folder.problem)
 
 
-def test_a_broken_index_is_named(data):
+def test_broken_index_is_reported(data):
     (data / 'shards/index.json').write_text('[{"file": "0.tar"')
     (finding,) = found('shards/index.json', 'ShardedImages')
     assert '{"file": name, "pictures": number}' in finding.problem
 
 
 @pytest.mark.parametrize('place', ['pipe:cat far/{}', 'https://somewhere/shards'])
-def test_commands_and_urls_are_not_followed(data, place):
+def test_commands_and_urls_are_ignored(data, place):
     index, *rest = found('shards/index.json', 'ShardedImages', data_prefix=dict(img=place))
     assert (index.note, rest) == ('10 images in 2 shards', [])
     (listed,) = found('s3://bucket/list.txt')

@@ -1,4 +1,4 @@
-"""What a COCO-style file must have, whoever reads it."""
+"""Checks of COCO-style files."""
 
 import json
 
@@ -23,14 +23,14 @@ IMAGE = dict(id=3, file_name='a.jpg')
         ),
     ],
 )
-def test_a_broken_file_is_named(tmp_path, content, complaint):
+def test_broken_file_raises(tmp_path, content, complaint):
     path = tmp_path / 'boxes.json'
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(ValueError, match=rf'boxes\.json.*{complaint}'):
         load_coco_json(str(path))
 
 
-def test_a_whole_file_is_given_as_it_is(tmp_path):
+def test_valid_file_is_returned_unchanged(tmp_path):
     content = dict(images=[IMAGE], annotations=[dict(image_id=3)], more=1)
     path = tmp_path / 'boxes.json'
     path.write_text(json.dumps(content))

@@ -1,4 +1,4 @@
-"""The cache on disk: what comes back, what a kill leaves, which files are refused."""
+"""The cache on disk: reading, writing, killed processes and damaged files."""
 
 import json
 import multiprocessing
@@ -23,7 +23,7 @@ METADATA = CacheMetadata(teacher='a' * 32, precision='float32', crops='size 8', 
 
 
 def entries(*numbers):
-    """Keys and embeddings that follow from numbers."""
+    """Keys and embeddings made from numbers."""
     embeddings = np.float32(numbers).reshape(-1, 1) * np.float32([1, 0.1, -3])
     return [number.to_bytes(16, 'little') for number in numbers], embeddings
 
@@ -44,14 +44,14 @@ def holds(cache, *numbers):
 
 
 def forked(function, *arguments):
-    """Call a function in a process of its own: one that has a file open does not check it again."""
+    """Call a function in a new process: the file is checked only when it is opened."""
     process = multiprocessing.get_context('fork').Process(target=function, args=arguments)
     process.start()
     process.join()
     assert process.exitcode == 0
 
 
-def test_what_was_added_is_found_and_nothing_else(tmp_path):
+def test_get_finds_what_was_put_only(tmp_path):
     assert holds(EmbeddingCache(tmp_path / 'none'), 1, 2) == []
     assert not (tmp_path / 'none').exists()
     cache = claimed(tmp_path)
@@ -82,7 +82,7 @@ def test_the_first_embedding_of_a_key_stays(tmp_path):
         dict(dtype='float16'),
     ],
 )
-def test_other_metadata_is_refused(tmp_path, other):
+def test_different_metadata_raise(tmp_path, other):
     cache = claimed(tmp_path)
     cache.put(*entries(1))
     ((name, value),) = other.items()
@@ -109,7 +109,7 @@ def write_foreign(folder, key, value):
         dict(metadata=json.dumps(asdict(METADATA) | dict(format=2)).encode()),
     ],
 )
-def test_another_lmdb_file_is_refused(tmp_path, content):
+def test_lmdb_file_that_is_not_a_cache_raises(tmp_path, content):
     ((key, value),) = content.items()
     write_foreign(tmp_path, key.encode(), value)
     cache = EmbeddingCache(tmp_path)
@@ -119,7 +119,7 @@ def test_another_lmdb_file_is_refused(tmp_path, content):
 
 
 @pytest.mark.parametrize('size', [1, 4096, 5000, 8192, -4096])
-def test_a_truncated_file_is_refused(tmp_path, size):
+def test_truncated_file_raises(tmp_path, size):
     """Reading past the end of a mapped file would kill the process."""
     forked(write_many, tmp_path, 1, 300)
     path = tmp_path / 'data.mdb'
@@ -134,13 +134,13 @@ def expect_refusal(folder):
         holds(EmbeddingCache(folder), *range(1, 301))
 
 
-def test_a_file_of_other_content_is_refused(tmp_path):
+def test_file_that_is_not_lmdb_raises(tmp_path):
     (tmp_path / 'data.mdb').write_bytes(b'CLIPTGT1' * 2000)
     with pytest.raises(OSError, match=f'{tmp_path}.*MDB_INVALID'):
         EmbeddingCache(tmp_path).get([b'1'])
 
 
-def test_a_damaged_embedding_is_refused(tmp_path):
+def test_damaged_embedding_raises(tmp_path):
     forked(write_many, tmp_path, 1, 3)
     path = tmp_path / 'data.mdb'
     content = path.read_bytes()
@@ -153,7 +153,7 @@ def test_a_damaged_embedding_is_refused(tmp_path):
         holds(cache, 2)
 
 
-def test_a_full_disk_is_named(tmp_path, monkeypatch):
+def test_full_disk_raises(tmp_path, monkeypatch):
     monkeypatch.setattr('clipself_mm.datasets.embedding_cache.MAP_SIZE', 2**16)
     cache = claimed(tmp_path)
     cache.put(*entries(1))
@@ -162,7 +162,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
     assert holds(cache, *range(1, 5000)) == [1]
 
 
-def test_the_missing_library_is_named(tmp_path, monkeypatch):
+def test_missing_library_raises(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'lmdb', None)
     with pytest.raises(ImportError, match=r'clipself_mm\[cache\]'):
         EmbeddingCache(tmp_path).claim(METADATA)
@@ -178,7 +178,7 @@ def test_half_precision_rounds_to_nearest(tmp_path):
     assert not np.array_equal(cached, values)
 
 
-def test_shapes_that_do_not_fit_are_refused(tmp_path):
+def test_wrong_shapes_raise(tmp_path):
     keys, embeddings = entries(1, 2)
     cache = claimed(tmp_path)
     for wrong in ((keys[:1], embeddings), (keys, embeddings[:, :2])):
@@ -187,7 +187,7 @@ def test_shapes_that_do_not_fit_are_refused(tmp_path):
     assert holds(cache, 1, 2) == []
 
 
-def test_an_open_cache_is_pickled_and_forked(tmp_path):
+def test_open_cache_can_be_pickled_and_forked(tmp_path):
     cache = claimed(tmp_path)
     cache.put(*entries(*range(1, 1000)))
     content = pickle.dumps(cache)
@@ -201,7 +201,7 @@ def test_an_open_cache_is_pickled_and_forked(tmp_path):
 
 
 def expect_reader_of_its_own(cache):
-    """LMDB must know a process that reads by its own id, or it may reuse pages that are read."""
+    """LMDB must register each reading process, or it may reuse pages that are being read."""
     assert holds(cache, 8) == [8]
     with cache._transaction():
         assert str(os.getpid()) in _environment(cache.folder).readers().split()
@@ -211,17 +211,17 @@ def expect_reader_of_its_own(cache):
 
 
 def write_many(folder, start, count):
-    """Add entries start .. start + count in batches of 3, and say after each that it is there."""
+    """Add entries start .. start + count in batches of 3; report each written batch."""
     cache = claimed(folder)
     for number in range(start, start + count, 3):
         cache.put(*entries(number, number + 1, number + 2))
         (folder / f'{start}.txt').write_text(str(number + 2))
 
 
-def test_no_kill_loses_or_damages_what_was_added(tmp_path):
-    """One process writes to its end while others start, write and are killed at random moments."""
+def test_killed_process_loses_and_damages_nothing(tmp_path):
+    """One process writes all its entries while others write and are killed at random times."""
     context = multiprocessing.get_context('fork')
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     finisher = context.Process(target=write_many, args=(tmp_path, 1, 600))
     finisher.start()
     starts = [10**6 * (n + 1) for n in range(12)]
@@ -232,7 +232,7 @@ def test_no_kill_loses_or_damages_what_was_added(tmp_path):
         while not (tmp_path / f'{start}.txt').exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        time.sleep(draw.uniform(0, 0.1))
+        time.sleep(rng.uniform(0, 0.1))
         os.kill(victim.pid, signal.SIGKILL)
         victim.join()
     finisher.join()
@@ -254,7 +254,7 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 BOXES = np.array([[0, 0, 8, 5], [2.4, 3, 20, 15], [5, 5, 30, 20.0]])
 
 
-def test_a_key_is_the_pixels_and_the_corners_that_are_cut():
+def test_crop_key_depends_on_pixels_and_corners():
     keys = crop_keys(PHOTO, BOXES)
     assert len(set(keys)) == 3
     assert {len(key) for key in keys} == {16}
@@ -267,7 +267,7 @@ def test_a_key_is_the_pixels_and_the_corners_that_are_cut():
     assert crop_keys(PHOTO, BOXES[:0]) == []
 
 
-def test_only_what_is_not_cached_is_cut(tmp_path):
+def test_only_uncached_regions_are_cropped(tmp_path):
     sample = dict(img=PHOTO, crop_boxes_src=BOXES)
     whole = CropRegions(size=8)(dict(sample))['crops']
     step = TRANSFORMS.build(dict(type='CropUncachedRegions', folder=str(tmp_path), size=8))
@@ -287,12 +287,12 @@ def test_only_what_is_not_cached_is_cut(tmp_path):
     assert second['crop_boxes_src'] is BOXES
 
 
-def test_the_recipe_has_the_arguments_that_were_not_given():
+def test_crop_recipe_has_the_default_arguments():
     plain = crop_recipe(dict(type='CropRegions', size=8))
     assert plain == crop_recipe(dict(type='CropRegions', mask_value=None, size=8))
     assert plain != crop_recipe(dict(type='CropRegions', size=9))
 
 
-def test_crops_of_segments_are_refused(tmp_path):
+def test_masked_crops_raise(tmp_path):
     with pytest.raises(ValueError, match='mask_value'):
         CropUncachedRegions(str(tmp_path), size=8, mask_value=114)

@@ -27,11 +27,11 @@ def names_of(*files):
         (['a/1.jpg', 'a/2.jpg'], 'b/2.jpg', None),
     ],
 )
-def test_finds(files, name, found):
+def test_find_by_file_name(files, name, found):
     assert names_of(*files).find(name) == found
 
 
-def test_images_of_lvis_have_a_url_only():
+def test_lvis_images_are_found_by_url():
     url = 'http://images.cocodataset.org/train2017/000000000009.jpg'
     names = ImageNames([dict(id=9, coco_url=url)], 'lvis.json')
     assert names.find('train2017/000000000009.jpg') == 9
@@ -39,7 +39,7 @@ def test_images_of_lvis_have_a_url_only():
     assert names.find('val2017/000000000009.jpg') is None
 
 
-def test_a_name_for_two_images_is_an_error():
+def test_ambiguous_name_raises():
     names = names_of('a/1.jpg', 'b/1.jpg')
     with pytest.raises(ValueError, match=r'truth\.json.*\b1\.jpg.*\[1, 2\]'):
         names.find('1.jpg')

@@ -95,11 +95,11 @@ def test_indices_and_lazy_init(folder, serialize, lazy):
     assert dataset_of(folder, **options).get_subset([1])[SeededIndex(0)]['data_samples'].img_id == 1
 
 
-def test_same_draw_same_sample_other_epoch_other_regions(folder):
+def test_regions_depend_on_the_seeded_index_only(folder):
     pipeline = training_pipeline(dict(type='GridRegions'))
     boxes = [
-        dataset_of(folder, pipeline=pipeline)[draw]['data_samples'].regions.boxes_px.tolist()
-        for draw in (
+        dataset_of(folder, pipeline=pipeline)[index]['data_samples'].regions.boxes_px.tolist()
+        for index in (
             SeededIndex(0, 7, 1),
             SeededIndex(0, 7, 1),
             SeededIndex(0, 7, 2),
@@ -111,7 +111,7 @@ def test_same_draw_same_sample_other_epoch_other_regions(folder):
     assert boxes[0] != boxes[3]
 
 
-def test_plain_indices_are_warned_about_once(folder, warnings):
+def test_plain_indices_warn_once(folder, warnings):
     dataset = dataset_of(folder, pipeline=PROPOSALS)
     assert dataset[0]['data_samples'].rng_key == (0, 0, 0)
     assert dataset[1]['data_samples'].rng_key == (0, 0, 1)
@@ -121,14 +121,14 @@ def test_plain_indices_are_warned_about_once(folder, warnings):
     assert len(warnings) == 1
 
 
-def test_a_bad_image_is_an_error_naming_the_file(folder):
+def test_bad_image_raises(folder):
     (folder / 'img' / '1.png').write_bytes(b'no picture')
     dataset = dataset_of(folder, pipeline=PROPOSALS)
     with pytest.raises(ImageReadError, match=r'img/1\.png'):
         dataset[SeededIndex(1)]
 
 
-def test_a_bad_image_in_a_worker_is_an_error_naming_the_file(folder):
+def test_bad_image_in_a_worker_raises(folder):
     (folder / 'img' / '1.png').unlink()
     dataset = dataset_of(folder, pipeline=PROPOSALS)
     loader = DataLoader(
@@ -145,15 +145,15 @@ def test_bad_images_are_skipped_and_counted(folder, warnings):
     (folder / 'img' / '1.png').unlink()
     (folder / 'img' / '2.png').write_bytes(b'')
     dataset = dataset_of(folder, pipeline=PROPOSALS, on_bad_image='skip')
-    draws = [SeededIndex(index, 3, 1) for index in (0, 1, 2, 1)]
-    assert [dataset[draw]['data_samples'].img_id for draw in draws] == [0, 0, 0, 0]
+    indices = [SeededIndex(index, 3, 1) for index in (0, 1, 2, 1)]
+    assert [dataset[index]['data_samples'].img_id for index in indices] == [0, 0, 0, 0]
     assert dataset.bad_images == {str(folder / 'img' / name) for name in ('1.png', '2.png')}
     assert len(warnings) == 2
     assert 'img/1.png: no such file (bad image number 1 ' in warnings[0]
     assert 'img/2.png: the file is empty (bad image number 2 ' in warnings[1]
 
 
-def test_the_image_taken_instead_gets_regions_of_its_own(folder, warnings):
+def test_the_replacement_image_has_its_own_regions(folder, warnings):
     (folder / 'img' / '2.png').unlink()
     pipeline = training_pipeline(dict(type='GridRegions'))
     dataset = dataset_of(folder, pipeline=pipeline, on_bad_image='skip')
@@ -164,7 +164,7 @@ def test_the_image_taken_instead_gets_regions_of_its_own(folder, warnings):
     assert other != same
 
 
-def test_no_usable_image_at_all(folder, warnings):
+def test_no_usable_image_raises(folder, warnings):
     for number in range(3):
         (folder / 'img' / f'{number}.png').unlink()
     dataset = dataset_of(folder, pipeline=PROPOSALS, on_bad_image='skip')
@@ -172,7 +172,7 @@ def test_no_usable_image_at_all(folder, warnings):
         dataset[SeededIndex(1)]
 
 
-def test_a_pipeline_that_refuses_a_sample_moves_on_deterministically(folder):
+def test_rejected_sample_is_replaced_deterministically(folder):
     def refuse_the_first(results):
         return None if results['img_id'] == 0 else results
 
@@ -182,7 +182,7 @@ def test_a_pipeline_that_refuses_a_sample_moves_on_deterministically(folder):
         dataset_of(folder, pipeline=[refuse_the_first], test_mode=True)[0]
 
 
-def test_pictures_of_every_kind_in_one_batch(tmp_path):
+def test_images_of_every_mode_in_one_batch(tmp_path):
     pictures = [
         Image.new('L', (9, 9), 5),
         Image.new('RGBA', (9, 9)),
@@ -226,19 +226,19 @@ def test_pictures_of_every_kind_in_one_batch(tmp_path):
         ),
     ],
 )
-def test_broken_annotation_files(tmp_path, text, complaint):
+def test_broken_annotation_files_raise(tmp_path, text, complaint):
     (tmp_path / 'broken.json').write_text(text)
     with pytest.raises(ValueError, match=complaint) as error:
         ImageRegions('broken.json', data_root=str(tmp_path))
     assert 'broken.json' in str(error.value)
 
 
-def test_missing_annotation_file(tmp_path):
+def test_missing_annotation_file_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'none\.json'):
         ImageRegions('none.json', data_root=str(tmp_path))
 
 
-def test_wrong_options(folder):
+def test_invalid_options_raise(folder):
     with pytest.raises(ValueError, match=r"on_bad_image.*'ignore'"):
         dataset_of(folder, on_bad_image='ignore')
     with pytest.raises(ValueError, match="on_bad_image='skip'"):

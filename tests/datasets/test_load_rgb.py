@@ -15,7 +15,7 @@ def load(path, **results):
     return LoadRGB()(dict(img_path=str(path), **results))['img']
 
 
-def test_rgb_is_read_as_it_is(tmp_path):
+def test_rgb_is_unchanged(tmp_path):
     image = photo(5, 3)
     image.save(tmp_path / 'a.png')
     results = LoadRGB()(dict(img_path=str(tmp_path / 'a.png')))
@@ -74,7 +74,7 @@ def test_16_bit_gray_keeps_black_and_white(tmp_path):
     assert load(tmp_path / 'a.tif')[0, :, 0].tolist() == [0, 77, 255]
 
 
-def test_floats_and_wide_integers_are_an_error(tmp_path):
+def test_floats_and_wide_integers_raise(tmp_path):
     Image.fromarray(np.ones((2, 2), np.float32)).save(tmp_path / 'a.tif')
     with pytest.raises(ImageReadError, match=r'a\.tif.*\b8\b.*\b16\b'):
         load(tmp_path / 'a.tif')
@@ -85,7 +85,7 @@ def test_floats_and_wide_integers_are_an_error(tmp_path):
 
 @pytest.fixture
 def turned(tmp_path):
-    """A stored 4 x 2 picture that is to be shown turned by 90 degrees, 2 x 4."""
+    """A stored 4 x 2 image whose EXIF orientation rotates it by 90 degrees to 2 x 4."""
     image = photo(4, 2)
     exif = Image.Exif()
     exif[ORIENTATION] = 6
@@ -111,7 +111,7 @@ def test_exif_orientation_follows_the_frame_of_the_boxes(turned, exif, annotated
     np.testing.assert_array_equal(results['img'], rotated if shown == 'turned' else stored)
 
 
-def test_boxes_of_another_frame_are_an_error(turned):
+def test_boxes_in_another_frame_raise(turned):
     path, stored, _ = turned
     sample = dict(img_path=path, width=8, height=4, boxes_xywh=np.ones((1, 4)))
     with pytest.raises(ImageReadError, match=r'a\.png.*4 x 2.*8 x 4'):
@@ -121,7 +121,7 @@ def test_boxes_of_another_frame_are_an_error(turned):
     np.testing.assert_array_equal(LoadRGB()(no_boxes)['img'], stored)
 
 
-def test_unknown_exif_option():
+def test_unknown_exif_option_raises():
     with pytest.raises(ValueError, match=r"exif.*'sometimes'"):
         LoadRGB(exif='sometimes')
 
@@ -131,7 +131,7 @@ def test_one_pixel(tmp_path):
     assert load(tmp_path / 'a.png').tolist() == [[[1, 2, 3]]]
 
 
-def test_missing_empty_and_foreign_files(tmp_path):
+def test_missing_empty_and_foreign_files_raise(tmp_path):
     with pytest.raises(ImageReadError, match=r'none\.png'):
         load(tmp_path / 'none.png')
     (tmp_path / 'empty.png').write_bytes(b'')
@@ -147,7 +147,7 @@ def test_missing_empty_and_foreign_files(tmp_path):
 
 @pytest.mark.parametrize('file_format', ['PNG', 'JPEG', 'GIF', 'BMP', 'TIFF', 'WEBP'])
 @pytest.mark.parametrize('share', [0.02, 0.5, 0.9])
-def test_truncated_files(tmp_path, file_format, share):
+def test_truncated_files_raise(tmp_path, file_format, share):
     whole = io.BytesIO()
     photo(64, 64).save(whole, format=file_format)
     content = whole.getvalue()
@@ -156,7 +156,7 @@ def test_truncated_files(tmp_path, file_format, share):
         load(tmp_path / 'a')
 
 
-def test_a_png_with_broken_data(tmp_path):
+def test_broken_png_raises(tmp_path):
     whole = io.BytesIO()
     photo(64, 64).save(whole, format='PNG')
     content = bytearray(whole.getvalue())

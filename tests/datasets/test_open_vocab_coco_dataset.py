@@ -1,4 +1,4 @@
-"""Labels by vocabulary, base-only boxes, LVIS files, and that mmdet's own options still work."""
+"""Labels of a vocabulary, base-only boxes, LVIS files, and mmdet's options."""
 
 import json
 
@@ -67,7 +67,7 @@ def vocabulary(tmp_path):
 
 @pytest.fixture
 def build(tmp_path, vocabulary):
-    """Builds the data set on a json content as a config does."""
+    """Builds the dataset from the content of a json."""
 
     def built(written=None, **config):
         path = write_json(tmp_path / 'boxes.json', **(content() if written is None else written))
@@ -101,7 +101,7 @@ def test_labels_follow_the_vocabulary_in_any_order_of_the_json(build, order):
 
 
 def test_mmdet_itself_takes_the_order_of_the_json(build):
-    """What this class is for; fails when mmdet mends it."""
+    """The reason for this class; fails when mmdet changes it."""
     path = build().ann_file
     plain = DATASETS.build(
         dict(
@@ -137,7 +137,7 @@ def test_metainfo_without_split(build):
     assert len(get_palette(meta.get('palette'), 1203)) == 1203  # mmdet's own choice
 
 
-def test_metainfo_may_add_but_not_contradict(build):
+def test_metainfo_that_contradicts_the_vocabulary_raises(build):
     classes = ['ant', 'bee', 'cow', 'dog']
     dataset = build(metainfo=dict(classes=classes, palette=[(1, 2, 3)] * 4, note=1))
     assert dataset.metainfo['palette'] == [(1, 2, 3)] * 4
@@ -191,7 +191,7 @@ def test_class_aware_sampler(build):
     assert sampler.cat_dict == {0: [0], 1: [0], 2: [0], 3: [1]}
 
 
-def test_through_the_pipeline(build, tmp_path):
+def test_sample_of_the_pipeline(build, tmp_path):
     written = content()
     written['images'] = write_images(tmp_path, [(40, 30)] * 4)
     steps = [
@@ -241,7 +241,7 @@ def test_the_json_may_lack_novel_classes_only(build):
         build(content(('gnu',)))
 
 
-def test_without_split_every_class_has_to_be_there(build, tmp_path):
+def test_missing_class_raises_without_a_split(build, tmp_path):
     path = tmp_path / 'flat.txt'
     path.write_text('ant\nyak\n')
     with pytest.raises(ValueError, match=r"boxes\.json.*\b1\b.*\b2\b.*flat.*\['yak'\]"):
@@ -274,7 +274,7 @@ def test_broken_files(build, tmp_path, vocabulary):
         OpenVocabCocoDataset(str(tmp_path / 'cut.json'), vocabulary)
 
 
-def test_the_name_is_free_in_mmdet():
+def test_mmdet_has_no_class_of_this_name():
     assert 'OpenVocabCocoDataset' not in MMDET_DATASETS.module_dict
 
 
@@ -298,7 +298,7 @@ def test_agrees_with_mmdet_where_the_orders_agree(build):
         assert np.array_equal(ours.data_bytes, theirs.data_bytes)
 
 
-def test_a_json_with_the_names_of_the_development_kit(tmp_path):
+def test_voc_json_with_the_names_of_the_development_kit(tmp_path):
     """VOC as mmdet's converter writes it: `diningtable` and `tvmonitor` are the model's classes."""
     names = [*reversed(VOCDataset.METAINFO['classes']), 'a class of others']
     path = write_json(

@@ -1,4 +1,4 @@
-"""Which proposals of an image stay, worked by hand and against a plain loop."""
+"""Selection of proposals, worked by hand and against a plain loop."""
 
 import numpy as np
 import pytest
@@ -27,34 +27,34 @@ def test_best_first():
     assert chosen(max_per_img=2) == [1, 4]
 
 
-def test_a_score_equal_to_the_least_one_stays():
+def test_score_equal_to_the_threshold_is_kept():
     assert chosen(score_thr=0.7) == [1, 4, 3]
     assert chosen(score_thr=0.91) == []
 
 
-def test_smallest_is_an_area_as_in_the_sampler():
+def test_min_size_limits_the_area():
     assert chosen(min_size=10) == [3, 0, 2]  # 4 x 25 has the area of 10 x 10
     assert chosen(min_size=10.01) == []
 
 
-def test_suppression_keeps_the_better_box():
+def test_nms_keeps_the_better_box():
     assert chosen(nms_iou=0.5) == [1, 4, 3, 2]
     assert chosen(nms_iou=0.81) == [1, 4, 3, 0, 2]
     assert chosen(nms_iou=0.28) == [1, 4, 2]  # 40 / 140 is 0.286
     assert chosen(nms_iou=0.29) == [1, 4, 3, 2]
 
 
-def test_a_box_below_the_least_score_or_size_suppresses_nothing():
+def test_boxes_below_the_thresholds_suppress_nothing():
     small = np.array([[0, 0, 3, 3], [0, 0, 3, 4]], np.float64)
     assert chosen(np.array([0.9, 0.8]), small, nms_iou=0.5) == [0]
     assert chosen(np.array([0.9, 0.8]), small, nms_iou=0.5, min_size=3.2) == [1]
 
 
-def test_suppressed_boxes_take_no_place():
+def test_suppressed_boxes_do_not_count_in_max_per_img():
     assert chosen(nms_iou=0.5, max_per_img=4) == [1, 4, 3, 2]
 
 
-def test_without_scores_the_order_of_the_file_is_the_rank():
+def test_boxes_without_scores_are_ranked_by_the_order_of_the_file():
     assert chosen(None) == [0, 1, 2, 3, 4]
     assert chosen(None, nms_iou=0.5) == [0, 2, 3, 4]
     assert chosen(None, max_per_img=1) == [0]
@@ -65,7 +65,7 @@ def test_equal_scores_keep_the_order_of_the_file():
     assert chosen(np.full(5, 0.5), nms_iou=0.5) == [0, 2, 3, 4]
 
 
-def test_boxes_without_an_area_go():
+def test_boxes_without_area_are_dropped():
     boxes = np.array([[0, 0, 0, 5], [0, 0, 5, 0], [9, 9, -2, -2], [0, 0, 1, 1]], np.float64)
     assert chosen(np.ones(4), boxes) == [3]
 
@@ -106,6 +106,6 @@ def test_against_a_loop():
         (dict(min_size=float('nan')), r'min_size.*\bnan\b'),
     ],
 )
-def test_numbers_out_of_range(options, text):
+def test_numbers_out_of_range_raise(options, text):
     with pytest.raises(ValueError, match=text):
         ProposalSelection(**options)

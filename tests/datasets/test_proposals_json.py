@@ -1,4 +1,4 @@
-"""Files of proposals become the json of region training; the authors' layout serves as it is."""
+"""Conversion of proposals to the json of region training, and the layout of the released file."""
 
 import json
 import pickle
@@ -114,7 +114,7 @@ def test_boxes_without_scores(truth, tmp_path):
         convert_proposals(str(src), truth, str(out), ProposalSelection(score_thr=0.1))
 
 
-def test_images_without_names_go_by_their_ids(truth, tmp_path):
+def test_images_without_names_are_matched_by_id(truth, tmp_path):
     images = [dict(id=image['id']) for image in IMAGES]
     src = write_json(tmp_path / 'src.json', images=images, annotations=results())
     assert convert_proposals(src, truth, str(tmp_path / 'out.json')).filled == 2
@@ -128,14 +128,14 @@ def test_images_that_the_annotation_file_lacks_are_counted(tmp_path):
         assert count == ProposalCount(read=2, kept=2, images=2, filled=1, missing=missing)
 
 
-def test_an_annotation_of_no_image_of_its_file_is_not_guessed(truth, tmp_path):
+def test_annotation_with_an_unknown_image_id_is_missing(truth, tmp_path):
     src = write_json(tmp_path / 'src.json', images=IMAGES[:2], annotations=results())
     count = convert_proposals(src, truth, str(tmp_path / 'out.json'))
-    assert count.missing == ('image_id 8, which is not among its own images',)
+    assert count.missing == ('image_id 8, which is not in images',)
     assert count.kept == 2
 
 
-def test_no_image_in_common(tmp_path):
+def test_no_common_image_raises(tmp_path):
     truth = write_json(tmp_path / 'truth.json', images=[dict(id=99, file_name='99.jpg')])
     for kind in ('pickle', 'results', 'coco'):
         with pytest.raises(ValueError, match=r'src\.\w+.*\b2\b.*\b3\b.*\b1\b.*truth\.json'):
@@ -143,7 +143,7 @@ def test_no_image_in_common(tmp_path):
     assert not (tmp_path / 'out.json').exists()
 
 
-def test_two_names_of_one_image(truth, tmp_path):
+def test_two_names_of_one_image_raise(truth, tmp_path):
     content = {f'{folder}/3.jpg': np.array([[0, 0, 9, 9.0]]) for folder in 'ab'}
     (tmp_path / 'src.pkl').write_bytes(pickle.dumps(content))
     with pytest.raises(ValueError, match=r'a/3\.jpg.*b/3\.jpg.*\b3\b'):

@@ -1,4 +1,4 @@
-"""Pickles of mmdet's DumpProposals: read as they are written, and never run."""
+"""Safe reading of pickles of mmdet's DumpProposals."""
 
 import os
 import pickle
@@ -26,7 +26,7 @@ def instances(boxes, scores):
     return found
 
 
-def test_what_mmdet_writes(tmp_path):
+def test_pickle_of_mmdet(tmp_path):
     metric = DumpProposals(str(tmp_path / 'made'), 'p.pkl', num_max_proposals=2)
     for name, boxes, scores in (
         ('9', [[1, 2, 3, 5], *BOXES], [0.1, 0.25, 0.75]),
@@ -48,7 +48,7 @@ def test_what_mmdet_writes(tmp_path):
 
 @pytest.mark.parametrize('protocol', [2, 3, 4, 5])
 @pytest.mark.parametrize('kind', ['instances', 'dict', 'table', 'boxes', 'fortran'])
-def test_other_protocols_and_values(tmp_path, protocol, kind):
+def test_pickle_protocols_and_values(tmp_path, protocol, kind):
     scores = [0.5, 0.25]
     table = np.concatenate([np.array(BOXES), np.array(scores)[:, None]], axis=1)
     value = dict(
@@ -64,7 +64,7 @@ def test_other_protocols_and_values(tmp_path, protocol, kind):
         assert (found is None) if kind == 'boxes' else (found.tolist() == scores)
 
 
-def test_a_pickle_of_another_numpy(tmp_path):
+def test_pickle_of_another_numpy_version(tmp_path):
     path = tmp_path / 'p.pkl'
     written = pickle.dumps({'1.jpg': np.array(BOXES)}, 2)
     new, old = b'numpy._core.multiarray', b'numpy.core.multiarray'
@@ -75,7 +75,7 @@ def test_a_pickle_of_another_numpy(tmp_path):
 
 
 class Touch:
-    """Makes a file when it is unpickled by the ordinary module."""
+    """Makes a file when it is unpickled by `pickle`."""
 
     def __init__(self, path):
         self.path = path
@@ -109,14 +109,14 @@ def test_code_in_a_pickle_does_not_run(tmp_path, hidden):
         b'c_codecs\nencode\n(Vx\nVzip\ntR.',
     ],
 )
-def test_names_that_are_no_part_of_proposals(tmp_path, text):
+def test_forbidden_names_raise(tmp_path, text):
     name = r'\.'.join(text[1:].decode().split('\n')[:2])
     (tmp_path / 'p.pkl').write_bytes(text)
     with pytest.raises(ValueError, match=rf'p\.pkl.*{name}'):
         read_proposal_pickle(str(tmp_path / 'p.pkl'))
 
 
-def test_cut_short_anywhere(tmp_path):
+def test_truncated_pickle_raises(tmp_path):
     whole = pickle.dumps({'1.jpg': instances(BOXES, [0.5, 0.25])}, 2)
     for length in range(0, len(whole), 7):
         (tmp_path / 'p.pkl').write_bytes(whole[:length])
@@ -143,7 +143,7 @@ def test_cut_short_anywhere(tmp_path):
         ({'1.jpg': dict(bboxes=np.zeros((2, 5)))}, r'1\.jpg.*bboxes.*\(2, 5\).*\(R, 4\)'),
     ],
 )
-def test_other_content(tmp_path, content, text):
+def test_other_content_raises(tmp_path, content, text):
     with pytest.raises(ValueError, match=rf'p\.pkl.*{text}'):
         read_proposal_pickle(write(tmp_path / 'p.pkl', content))
 

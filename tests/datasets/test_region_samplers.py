@@ -12,7 +12,7 @@ def generator(seed=0):
     return np.random.default_rng(seed)
 
 
-def test_choices_by_the_definition():
+def test_grid_choices_follow_the_definition():
     by_definition = [
         (m, n) for m in range(1, 7) for n in range(1, 7) if math.ceil(m / 2) <= n <= min(2 * m, 6)
     ]
@@ -42,7 +42,7 @@ def test_grid_cells_meet_and_cover_the_image():
     assert boxes[-1, -1, 2:].tolist() == [640, 427]
 
 
-def test_enlarging_is_about_the_centre_and_stays_inside():
+def test_enlarged_boxes_keep_the_centre_and_are_clipped():
     boxes = enlarge_boxes(np.array([[4.0, 4, 8, 6], [0, 0, 4, 4]]), 1.5, height=10, width=8.5)
     assert boxes.tolist() == [[3, 3.5, 8.5, 6.5], [0, 0, 5, 5]]
     assert enlarge_boxes(np.array([[1.1, 2.2, 3.3, 4.4]]), 1, 10, 10).tolist() == [
@@ -50,7 +50,7 @@ def test_enlarging_is_about_the_centre_and_stays_inside():
     ]
 
 
-def test_grid_draws_every_grid_and_every_cell():
+def test_every_grid_and_every_cell_is_chosen():
     sampler, results = GridRegions(max_split=6, max_regions=20), dict(ori_shape=(60, 60))
     counts, kept = set(), set()
     for seed in range(400):
@@ -91,30 +91,30 @@ def test_area_limits_are_inclusive_on_the_annotated_numbers():
     sampler = ProposalRegions(min_size=8, max_size=10)
     # 0.1 + 8 - 0.1 is below 8 in floating point: the area is that of the annotated sides.
     boxes = [[0.1, 0.3, 8, 8], [50, 50, 7.9, 8], [60, 60, 10, 10], [70, 70, 10, 10.1]]
-    kept, _, places = sampler.select(proposals(boxes), np.arange(4))
+    kept, _, places = sampler.select(proposals(boxes), np.arange(4), generator(0))
     assert places.tolist() == [0, 2]
     assert kept[1].tolist() == [60, 60, 70, 70]
 
 
-def test_only_the_first_boxes_of_the_order_are_looked_at():
+def test_only_the_first_boxes_of_the_order_are_considered():
     sampler = ProposalRegions(max_regions=2)
     boxes = [[0, 0, 1, 1], [10, 10, 20, 20], [30, 30, 20, 20]]
-    kept, _, places = sampler.select(proposals(boxes), np.array([0, 2, 1]))
+    kept, _, places = sampler.select(proposals(boxes), np.array([0, 2, 1]), generator(0))
     assert kept.tolist() == [[30, 30, 50, 50]]
     assert places.tolist() == [1]
 
 
-def test_the_order_of_the_file_and_boxes_of_any_size():
-    """The release's region-text data: always the first ones, tiny and huge boxes among them."""
+def test_without_shuffle_and_size_limits():
+    """Region-text data in the official implementation: always the first boxes, of any size."""
     sampler = ProposalRegions(
         shuffle=False, min_size=0, max_size=None, max_regions=3, fallback=False
     )
     boxes = [[5, 5, 1, 1], [0, 0, 3000, 2000], [20, 30, 40, 20], [1, 1, 30, 30]]
     given = proposals(boxes, height=2000, width=3000)
     for seed in range(5):
-        kept, _, drawn = sampler.choose(given, generator(seed))
+        kept, _, chosen = sampler.choose(given, generator(seed))
         assert kept.tolist() == [[5, 5, 6, 6], [0, 0, 3000, 2000], [20, 30, 60, 50]]
-        assert drawn.tolist() == [0, 1, 2]
+        assert chosen.tolist() == [0, 1, 2]
 
 
 def test_order_is_random():
@@ -129,7 +129,7 @@ def test_order_is_random():
 @pytest.mark.parametrize(
     'boxes', [[], [[0, 0, 2, 2]], [[300, 0, 20, 20]], [[0, -30, 20, 20]], [[9, 9, -10, -10]]]
 )
-def test_without_a_valid_box_the_top_left_quarter(boxes):
+def test_fallback_is_the_top_left_quarter(boxes):
     kept, crops = ProposalRegions()(proposals(boxes, height=101, width=203), generator())
     assert kept.tolist() == [[0, 0, 50.75, 25.25]]
     assert crops.tolist() == [[0, 0, 50, 25]]
@@ -154,13 +154,13 @@ def test_jitter_stays_in_bounds_and_moves_each_side():
 @pytest.mark.parametrize(
     'wrong', [dict(min_size=9, max_size=8), dict(max_regions=0), dict(jitter=0.5)]
 )
-def test_wrong_arguments_of_proposals(wrong):
+def test_invalid_arguments_of_proposals_raise(wrong):
     name, value = next(iter(wrong.items()))
     with pytest.raises(ValueError, match=rf'\b{name}\b.*\b{value}\b'):
         ProposalRegions(**wrong)
 
 
-def test_wrong_arguments_of_the_grid():
+def test_invalid_arguments_of_the_grid_raise():
     with pytest.raises(ValueError, match=r'max_split.*\b0\b'):
         GridRegions(max_split=0)
 

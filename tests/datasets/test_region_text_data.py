@@ -61,7 +61,7 @@ def pipeline(**options):
     ]
 
 
-def test_own_categories_count_by_ascending_id(pairs_json):
+def test_own_categories_are_labelled_by_ascending_id(pairs_json):
     data = RegionTextPairs(pairs_json)
     assert data.metainfo['classes'] == ('tree', 'cup', 'pen', 'dog')
     assert data.get_data_info(0)['labels'].tolist() == [2, 0, 1, 2]
@@ -69,19 +69,19 @@ def test_own_categories_count_by_ascending_id(pairs_json):
     assert load_nouns(pairs_json).ids == (7, 12, 31, 90)
 
 
-def test_with_a_vocabulary_labels_go_by_name(pairs_json, vocabulary):
+def test_labels_of_a_vocabulary_are_matched_by_name(pairs_json, vocabulary):
     data = DATASETS.build(dict(type='RegionTextPairs', ann_file=pairs_json, vocabulary=vocabulary))
     assert data.metainfo['classes'] == tuple(NOUNS)
     assert data.get_data_info(0)['labels'].tolist() == [2, 3, 0, 2]
 
 
-def test_images_without_a_pair(pairs_json):
+def test_images_without_a_pair_are_dropped(pairs_json):
     for options, expected in ((dict(), [0, 2]), (dict(drop_empty=False), [0, 1, 2])):
         data = RegionTextPairs(pairs_json, **options)
         assert [data.get_data_info(i)['img_id'] for i in range(len(data))] == expected
 
 
-def test_labels_stay_with_the_boxes_drawn(tmp_path, pairs_json):
+def test_labels_follow_the_chosen_boxes(tmp_path, pairs_json):
     data = RegionTextPairs(
         pairs_json,
         data_prefix=dict(img=str(tmp_path / 'img')),
@@ -100,7 +100,7 @@ def test_labels_stay_with_the_boxes_drawn(tmp_path, pairs_json):
 
 
 def test_the_configs_take_the_first_boxes_of_the_file(tmp_path, pairs_json):
-    """As the release: no draw, no least or largest area."""
+    """As in the official implementation: no random choice, no limits of the area."""
     config = Config.fromfile(CONFIGS / '_base_/datasets/coco_region-text.py')
     dataset = config.train_dataloader.dataset
     dataset.pipeline[1].regions.max_regions = 2
@@ -130,7 +130,7 @@ def test_without_a_valid_box_no_region(tmp_path, pairs_json):
 
 
 @pytest.mark.parametrize('sampler', [dict(type='GridRegions'), dict(type='ProposalRegions')])
-def test_made_up_regions_have_no_label(sampler):
+def test_regions_without_a_label_raise(sampler):
     results = dict(
         ori_shape=(40, 60),
         rng_key=(0, 0, 0),
@@ -141,15 +141,15 @@ def test_made_up_regions_have_no_label(sampler):
         SampleRegions(sampler)(results)
 
 
-def test_no_fallback_draws_what_the_fallback_draws_where_there_is_a_box():
+def test_fallback_does_not_change_images_with_a_valid_box():
     boxes = np.random.default_rng(0).uniform(0, 40, (30, 4))
     given = dict(ori_shape=(40, 60), boxes_xywh=boxes)
     for seed in range(5):
         one = ProposalRegions()(given, np.random.default_rng(seed))
         two = ProposalRegions(fallback=False)(given, np.random.default_rng(seed))
         np.testing.assert_array_equal(one, two)
-        _, _, drawn = ProposalRegions().choose(given, np.random.default_rng(seed))
-        np.testing.assert_array_equal(boxes[drawn, :2], one[0][:, :2])
+        _, _, chosen = ProposalRegions().choose(given, np.random.default_rng(seed))
+        np.testing.assert_array_equal(boxes[chosen, :2], one[0][:, :2])
     empty = ProposalRegions(fallback=False)(
         dict(ori_shape=(40, 60), boxes_xywh=np.zeros((0, 4))), np.random.default_rng(0)
     )
@@ -167,7 +167,7 @@ def test_no_fallback_draws_what_the_fallback_draws_where_there_is_a_box():
         (dict(categories=None), "'categories'"),
     ],
 )
-def test_broken_files_of_pairs(tmp_path, pairs_json, change, complaint):
+def test_broken_files_of_pairs_raise(tmp_path, pairs_json, change, complaint):
     with open(pairs_json) as file:
         content = {**json.load(file), **change}
     path = write_json(
@@ -178,7 +178,7 @@ def test_broken_files_of_pairs(tmp_path, pairs_json, change, complaint):
     assert 'broken.json' in str(error.value)
 
 
-def test_a_category_that_is_no_noun(pairs_json, tmp_path):
+def test_category_that_is_not_a_noun_raises(pairs_json, tmp_path):
     (tmp_path / 'few.txt').write_text('cup\ndog\npen\n')
     with pytest.raises(ValueError, match=r"pairs\.json.*\b1\b.*\b4\b.*few.*\['tree'\]"):
         RegionTextPairs(pairs_json, vocabulary=str(tmp_path / 'few.txt'))
@@ -186,7 +186,7 @@ def test_a_category_that_is_no_noun(pairs_json, tmp_path):
 
 @pytest.fixture
 def captioned(tmp_path):
-    """Arguments of a data set: image 0 has nouns, 1 no box, 2 no noun, 3 no caption."""
+    """Arguments of a dataset: image 0 has nouns, 1 no box, 2 no noun, 3 no caption."""
     root = tmp_path / 'root'
     images = write_images(root / 'img', [(60, 40)] * 4)
     write_json(
@@ -230,7 +230,7 @@ def test_proposals_with_the_nouns_of_their_captions(captioned, vocabulary):
     assert packed['inputs']['crops'].shape == (2, 3, 8, 8)
 
 
-def test_captions_elsewhere(captioned, vocabulary, tmp_path):
+def test_caption_file_in_another_folder(captioned, vocabulary, tmp_path):
     other = tmp_path / 'root' / 'captions.json'
     other = other.rename(tmp_path / 'said.json')
     data = CaptionedRegions(
@@ -241,13 +241,13 @@ def test_captions_elsewhere(captioned, vocabulary, tmp_path):
         CaptionedRegions(**captioned, vocabulary=vocabulary, pipeline=[])
 
 
-def test_captions_without_a_noun(captioned, tmp_path):
+def test_captions_without_a_noun_raise(captioned, tmp_path):
     (tmp_path / 'ships.txt').write_text('ship\n')
     with pytest.raises(ValueError, match=r'captions\.json.*proposals\.json.*\b1\b.*ships'):
         CaptionedRegions(**captioned, vocabulary=str(tmp_path / 'ships.txt'), pipeline=[])
 
 
-def test_fewer_nouns_are_a_fixed_choice_among_those_of_the_captions(captioned, vocabulary):
+def test_max_nouns_is_a_fixed_choice(captioned, vocabulary):
     def labels(count):
         data = CaptionedRegions(**captioned, vocabulary=vocabulary, max_nouns=count, pipeline=[])
         return data.get_data_info(0)['noun_labels']

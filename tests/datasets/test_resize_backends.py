@@ -1,4 +1,4 @@
-"""The two ways to resize: alike in what they promise, and how far apart."""
+"""Both resize backends: common properties and their difference."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ BOTH = pytest.mark.parametrize('resize', [resize_by_pillow, resize_by_torch])
 
 
 def smooth(height, width, seed=0):
-    """Return a picture without hard edges."""
+    """Return an image without hard edges."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), np.uint8)
     resized = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     return np.array(resized)
@@ -74,7 +74,7 @@ def test_stripes_become_gray(resize):
 
 @BOTH
 @pytest.mark.parametrize('shape', [(1, 1), (1, 40), (40, 1), (2, 300)])
-def test_thin_pictures_keep_their_colour(resize, shape):
+def test_thin_images_keep_their_colour(resize, shape):
     colour = np.array([3, 200, 255], np.uint8)
     picture = np.broadcast_to(colour, (1, *shape, 3))
     (resized,) = resize(np.array(picture), *longest_side_size(*shape, 16))
@@ -93,14 +93,14 @@ def test_torch_is_within_two_levels_of_pillow(shape, size):
     assert (difference > 0).mean() < (0.1 if shape[0] > 2 * shape[1] else 0.01)
 
 
-def test_unknown_backend():
+def test_unknown_backend_raises():
     for build in (CropRegions, ResizeLongest):
         with pytest.raises(ValueError, match=r"backend.*\['pillow', 'torch'\].*'cv2'"):
             build(8, backend='cv2')
 
 
 @BOTH
-def test_squares_keep_their_order_and_do_not_depend_on_their_company(resize):
+def test_squares_keep_their_order_and_are_independent(resize):
     shapes = [(8, 4), (5, 5), (8, 4), (4, 8), (5, 5), (8, 4)]
     parts = [smooth(*shape, seed) for seed, shape in enumerate(shapes)]
     together = fit_square(parts, 16, resize)
@@ -112,7 +112,7 @@ def test_squares_keep_their_order_and_do_not_depend_on_their_company(resize):
     assert fit_square([], 16, resize).shape == (0, 3, 16, 16)
 
 
-def test_crops_of_a_scene_look_the_same_to_both():
+def test_crops_of_a_scene_are_similar_with_both_backends():
     image = render_scene(0, 500_001).image
     boxes = np.concatenate(
         [grid_boxes(*image.shape[:2], *grid) for grid in ((1, 1), (3, 2), (5, 6))]
@@ -124,7 +124,7 @@ def test_crops_of_a_scene_look_the_same_to_both():
     assert (difference > 0).mean() < 0.02
 
 
-def test_masked_crops_look_the_same_to_both():
+def test_masked_crops_are_similar_with_both_backends():
     image = smooth(60, 80)
     segment_map = np.zeros((60, 80), np.int32)
     segment_map[:, 30:] = 7
@@ -159,7 +159,7 @@ def test_the_image_has_the_same_size_scale_and_boxes():
 
 @pytest.mark.parametrize('mode', ['RGB', 'L', 'LA', 'RGBA', 'P', 'I;16', '1', 'CMYK'])
 @pytest.mark.parametrize('wh', [(1, 1), (1, 90), (70, 31)])
-def test_the_fast_pipeline_takes_all_kinds_of_pictures(tmp_path, mode, wh):
+def test_the_torch_pipeline_reads_all_image_modes(tmp_path, mode, wh):
     path = str(tmp_path / ('a.tif' if mode == 'CMYK' else 'a.png'))
     if mode == 'I;16':
         Image.fromarray(np.full(wh[::-1], 65535, np.uint16)).save(path)
@@ -174,7 +174,7 @@ def test_the_fast_pipeline_takes_all_kinds_of_pictures(tmp_path, mode, wh):
         assert (packed['inputs']['crops'].amax((1, 2, 3)) == 255).all()
 
 
-def test_the_fast_pipeline_does_not_depend_on_the_number_of_workers(tmp_path):
+def test_the_torch_pipeline_does_not_depend_on_num_workers(tmp_path):
     images = write_images(tmp_path / 'images', [(90, 61), (50, 50), (64, 100), (33, 90)])
     dataset = DATASETS.build(
         dict(
@@ -184,11 +184,11 @@ def test_the_fast_pipeline_does_not_depend_on_the_number_of_workers(tmp_path):
             pipeline=fast_pipeline(dict(type='GridRegions'), crop_size=24, size=48),
         )
     )
-    draws = [SeededIndex(index, seed=3, number=1) for index in range(4)]
+    indices = [SeededIndex(index, seed=3, number=1) for index in range(4)]
     batches = []
     for workers in (0, 2):
         loader = DataLoader(
-            dataset, batch_size=2, sampler=draws, num_workers=workers, collate_fn=pseudo_collate
+            dataset, batch_size=2, sampler=indices, num_workers=workers, collate_fn=pseudo_collate
         )
         batches.append([batch['inputs'] for batch in loader])
     assert len(batches[0]) == len(batches[1]) == 2
@@ -208,7 +208,7 @@ def test_the_documented_options_switch_both_steps():
     assert [steps[number].resize for number in (2, 3)] == [resize_by_torch] * 2
 
 
-def test_a_teacher_cache_tells_the_backends_apart():
+def test_a_teacher_cache_distinguishes_the_backends():
     recipes = {
         crop_recipe(dict(type='CropRegions', size=8, **backend))
         for backend in ({}, dict(backend='pillow'), dict(backend='torch'))

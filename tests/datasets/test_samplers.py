@@ -17,15 +17,15 @@ def test_epoch_sampler_keeps_the_order_and_adds_the_epoch():
     for epoch in (0, 1, 4):
         ours.set_epoch(epoch)
         theirs.set_epoch(epoch)
-        draws = list(ours)
-        assert [int(draw) for draw in draws] == list(theirs)
-        assert {draw.key for draw in draws} == {(3, epoch, index) for index in DATA}
+        indices = list(ours)
+        assert [int(index) for index in indices] == list(theirs)
+        assert {index.key for index in indices} == {(3, epoch, index) for index in DATA}
 
 
 def test_infinite_sampler_keeps_the_order_and_counts_the_passes():
     ours = list(itertools.islice(InfiniteSeededSampler(DATA, seed=3), 15))
     assert [int(d) for d in ours] == list(itertools.islice(InfiniteSampler(DATA, seed=3), 15))
-    assert [draw.number for draw in ours] == [0] * 5 + [1] * 5 + [2] * 5
+    assert [index.number for index in ours] == [0] * 5 + [1] * 5 + [2] * 5
     for number in range(3):
         assert sorted(ours[5 * number : 5 * number + 5]) == DATA
 
@@ -37,22 +37,22 @@ def test_processes_share_one_stream(monkeypatch, world_size):
         for module in ('mmengine.dataset.sampler',):
             monkeypatch.setattr(f'{module}.get_dist_info', lambda rank=rank: (rank, world_size))
         part = list(itertools.islice(InfiniteSeededSampler(DATA, seed=1), 12 // world_size))
-        assert [draw.key for draw in part] == [draw.key for draw in single[rank::world_size]]
+        assert [index.key for index in part] == [index.key for index in single[rank::world_size]]
 
 
 @pytest.mark.parametrize('consumed', [0, 3, 5, 11])
-def test_dropping_draws_continues_the_unbroken_stream(consumed):
+def test_dropped_indices_continue_the_stream(consumed):
     unbroken = list(itertools.islice(InfiniteSeededSampler(DATA, seed=2), 20))
     resumed = iter(InfiniteSeededSampler(DATA, seed=2))
     for _ in range(consumed):
         next(resumed)
-    keys = [draw.key for draw in itertools.islice(resumed, 20 - consumed)]
-    assert keys == [draw.key for draw in unbroken[consumed:]]
+    keys = [index.key for index in itertools.islice(resumed, 20 - consumed)]
+    assert keys == [index.key for index in unbroken[consumed:]]
 
 
 @pytest.mark.parametrize('consumed', [0, 3, 5, 11])
 def test_fast_forward_equals_dropping(consumed):
-    """`skip` is the parent's in newer MMEngine; without it the loop drops draws (see above)."""
+    """Newer MMEngine has `skip` in the parent; older MMEngine drops indices (see above)."""
     unbroken = list(itertools.islice(InfiniteSeededSampler(DATA, seed=2), 20))
     sampler = InfiniteSeededSampler(DATA, seed=2)
     assert hasattr(sampler, 'skip') == hasattr(InfiniteSampler, 'skip')
@@ -61,15 +61,15 @@ def test_fast_forward_equals_dropping(consumed):
         sampler.skip(consumed)
     else:
         sampler.indices = itertools.islice(sampler.indices, consumed, None)
-    keys = [draw.key for draw in itertools.islice(sampler, 20 - consumed)]
-    assert keys == [draw.key for draw in unbroken[consumed:]]
+    keys = [index.key for index in itertools.islice(sampler, 20 - consumed)]
+    assert keys == [index.key for index in unbroken[consumed:]]
 
 
 def test_registered_in_the_root_registry():
     sampler = DATA_SAMPLERS.build(
         dict(type='InfiniteSeededSampler', shuffle=False), default_args=dict(dataset=DATA, seed=4)
     )
-    assert [draw.key for draw in itertools.islice(sampler, 6)][-2:] == [(4, 0, 4), (4, 1, 0)]
+    assert [index.key for index in itertools.islice(sampler, 6)][-2:] == [(4, 0, 4), (4, 1, 0)]
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def dataset(tmp_path):
 
 
 def epochs(dataset, number, start=0, **options):
-    """Return, per epoch and batch, the draws, boxes and crops the dataloader gives."""
+    """Return, per epoch and batch, the indices, boxes and crops the dataloader gives."""
     sampler = SeededSampler(dataset, seed=5)
     loader = DataLoader(
         dataset, batch_size=2, sampler=sampler, collate_fn=pseudo_collate, **options

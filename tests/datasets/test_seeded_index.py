@@ -16,9 +16,9 @@ def identity(results):
 @pytest.mark.parametrize(
     'clone', [copy.copy, copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))]
 )
-def test_copies_keep_the_memory(clone):
-    draw = SeededIndex(7, seed=3, number=2) - 5
-    cloned = clone(draw)
+def test_copies_keep_the_key(clone):
+    index = SeededIndex(7, seed=3, number=2) - 5
+    cloned = clone(index)
     assert isinstance(cloned, SeededIndex)
     assert (int(cloned), cloned.key) == (2, (3, 2, 7))
 
@@ -29,10 +29,10 @@ def test_is_an_index():
     assert {SeededIndex(4): 'x'}[4] == 'x'
 
 
-def test_a_plain_index_counts_as_seed_0_number_0():
+def test_plain_index_has_seed_0_and_number_0():
     assert SeededIndex.of(5).key == (0, 0, 5)
-    draw = SeededIndex(5, 1, 2)
-    assert SeededIndex.of(draw) is draw
+    index = SeededIndex(5, 1, 2)
+    assert SeededIndex.of(index) is index
 
 
 def test_each_part_of_the_key_changes_the_choices():
@@ -52,13 +52,13 @@ def pair(tmp_path):
     ]
 
 
-def test_concatenated_data_sets_hand_the_draw_on(pair):
+def test_concat_dataset_keeps_the_key(pair):
     results = ConcatDataset(pair)[SeededIndex(4, seed=8, number=6)]
     assert results['sample_idx'] == 1
     assert results['rng_key'] == (8, 6, 4)
 
 
-def test_repetitions_of_an_image_are_different_draws(pair):
+def test_repeated_images_have_different_keys(pair):
     repeated = RepeatDataset(pair[0], times=2)
     first, second = repeated[SeededIndex(1, 8, 6)], repeated[SeededIndex(4, 8, 6)]
     assert first['img_id'] == second['img_id'] == 1

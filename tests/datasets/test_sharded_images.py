@@ -21,7 +21,7 @@ from clipself_mm.datasets import (
 )
 from clipself_mm.datasets.samplers.shard_sampler import LaneIndex
 from clipself_mm.datasets.sharded.index import Shard, index_folder, read_index
-from clipself_mm.datasets.sharded.order import in_turn, segments, shard_order, share
+from clipself_mm.datasets.sharded.order import interleave, segments, shard_order, share
 from clipself_mm.datasets.sharded.reading import ShardWindow, shard_images
 from clipself_mm.datasets.sharded.writing import write_shards
 from tests.datasets.coco_files import photo, training_pipeline
@@ -48,7 +48,7 @@ def write_tar(path, members):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Shards of 5, 3 and 4 pictures, with texts between them, and their index."""
+    """Shards of 5, 3 and 4 images, with text files between them, and their index."""
     number = 0
     for shard, count in enumerate((5, 3, 4)):
         members = []
@@ -65,7 +65,7 @@ def build(folder, **kwargs):
     return ShardedImages(source=str(folder / 'index.json'), **kwargs)
 
 
-def test_shards_are_counted_by_their_pictures(folder):
+def test_index_has_the_number_of_images_per_shard(folder):
     assert read_index(str(folder / 'index.json')) == [
         Shard('0.tar', 5),
         Shard('1.tar', 3),
@@ -73,7 +73,7 @@ def test_shards_are_counted_by_their_pictures(folder):
     ]
 
 
-def test_every_index_is_its_picture(folder):
+def test_every_index_returns_its_image(folder):
     dataset = build(folder)
     assert len(dataset) == 12
     for index in (0, 4, 5, 7, 8, 11, 3):
@@ -88,7 +88,7 @@ def test_every_index_is_its_picture(folder):
     assert pickle.loads(pickle.dumps(dataset)).get_data_info(7)['img_id'] == '1.tar/7'
 
 
-def test_a_window_is_read_forwards_and_remembers(folder):
+def test_window_reads_sequentially_and_keeps_images(folder):
     window = ShardWindow(str(folder / '0.tar'), 5, window=2)
     assert [window[place].key for place in (1, 0, 1, 3, 2)] == ['1', '0', '1', '3', '2']
     assert window.openings == 1
@@ -98,7 +98,7 @@ def test_a_window_is_read_forwards_and_remembers(folder):
         window[5]
 
 
-def test_a_command_may_bring_the_shard(folder):
+def test_shard_of_a_command(folder):
     dataset = build(folder, data_prefix=dict(img=f'pipe:cat {folder}/{{}}'))
     assert dataset.get_data_info(6)['img_bytes'] == png(6)
     assert dataset.get_data_info(8)['img_bytes'] == png(8)
@@ -108,7 +108,7 @@ def test_a_command_may_bring_the_shard(folder):
     assert below == str(folder / 'x' / '0.tar')
 
 
-def test_broken_shards_and_indices_are_named(folder):
+def test_broken_shards_and_indices_raise(folder):
     whole = (folder / '1.tar').read_bytes()
     (folder / '1.tar').write_bytes(whole[: whole.index(png(7)) + 100])
     with pytest.raises(ValueError, match=r'1\.tar'):
@@ -132,7 +132,7 @@ def test_broken_shards_and_indices_are_named(folder):
         build(folder, indices=3)
 
 
-def test_a_corrupt_picture_is_skipped_for_the_next(folder):
+def test_corrupt_image_is_replaced_by_the_next(folder):
     write_tar(folder / '1.tar', [('5.png', png(5)), ('6.png', b'broken'), ('7.png', png(7))])
     with pytest.raises(ImageReadError, match=r'1\.tar/6\.png'):
         build(folder)[SeededIndex(6)]
@@ -153,16 +153,16 @@ def test_shares_and_segments_by_hand():
     assert list(segments(counts, [2, 0, 1], 4, 4)) == []
 
 
-def test_turns_by_hand():
+def test_interleave_by_hand():
     def run(start, *lanes):
-        return ''.join(item for item, _ in in_turn([iter(lane) for lane in lanes], 2, start))
+        return ''.join(item for item, _ in interleave([iter(lane) for lane in lanes], 2, start))
 
     assert run(0, 'abcd', 'ABCD') == 'abABcdCD'
     assert run(2, 'abcd', 'ABCD') == 'ABabCDcd'  # one batch before: the second lane's turn
     assert run(1, 'abcd', 'ABCD') == 'aABbcCDd'  # half a batch before: it is completed first
     assert run(0, 'a', 'ABCD') == 'aABCD'
     assert run(0, 'ab', '') == 'ab'
-    lanes = [number for _, number in in_turn([iter('ab'), iter('AB')], 1, 0)]
+    lanes = [number for _, number in interleave([iter('ab'), iter('AB')], 1, 0)]
     assert lanes == [0, 1, 0, 1]
 
 
@@ -173,39 +173,41 @@ def test_processes_and_lanes_share_every_image_once(world_size, lanes):
     options = dict(world_size=world_size, lanes=lanes, batch_size=2, window=4)
     passes = []
     for number in range(2):
-        drawn = [
+        indices = [
             [index for index, _ in shard_order(counts, 7, number, rank=rank, **options)]
             for rank in range(world_size)
         ]
-        assert Counter(chain(*drawn)) == Counter(range(35))
-        assert max(map(len, drawn)) - min(map(len, drawn)) <= 1
-        passes.append(drawn)
+        assert Counter(chain(*indices)) == Counter(range(35))
+        assert max(map(len, indices)) - min(map(len, indices)) <= 1
+        passes.append(indices)
     assert passes[0] != passes[1]
 
 
-def test_without_shuffling_one_lane_goes_from_front_to_back():
+def test_one_lane_without_shuffling_is_in_order():
     order = shard_order(np.array([2, 3]), 0, 0, shuffle=False)
     assert list(order) == [(index, 0) for index in range(5)]
 
 
 @pytest.mark.parametrize('lanes', [1, 2, 4])
-def test_no_shard_is_begun_twice_by_a_lane(folder, lanes, monkeypatch):
-    """The order is made for streams: a lane opens a shard once, remembering `window` pictures."""
+def test_a_lane_opens_each_shard_once(folder, lanes, monkeypatch):
+    """A lane opens each shard once, with `window` images in memory."""
     opened = []
     real = ShardWindow._open
     monkeypatch.setattr(ShardWindow, '_open', lambda self: (opened.append(self.url), real(self)))
     dataset = build(folder, window=2)
-    draws = list(ShardSampler(dataset, batch_size=2, lanes=lanes, seed=3))
-    assert sorted(draws) == list(range(12))
-    for draw in draws:
-        dataset[draw]
-    pieces = len({(draw.lane, int(np.searchsorted([5, 8, 12], draw, 'right'))) for draw in draws})
+    indices = list(ShardSampler(dataset, batch_size=2, lanes=lanes, seed=3))
+    assert sorted(indices) == list(range(12))
+    for index in indices:
+        dataset[index]
+    pieces = len(
+        {(index.lane, int(np.searchsorted([5, 8, 12], index, 'right'))) for index in indices}
+    )
     assert len(opened) == pieces <= 3 + lanes - 1
 
 
-def test_epochs_are_padded_so_that_all_processes_draw_equally_often(folder, monkeypatch):
+def test_epochs_are_padded_to_equal_length(folder, monkeypatch):
     dataset = build(folder)
-    drawn = []
+    indices = []
     for rank in range(5):
         monkeypatch.setattr(
             'clipself_mm.datasets.samplers.shard_sampler.get_dist_info',
@@ -215,13 +217,13 @@ def test_epochs_are_padded_so_that_all_processes_draw_equally_often(folder, monk
         sampler.set_epoch(4)
         own = list(sampler)
         assert len(own) == len(sampler) == 3
-        assert {draw.key for draw in own} == {(1, 4, int(draw)) for draw in own}
-        drawn += own
-    assert set(drawn) == set(range(12))
-    assert len(drawn) == 15
+        assert {index.key for index in own} == {(1, 4, int(index)) for index in own}
+        indices += own
+    assert set(indices) == set(range(12))
+    assert len(indices) == 15
 
 
-def test_samplers_refuse_what_they_cannot_order(folder, monkeypatch):
+def test_samplers_raise_for_unsuitable_datasets(folder, monkeypatch):
     with pytest.raises(TypeError, match=r'ShardedImages.*list'):
         ShardSampler([1, 2, 3])
     monkeypatch.setattr(
@@ -231,25 +233,25 @@ def test_samplers_refuse_what_they_cannot_order(folder, monkeypatch):
         ShardSampler(build(folder))
 
 
-def test_a_draw_keeps_its_lane_on_its_way_to_a_worker():
-    draw = pickle.loads(pickle.dumps(LaneIndex(5, seed=1, number=2, lane=3)))
-    assert (int(draw), draw.key, draw.lane) == (5, (1, 2, 5), 3)
+def test_lane_index_can_be_pickled():
+    index = pickle.loads(pickle.dumps(LaneIndex(5, seed=1, number=2, lane=3)))
+    assert (int(index), index.key, index.lane) == (5, (1, 2, 5), 3)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('consumed', [0, 1, 11, 12, 13, 31])
 @pytest.mark.parametrize('lanes', [1, 3])
-def test_a_fast_forwarded_stream_goes_on_as_the_unbroken_one(folder, consumed, lanes):
+def test_skip_continues_the_stream(folder, consumed, lanes):
     def stream():
         return InfiniteShardSampler(build(folder), batch_size=5, lanes=lanes, seed=2)
 
-    unbroken = [(draw.key, draw.lane) for draw in islice(stream(), 40)]
+    unbroken = [(index.key, index.lane) for index in islice(stream(), 40)]
     for number in range(3):
         keys = [key for key, _ in unbroken[12 * number : 12 * number + 12]]
         assert sorted(keys) == [(2, number, index) for index in range(12)]
     resumed = stream()
     resumed.skip(consumed)
-    rest = [(draw.key, draw.lane) for draw in islice(resumed, 40 - consumed)]
+    rest = [(index.key, index.lane) for index in islice(resumed, 40 - consumed)]
     assert rest == unbroken[consumed:]
 
 
@@ -294,10 +296,10 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_written_shards_hold_the_pictures_byte_for_byte(photos, tmp_path):
+def test_shards_have_the_images_byte_for_byte(photos, tmp_path):
     root, names = photos
     shards = write_shards(root, names, tmp_path / 'out', size=2, seed=1)
-    assert [shard.pictures for shard in shards] == [2, 2, 1]
+    assert [shard.images for shard in shards] == [2, 2, 1]
     assert read_index(str(tmp_path / 'out/index.json')) == shards
     stored = [p for s in shards for p in shard_images(str(tmp_path / 'out' / s.file))]
     assert sorted(p.content for p in stored) == sorted(png(number) for number in range(5))
@@ -311,7 +313,7 @@ def test_written_shards_hold_the_pictures_byte_for_byte(photos, tmp_path):
     assert contents(tmp_path / 'same') == contents(tmp_path / 'out')
 
 
-def test_a_killed_writing_is_continued(photos, tmp_path):
+def test_killed_writing_is_continued(photos, tmp_path):
     root, names = photos
     write_shards(root, names, tmp_path / 'whole', size=2)
     moved = (root / names[0]).rename(root / 'away.png')  # the call fails at this picture
@@ -326,7 +328,7 @@ def test_a_killed_writing_is_continued(photos, tmp_path):
     assert contents(tmp_path / 'out') == contents(tmp_path / 'whole')
 
 
-def test_shards_of_other_pictures_are_not_mixed(photos, tmp_path):
+def test_folder_with_other_shards_raises(photos, tmp_path):
     root, names = photos
     write_shards(root, names, tmp_path / 'out', size=2)
     for others, size in ((names[1:], 2), (names, 3)):
@@ -348,14 +350,12 @@ def test_the_tool_writes_and_counts(photos, tmp_path, run_tool, capsys):
         run_tool('make_shards', *words)
         return capsys.readouterr().out
 
-    assert '5 pictures in 2 shards' in run(root, out, '--size', 4)
+    assert '5 images in 2 shards' in run(root, out, '--size', 4)
     written = contents(out)
     (out / 'index.json').unlink()
-    assert '5 pictures in 2 shards' in run('--index', out)
+    assert '5 images in 2 shards' in run('--index', out)
     assert contents(out) == written
     (tmp_path / 'list.txt').write_text('\n'.join(names[:3]))
-    assert '3 pictures in 1 shards' in run(
-        tmp_path / 'list.txt', tmp_path / 'other', '--root', root
-    )
+    assert '3 images in 1 shards' in run(tmp_path / 'list.txt', tmp_path / 'other', '--root', root)
     with pytest.raises(SystemExit, match=r'\*\.tar'):
         run('--index', root)

@@ -59,7 +59,7 @@ def test_thin_crops_keep_one_pixel():
     assert crop.shape == (3, 16, 16)
 
 
-def test_no_region_no_crop():
+def test_no_region_gives_no_crop():
     results = dict(img=np.zeros((4, 4, 3), np.uint8), crop_boxes_src=np.zeros((0, 4)))
     assert CropRegions(8)(results)['crops'].shape == (0, 3, 8, 8)
     masked = dict(results, segment_ids=[], segment_map=np.zeros((4, 4)))
@@ -106,11 +106,11 @@ def test_scale_is_exact_although_the_short_side_is_rounded():
     np.testing.assert_allclose(results['boxes_px'], [[0, 0, 100, 300 / 7]], rtol=1e-6)
 
 
-def test_sampling_depends_on_the_draw_only():
+def test_regions_depend_on_rng_key_only():
     step = SampleRegions(dict(type='GridRegions'))
     boxes = [
-        step(dict(ori_shape=(60, 60), rng_key=draw))['boxes_src'].tolist()
-        for draw in [(0, 0, 1), (0, 0, 1), (0, 1, 1), (0, 0, 2), (1, 0, 1)]
+        step(dict(ori_shape=(60, 60), rng_key=key))['boxes_src'].tolist()
+        for key in [(0, 0, 1), (0, 0, 1), (0, 1, 1), (0, 0, 2), (1, 0, 1)]
     ]
     assert boxes[0] == boxes[1]
     assert all(boxes[0] != other for other in boxes[2:])
@@ -186,7 +186,7 @@ def test_extent_has_an_exclusive_maximum():
 
 @pytest.fixture
 def panoptic(tmp_path):
-    """A 12 x 10 photo, one thing (id 300) on one stuff segment (id 7)."""
+    """A 12 x 10 image, one thing (id 300) on one stuff segment (id 7)."""
     segment_map = np.full((10, 12), 7)
     segment_map[2:6, 1:6] = 300
     colours = np.stack([segment_map % 256, segment_map // 256, segment_map * 0], -1)
@@ -203,7 +203,7 @@ def panoptic(tmp_path):
     )
 
 
-def test_stuff_is_measured_and_things_are_taken_as_annotated(panoptic):
+def test_boxes_of_stuff_are_measured_and_of_things_annotated(panoptic):
     annotated = panoptic['boxes_xywh'].copy()
     results = LoadSegments()(dict(panoptic))
     assert results['boxes_xywh'].tolist() == [[0, 0, 11, 9], [1, 2, 5, 4]]
@@ -211,7 +211,7 @@ def test_stuff_is_measured_and_things_are_taken_as_annotated(panoptic):
     assert (results['segment_map'] == 300).sum() == 20
 
 
-def test_broken_id_images(panoptic, tmp_path):
+def test_broken_id_images_raise(panoptic, tmp_path):
     with pytest.raises(ImageReadError, match=r's\.png.*\b8\b'):
         LoadSegments()(dict(panoptic, segment_ids=[8, 300]))
     with pytest.raises(ImageReadError, match=r's\.png.*12 x 10.*12 x 11'):

@@ -1,4 +1,4 @@
-"""Folders and lists of pictures: what is found, in which order, and what is refused."""
+"""Folders and list files of images: content, order and errors."""
 
 import os
 
@@ -19,7 +19,7 @@ from tests.datasets.coco_files import photo, training_pipeline, write_images, wr
 
 @pytest.fixture
 def folder(tmp_path):
-    """Pictures in two folders, one in capitals, a text, a link to a folder, a link back up."""
+    """Images in two folders, an upper-case extension, a text, links to a folder and a parent."""
     root = tmp_path / 'photos'
     for number, name in enumerate(('b/2.png', 'b/10.JPG', 'a.jpeg', '#odd.png')):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def build(source, **kwargs):
     return UnlabelledImages(source=str(source), pipeline=pipeline, **kwargs)
 
 
-def test_a_folder_is_searched_with_all_below_it(folder):
+def test_folder_is_searched_recursively(folder):
     assert scan_images(folder) == NAMES
     assert scan_images(folder, ('.jpeg',)) == ['a.jpeg']
     dataset = build('photos', data_root=str(folder.parent))
@@ -54,7 +54,7 @@ def test_a_folder_is_searched_with_all_below_it(folder):
     assert len(sample.regions.boxes_px) >= 1
 
 
-def test_a_list_gives_its_own_order_and_survives_the_round_trip(folder, tmp_path):
+def test_list_keeps_its_order_in_a_round_trip(folder, tmp_path):
     path = tmp_path / 'list.txt'
     write_listing(NAMES, path)
     assert read_listing(str(path)) == ['./#odd.png', *NAMES[1:]]
@@ -67,21 +67,21 @@ def test_a_list_gives_its_own_order_and_survives_the_round_trip(folder, tmp_path
     assert dataset[0]['data_samples'].img_id == 'b/2.png'
 
 
-def test_names_that_are_no_text_survive_too(tmp_path):
+def test_names_that_are_not_utf8_survive_the_round_trip(tmp_path):
     name = os.fsdecode(b'caf\xe9.png')
     write_listing([name], tmp_path / 'list.txt')
     assert read_listing(str(tmp_path / 'list.txt')) == [name]
 
 
 @pytest.mark.parametrize('name', ['a\nb.png', ' a.png', 'a.png\r', ''])
-def test_a_name_that_fits_no_line_is_refused(tmp_path, name):
+def test_name_that_does_not_fit_on_one_line_raises(tmp_path, name):
     with pytest.raises(ValueError, match=r'list\.txt') as caught:
         write_listing([name], tmp_path / 'list.txt')
     assert repr(name) in str(caught.value)
     assert not (tmp_path / 'list.txt').exists()
 
 
-def test_what_is_not_there_is_named(tmp_path):
+def test_missing_and_empty_sources_raise(tmp_path):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'empty.txt').write_text('# nothing\n')
     photo(5, 5).save(tmp_path / 'picture.png')
@@ -99,7 +99,7 @@ def test_what_is_not_there_is_named(tmp_path):
         build(tmp_path, extensions='.png')
 
 
-def test_a_corrupt_image_is_skipped_and_counted_or_raised(folder):
+def test_corrupt_image_is_skipped_or_raises(folder):
     (folder / 'a.jpeg').write_bytes(b'broken')
     with pytest.raises(ImageReadError, match=r'a\.jpeg'):
         build(folder)[SeededIndex(1)]
@@ -119,7 +119,7 @@ def regions_of(dataset, epoch):
     ]
 
 
-def test_regions_are_those_of_the_same_images_in_a_json(tmp_path):
+def test_regions_are_the_same_as_with_a_json(tmp_path):
     images = write_images(tmp_path / 'photos', [(30, 20), (20, 30), (25, 25)])
     labelled = ImageRegions(
         ann_file=write_json(tmp_path / 'a.json', images=images),
@@ -132,7 +132,7 @@ def test_regions_are_those_of_the_same_images_in_a_json(tmp_path):
 
 def test_the_tool_writes_what_the_data_set_reads(folder, tmp_path, run_tool, capsys):
     run_tool('list_images', folder, tmp_path / 'l.txt', '--relative-to', tmp_path)
-    assert '5 pictures' in capsys.readouterr().out
+    assert 'wrote 5 paths' in capsys.readouterr().out
     dataset = build('l.txt', data_root=str(tmp_path))
     assert [dataset.get_data_info(i)['img_id'] for i in range(5)] == [
         f'photos/{name}' for name in NAMES

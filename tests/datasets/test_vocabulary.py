@@ -43,7 +43,7 @@ def test_coco_panoptic_equals_mmdet():
     [('objects365v1', Objects365V1Dataset, 365), ('voc07', VOCDataset, 20)],
 )
 def test_transfer_vocabularies_have_the_labels_of_mmdet(name, dataset, count):
-    """A json of mmdet's converters, and mmdet's own data sets, know some classes by an alias."""
+    """Files of mmdet's converters and mmdet's datasets have aliases for some classes."""
     vocabulary = load_vocabulary(name)
     named_by_mmdet = dataset.METAINFO['classes']
     categories = [dict(id=7 + i, name=name) for i, name in enumerate(named_by_mmdet)]
@@ -54,8 +54,8 @@ def test_transfer_vocabularies_have_the_labels_of_mmdet(name, dataset, count):
 
 
 @pytest.mark.parametrize('name', ['ov_coco', 'coco', 'ov_lvis', 'objects365v1', 'voc07'])
-def test_the_embeddings_of_the_release_load(tmp_path, name):
-    """A file with the names of the authors' own, which has their order and the background."""
+def test_released_embeddings_load(tmp_path, name):
+    """A file with the released names, in their order and with the background."""
     released = json.loads((DATA / 'released_embedding_names.json').read_text())
     names = released['ov_coco_and_coco' if name.endswith('coco') else name]['names']
     rows = torch.nn.functional.normalize(torch.randn(len(names), 8), dim=-1)
@@ -66,7 +66,7 @@ def test_the_embeddings_of_the_release_load(tmp_path, name):
     torch.testing.assert_close(loaded, expected)
 
 
-def test_the_text_tower_sees_the_name_and_not_the_alias():
+def test_text_tower_uses_the_name_and_not_the_alias():
     voc = load_vocabulary('voc07')
     prompts = [text for name in voc.classes for text in expand_prompts(name)]
     assert 'There is a potted plant in the scene.' in prompts
@@ -90,15 +90,15 @@ def test_text_file(tmp_path):
     assert vocabulary == Vocabulary('mine', ('a cat', 'dog'), things=('a cat', 'dog'))
 
 
-def test_text_files_of_windows(tmp_path):
-    """A mark before the first name, which is no part of it, and other ends of lines."""
+def test_text_files_with_bom_and_crlf(tmp_path):
+    """A byte order mark before the first name, and CRLF line ends."""
     (tmp_path / 'mine.txt').write_bytes('\ufeffcafé; bar\r\ndog\r\n'.encode())
     vocabulary = load_vocabulary(tmp_path / 'mine.txt')
     assert vocabulary.classes == ('café', 'dog')
     assert vocabulary.synonyms == {'café': ('bar',)}
 
 
-def test_synonyms_in_both_kinds_of_file(tmp_path):
+def test_synonyms_in_text_and_json_files(tmp_path):
     (tmp_path / 'mine.txt').write_text('couch; sofa ;settee\ncat\nbus;coach\n')
     expected = {'couch': ('sofa', 'settee'), 'bus': ('coach',)}
     by_lines = load_vocabulary(tmp_path / 'mine.txt')
@@ -127,7 +127,7 @@ def test_packaged_vocabularies_have_no_synonyms():
         ('dog; hound', r"classes.*\['dog'\]"),
     ],
 )
-def test_bad_lines(tmp_path, line, complaint):
+def test_bad_lines_raise(tmp_path, line, complaint):
     (tmp_path / 'wrong.txt').write_text(f'dog\n{line}\n')
     with pytest.raises(ValueError, match=complaint) as error:
         load_vocabulary(tmp_path / 'wrong.txt')
@@ -183,14 +183,14 @@ def test_json_file_with_stuff(tmp_path):
         (['a'], "'classes'"),
     ],
 )
-def test_contradictions_name_the_file(tmp_path, content, complaint):
+def test_contradictions_raise(tmp_path, content, complaint):
     (tmp_path / 'wrong.json').write_text(json.dumps(content))
     with pytest.raises(ValueError, match=complaint) as error:
         load_vocabulary(tmp_path / 'wrong.json')
     assert 'wrong.json' in str(error.value)
 
 
-def test_truncated_and_missing_files(tmp_path):
+def test_truncated_and_missing_files_raise(tmp_path):
     (tmp_path / 'cut.json').write_text('{"classes": ["a"')
     with pytest.raises(ValueError, match=r'cut\.json'):
         load_vocabulary(tmp_path / 'cut.json')

@@ -63,7 +63,8 @@ def test_proposal_dataset(tmp_path, monkeypatch):
 
         info = dict(dataset.get_data_info(index), ori_shape=sample.ori_shape)
         order = np.arange(len(info['boxes_xywh']))
-        _, crop_boxes_src, places = ProposalRegions(**limits).select(info, order)
+        generator = np.random.default_rng(0)  # without jitter it is not used
+        _, crop_boxes_src, places = ProposalRegions(**limits).select(info, order, generator)
         golden.check(f'{key}.pil_crop_box', crop_boxes_src)
         edges = np.array([whole_pixels(box, *sample.ori_shape) for box in crop_boxes_src])
         golden.check(f'{key}.pil_crop_size_wh', edges[:, 2:] - edges[:, :2])

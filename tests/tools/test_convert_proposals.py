@@ -36,8 +36,8 @@ def test_converts_and_reports(convert, tmp_path, capsys):
     assert printed.out.splitlines() == [
         'proposals 3 of 3',
         'images    1 of 3 have any',
-        'left out  1 images that truth.json lacks: train/9.jpg',
-        'new/out.json is written',
+        'left out  1 images not in truth.json: train/9.jpg',
+        'wrote new/out.json',
     ]
     assert '3/3' in printed.err
 

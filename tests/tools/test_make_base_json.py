@@ -37,7 +37,7 @@ def test_keeps_base_boxes_and_everything_else(make, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == [
         'images 3 of 3',
         'boxes  1 of 4',
-        'new/dst.json is written',
+        'wrote new/dst.json',
     ]
     assert [path.name for path in (tmp_path / 'new').iterdir()] == ['dst.json']
 

@@ -71,7 +71,7 @@ class TensorUnpickler(SafeUnpickler):
         **kwargs: As in `pickle.Unpickler`.
     """
 
-    def __init__(self, file: IO[bytes], **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, file: IO[bytes], **kwargs: Any) -> None:
         super().__init__(file, TENSORS, IGNORED, **kwargs)
 
 
@@ -82,6 +82,6 @@ class TensorPickle:
     UnpicklingError = pickle.UnpicklingError
 
     @staticmethod
-    def load(file: IO[bytes], **kwargs: Any) -> object:  # noqa: ANN401
+    def load(file: IO[bytes], **kwargs: Any) -> object:
         """Read one pickle of torch's old file format."""
         return TensorUnpickler(file, **kwargs).load()

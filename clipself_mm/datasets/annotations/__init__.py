@@ -1,1 +1,1 @@
-"""Annotation files and vocabularies: read and checked, without an image."""
+"""Reading and checking of annotation files and vocabularies."""

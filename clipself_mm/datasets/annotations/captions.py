@@ -1,4 +1,4 @@
-"""Captions of images, as COCO's ``captions_*.json`` lists them."""
+"""Captions of images in the format of COCO's ``captions_*.json``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .coco_json import load_coco_json
 
 
 def load_captions(path: str, backend_args: dict | None = None) -> dict[int | str, list[str]]:
-    """Read what is said of each image.
+    """Read the captions of each image.
 
     Args:
         path: COCO captions json: `images`, and `annotations` with `image_id` and `caption`.
@@ -16,9 +16,7 @@ def load_captions(path: str, backend_args: dict | None = None) -> dict[int | str
         Image id to its captions in the order of the file; an image without one has an empty list.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is broken, a caption is no text or of an image that the file does not
-            list; names the file.
+        ValueError: The file is broken, or a caption is not text or has an unknown image id.
     """
     content = load_coco_json(path, ('images', 'annotations'), backend_args)
     captions: dict[int | str, list[str]] = {image['id']: [] for image in content['images']}
@@ -27,6 +25,6 @@ def load_captions(path: str, backend_args: dict | None = None) -> dict[int | str
         if not isinstance(text, str):
             raise ValueError(f"{path}: an annotation has no text under 'caption': {annotation}")
         if image_id not in captions:
-            raise ValueError(f'{path}: a caption is of image {image_id}, which is not in images')
+            raise ValueError(f'{path}: a caption has image_id {image_id}, which is not in images')
         captions[image_id].append(text)
     return captions

@@ -1,11 +1,11 @@
-"""From category ids of an annotation file to labels of a vocabulary and back, by name."""
+"""Category ids of an annotation file to labels of a vocabulary and back, by name."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from .vocabulary import Vocabulary, own_names
+from .vocabulary import Vocabulary, class_names
 
 
 def category_labels(
@@ -17,18 +17,18 @@ def category_labels(
         categories: Entries of `categories`, with `id`, `name` and in panoptic files `isthing`.
         vocabulary: The vocabulary.
         path: The annotation file, for the error.
-        ignore_unknown: Leave out categories that are not in the vocabulary.
+        ignore_unknown: Ignore categories that are not in the vocabulary.
 
     Returns:
         Category id to label.
 
     Raises:
-        ValueError: If a category is not in the vocabulary, or none is, or one is a thing in the
-            file and stuff in the vocabulary; names the file.
+        ValueError: A category is not in the vocabulary (with `ignore_unknown`: none is), or is a
+            thing in one and stuff in the other.
     """
     label_of = {name: label for label, name in enumerate(vocabulary.classes)}
     count, things = len(label_of), set(vocabulary.things)
-    label_of |= {other: label_of[name] for other, name in own_names(vocabulary.aliases).items()}
+    label_of |= {alias: label_of[name] for alias, name in class_names(vocabulary.aliases).items()}
     unknown = [entry['name'] for entry in categories if entry['name'] not in label_of]
     if len(unknown) == len(categories) or (unknown and not ignore_unknown):
         raise ValueError(
@@ -40,8 +40,8 @@ def category_labels(
         name = vocabulary.classes[label_of[entry['name']]]
         if 'isthing' in entry and bool(entry['isthing']) != (name in things):
             raise ValueError(
-                f'{path}: category {entry["name"]!r} has isthing {entry["isthing"]}, vocabulary '
-                f'{vocabulary.name} says otherwise'
+                f'{path}: category {entry["name"]!r} has isthing {entry["isthing"]}, expected '
+                f'{int(name in things)} from vocabulary {vocabulary.name}'
             )
     return {entry['id']: label_of[entry['name']] for entry in known}
 
@@ -51,18 +51,18 @@ def base_complete_labels(
 ) -> dict[int, int]:
     """Match categories with a vocabulary by name; only novel classes may be missing.
 
-    Categories outside the vocabulary are passed over (COCO has 80, OV-COCO 65 of them).
+    Categories outside the vocabulary are ignored (COCO has 80, OV-COCO 65 of them).
 
     Args:
         categories: Entries of `categories`, with `id` and `name`.
-        vocabulary: The vocabulary. Without a split, every class has to be there.
+        vocabulary: The vocabulary. Without a split, no class may be missing.
         path: The annotation file, for the error.
 
     Returns:
         Category id to label.
 
     Raises:
-        ValueError: If a base class is missing, or every class; names the file and the classes.
+        ValueError: A base class is missing.
     """
     label_of = category_labels(categories, vocabulary, path, ignore_unknown=True)
     found = {vocabulary.classes[label] for label in label_of.values()}
@@ -78,19 +78,19 @@ def base_complete_labels(
 
 
 def keep_base(content: dict, vocabulary: Vocabulary, path: str, drop_empty: bool = False) -> dict:
-    """Leave out every annotation that is not of a base class.
+    """Keep only the annotations of base classes.
 
     Args:
-        content: A COCO-style or LVIS-style file; not changed.
-        vocabulary: The vocabulary, which says what is base.
+        content: Content of a COCO-style or LVIS-style file; not changed.
+        vocabulary: A vocabulary with a split.
         path: The annotation file, for the error.
-        drop_empty: Leave out the images that have no annotation then.
+        drop_empty: Leave out images without such an annotation.
 
     Returns:
-        The same content, categories included, with fewer `annotations` and perhaps `images`.
+        The content with all categories and fewer `annotations` and perhaps `images`.
 
     Raises:
-        ValueError: If the vocabulary has no split or the file lacks a base class.
+        ValueError: The vocabulary has no split or the file lacks a base class.
     """
     if not vocabulary.base:
         raise ValueError(f'vocabulary {vocabulary.name} has no base classes to keep')
@@ -114,28 +114,28 @@ def category_ids(
     """Category id of each class, by name or alias.
 
     Args:
-        categories: Entries of `categories` with `id` and `name`, in any order; more than the
-            classes are welcome.
-        classes: Class names, K of them.
+        categories: Entries of `categories` with `id` and `name`, in any order; other categories are
+            ignored.
+        classes: K class names.
         path: The annotation file, for the error.
         aliases: Other names of classes in annotation files.
 
     Returns:
-        K ids: entry i belongs to class i.
+        K ids; entry i belongs to class i.
 
     Raises:
-        ValueError: If a class is missing or two categories have its name; names the file.
+        ValueError: A class is missing or two categories have its name.
     """
-    own, ids = own_names(aliases or {}), defaultdict(list)
+    class_of, ids = class_names(aliases or {}), defaultdict(list)
     for entry in categories:
-        ids[own.get(entry['name'], entry['name'])].append(entry['id'])
+        ids[class_of.get(entry['name'], entry['name'])].append(entry['id'])
     missing = [name for name in classes if name not in ids]
     if missing:
         raise ValueError(
             f'{path}: its {len(categories)} categories lack {len(missing)} of the '
-            f'{len(classes)} classes of the data set: {missing[:5]}'
+            f'{len(classes)} classes of the dataset: {missing[:5]}'
         )
-    doubled = [name for name in classes if len(ids[name]) > 1]
-    if doubled:
-        raise ValueError(f'{path}: several categories are named {doubled[:5]}')
+    duplicates = [name for name in classes if len(ids[name]) > 1]
+    if duplicates:
+        raise ValueError(f'{path}: several categories are named {duplicates[:5]}')
     return [ids[name][0] for name in classes]

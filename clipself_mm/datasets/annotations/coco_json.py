@@ -1,10 +1,11 @@
-"""Read COCO-style annotation files with one clear error for a broken one."""
+"""Reading and checking of COCO-style annotation files."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmengine import fileio
@@ -21,8 +22,8 @@ def read_json(path: str, backend_args: dict | None = None) -> dict | list:
         The content.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no whole JSON text; names the file.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is not valid JSON.
     """
     try:
         content = fileio.get(path, backend_args=backend_args)
@@ -31,7 +32,7 @@ def read_json(path: str, backend_args: dict | None = None) -> dict | list:
     try:
         return json.loads(content)
     except ValueError as error:
-        raise ValueError(f'{path} is no whole JSON file ({error})') from error
+        raise ValueError(f'{path} is not valid JSON ({error})') from error
 
 
 def load_coco_json(
@@ -41,16 +42,16 @@ def load_coco_json(
 
     Args:
         path: Path or URL.
-        required: Keys that must hold a list.
+        required: Keys that must have a list.
         backend_args: Arguments of MMEngine's file backend.
 
     Returns:
         The content.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is broken, has not the required lists, lists an image id twice, or has an
-            annotation of no image; names the file.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is broken, lacks a required list, has an image id twice, or an annotation
+            without image id.
     """
     content = read_json(path, backend_args)
     if not isinstance(content, dict):
@@ -78,18 +79,15 @@ def load_coco_json(
 
 
 def image_file_name(image: dict, path: str) -> str:
-    """Return the file of an image relative to the image folder.
+    """Return the path of an image relative to the image folder.
 
     Args:
-        image: Entry of `images`: COCO has `file_name`, LVIS only `coco_url`, whose last two parts
-            are folder and file (`train2017/000000000009.jpg`).
+        image: Entry of `images`. COCO has `file_name`. LVIS has only `coco_url`, whose last two
+            parts are folder and file (`train2017/000000000009.jpg`).
         path: The annotation file, for the error.
 
-    Returns:
-        Relative path.
-
     Raises:
-        ValueError: If the image has neither.
+        ValueError: The image has neither.
     """
     if image.get('file_name'):
         return image['file_name']
@@ -98,11 +96,11 @@ def image_file_name(image: dict, path: str) -> str:
     raise ValueError(f"{path}: image {image['id']} has neither 'file_name' nor 'coco_url'")
 
 
-def check_box(box: object, annotation_id: object, path: str) -> list[float]:
+def check_box(box: Any, annotation_id: object, path: str) -> list[float]:  # noqa: ANN401
     """Check an annotated box.
 
     Args:
-        box: What stands under `bbox`.
+        box: Value of `bbox`.
         annotation_id: Id of the annotation, for the error.
         path: The annotation file, for the error.
 
@@ -110,7 +108,7 @@ def check_box(box: object, annotation_id: object, path: str) -> list[float]:
         x, y, width, height in source pixels.
 
     Raises:
-        ValueError: If the box is not four finite numbers; names file and annotation.
+        ValueError: The box is not four finite numbers.
     """
     try:
         edges = [float(edge) for edge in box]
@@ -127,11 +125,11 @@ def check_box(box: object, annotation_id: object, path: str) -> list[float]:
 def boxes_by_image(annotations: list[dict], path: str) -> dict[int | str, np.ndarray]:
     """Collect the boxes of each image.
 
-    Crowd boxes are kept, as in the release: a region needs no single object.
+    Crowd boxes are kept, as in the official implementation: a region may show several objects.
 
     Args:
         annotations: Entries with `image_id` and `bbox` (x, y, width, height in pixels); an entry
-            without `bbox` is passed over.
+            without `bbox` is ignored.
         path: The annotation file, for the error.
 
     Returns:
@@ -139,7 +137,7 @@ def boxes_by_image(annotations: list[dict], path: str) -> dict[int | str, np.nda
         order of the file.
 
     Raises:
-        ValueError: If a box is not four finite numbers; names file and annotation.
+        ValueError: A box is not four finite numbers.
     """
     collected: dict[int | str, list] = {}
     for annotation in annotations:

@@ -1,4 +1,4 @@
-"""Which pictures a folder holds, found once and kept as a list of one path a line."""
+"""Finding the images of a folder, and list files with one path per line."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ from mmengine import fileio
 from clipself_mm.io.atomic_write import atomic_write
 
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
-"""Endings of pictures, lower case; a file's own may be in capitals."""
+"""File extensions of images, lower case; those of files may be in any case."""
 
 COMMENT = '#'
 
 
-def lower_endings(extensions: Sequence[str]) -> tuple[str, ...]:
-    """Endings of files in lower case.
-
-    Raises:
-        ValueError: They are no list of endings with their dot.
-    """
+def lower_extensions(extensions: Sequence[str]) -> tuple[str, ...]:
+    """Check file extensions (each with its dot) and convert them to lower case."""
     if isinstance(extensions, str) or not all(end.startswith('.') for end in extensions):
-        raise ValueError(f"extensions is a list of endings as '.jpg', not {extensions!r}")
+        raise ValueError(f"extensions: expected a list like ['.jpg', '.png'], got {extensions!r}")
     return tuple(end.lower() for end in extensions)
 
 
@@ -32,64 +28,66 @@ def scan_images(
     extensions: Sequence[str] = EXTENSIONS,
     progress: Callable[..., Iterable] | None = None,
 ) -> list[str]:
-    """Find all pictures in a folder and below it.
+    """Find all images in a folder and its sub-folders.
 
-    Links to folders are followed, each folder at most once on its way down.
+    Links to folders are followed, except links to a parent folder.
 
     Args:
         folder: A local folder.
-        extensions: Endings that count, see `lower_endings`.
-        progress: Shows the files found, called like ``tqdm``.
+        extensions: File extensions of images, with the dot, in any case.
+        progress: Progress bar, called like ``tqdm``.
 
     Returns:
         Paths relative to the folder, with ``/``, sorted.
 
     Raises:
-        NotADirectoryError: There is no such folder; names it.
-        ValueError: It holds no picture; names folder and endings. Or the endings are none.
+        NotADirectoryError: There is no such folder.
+        ValueError: It has no image.
     """
-    extensions = lower_endings(extensions)
+    extensions = lower_extensions(extensions)
     if not os.path.isdir(folder):
-        raise NotADirectoryError(f'{folder}: expected a folder of pictures')
-    found = _walk(str(folder), '', extensions, ())
+        raise NotADirectoryError(f'{folder}: expected a folder of images')
+    found: Iterable[str] = _walk(str(folder), '', extensions, ())
     if progress is not None:
-        found = progress(found, desc='pictures', unit=' files')
+        found = progress(found, desc='images', unit=' files')
     names = sorted(found)
     if not names:
-        raise ValueError(f'{folder}: expected pictures ({", ".join(extensions)}), found none')
+        raise ValueError(f'{folder}: expected images ({", ".join(extensions)}), found none')
     return names
 
 
 def _walk(
-    folder: str, prefix: str, extensions: tuple[str, ...], above: tuple[tuple[int, int], ...]
+    folder: str, prefix: str, extensions: tuple[str, ...], parents: tuple[tuple[int, int], ...]
 ) -> Iterator[str]:
-    """Yield the pictures below a folder; `above` are the folders on the way to it."""
+    """Yield the images below a folder; `parents` are device and inode of its parent folders."""
     status = os.stat(folder)
     here = (status.st_dev, status.st_ino)
-    if here in above:  # a link that leads back up
+    if here in parents:  # a link to a parent folder
         return
     with os.scandir(folder) as entries:
         for entry in entries:
             name = prefix + entry.name
             if entry.is_dir():
-                yield from _walk(entry.path, f'{name}/', extensions, (*above, here))
+                yield from _walk(entry.path, f'{name}/', extensions, (*parents, here))
             elif entry.name.lower().endswith(extensions):
                 yield name
 
 
 def write_listing(names: Sequence[str], path: str | Path) -> None:
-    """Write a list file that `read_listing` gives back as it is.
+    """Write a list file for `read_listing`.
 
     Args:
-        names: Paths; one that begins like a comment gets ``./`` before it.
-        path: The file; it is whole or absent.
+        names: Paths; ``./`` is put before a path that begins with ``#``.
+        path: Output path (written atomically).
 
     Raises:
-        ValueError: A name cannot stand on a line of its own; names it.
+        ValueError: A path has a line break, or spaces at its start or end.
     """
     for name in names:
         if name != name.strip() or len(name.splitlines()) != 1:
-            raise ValueError(f'{path}: a list holds one path a line, which {name!r} is not')
+            raise ValueError(
+                f'{path}: expected paths without line breaks and outer spaces, got {name!r}'
+            )
     lines = (f'./{name}' if name.startswith(COMMENT) else name for name in names)
     with (
         atomic_write(path) as part,
@@ -99,7 +97,7 @@ def write_listing(names: Sequence[str], path: str | Path) -> None:
 
 
 def read_listing(path: str, backend_args: dict | None = None) -> list[str]:
-    """Read a list file: one path a line; empty lines and lines that begin with # do not count.
+    """Read a list file: one path per line; empty lines and lines that begin with # are ignored.
 
     Args:
         path: The file, read through MMEngine's backends.
@@ -109,14 +107,14 @@ def read_listing(path: str, backend_args: dict | None = None) -> list[str]:
         The paths in the order of the file.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It lists nothing, or is no text; names the file.
+        FileNotFoundError: The file does not exist.
+        ValueError: It has no path, or is not a text file.
     """
     content = fileio.get(path, backend_args=backend_args)
     if b'\0' in content:
-        raise ValueError(f'{path}: expected a text of one path a line, it is binary')
+        raise ValueError(f'{path}: expected a text file with one path per line, it is binary')
     lines = (line.strip() for line in content.decode('utf-8', 'surrogateescape').split('\n'))
     names = [line for line in lines if line and not line.startswith(COMMENT)]
     if not names:
-        raise ValueError(f'{path}: expected one path a line, it lists none')
+        raise ValueError(f'{path}: expected one path per line, found none')
     return names

@@ -1,4 +1,4 @@
-"""Nouns of region-text pairs, and finding them in captions."""
+"""Nouns of region-text pairs, and their detection in captions."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from .vocabulary import Vocabulary, load_vocabulary
 
 
 def vocabulary_of_categories(categories: Sequence[dict], path: str) -> Vocabulary:
-    """Take the categories of an annotation file as a vocabulary.
+    """Make a vocabulary of the categories of an annotation file.
 
     Args:
         categories: Entries with `id` and `name`, in any order.
         path: The file, for name and error.
 
     Returns:
-        Label i is the category with the i-th smallest id, as the authors' release counts.
+        Label i is the category with the i-th smallest id, as in the official implementation.
 
     Raises:
-        ValueError: If a category has no name or id, or one is doubled; names the file.
+        ValueError: A category has no name or id, or is listed twice.
     """
     lacking = [entry for entry in categories if not {'id', 'name'} <= entry.keys()]
     if lacking:
@@ -34,22 +34,22 @@ def vocabulary_of_categories(categories: Sequence[dict], path: str) -> Vocabular
             ids=tuple(entry['id'] for entry in ordered),
         )
     except ValueError as error:
-        raise ValueError(f'{path}: its categories are no vocabulary: {error}') from error
+        raise ValueError(f'{path}: its categories are not a valid vocabulary: {error}') from error
 
 
 def load_nouns(name_or_path: str) -> Vocabulary:
-    """Read the nouns that regions are paired with.
+    """Read the nouns of region-text pairs.
 
     Args:
-        name_or_path: A vocabulary as `load_vocabulary` reads it; or a COCO-style json whose
-            `categories` are the nouns, as the authors' `coco_pseudo_4764.json`.
+        name_or_path: A vocabulary for `load_vocabulary`; or a COCO-style json whose `categories`
+            are the nouns, such as the released `coco_pseudo_4764.json`.
 
     Returns:
-        The nouns in the order of their labels, of a COCO-style json by ascending category id.
+        The nouns in the order of their labels; those of a COCO-style json by ascending category id.
 
     Raises:
-        FileNotFoundError: If there is no such vocabulary or file.
-        ValueError: If the file is broken; names the file.
+        FileNotFoundError: There is no such vocabulary or file.
+        ValueError: The file is broken.
     """
     path = Path(name_or_path)
     if path.suffix == '.json' and path.is_file():
@@ -81,16 +81,13 @@ Phrase = tuple[str, ...]
 
 
 def plural_forms(word: str) -> set[str]:
-    """Spell the plurals that a noun may have.
+    """Return the possible plurals of a noun.
 
-    Where English has two ways (scarfs and scarves, photos and tomatoes, ottomans and snowmen) both
-    are given: the wrong one is no word, so it is not met in captions.
+    Where English has two rules (scarfs and scarves, photos and tomatoes, ottomans and snowmen),
+    both forms are returned: the wrong one is not a word, so captions do not contain it.
 
     Args:
         word: A noun in the singular, lower case.
-
-    Returns:
-        Its plurals, at least one.
     """
     forms = {word + 's'}
     if word.endswith(('s', 'x', 'z', 'ch', 'sh')):
@@ -109,59 +106,52 @@ def plural_forms(word: str) -> set[str]:
 
 
 def split_words(text: str) -> list[Phrase]:
-    """Split a text into clauses of words in lower case.
+    """Split a text into clauses of lower-case words.
 
-    Punctuation ends a clause, so that no name reaches across a comma; hyphens and underscores part
-    words; a possessive 's goes.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        The words of each clause.
+    Punctuation ends a clause, so that no name contains a comma. Hyphens and underscores separate
+    words. A possessive 's is removed.
     """
     clauses = _CLAUSE_BREAK.split(_POSSESSIVE.sub('', text.lower()))
     return [tuple(_WORD.findall(clause)) for clause in clauses]
 
 
 def spell_name(name: str) -> list[Phrase]:
-    """The words that name a class in a sentence.
+    """The words of a class name in a sentence.
 
     Args:
-        name: Name of a class as vocabularies have it: `bow_(weapon)`, `cup/mug`.
+        name: Class name of a vocabulary, such as `bow_(weapon)` or `cup/mug`.
 
     Returns:
-        Words of each alternative before and behind a slash, without what stands in brackets; none
-        if there is no word.
+        Words of each alternative separated by a slash, without text in brackets.
     """
     bare = re.sub(r'\([^)]*\)', ' ', name)
-    spelt = (sum(split_words(part), ()) for part in bare.split('/'))
-    return [words for words in spelt if words]
+    phrases = (sum(split_words(part), ()) for part in bare.split('/'))
+    return [words for words in phrases if words]
 
 
 class CaptionNouns:
-    """Finds which classes of a vocabulary captions name.
+    """Finds the classes of a vocabulary that occur in captions.
 
-    The longest name goes first, then the one further left: "hot dog stand" names a hot dog and no
-    dog. A name stands for all classes that are spelt so (LVIS has `bow_(weapon)` and
-    `bow_(decorative_ribbons)`); a synonym stands for its class. Each name counts in the plural of
-    its last word too, unless that is a name itself.
+    Longer names match first, then names further left: "hot dog stand" has a hot dog and no dog. A
+    name matches all classes that are written so (LVIS has `bow_(weapon)` and
+    `bow_(decorative_ribbons)`); a synonym matches its class. A name also matches with its last word
+    in the plural, unless that is another class name.
 
     Args:
         vocabulary: Classes and their synonyms.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        spelt = [
+        phrases = [
             (words, label)
-            for label, name in enumerate(vocabulary.classes)
-            for own in (name, *vocabulary.synonyms.get(name, ()))
-            for words in spell_name(own)
+            for label, class_name in enumerate(vocabulary.classes)
+            for name in (class_name, *vocabulary.synonyms.get(class_name, ()))
+            for words in spell_name(name)
         ]
-        names = _labels_by_phrase(spelt)
+        names = _labels_by_phrase(phrases)
         plurals = _labels_by_phrase(
             ((*words[:-1], form), label)
-            for words, label in spelt
+            for words, label in phrases
             for form in sorted(plural_forms(words[-1]))
         )
         self._labels = plurals | names
@@ -171,10 +161,10 @@ class CaptionNouns:
         """Find the nouns of an image.
 
         Args:
-            captions: Its captions.
+            captions: Captions of the image.
 
         Returns:
-            Labels of the classes they name, ascending, each once.
+            Labels of the classes in the captions, ascending, each once.
         """
         found: set[int] = set()
         for caption in captions:
@@ -183,19 +173,19 @@ class CaptionNouns:
         return sorted(found)
 
     def _of_clause(self, words: Phrase) -> Iterable[int]:
-        """Labels named in one clause; a word serves one name."""
-        taken = [False] * len(words)
+        """Labels of the names in one clause; each word belongs to at most one name."""
+        used = [False] * len(words)
         for length in range(min(self._longest, len(words)), 0, -1):
             for start in range(len(words) - length + 1):
-                place = slice(start, start + length)
-                labels = self._labels.get(words[place])
-                if labels and not any(taken[place]):
-                    taken[place] = [True] * length
+                span = slice(start, start + length)
+                labels = self._labels.get(words[span])
+                if labels and not any(used[span]):
+                    used[span] = [True] * length
                     yield from labels
 
 
-def _labels_by_phrase(spelt: Iterable[tuple[Phrase, int]]) -> dict[Phrase, set[int]]:
+def _labels_by_phrase(phrases: Iterable[tuple[Phrase, int]]) -> dict[Phrase, set[int]]:
     labels: dict[Phrase, set[int]] = {}
-    for words, label in spelt:
+    for words, label in phrases:
         labels.setdefault(words, set()).add(label)
     return labels

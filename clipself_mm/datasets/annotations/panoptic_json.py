@@ -1,8 +1,7 @@
-"""COCO panoptic json: each annotated image with its segments, labels by a vocabulary."""
+"""COCO panoptic json: each annotated image with its segments, and the labels of a vocabulary."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from .categories import category_labels
@@ -11,33 +10,32 @@ from .vocabulary import Vocabulary
 
 
 class PanopticJson(NamedTuple):
-    """What `read_panoptic_json` gives."""
+    """Result of `read_panoptic_json`."""
 
     content: dict
-    """The whole file."""
+    """Content of the file."""
     label_of: dict[int, int]
-    """Category id to label; without the categories that the vocabulary lacks."""
+    """Category id to label, for the categories in the vocabulary."""
     entries: list[tuple[dict, dict]]
-    """Image and its annotation, which has `segments_info` and `file_name`, in the file's order."""
+    """Image and its annotation (with `segments_info` and `file_name`), in the order of the file."""
 
 
 def read_panoptic_json(
     ann_file: str,
     vocabulary: Vocabulary,
     ignore_unknown: bool = False,
-    backend_args: Mapping | None = None,
+    backend_args: dict | None = None,
 ) -> PanopticJson:
     """Read a panoptic json.
 
     Args:
         ann_file: The file.
         vocabulary: Label i is its class i; categories are matched by name.
-        ignore_unknown: Whether there may be categories that the vocabulary lacks.
-        backend_args: As in mmengine's file clients.
+        ignore_unknown: Ignore categories that are not in the vocabulary (False: an error).
+        backend_args: Arguments of MMEngine's file backend.
 
     Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: It is broken or disagrees with the vocabulary; names the file.
+        ValueError: The file is broken or contradicts the vocabulary.
     """
     content = load_coco_json(ann_file, ('images', 'annotations', 'categories'), backend_args)
     label_of = category_labels(content['categories'], vocabulary, ann_file, ignore_unknown)

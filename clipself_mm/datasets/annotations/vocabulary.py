@@ -1,6 +1,6 @@
-"""The classes of a data set and how they are split: one file per vocabulary, read and checked here.
+"""Vocabularies: the classes of a dataset and their split, one file per vocabulary.
 
-Label i is class i of the vocabulary, whatever order an annotation file lists its categories in.
+Label i is class i of the vocabulary, whatever the order of categories in an annotation file.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .coco_json import read_json
 
@@ -27,13 +28,14 @@ class Vocabulary:
         novel: Classes without boxes in training; empty if the vocabulary has no split.
         things: Classes of countable objects; the others are stuff.
         ids: Category id of each class in the original annotation files, or empty.
-        synonyms: Other names of some classes, which a text tower averages into the class.
-        aliases: Other names of some classes in annotation files, which no text tower sees.
+        synonyms: Other names of some classes, for the text tower: the embedding of a class is the
+            mean over its names.
+        aliases: Other names of some classes in annotation files, not used by the text tower.
 
     Raises:
-        ValueError: If a name is doubled or unknown, if base and novel overlap or leave a class
-            out, if there is not one id per class, or if a synonym or an alias is empty or names
-            two classes.
+        ValueError: A name is listed twice or unknown, base and novel overlap or leave out a class,
+            the number of ids is not that of classes, or a synonym or alias is empty or of two
+            classes.
     """
 
     name: str
@@ -55,7 +57,7 @@ class Vocabulary:
         for key in ('base', 'novel', 'things'):
             unknown = sorted(set(getattr(self, key)) - known)
             if unknown:
-                raise ValueError(f'{key} names {unknown}, which are not among its classes')
+                raise ValueError(f'{key} has {unknown}, which are not among its classes')
         if self.base or self.novel:
             both = sorted(set(self.base) & set(self.novel))
             if both:
@@ -70,44 +72,45 @@ class Vocabulary:
 
 
 def _check_unique(key: str, names: Sequence) -> None:
-    """Raise ValueError if an entry of a list is doubled."""
-    doubled = sorted({name for name in names if names.count(name) > 1}, key=str)
-    if doubled:
-        raise ValueError(f'{key} lists {doubled} more than once')
+    """Raise ValueError if a list has duplicates."""
+    duplicates = sorted({name for name in names if names.count(name) > 1}, key=str)
+    if duplicates:
+        raise ValueError(f'{key} lists {duplicates} more than once')
 
 
 def _check_other_names(
     key: str, names: Mapping[str, Sequence[str]], classes: Sequence[str]
 ) -> None:
     """Raise ValueError if a synonym (or alias) belongs to no class, to two, or to one twice."""
-    known, kind, meant = set(classes), _OTHER_NAMES[key], {}
+    known, kind = set(classes), _OTHER_NAMES[key]
+    class_of: dict[str, str] = {}
     for name, others in names.items():
         if name not in known:
-            raise ValueError(f'{key} names {name!r}, which is not among its classes')
+            raise ValueError(f'{key} has {name!r}, which is not among its classes')
         if not others or not all(isinstance(other, str) and other.strip() for other in others):
             raise ValueError(f'{key} of {name!r} should be a list of names, got {others!r:.80}')
         for other in others:
             if other in known:
                 raise ValueError(f'{kind} {other!r} of {name!r} is a class itself')
-            if other in meant:
+            if other in class_of:
                 raise ValueError(
-                    f'{kind} {other!r} of {name!r} is listed for {meant[other]!r} already'
+                    f'{kind} {other!r} of {name!r} is listed for {class_of[other]!r} already'
                 )
-            meant[other] = name
+            class_of[other] = name
 
 
 def _check_types(key: str, entries: object) -> None:
     """Raise ValueError if a value of the json is not a list of non-empty names (or of ids)."""
     kind = int if key == 'ids' else str
-    proper = isinstance(entries, list) and all(
+    valid = isinstance(entries, list) and all(
         isinstance(entry, kind) and entry != '' for entry in entries
     )
-    if not proper:
+    if not valid:
         raise ValueError(f'{key} should be a list of {kind.__name__}, got {entries!r:.80}')
 
 
 def _read(path: Path) -> dict:
-    """Read what a vocabulary file says; ValueError if it has not lists of names."""
+    """Read a vocabulary file and check the types of its values."""
     if path.suffix == '.txt':
         return _read_lines(path.read_text(encoding='utf-8-sig').splitlines())
     content = read_json(str(path))
@@ -125,8 +128,9 @@ def _read(path: Path) -> dict:
 
 
 def _read_lines(lines: Sequence[str]) -> dict:
-    """A class a line, other names of it behind semicolons."""
-    classes, synonyms = [], {}
+    """Parse one class per line, its synonyms after semicolons."""
+    classes: list[str] = []
+    synonyms: dict[str, list[str]] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -149,7 +153,7 @@ def vocabulary_path(name_or_path: str | Path) -> Path:
         Path of an existing file.
 
     Raises:
-        FileNotFoundError: If there is none; lists the names of the package.
+        FileNotFoundError: There is none.
     """
     path = Path(name_or_path)
     packaged = _FOLDER / f'{name_or_path}.json'
@@ -170,29 +174,29 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
         name_or_path: Name of a vocabulary of the package (`coco`, `coco_panoptic`, `ov_coco`,
             `ov_lvis`, ...); or a json file with `classes` and optionally `base`, `novel`,
             `things` (default: all classes), `ids`, `synonyms` and `aliases`; or a text file with
-            one class a line, its synonyms behind it after semicolons.
+            one class per line, its synonyms after semicolons.
 
     Returns:
         The vocabulary, named after its file.
 
     Raises:
-        FileNotFoundError: If there is no such vocabulary.
-        ValueError: If the file is broken or contradicts itself; names the file.
+        FileNotFoundError: There is no such vocabulary.
+        ValueError: The file is broken or contradicts itself.
     """
     path = vocabulary_path(name_or_path)
     try:
         content = _read(path)
-        others = {
+        entries: dict[str, Any] = {
             key: {name: tuple(names) for name, names in content.pop(key, {}).items()}
             for key in _OTHER_NAMES
         }
         content.setdefault('things', content['classes'])
-        lists = {key: tuple(value) for key, value in content.items()}
-        return Vocabulary(path.stem, **lists, **others)
+        entries |= {key: tuple(value) for key, value in content.items()}
+        return Vocabulary(path.stem, **entries)
     except ValueError as error:
         raise ValueError(f'vocabulary {path}: {error}') from error
 
 
-def own_names(aliases: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Turn the aliases of a vocabulary round: alias to the class that it means."""
-    return {other: name for name, others in aliases.items() for other in others}
+def class_names(aliases: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Invert the aliases of a vocabulary: alias to class name."""
+    return {alias: name for name, others in aliases.items() for alias in others}

@@ -1,1 +1,1 @@
-"""What `tools/check_data.py` asks of a config: are its files there, and do they fit each other?"""
+"""Checks of `tools/check_data.py`: whether the files of a config exist and match each other."""

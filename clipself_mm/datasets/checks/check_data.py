@@ -1,4 +1,4 @@
-"""Says which of the files a config needs are missing or broken, before a run finds out."""
+"""Finds missing and broken files of a config before a run starts."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from ..annotations.categories import base_complete_labels
 from ..annotations.coco_json import image_file_name, load_coco_json
 from ..annotations.nouns import load_nouns
 from ..annotations.vocabulary import Vocabulary, load_vocabulary
-from .check_files import Finding, check_folder, check_source, check_weights, complaint, joined_path
+from .check_files import Finding, check_folder, check_source, check_weights, joined_path, strip_path
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _EVALUATORS = ('val_evaluator', 'test_evaluator')
-_DATASET = (
+_DATASET_KEYS = (
     *('type', 'data_root', 'ann_file', 'source', 'extensions', 'caption_file', 'data_prefix'),
     *('vocabulary', 'base_only'),
 )
-_OF_NOUNS = ('RegionTextPairs', 'CaptionedRegions')
-_WEIGHTS = ('.bin', '.npy', '.npz', '.pt', '.pth', '.safetensors')
+_NOUN_DATASETS = ('RegionTextPairs', 'CaptionedRegions')
+_WEIGHT_SUFFIXES = ('.bin', '.npy', '.npz', '.pt', '.pth', '.safetensors')
 
 
 def check_config(config: Config) -> Iterator[Finding]:
-    """Walk everything a config reads from disk.
+    """Check all files that a config reads.
 
-    Checked are the annotation file, captions, images, shards and segment maps of every dataset of
-    the dataloaders, wrapped ones too, the annotation files of the evaluators, the vocabularies, and
-    the towers, checkpoints and embeddings of the model. Images are looked up, not decoded. Nothing
-    is built. URLs are passed over.
+    These are the annotation files, captions, images, shards and segment maps of all datasets (also
+    wrapped ones), the annotation files of the evaluators, the vocabularies, and the towers,
+    checkpoints and embeddings of the model. Images are not decoded, and nothing is built. URLs are
+    ignored.
 
     Args:
         config: A config of this package, of mmdet or of mmseg.
 
     Yields:
-        One finding per file or folder, each path once.
+        One finding per file or folder.
     """
     seen = set()
     for finding in _walk(config):
@@ -52,7 +52,7 @@ def _walk(config: Config) -> Iterator[Finding]:
     datasets = []
     for _, node in _dicts([config.get(key) for key in _LOADERS]):
         if not node.keys().isdisjoint(('data_prefix', 'ann_file', 'source')):
-            datasets.append({key: node.get(key) for key in _DATASET})
+            datasets.append({key: node.get(key) for key in _DATASET_KEYS})
     for index, dataset in enumerate(datasets):
         if dataset not in datasets[:index]:  # val and test are often the same
             yield from check_dataset(dataset)
@@ -61,14 +61,14 @@ def _walk(config: Config) -> Iterator[Finding]:
             yield read_annotations(node['ann_file'])[0]
     parts = [config.get(key) for key in (*_LOADERS, 'model')]
     for name, node in _dicts(parts):
-        nouns = name == 'nouns' or node.get('type') in _OF_NOUNS
-        yield from _check_named_files(node, load_nouns if nouns else load_vocabulary)
+        nouns = name == 'nouns' or node.get('type') in _NOUN_DATASETS
+        yield from _check_dict(node, load_nouns if nouns else load_vocabulary)
     if config.get('load_from'):
         yield from check_weights(config.load_from)
 
 
 def _dicts(node: object, name: str = '') -> Iterator[tuple[str, Mapping]]:
-    """All dicts of a nested config, outer ones first, each with the key that it stands under."""
+    """All dicts of a nested config, outer ones first, each with its key."""
     if isinstance(node, Mapping):
         yield name, node
         for key, child in node.items():
@@ -78,10 +78,8 @@ def _dicts(node: object, name: str = '') -> Iterator[tuple[str, Mapping]]:
             yield from _dicts(child, name)
 
 
-def _check_named_files(
-    node: Mapping, load_classes: Callable[[str], Vocabulary]
-) -> Iterator[Finding]:
-    """Check what one dict of a config names: a vocabulary, a tower, a file of weights."""
+def _check_dict(node: Mapping, load_classes: Callable[[str], Vocabulary]) -> Iterator[Finding]:
+    """Check the vocabulary, tower and weight files in one dict of a config."""
     vocabulary = node.get('vocabulary')
     if isinstance(vocabulary, str):
         try:
@@ -96,22 +94,23 @@ def _check_named_files(
         except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
             yield Finding(model, str(error))
         else:
-            yield from check_weights(source.checkpoint)
+            if source.checkpoint is not None:
+                yield from check_weights(source.checkpoint)
     for value in node.values():
-        if isinstance(value, str) and value.endswith(_WEIGHTS):
+        if isinstance(value, str) and value.endswith(_WEIGHT_SUFFIXES):
             yield from check_weights(value)
 
 
 def check_dataset(dataset: Mapping) -> Iterator[Finding]:
-    """Check the files of one dataset config.
+    """Check the files of one dataset.
 
     Args:
-        dataset: With `data_root`, `ann_file` and `data_prefix` as mmengine's `BaseDataset`, and
-            perhaps `caption_file`; or with `source` (see `check_source`).
+        dataset: Config with `data_root`, `ann_file` and `data_prefix` as in mmengine's
+            `BaseDataset`, and perhaps `caption_file`; or with `source` (see `check_source`).
 
     Yields:
-        One finding for the annotation file, the captions and each folder, for an
-        `OpenVocabCocoDataset` one more, with the size of what it reads.
+        One finding per annotation file, captions file and folder, and for an `OpenVocabCocoDataset`
+        one with the numbers of images and boxes.
     """
     if dataset.get('source'):
         yield from check_source(dataset)
@@ -122,7 +121,7 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
         for key, prefix in (dataset.get('data_prefix') or {}).items()
         if isinstance(prefix, str)
     }
-    content = {}
+    content: dict = {}
     if dataset.get('ann_file'):
         path = joined_path(root, dataset['ann_file'])
         finding, content = read_annotations(path)
@@ -138,26 +137,26 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
 
 
 def _check_split(dataset: Mapping, content: dict, path: str) -> Iterator[Finding]:
-    """Say how much of the file a detection data set reads; a broken vocabulary is found apart."""
+    """Count the images and boxes of a detection dataset."""
     try:
         vocabulary = load_vocabulary(dataset['vocabulary'])
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError):  # reported by _check_dict
         return
     base_only = bool(dataset.get('base_only'))
     try:
         yield Finding(path, note=describe_split(content, vocabulary, base_only, path))
     except ValueError as error:
-        yield Finding(path, complaint(error, path))
+        yield Finding(path, strip_path(error, path))
 
 
 def read_annotations(path: str) -> tuple[Finding, dict]:
-    """Read an annotation file: there, whole, COCO-style or mmengine's `data_list`, not empty.
+    """Read and check an annotation file (COCO-style or with mmengine's `data_list`).
 
     Args:
-        path: The file; only a local .json is read, of others the presence counts.
+        path: The file. Only a local .json is read; other files must exist.
 
     Returns:
-        The finding, and the content of a good COCO-style file, else {}.
+        The finding, and the content of a valid COCO-style file, else {}.
     """
     if '://' in path:
         return Finding(path, note='not checked, not a local file'), {}
@@ -170,7 +169,7 @@ def read_annotations(path: str) -> tuple[Finding, dict]:
         for image in content.get('images', []):
             image_file_name(image, path)
     except ValueError as error:
-        return Finding(path, complaint(error, path)), {}
+        return Finding(path, strip_path(error, path)), {}
     if 'data_list' in content:
         return Finding(path, note=f'{len(content["data_list"])} samples'), {}
     if not content.get('images'):
@@ -179,14 +178,14 @@ def read_annotations(path: str) -> tuple[Finding, dict]:
 
 
 def check_captions(path: str) -> Finding:
-    """Check a json of captions: there, whole, and with a caption at least."""
-    found, content = read_annotations(path)
+    """Check that a captions json exists, is valid and has a caption."""
+    finding, content = read_annotations(path)
     if not content:
-        return found
+        return finding
     try:
         captions = load_captions(path)
     except ValueError as error:
-        return Finding(path, complaint(error, path))
+        return Finding(path, strip_path(error, path))
     count = sum(len(sentences) for sentences in captions.values())
     if not count:
         return Finding(path, 'has no caption')
@@ -194,7 +193,7 @@ def check_captions(path: str) -> Finding:
 
 
 def _listed_files(content: dict, key: str) -> list[str] | None:
-    """Names relative to `data_prefix[key]` that a COCO-style file lists; None if not known."""
+    """Paths relative to `data_prefix[key]` in a COCO-style file; None if unknown."""
     if content and key == 'img':
         return [image_file_name(image, '') for image in content['images']]
     if content and key == 'seg':
@@ -208,24 +207,24 @@ PUBLISHED = {
     ('ov_coco', True): '107,761 images, 665,387 boxes',
     ('ov_coco', False): '4,836 images, 33,152 boxes, 28,538 base, 4,614 novel',
 }
-"""Size of OV-COCO as the literature has it, (vocabulary, only base classes) -> text."""
+"""Published size of OV-COCO, (vocabulary, base classes only) -> text."""
 
 
 def describe_split(content: dict, vocabulary: Vocabulary, base_only: bool, path: str) -> str:
-    """Count what `OpenVocabCocoDataset` reads of a file, for people.
+    """Describe the numbers of images and boxes that `OpenVocabCocoDataset` reads from a file.
 
     Args:
-        content: A COCO-style or LVIS-style file.
+        content: Content of a COCO-style or LVIS-style file.
         vocabulary: The vocabulary.
         base_only: Whether boxes of novel classes are left out.
         path: The file, for the error.
 
     Returns:
-        Number of images with a box and of boxes, by split if there is one, and the published
-        numbers beside those of OV-COCO.
+        Numbers of images with a box and of boxes, the latter per split if there is one, and for
+        OV-COCO the published numbers.
 
     Raises:
-        ValueError: If the file lacks categories or annotations, or a class it should have.
+        ValueError: The file lacks categories, annotations or a base class.
     """
     for key in ('categories', 'annotations'):
         if not isinstance(content.get(key), list):

@@ -1,4 +1,4 @@
-"""Whether the files and folders that a config names are there and whole."""
+"""Checks that files and folders exist and are complete."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One file or folder a config needs.
+    """Result of the check of one file or folder.
 
     Attributes:
-        path: As the config means it: relative paths count from the current folder.
-        problem: What is wrong with it; empty if nothing is.
-        note: What was found, for a good one.
+        path: Its path, relative to the current folder if not absolute.
+        problem: What is wrong; empty if nothing is.
+        note: What was found; empty if there is a problem.
     """
 
     path: str
@@ -34,25 +34,25 @@ class Finding:
     note: str = ''
 
 
-def complaint(error: Exception, path: str) -> str:
-    """What an error says is wrong with a file, without the file's path in front."""
+def strip_path(error: Exception, path: str) -> str:
+    """The message of an error without the path at its start."""
     return str(error).removeprefix(path).lstrip(': ')
 
 
 def joined_path(root: str | None, path: str) -> str:
-    """The path as mmengine's data sets join it to their `data_root`."""
+    """Join a path to a `data_root` as mmengine's datasets do."""
     return join_path(root, path) if root and not is_abs(path) else path
 
 
 def check_folder(folder: str, names: list[str] | None = None) -> Finding:
-    """Check that a folder holds the files listed for it, none of them empty.
+    """Check that a folder has the expected files and none is empty.
 
     Args:
-        folder: Images or segment maps.
-        names: Paths relative to the folder; None if no list is known, then it must not be empty.
+        folder: Folder of images or segment maps.
+        names: Expected paths relative to the folder; None if unknown: the folder must not be empty.
 
     Returns:
-        One finding, which names the first missing files and says how many there are.
+        One finding, with the number of missing and empty files and the first names.
     """
     if not Path(folder or '.').is_dir():
         expected = f', expected with {len(names)} files' if names else ''
@@ -61,24 +61,24 @@ def check_folder(folder: str, names: list[str] | None = None) -> Finding:
         filled = any(True for _ in os.scandir(folder or '.'))
         return Finding(folder, note='folder') if filled else Finding(folder, 'is an empty folder')
     sizes: dict[str, dict[str, int]] = {}
-    wrong: list[tuple[str, str]] = []
+    bad: list[tuple[str, str]] = []
     for name in names:
         parent, file = os.path.split(name)
         if parent not in sizes:
             sizes[parent] = _sizes(Path(folder, parent))
         size = sizes[parent].get(file)
         if not size:
-            wrong.append((name, 'missing' if size is None else 'empty'))
-    if not wrong:
+            bad.append((name, 'missing' if size is None else 'empty'))
+    if not bad:
         return Finding(folder, note=f'{len(names)} files')
-    counts = ' and '.join(f'{n} {why}' for why, n in Counter(why for _, why in wrong).items())
-    first = ', '.join(name for name, _ in wrong[:_SHOWN])
-    more = ', ...' if len(wrong) > _SHOWN else ''
+    counts = ' and '.join(f'{n} {why}' for why, n in Counter(why for _, why in bad).items())
+    first = ', '.join(name for name, _ in bad[:_SHOWN])
+    more = ', ...' if len(bad) > _SHOWN else ''
     return Finding(folder, f'{counts} of {len(names)} files: {first}{more}')
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    """File name -> bytes, for one folder in one pass; {} if it is not there."""
+    """File name -> bytes of one folder; {} if it does not exist."""
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
@@ -86,7 +86,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def check_weights(path: str) -> Iterator[Finding]:
-    """Check a file of weights or embeddings: there and not cut short, without loading tensors."""
+    """Check that a file of weights or embeddings exists and is not truncated; loads no tensors."""
     if '://' in path:
         return
     file = Path(path)
@@ -100,55 +100,53 @@ def check_weights(path: str) -> Iterator[Finding]:
             with safe_open(path, framework='pt'):
                 pass
         except SafetensorError as error:
-            problem = f'is no whole safetensors file ({error})'
+            problem = f'is not a complete safetensors file ({error})'
     elif size:
         with file.open('rb') as stream:
-            archive = stream.read(2) == b'PK'  # what torch.save and np.savez write
+            archive = stream.read(2) == b'PK'  # a zip file, written by torch.save or np.savez
         if archive and not zipfile.is_zipfile(file):
-            problem = f'is cut short: {size} bytes without the end of the archive'
+            problem = f'is too short: {size} bytes without the end of the archive'
     yield Finding(path, problem, '' if problem else f'{size / 2**20:.1f} MiB')
 
 
 def check_source(dataset: Mapping) -> Iterator[Finding]:
-    """Check what `UnlabelledImages` or `ShardedImages` reads.
-
-    Pictures and shards are looked up, not opened.
+    """Check the files of `UnlabelledImages` or `ShardedImages`; opens no image and no shard.
 
     Args:
-        dataset: Its config, with `source` and perhaps `data_root`, `data_prefix`, `extensions`.
+        dataset: Config with `source` and perhaps `data_root`, `data_prefix`, `extensions`.
 
     Yields:
-        One finding for a folder of pictures; for a list or an index one, and one for the folder
-        that holds what it names. URLs and commands are not followed.
+        One finding for a folder of images. For a list or index one finding, and one for the folder
+        of its files unless that is a URL or command.
     """
     path = joined_path(dataset.get('data_root'), dataset['source'])
-    place = (dataset.get('data_prefix') or {}).get('img')
+    prefix = (dataset.get('data_prefix') or {}).get('img')
     if '://' in path:
         yield Finding(path, note='not checked, not a local file')
         return
-    shards = dataset.get('type') == 'ShardedImages'
+    sharded = dataset.get('type') == 'ShardedImages'
     extensions = dataset.get('extensions') or EXTENSIONS
     try:
-        if not shards and os.path.isdir(path):
+        if not sharded and os.path.isdir(path):
             yield Finding(path, note=f'{len(scan_images(path, extensions))} images')
             return
-        if shards:
+        if sharded:
             index = read_index(path)
             names = [shard.file for shard in index]
-            note = f'{sum(shard.pictures for shard in index)} images in {len(names)} shards'
+            note = f'{sum(shard.images for shard in index)} images in {len(names)} shards'
         else:
             names = read_listing(path)
             note = f'{len(names)} images'
     except (OSError, ValueError) as error:
-        system = isinstance(error, FileNotFoundError) and error.errno  # no words of ours
-        yield Finding(path, 'is missing' if system else complaint(error, path))
+        from_system = isinstance(error, FileNotFoundError) and error.errno
+        yield Finding(path, 'is missing' if from_system else strip_path(error, path))
         return
     yield Finding(path, note=note)
-    if place is not None and place.startswith('pipe:'):
+    if prefix is not None and prefix.startswith('pipe:'):
         return
-    beside = shards and place is None
-    folder = (
-        PurePosixPath(path).parent if beside else joined_path(dataset.get('data_root'), place or '')
-    )
-    if '://' not in str(folder):
-        yield check_folder(str(folder), names)
+    if sharded and prefix is None:
+        folder = str(PurePosixPath(path).parent)
+    else:
+        folder = joined_path(dataset.get('data_root'), prefix or '')
+    if '://' not in folder:
+        yield check_folder(folder, names)

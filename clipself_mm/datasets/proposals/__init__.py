@@ -1,1 +1,1 @@
-"""Proposals of other programs: read, matched with images, written as a json of boxes."""
+"""Conversion of proposals of other programs to a json of boxes."""

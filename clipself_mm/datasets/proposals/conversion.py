@@ -1,4 +1,4 @@
-"""Proposals of another detector to a COCO-style json of boxes, for `ProposalRegions`."""
+"""Conversion of the proposals of any detector to a COCO-style json, for `ProposalRegions`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .reading import Boxes, Key, read_proposals
 
 @dataclass(frozen=True)
 class ProposalCount:
-    """What became of a file of proposals.
+    """Statistics of a conversion.
 
     Attributes:
-        read: Proposals of images that the annotation file lists.
-        kept: Those written.
-        images: Images that the annotation file lists.
-        filled: Those with a proposal; the others train on their top-left quarter.
-        missing: Images of the proposals that the annotation file does not list.
+        read: Number of proposals of images in the annotation file.
+        kept: Number of proposals written.
+        images: Number of images in the annotation file.
+        filled: Number of these with a proposal; the others train on their top-left quarter.
+        missing: Images of the proposals that are not in the annotation file.
     """
 
     read: int
@@ -40,18 +40,18 @@ def proposal_content(
     selection: ProposalSelection,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> dict:
-    """Put proposals into the layout that `ImageRegions` reads and `ProposalJsonWriter` writes.
+    """Convert proposals to the format that `ImageRegions` reads and `ProposalJsonWriter` writes.
 
     Args:
-        images: Entries of `images`; repeated as they are.
+        images: Entries of `images`, copied unchanged.
         proposals: Image id to boxes (x, y, width, height in source pixels) and scores.
-        selection: Which of them are kept.
-        progress: Wraps the images that are gone through (tqdm).
+        selection: Which proposals are kept.
+        progress: Wraps the iteration over images (tqdm).
 
     Returns:
-        COCO-style content with one category; `score` stands where there are scores.
+        COCO-style content with one category; annotations have a `score` if there are scores.
     """
-    annotations = []
+    annotations: list[dict] = []
     for image in progress(images):
         if image['id'] not in proposals:
             continue
@@ -80,37 +80,34 @@ def convert_proposals(
     selection: ProposalSelection | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> ProposalCount:
-    """Write a file of proposals as the json that `ImageRegions` reads.
+    """Convert a file of proposals to the json that `ImageRegions` reads.
 
     Args:
-        src: Pickle or json of proposals, as in `read_proposals`.
-        ann_file: COCO-style or LVIS-style json whose `images` are repeated in the new file.
-        out: The new file, whole or absent.
+        src: Pickle or json of proposals, see `read_proposals`.
+        ann_file: COCO-style or LVIS-style json whose `images` are copied.
+        out: Output path (written atomically).
         selection: Which proposals are kept.
-        progress: Wraps the images that are gone through (tqdm).
-
-    Returns:
-        What was read and kept.
+        progress: Wraps the iteration over images (tqdm).
 
     Raises:
-        FileNotFoundError: If a file does not exist.
-        ValueError: If one is broken, if no image of the proposals is in the annotation file, if a
-            score is wanted of proposals without any, or if no proposal is left; names the file.
+        FileNotFoundError: A file does not exist.
+        ValueError: A file is broken, no image of the proposals is in the annotation file, a score
+            threshold is given but there are no scores, or no proposal is left.
     """
     selection = selection or ProposalSelection()
     images = load_coco_json(ann_file)['images']
     proposals, missing = read_proposals(src, images, ann_file)
     if not proposals and not missing:
-        raise ValueError(f'{src} holds 0 proposals')
+        raise ValueError(f'{src} has 0 proposals')
     if not proposals:
         raise ValueError(
-            f'{src}: none of its {len(missing)} images with proposals, the first being '
-            f'{missing[0]}, is among the {len(images)} of {ann_file}'
+            f'{src}: none of its {len(missing)} images with proposals (the first is {missing[0]}) '
+            f'is among the {len(images)} of {ann_file}'
         )
     if selection.score_thr > 0 and any(scores is None for _, scores in proposals.values()):
         raise ValueError(
-            f'{src}: its proposals have no scores, so a least score ({selection.score_thr}) '
-            'cannot choose among them'
+            f'{src}: its proposals have no scores, so score_thr must be 0, not '
+            f'{selection.score_thr}'
         )
     content = proposal_content(images, proposals, selection, progress)
     read = sum(len(boxes) for boxes, _ in proposals.values())
@@ -124,18 +121,14 @@ def convert_proposals(
 
 @dataclass(frozen=True)
 class ProposalSelection:
-    """Which proposals of an image are kept, best first.
+    """Which proposals of an image are kept.
 
     Attributes:
-        score_thr: Least score; more than 0 needs a file with scores.
-        nms_iou: A box that overlaps a better one of its image by more than this IoU goes, whatever
-            its category; None for no suppression.
-        max_per_img: Largest number of an image.
+        score_thr: Minimum score; more than 0 needs scores.
+        nms_iou: IoU threshold of class-agnostic NMS; None for no NMS.
+        max_per_img: Maximum number per image.
         min_size: Side of the smallest square allowed, in source pixels (an equal area is kept), as
             in `ProposalRegions`.
-
-    Raises:
-        ValueError: If a number is out of its range.
     """
 
     score_thr: float = 0.0
@@ -153,18 +146,18 @@ class ProposalSelection:
             raise ValueError(f'min_size is at least 0, not {self.min_size}')
 
     def select(self, boxes_xywh: np.ndarray, scores: np.ndarray | None) -> np.ndarray:
-        """Choose proposals of one image.
+        """Select the proposals of one image; boxes without area are dropped.
 
         Args:
             boxes_xywh: Boxes x, y, width, height in source pixels, float64 of shape (R, 4).
-            scores: Their scores, float64 of shape (R); None counts the first box as the best.
+            scores: Their scores, float64 of shape (R); None: the first box is the best.
 
         Returns:
-            Indices, int64 of shape (S), best first; boxes without an area are never among them.
+            Indices, int64 of shape (S), best first.
         """
         width, height = boxes_xywh[:, 2], boxes_xywh[:, 3]
         keep = (width > 0) & (height > 0) & (width * height >= self.min_size**2)
-        order = np.arange(len(boxes_xywh))
+        order: np.ndarray = np.arange(len(boxes_xywh))
         if scores is not None:
             keep &= scores >= self.score_thr
             order = np.argsort(-scores, kind='stable')
@@ -172,6 +165,6 @@ class ProposalSelection:
         if self.nms_iou is not None:
             corners = boxes_xywh[order].copy()
             corners[:, 2:] += corners[:, :2]
-            rank = torch.arange(len(order), 0, -1, dtype=torch.float64)  # without ties
+            rank = torch.arange(len(order), 0, -1, dtype=torch.float64)  # scores may have ties
             order = order[nms(torch.from_numpy(corners), rank, self.nms_iou).numpy()]
         return order[: self.max_per_img]

@@ -1,4 +1,4 @@
-"""Proposals that mmdet's `DumpProposals` pickled, read without running what a pickle names."""
+"""Safe reading of the pickles of mmdet's `DumpProposals`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 
 from clipself_mm.io.safe_pickle import ARRAYS, StateHolder, load_pickle
 
-Dumped = tuple[np.ndarray, 'np.ndarray | None']
+DumpedBoxes = tuple[np.ndarray, 'np.ndarray | None']
 """Boxes xyxy in source pixels, float64 of shape (R, 4), and their scores of shape (R) or None."""
 
 
 _ALLOWED = {**ARRAYS, 'mmengine.structures.instance_data.InstanceData': StateHolder}
 
 
-def read_proposal_pickle(path: str) -> dict[str, Dumped]:
-    """Read what `DumpProposals` wrote.
+def read_proposal_pickle(path: str) -> dict[str, DumpedBoxes]:
+    """Read a pickle of `DumpProposals`.
 
     Args:
         path: Pickle of a dict from file name (`train2017/000000000009.jpg`) to an `InstanceData`
@@ -27,9 +27,8 @@ def read_proposal_pickle(path: str) -> dict[str, Dumped]:
         File name to boxes and scores.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is broken, names something that is no part of proposals, or holds
-            something else; names the file.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is broken, has other content, or refers to code that proposals do not need.
     """
     content = load_pickle(path, _ALLOWED, 'proposals as DumpProposals of mmdet 3 writes them')
     expected = f'{path}: expected a dict from file names to proposals, as DumpProposals of mmdet 3 '
@@ -41,8 +40,8 @@ def read_proposal_pickle(path: str) -> dict[str, Dumped]:
     return {name: _read(value, f'{path}: proposals of {name}') for name, value in content.items()}
 
 
-def _read(value: object, where: str) -> Dumped:
-    """Boxes and scores of one image; ValueError if they are not there or not numbers."""
+def _read(value: object, where: str) -> DumpedBoxes:
+    """Boxes and scores of one image; ValueError if they are missing or not numbers."""
     if isinstance(value, StateHolder):
         value = value.state
     if isinstance(value, np.ndarray):
@@ -66,7 +65,7 @@ def _read(value: object, where: str) -> Dumped:
 
 
 def _numbers(array: object, where: str, key: str) -> np.ndarray:
-    """The array in float64; ValueError if it is none of finite numbers."""
+    """Convert an array to float64; ValueError if it has other values than finite numbers."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in 'fiu':
         kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise ValueError(f'{where}: {key} should be a numpy array of numbers, got {kind}')

@@ -1,4 +1,4 @@
-"""Proposals of any origin, sorted by the images of an annotation file."""
+"""Reading of proposal files, and matching with the images of an annotation file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .mmdet_pickle import read_proposal_pickle
 Key = int | str
 Boxes = tuple[np.ndarray, 'np.ndarray | None']
 """Boxes x, y, width, height in source pixels, float64 of shape (R, 4), and scores (R) or None."""
+_Found = tuple[str, Key | None, Boxes]
+"""Name of an image in the file of proposals, its id in the annotation file, its boxes."""
 
 
 def read_proposals(
@@ -25,24 +27,23 @@ def read_proposals(
         src: A `.pkl` or `.pickle` of mmdet's `DumpProposals`, matched by file name; or a json:
             COCO's list of results (`image_id`, `bbox`, `score`), matched by id; or a COCO-style
             object (`images`, and `annotations` with `bbox` and perhaps `score`), matched by file
-            name and, where an image has none, by id. Categories are passed over.
+            name, or by id if an image has no file name. Categories are ignored.
         images: Entries of `images` of the annotation file.
         ann_file: The annotation file, for errors.
 
     Returns:
-        Image id of the annotation file to boxes and scores; and names of the images that the
-        annotation file has not.
+        Image id of the annotation file to boxes and scores; and names of the images that are not in
+        the annotation file.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If it is broken, of another kind, or an image is not certain; names the file.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is broken, has an unknown format, or an image is ambiguous.
     """
     names = ImageNames(images, ann_file)
     if src.endswith(('.pkl', '.pickle')):
-        dumped = read_proposal_pickle(src)
-        found = [
+        found: list[_Found] = [
             (name, names.find(name), (_xywh(boxes), scores))
-            for name, (boxes, scores) in dumped.items()
+            for name, (boxes, scores) in read_proposal_pickle(src).items()
         ]
     else:
         found = _read_json(src, names, {image['id'] for image in images})
@@ -50,12 +51,12 @@ def read_proposals(
 
 
 def _xywh(boxes: np.ndarray) -> np.ndarray:
-    """Boxes xyxy as x, y, width, height."""
+    """Convert boxes xyxy to x, y, width, height."""
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
-def _read_json(src: str, names: ImageNames, known: set[Key]) -> list[tuple[str, Key | None, Boxes]]:
-    """Name in the file, image id or None, and boxes, of every image that has any."""
+def _read_json(src: str, names: ImageNames, known: set[Key]) -> list[_Found]:
+    """Read the images with boxes of a json."""
     content = read_json(src)
     if isinstance(content, list):
         return [
@@ -64,11 +65,11 @@ def _read_json(src: str, names: ImageNames, known: set[Key]) -> list[tuple[str, 
         ]
     content = load_coco_json(src, ('images', 'annotations'))
     image_of = {image['id']: image for image in content['images']}
-    found = []
+    found: list[_Found] = []
     for key, boxes in group_boxes(content['annotations'], src).items():
         image = image_of.get(key)
         if image is None:
-            found.append((f'image_id {key}, which is not among its own images', None, boxes))
+            found.append((f'image_id {key}, which is not in images', None, boxes))
         elif image.get('file_name') or image.get('coco_url'):
             name = image_file_name(image, src)
             found.append((name, names.find(name), boxes))
@@ -82,29 +83,29 @@ def group_boxes(entries: Sequence[dict], path: str) -> dict[Key, Boxes]:
 
     Args:
         entries: Results or annotations with `image_id` and `bbox` (x, y, width, height in source
-            pixels), and a `score` all or none of them.
+            pixels); all or none have a `score`.
         path: Their file, for errors.
 
     Returns:
         Image id to boxes and scores, in the order of the file.
 
     Raises:
-        ValueError: If an entry is broken; names file and entry.
+        ValueError: An entry is broken.
     """
     boxes: dict[Key, list] = defaultdict(list)
     scores: dict[Key, list] = defaultdict(list)
     scored = 0
-    for place, entry in enumerate(entries):
+    for index, entry in enumerate(entries):
         image = entry.get('image_id') if isinstance(entry, dict) else None
         if not isinstance(image, (int, str)) or 'bbox' not in entry:
             raise ValueError(
-                f'{path}: entry {place} should have image_id and bbox, it is {entry!r:.80}'
+                f'{path}: entry {index} should have image_id and bbox, it is {entry!r:.80}'
             )
-        boxes[image].append(check_box(entry['bbox'], entry.get('id', f'number {place}'), path))
+        boxes[image].append(check_box(entry['bbox'], entry.get('id', f'number {index}'), path))
         score = entry.get('score')
         if score is not None:
             if not isinstance(score, (int, float)) or not math.isfinite(score):
-                raise ValueError(f'{path}: score of entry {place} is {score!r}, expected a number')
+                raise ValueError(f'{path}: score of entry {index} is {score!r}, expected a number')
             scores[image].append(score)
             scored += 1
     if 0 < scored < len(entries):
@@ -118,10 +119,8 @@ def group_boxes(entries: Sequence[dict], path: str) -> dict[Key, Boxes]:
     }
 
 
-def _by_image(
-    found: Iterable[tuple[str, Key | None, Boxes]], src: str
-) -> tuple[dict[Key, Boxes], list[str]]:
-    """Part found from missing images; ValueError if two names mean one image."""
+def _by_image(found: Iterable[_Found], src: str) -> tuple[dict[Key, Boxes], list[str]]:
+    """Separate matched and missing images; ValueError if two names match one image."""
     kept: dict[Key, Boxes] = {}
     name_of: dict[Key, str] = {}
     missing = []
@@ -129,17 +128,17 @@ def _by_image(
         if image is None:
             missing.append(name)
         elif image in kept:
-            raise ValueError(f'{src}: {name_of[image]} and {name} both mean image {image}')
+            raise ValueError(f'{src}: {name_of[image]} and {name} both match image {image}')
         else:
             kept[image], name_of[image] = boxes, name
     return kept, missing
 
 
 class ImageNames:
-    """Finds images by file name, whichever folders stand before it.
+    """Finds images by file name, with any number of parent folders.
 
-    `train2017/1.jpg` and `1.jpg` are the same image where only one can be meant; folders that
-    both names have must agree.
+    `train2017/1.jpg` and `1.jpg` match if that is not ambiguous. Folders that both paths have must
+    be equal.
 
     Args:
         images: Entries of `images`.
@@ -148,37 +147,37 @@ class ImageNames:
 
     def __init__(self, images: Sequence[dict], path: str) -> None:
         self.path = path
-        self._ids: dict[str, list[tuple[tuple[str, ...], int | str]]] = defaultdict(list)
+        self._ids: dict[str, list[tuple[tuple[str, ...], Key]]] = defaultdict(list)
         for image in images:
             parts = _parts(image_file_name(image, path))
             self._ids[parts[-1]].append((parts, image['id']))
 
-    def find(self, name: str) -> int | str | None:
-        """Id of the image of a file name, None if there is none.
+    def find(self, name: str) -> Key | None:
+        """Id of the image with a file name, None if there is none.
 
         Args:
             name: File name, with any number of folders.
 
         Raises:
-            ValueError: If several images can be meant; names the file.
+            ValueError: Several images match.
         """
         parts = _parts(name)
-        alike = self._ids.get(parts[-1], [])
-        found = [key for other, key in alike if other == parts]
+        candidates = self._ids.get(parts[-1], [])
+        found = [key for other, key in candidates if other == parts]
         if not found:
-            found = [key for other, key in alike if _agree(parts, other)]
+            found = [key for other, key in candidates if _same_end(parts, other)]
         if len(found) > 1:
-            raise ValueError(f'{self.path}: {name} can be any of the images {found[:5]}')
+            raise ValueError(f'{self.path}: {name} matches several images, ids {found[:5]}')
         return found[0] if found else None
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Folders and file of a path, at least the file."""
+    """Folders and file name of a path."""
     parts = tuple(part for part in name.replace('\\', '/').split('/') if part not in ('', '.'))
     return parts or (name,)
 
 
-def _agree(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether the paths are equal as far as both go, from the file on."""
+def _same_end(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether the shorter path is the end of the longer one."""
     shared = min(len(one), len(other))
     return one[-shared:] == other[-shared:]

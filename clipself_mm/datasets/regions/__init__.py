@@ -1,4 +1,4 @@
-"""Which regions of an image are distilled."""
+"""Choice of the regions of an image that are distilled."""
 
 from .enlarge_boxes import enlarge_boxes
 from .grid_regions import GridRegions, grid_boxes, grid_choices

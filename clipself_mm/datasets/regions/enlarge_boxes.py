@@ -1,4 +1,4 @@
-"""The box a teacher crop is cut from: the region's box, enlarged about its centre."""
+"""The box of a teacher crop: the region's box, enlarged about its centre."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ def enlarge_boxes(boxes_src: np.ndarray, scale: float, height: int, width: int) 
 
     Args:
         boxes_src: Boxes xyxy in pixels of the source image, shape (R, 4).
-        scale: Factor on both sides (authors' release: 1.5 for proposals); 1 leaves the boxes as
-            they are, apart from clipping.
+        scale: Factor on both sides (official implementation: 1.5 for proposals); 1 only clips.
         height: Height of the source image in pixels.
         width: Width of the source image in pixels.
 
@@ -27,20 +26,24 @@ def enlarge_boxes(boxes_src: np.ndarray, scale: float, height: int, width: int) 
 
 
 def enlarge_about(
-    centers_src: np.ndarray, sizes_src: np.ndarray, scale: float, height: int, width: int
+    centers_src: np.ndarray,
+    sizes_src: np.ndarray,
+    scale: float | np.ndarray,
+    height: int,
+    width: int,
 ) -> np.ndarray:
-    """Return boxes of `scale` times the given sizes about centres, clipped to the image.
+    """Return boxes around centres, `scale` times the given sizes, clipped to the image.
 
     Args:
         centers_src: Centres x, y in source pixels, shape (R, 2).
         sizes_src: Widths and heights in source pixels, shape (R, 2).
-        scale: Factor on the sizes.
+        scale: Factor on the sizes, a number or of shape (R, 1).
         height: Height of the source image in pixels.
         width: Width of the source image in pixels.
 
     Returns:
         Boxes xyxy in source pixels, float64 of shape (R, 4).
     """
-    reach = sizes_src * (0.5 * scale)
-    boxes_src = np.concatenate([centers_src - reach, centers_src + reach], axis=1)
+    half = sizes_src * (0.5 * scale)
+    boxes_src = np.concatenate([centers_src - half, centers_src + half], axis=1)
     return np.clip(boxes_src, 0, [width, height, width, height])

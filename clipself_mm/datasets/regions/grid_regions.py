@@ -1,4 +1,4 @@
-"""Image patches as regions: the paper's training without any annotation (section 3.2)."""
+"""Image patches as regions: the paper's training without annotation (section 3.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .enlarge_boxes import enlarge_boxes
 
 
 def grid_choices(max_split: int) -> list[tuple[int, int]]:
-    """List the grids an image may be cut into.
+    """List the possible grids of an image.
 
     Args:
         max_split: Largest number of rows or columns.
@@ -28,9 +28,8 @@ def grid_choices(max_split: int) -> list[tuple[int, int]]:
 def grid_boxes(height: int, width: int, rows: int, columns: int) -> np.ndarray:
     """Cut an image into equal cells, row by row.
 
-    The cell corners are computed in single precision: crops are cut at corners rounded half to
-    even, and with other last bits a crop would now and then shift by a pixel against the
-    published method.
+    Corners are computed in single precision, as in the official implementation. They are rounded to
+    whole pixels later, so other last bits could shift a crop by a pixel.
 
     Args:
         height: Height of the image in pixels.
@@ -50,10 +49,10 @@ def grid_boxes(height: int, width: int, rows: int, columns: int) -> np.ndarray:
 
 @TASK_UTILS.register_module()
 class GridRegions:
-    """Draw the cells of a random grid.
+    """Choose cells of a random grid.
 
-    One grid is drawn uniformly from `grid_choices`, and of its cells a random subset of at most
-    `max_regions`.
+    The grid is chosen uniformly from `grid_choices`, and at most `max_regions` of its cells at
+    random.
 
     Args:
         max_split: Largest number of rows or columns.
@@ -73,15 +72,15 @@ class GridRegions:
     def __call__(
         self, results: dict, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw the regions of one image.
+        """Choose the regions of one image.
 
         Args:
             results: Sample with `ori_shape` (height, width) in pixels.
             generator: Source of every random choice.
 
         Returns:
-            What the student pools and what the teacher sees, both xyxy in source pixels, float64
-            of shape (R, 4).
+            Boxes the student pools and boxes of the teacher's crops, both xyxy in source pixels,
+            float64 of shape (R, 4).
         """
         height, width = results['ori_shape']
         rows, columns = self.choices[generator.integers(len(self.choices))]

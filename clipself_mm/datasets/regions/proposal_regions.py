@@ -1,4 +1,4 @@
-"""Given boxes as regions: the paper's training with proposals (Table 2)."""
+"""Proposals as regions: the paper's training with proposals (Table 2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .enlarge_boxes import enlarge_about
 def valid_boxes(
     boxes_xywh: np.ndarray, min_size: float, max_size: float | None, height: int, width: int
 ) -> np.ndarray:
-    """Tell which boxes may serve as regions.
+    """Return which boxes can be regions.
 
     Args:
         boxes_xywh: Boxes x, y, width, height in source pixels, shape (R, 4).
@@ -22,7 +22,7 @@ def valid_boxes(
         width: Width of the image in pixels.
 
     Returns:
-        Booleans of shape (R): area in [min_size^2, max_size^2] and some of it in the image.
+        Booleans of shape (R): area in [min_size^2, max_size^2] and partly in the image.
     """
     x, y, w, h = boxes_xywh.T
     inside = (w > 0) & (h > 0) & (x < width) & (y < height) & (x + w > 0) & (y + h > 0)
@@ -31,18 +31,18 @@ def valid_boxes(
 
 
 def proposal_boxes(boxes_xywh: np.ndarray) -> np.ndarray:
-    """Turn boxes x, y, width, height into boxes xyxy, float64 of shape (R, 4)."""
+    """Convert boxes x, y, width, height to xyxy, float64 of shape (R, 4)."""
     return np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], axis=1)
 
 
 def proposal_crop_boxes(
-    boxes_xywh: np.ndarray, crop_scale: float, height: int, width: int
+    boxes_xywh: np.ndarray, crop_scale: float | np.ndarray, height: int, width: int
 ) -> np.ndarray:
-    """Return the teacher's crop boxes of proposals.
+    """Return the boxes of the teacher's crops of proposals.
 
     Args:
         boxes_xywh: Boxes x, y, width, height in source pixels, shape (R, 4).
-        crop_scale: Size of the crop relative to the box.
+        crop_scale: Size of the crop relative to the box, a number or of shape (R, 1).
         height: Height of the image in pixels.
         width: Width of the image in pixels.
 
@@ -54,15 +54,15 @@ def proposal_crop_boxes(
 
 
 def top_left_quarter(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the region of an image without any valid box, as the release has it.
+    """Return the fallback region of an image without a valid box (official implementation).
 
     Args:
         height: Height of the image in pixels.
         width: Width of the image in pixels.
 
     Returns:
-        The box (0, 0, W/4, H/4) and its crop box, whose corners are whole pixels and which is
-        not enlarged; both float64 of shape (1, 4).
+        The box (0, 0, W/4, H/4) and the box of its crop, rounded down to whole pixels and not
+        enlarged; both float64 of shape (1, 4).
     """
     box = np.array([[0, 0, width / 4, height / 4]])
     return box, np.floor(box)
@@ -75,14 +75,14 @@ def jitter_boxes(
     width: int,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Move each side of each box by a random share of the box, staying in the image.
+    """Move each side of each box by a random fraction of its size, clipped to the image.
 
     Args:
         boxes_xywh: Boxes x, y, width, height in source pixels, shape (R, 4).
         amount: Largest move, relative to the box's width or height, below 0.5.
         height: Height of the image in pixels.
         width: Width of the image in pixels.
-        generator: Source of the noise.
+        generator: Source of the random numbers.
 
     Returns:
         Boxes x, y, width, height in source pixels, float64 of shape (R, 4).
@@ -95,26 +95,26 @@ def jitter_boxes(
 
 @TASK_UTILS.register_module()
 class ProposalRegions:
-    """Draw regions from the boxes given with the image.
+    """Choose regions from the boxes of the sample.
 
-    The first `max_regions` boxes of a random order are looked at and those with an area in
-    [`min_size`^2, `max_size`^2] are kept. The student pools the box, the teacher sees it
-    enlarged. An image without such a box gives its top-left quarter, or nothing.
+    Of the first `max_regions` boxes in random order, those with an area in
+    [`min_size`^2, `max_size`^2] are kept. The student pools the box; the teacher's crop is the
+    enlarged box. An image without a valid box has its top-left quarter as region, or none.
 
-    The release draws boxes with nouns otherwise: always the first 20 of an image, of any size.
-    That is `shuffle=False, min_size=0, max_size=None, fallback=False`.
+    For boxes with nouns the official implementation always takes the first 20 of an image, of any
+    size: `shuffle=False, min_size=0, max_size=None, fallback=False`.
 
     Args:
         min_size: Side of the smallest square allowed, in source pixels.
-        max_size: Side of the largest square allowed, in source pixels; None allows any.
-        max_regions: Largest number of regions of an image.
+        max_size: Side of the largest square allowed, in source pixels; None for no limit.
+        max_regions: Largest number of regions per image.
         crop_scale: Size of the teacher's crop relative to the box.
-        jitter: Largest relative move of a box's sides; 0 takes the boxes as they are. For exact
-            boxes that stand in for the looser ones of a proposal network.
-        fallback: Whether an image without such a box gives its top-left quarter, as in the
-            release. False gives no region there, which labelled boxes need.
-        shuffle: Whether the boxes come in a random order. False takes that of the file, so an
-            image always gives the same ones.
+        jitter: Largest move of a side relative to the box size; 0 for none. It makes ground truth
+            boxes as inaccurate as proposals.
+        fallback: True: an image without a valid box has its top-left quarter as region (official
+            implementation). False: it has none, which labelled boxes need.
+        shuffle: Whether the order is random. False takes the order of the file, so that an image
+            always has the same regions.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class ProposalRegions:
     def __call__(
         self, results: dict, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw the regions of one image.
+        """Choose the regions of one image.
 
         Args:
             results: Sample with `ori_shape` (height, width) in pixels and `boxes_xywh` in source
@@ -152,8 +152,8 @@ class ProposalRegions:
             generator: Source of every random choice.
 
         Returns:
-            What the student pools and what the teacher sees, both xyxy in source pixels, float64
-            of shape (R, 4); R >= 1 with the fallback.
+            Boxes the student pools and boxes of the teacher's crops, both xyxy in source pixels,
+            float64 of shape (R, 4); R >= 1 with the fallback.
         """
         boxes_src, crop_boxes_src, _ = self.choose(results, generator)
         return boxes_src, crop_boxes_src
@@ -161,44 +161,44 @@ class ProposalRegions:
     def choose(
         self, results: dict, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw the regions of one image and tell which of its boxes they are.
+        """Choose the regions of one image and return their indices too.
 
         Args:
             results: As in the call.
             generator: As in the call.
 
         Returns:
-            The two results of the call, and indices into `boxes_xywh` (int64 of shape (R)), which
-            mean nothing for the region of the fallback.
+            The two results of the call, and indices into `boxes_xywh` (int64 of shape (R);
+            meaningless for the fallback region).
         """
         count = len(results['boxes_xywh'])
         order = generator.permutation(count) if self.shuffle else np.arange(count)
-        boxes_src, crop_boxes_src, places = self.select(results, order, generator)
-        return boxes_src, crop_boxes_src, order[places] if len(order) else places
+        boxes_src, crop_boxes_src, positions = self.select(results, order, generator)
+        return boxes_src, crop_boxes_src, order[positions] if len(order) else positions
 
     def select(
-        self, results: dict, order: np.ndarray, generator: np.random.Generator | None = None
+        self, results: dict, order: np.ndarray, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Take the regions of one image in a given order.
+        """Select the regions of one image in a given order of its boxes.
 
         Args:
             results: As in the call.
-            order: Indices of the boxes; the first `max_regions` are looked at.
-            generator: Source of the jitter, unused without.
+            order: Indices of the boxes; the first `max_regions` are considered.
+            generator: Source of the jitter.
 
         Returns:
-            The two results of the call, and the places in `order` they came from (int64 of shape
-            (R); the place 0 for the fallback).
+            The two results of the call, and the positions in `order` of the regions (int64 of shape
+            (R); 0 for the fallback).
         """
         height, width = results['ori_shape']
         boxes_xywh = np.asarray(results['boxes_xywh'], np.float64).reshape(-1, 4)
         boxes_xywh = boxes_xywh[order[: self.max_regions]]
         valid = valid_boxes(boxes_xywh, self.min_size, self.max_size, height, width)
-        places = np.flatnonzero(valid)
-        if not len(places) and self.fallback:
+        positions = np.flatnonzero(valid)
+        if not len(positions) and self.fallback:
             return *top_left_quarter(height, width), np.zeros(1, np.int64)
-        boxes_xywh = boxes_xywh[places]
+        boxes_xywh = boxes_xywh[positions]
         if self.jitter:
             boxes_xywh = jitter_boxes(boxes_xywh, self.jitter, height, width, generator)
         crop_boxes_src = proposal_crop_boxes(boxes_xywh, self.crop_scale, height, width)
-        return proposal_boxes(boxes_xywh), crop_boxes_src, places
+        return proposal_boxes(boxes_xywh), crop_boxes_src, positions

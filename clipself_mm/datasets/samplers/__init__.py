@@ -1,4 +1,4 @@
-"""Samplers of dataloaders: which image comes when."""
+"""Samplers of dataloaders, whose indices carry seeds."""
 
 from .seeded_sampler import InfiniteSeededSampler, SeededSampler
 from .shard_sampler import InfiniteShardSampler, ShardSampler

@@ -1,4 +1,4 @@
-"""MMEngine's samplers with indices that carry the seed of every random choice for a sample."""
+"""MMEngine's samplers with seeded indices."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..seeded_index import SeededIndex
 
 @DATA_SAMPLERS.register_module()
 class SeededSampler(DefaultSampler):
-    """MMEngine's `DefaultSampler` yielding `SeededIndex` indices.
+    """MMEngine's `DefaultSampler` that yields `SeededIndex`.
 
-    The order of indices is that of the parent. `number` of a draw is the epoch, which
-    `DistSamplerSeedHook` sets, in a resumed run too.
+    The order of indices is that of the parent. Their `number` is the epoch, which
+    `DistSamplerSeedHook` sets, also in a resumed run.
     """
 
     def __iter__(self) -> Iterator[SeededIndex]:
@@ -26,15 +26,14 @@ class SeededSampler(DefaultSampler):
 
 @DATA_SAMPLERS.register_module()
 class InfiniteSeededSampler(InfiniteSampler):
-    """MMEngine's `InfiniteSampler` yielding `SeededIndex` indices.
+    """MMEngine's `InfiniteSampler` that yields `SeededIndex`.
 
-    `number` of a draw is the pass over the data set, counted in the stream all processes share.
-    It is a property of the position in that stream, so a stream that is fast-forwarded, by the
-    parent's `skip` (newer MMEngine) or by drawing and dropping (older), goes on as the unbroken
-    one.
+    `number` of an index is the pass over the dataset, counted in the stream that all processes
+    share. It depends only on the position in that stream: a resumed run that skips (newer MMEngine)
+    or consumes (older) the first indices gets the same ones as the uninterrupted run.
     """
 
     def _infinite_indices(self) -> Iterator[SeededIndex]:
-        """Yield the stream shared by all processes, before it is sliced by rank."""
+        """Yield the stream that all processes share, before it is sliced by rank."""
         for position, index in enumerate(super()._infinite_indices()):
             yield SeededIndex(index, self.seed, position // self.size)

@@ -1,9 +1,10 @@
-"""Samplers that read shards in order, so that each is opened once a pass."""
+"""Samplers that read shards sequentially, so that each is opened once per pass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count, islice
+from typing import TYPE_CHECKING
 
 from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.registry import DATA_SAMPLERS
@@ -13,29 +14,29 @@ from ..seeded_index import SeededIndex
 from ..sharded.order import shard_order, share
 from ..sharded_images import ShardedImages
 
+if TYPE_CHECKING:
+    from typing import Self
+
 
 class LaneIndex(SeededIndex):
     """A `SeededIndex` of `ShardedImages`.
 
-    The lane decides which open shard serves it, never what is drawn.
+    The lane selects the open shard to read from. It is not part of the key.
 
     Args:
         index: See `SeededIndex`.
         seed: See `SeededIndex`.
         number: See `SeededIndex`.
-        lane: Number of the stream in its process.
-
-    Attributes:
-        lane: As the argument.
+        lane: Index of the lane in its process.
     """
 
     lane: int
 
-    def __new__(cls, index: int, seed: int = 0, number: int = 0, lane: int = 0) -> LaneIndex:
+    def __new__(cls, index: int, seed: int = 0, number: int = 0, lane: int = 0) -> Self:
         """Make the index; see the class for the arguments."""
-        draw = super().__new__(cls, index, seed, number)
-        draw.lane = int(lane)
-        return draw
+        seeded = super().__new__(cls, index, seed, number)
+        seeded.lane = int(lane)
+        return seeded
 
     def __reduce__(self) -> tuple:
         """Pickle with the lane."""
@@ -44,25 +45,24 @@ class LaneIndex(SeededIndex):
 
 @DATA_SAMPLERS.register_module()
 class ShardSampler(Sampler):
-    """Yields each image once an epoch, in an order that lets every reader go from front to back.
+    """Yields each image once per epoch, in an order that reads every shard sequentially.
 
-    As with mmengine's `DefaultSampler` all processes draw equally often: where the images do not
-    divide, some draw one of theirs twice. `number` of a draw is the epoch, so the regions drawn of
-    an image do not depend on processes and lanes; the order of images does, so a run is resumed
-    with the numbers it began with.
+    As with mmengine's `DefaultSampler`, all processes get equally many images: where the number
+    does not divide, some processes get one of theirs twice. `number` of an index is the epoch: the
+    regions of an image do not depend on the numbers of processes and lanes. The order of images
+    does, so resume a run with the same numbers of both.
 
     Args:
         dataset: A `ShardedImages`.
-        batch_size: That of the dataloader. Another number costs speed, nothing else.
-        lanes: Shards each process reads at the same time; best a multiple of `num_workers`,
-            which then keep their lanes. It does not depend on `num_workers`, so that these may
-            change in a resumed run.
-        shuffle: Whether shards, and images within the data set's `window`, are shuffled.
-        seed: Seed of the run; the same in all processes.
+        batch_size: Batch size of the dataloader. Another value only costs speed.
+        lanes: Number of shards each process reads at the same time. A multiple of `num_workers` is
+            fastest: each worker then reads its own lanes. `num_workers` may change in a resumed
+            run, `lanes` may not.
+        shuffle: Whether shards, and images within the dataset's `window`, are shuffled.
+        seed: Seed of the run, the same in all processes.
 
     Raises:
-        TypeError: The data set is another.
-        ValueError: It has fewer images than there are processes.
+        ValueError: The dataset has fewer images than there are processes.
     """
 
     def __init__(
@@ -75,8 +75,7 @@ class ShardSampler(Sampler):
     ) -> None:
         if not isinstance(dataset, ShardedImages):
             raise TypeError(
-                f'{type(self).__name__} orders the shards of ShardedImages, not of '
-                f'{type(dataset).__name__}'
+                f'{type(self).__name__}: expected a ShardedImages, got a {type(dataset).__name__}'
             )
         if lanes < 1 or batch_size < 1:
             raise ValueError(f'lanes and batch_size are at least 1, not {lanes} and {batch_size}')
@@ -84,7 +83,8 @@ class ShardSampler(Sampler):
         self.size = len(dataset)
         if self.size < self.world_size:
             raise ValueError(
-                f'{dataset.ann_file}: {self.size} images for {self.world_size} processes'
+                f'{dataset.ann_file}: {self.size} images for {self.world_size} processes, expected '
+                'at least one image per process'
             )
         self.dataset = dataset
         self.batch_size = batch_size
@@ -96,11 +96,11 @@ class ShardSampler(Sampler):
         self.own = end - first
 
     def pass_over(self, number: int, start: int = 0) -> Iterator[LaneIndex]:
-        """This process's draws of one pass, each of its images once.
+        """Yield the indices of this process in one pass, each of its images once.
 
         Args:
             number: The pass.
-            start: Images drawn before it, see `shard_order`.
+            start: Number of images of this process in earlier passes, see `shard_order`.
         """
         order = shard_order(
             self.dataset.counts,
@@ -118,13 +118,13 @@ class ShardSampler(Sampler):
             yield LaneIndex(index, self.seed, number, lane)
 
     def __iter__(self) -> Iterator[LaneIndex]:
-        """Yield the draws of this process for the current epoch."""
+        """Yield the indices of this process for the current epoch."""
         yield from self.pass_over(self.epoch)
         for _ in range(len(self) - self.own):
             yield next(self.pass_over(self.epoch))
 
     def __len__(self) -> int:
-        """Draws of this process in an epoch."""
+        """Number of indices of this process in an epoch."""
         return -(-self.size // self.world_size)
 
     def set_epoch(self, epoch: int) -> None:
@@ -134,10 +134,10 @@ class ShardSampler(Sampler):
 
 @DATA_SAMPLERS.register_module()
 class InfiniteShardSampler(ShardSampler):
-    """Pass after pass over the shards; in each, every image is drawn once.
+    """Infinite passes over the shards; each pass has every image once.
 
-    `number` of a draw is the pass. A resumed run goes on where the unbroken one would be: newer
-    MMEngine calls `skip`, for which no shard is opened; older MMEngine draws and drops batches.
+    `number` of an index is the pass. A resumed run continues like the uninterrupted one: newer
+    MMEngine calls `skip`, which opens no shard; older MMEngine loads batches and drops them.
 
     Takes the arguments of `ShardSampler`.
     """
@@ -145,28 +145,25 @@ class InfiniteShardSampler(ShardSampler):
     _skipped = 0
 
     def __iter__(self) -> Iterator[LaneIndex]:
-        """Yield the draws of this process, without end."""
+        """Yield the indices of this process, without end."""
         first, rest = divmod(self._skipped, self.own)
         for number in count(first):
             yield from islice(self.pass_over(number, number * self.own), rest, None)
             rest = 0
 
     def skip(self, num_samples: int) -> None:
-        """Begin after draws that were made before.
+        """Skip the first indices; called by newer MMEngine.
 
         Args:
-            num_samples: Draws of this process, counted from the start of the run.
-
-        Raises:
-            ValueError: It is negative.
+            num_samples: Number of indices of this process, from the start of the run.
         """
         if num_samples < 0:
             raise ValueError(f'num_samples is at least 0, not {num_samples}')
         self._skipped = num_samples
 
     def __len__(self) -> int:
-        """Number of images, as with mmengine's `InfiniteSampler`."""
+        """Number of images, as in mmengine's `InfiniteSampler`."""
         return self.size
 
     def set_epoch(self, epoch: int) -> None:
-        """Without effect: the stream has no epochs."""
+        """Do nothing: the stream has no epochs."""

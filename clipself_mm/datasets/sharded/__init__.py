@@ -1,1 +1,1 @@
-"""Images in tar shards (WebDataset): written, indexed, read in a seeded order."""
+"""Tar shards of images (WebDataset): writing, index, order and reading."""

@@ -1,4 +1,7 @@
-"""How many pictures each shard has: what a place in the whole is found by, without opening any."""
+"""Index file with the number of images per shard: finds the shard of an image without opening any.
+
+The format calls the images `pictures`.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ INDEX_NAME = 'index.json'
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard of a data set.
+    """One shard of a dataset.
 
     Attributes:
-        file: Its file name.
-        pictures: How many pictures it has.
+        file: File name.
+        images: Number of images.
     """
 
     file: str
-    pictures: int
+    images: int
 
 
 def read_index(path: str, backend_args: dict | None = None) -> list[Shard]:
@@ -37,18 +40,18 @@ def read_index(path: str, backend_args: dict | None = None) -> list[Shard]:
         backend_args: Arguments of the backend.
 
     Returns:
-        The shards in the order of the file, those without a picture left out.
+        The shards with images, in the order of the file.
 
     Raises:
-        FileNotFoundError: There is none; says how it is made.
-        ValueError: It is broken or lists no picture; names the file.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is broken or has no images.
     """
     try:
         text = fileio.get_text(path, backend_args=backend_args)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(
-            f'{path}: no index of shards; tools/make_shards.py writes it, with --index FOLDER for '
-            'shards that are there already'
+            f'{path}: no index of shards; write it with tools/make_shards.py (--index FOLDER for '
+            'existing shards)'
         ) from error
     try:
         shards = [Shard(str(item['file']), int(item['pictures'])) for item in json.loads(text)]
@@ -56,22 +59,18 @@ def read_index(path: str, backend_args: dict | None = None) -> list[Shard]:
         raise ValueError(
             f'{path}: expected a list of {{"file": name, "pictures": number}}: {error!r}'
         ) from error
-    if any(shard.pictures < 0 for shard in shards):
-        raise ValueError(f'{path}: a shard has a negative number of pictures')
-    shards = [shard for shard in shards if shard.pictures]
+    if any(shard.images < 0 for shard in shards):
+        raise ValueError(f'{path}: a shard has a negative number of images')
+    shards = [shard for shard in shards if shard.images]
     if not shards:
-        raise ValueError(f'{path}: lists no picture')
+        raise ValueError(f'{path}: no shard has images, all "pictures" are 0')
     return shards
 
 
 def write_index(shards: Sequence[Shard], folder: str | Path) -> Path:
-    """Write the index of a folder of shards; it is whole or absent.
-
-    Returns:
-        Its path.
-    """
+    """Write the index of a folder of shards atomically and return its path."""
     path = Path(folder, INDEX_NAME)
-    lines = (json.dumps(dict(file=shard.file, pictures=shard.pictures)) for shard in shards)
+    lines = (json.dumps(dict(file=shard.file, pictures=shard.images)) for shard in shards)
     with atomic_write(path) as part:
         part.write_text('[\n' + ',\n'.join(lines) + '\n]\n', encoding='utf-8')
     return path
@@ -82,19 +81,19 @@ def index_folder(
     suffixes: Sequence[str] = IMAGE_SUFFIXES,
     progress: Callable[..., Iterable] | None = None,
 ) -> list[Shard]:
-    """Count the pictures of every ``*.tar`` of a folder, reading each once, and write the index.
+    """Count the images of every ``*.tar`` in a folder and write the index.
 
     Args:
         folder: A local folder.
         suffixes: See `shard_images`.
-        progress: Shows the shards counted, called like ``tqdm``.
+        progress: Progress bar, called like ``tqdm``.
 
     Returns:
-        What was written, sorted by name.
+        The shards, sorted by name.
 
     Raises:
-        FileNotFoundError: It has no shard; names it.
-        ValueError: A shard is broken; names it.
+        FileNotFoundError: The folder has no shards.
+        ValueError: A shard is broken.
     """
     paths = sorted(Path(folder).glob('*.tar'))
     if not paths:

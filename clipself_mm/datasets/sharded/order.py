@@ -1,9 +1,9 @@
-"""In which order images of shards come, so that each reader goes from front to back.
+"""Order of the images of shards, in which every shard is read sequentially.
 
-The shards of a pass are put in a random order and their images one after another. This line is cut
-into equal parts, one for each process, and these into equal lanes. Each image is in one lane of
-one process, each lane is a few shards and perhaps pieces of two, and lanes are read at the same
-time, a batch from each in turn.
+In each pass the shards are shuffled and their images concatenated to one sequence. The sequence is
+split into equal parts, one per process, and each part into equal lanes. A lane consists of whole
+shards, except the first and last, which it may share with its neighbours. A process reads its lanes
+in parallel, one batch from each in turn.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from itertools import islice
 
 import numpy as np
 
-_SHARDS, _WINDOW = 1, 2  # which random choice: no two share their numbers
+_SHARDS, _WINDOW = 1, 2  # last part of the seeds, so that shards and windows differ
 
 
 def share(total: int, part: int, parts: int) -> tuple[int, int]:
-    """First and end of one of equal parts of ``range(total)``; sizes differ by at most 1."""
+    """Start and end of one of equal parts of ``range(total)``; sizes differ by at most 1."""
     return part * total // parts, (part + 1) * total // parts
 
 
 def segments(
-    counts: np.ndarray, order: Sequence[int], first: int, end: int
+    counts: np.ndarray, order: np.ndarray, first: int, end: int
 ) -> Iterator[tuple[int, int]]:
-    """Cut a piece of the line into what lies in one shard each.
+    """Split a range of the sequence at the borders of shards.
 
     Args:
-        counts: Images of each shard.
-        order: Shards in the order they stand in the line.
-        first: Where in the line the piece begins.
-        end: Where it ends.
+        counts: Number of images per shard.
+        order: Order of the shards in the sequence.
+        first: Start of the range.
+        end: End of the range (exclusive).
 
     Yields:
-        Index of the first image and number of images, in the order of the line.
+        Index of the first image and number of images of each segment, in the order of the sequence.
     """
     starts = np.cumsum(counts) - counts
-    begin = 0
+    offset = 0
     for shard in order:
         count = int(counts[shard])
-        low, high = max(first, begin), min(end, begin + count)
+        low, high = max(first, offset), min(end, offset + count)
         if low < high:
-            yield int(starts[shard]) + low - begin, high - low
-        begin += count
-        if begin >= end:
+            yield int(starts[shard]) + low - offset, high - low
+        offset += count
+        if offset >= end:
             return
 
 
@@ -53,10 +53,10 @@ def shuffled_lane(
     """Shuffle the images of a lane within windows, which do not cross shards.
 
     Args:
-        pieces: From `segments`.
+        pieces: Output of `segments`.
         seed: Seed of the run.
         number: Pass over the data.
-        window: Images of a window; 1 leaves the order.
+        window: Number of images per window; 1 does not shuffle.
 
     Yields:
         Indices of images.
@@ -68,30 +68,32 @@ def shuffled_lane(
             yield from (first + generator.permutation(size)).tolist()
 
 
-def in_turn(lanes: Sequence[Iterator], batch_size: int, start: int) -> Iterator[tuple]:
-    """Take a batch from each lane in turn; where a lane is empty the next takes over.
+def interleave(
+    lanes: Sequence[Iterator[int]], batch_size: int, start: int
+) -> Iterator[tuple[int, int]]:
+    """Take one batch from each lane in turn; when a lane ends, the next one completes its batch.
 
     Args:
-        lanes: What is read at the same time.
-        batch_size: Items of a batch.
-        start: Items of the process before the first; it decides whose turn it is and how far
-            its batch is.
+        lanes: Indices of images, per lane.
+        batch_size: Number of images per batch.
+        start: Number of images of the process before this pass; it determines the lane to begin
+            with and how much of its batch is left.
 
     Yields:
-        Item and number of its lane.
+        Index of an image and its lane.
     """
-    left = list(enumerate(lanes))
+    open_lanes = list(enumerate(lanes))
     position = start
-    while left:
-        place = position // batch_size % len(lanes) % len(left)
-        number, lane = left[place]
+    while open_lanes:
+        turn = position // batch_size % len(lanes) % len(open_lanes)
+        lane, indices = open_lanes[turn]
         wanted = batch_size - position % batch_size
         before = position
-        for item in islice(lane, wanted):
+        for index in islice(indices, wanted):
             position += 1
-            yield item, number
+            yield index, lane
         if position - before < wanted:
-            left.pop(place)
+            open_lanes.pop(turn)
 
 
 def shard_order(
@@ -107,24 +109,24 @@ def shard_order(
     shuffle: bool = True,
     start: int = 0,
 ) -> Iterator[tuple[int, int]]:
-    """One process's images of one pass.
+    """Order of one process's images in one pass.
 
     Args:
-        counts: Images of each shard.
+        counts: Number of images per shard.
         seed: Seed of the run.
         number: Pass over the data.
-        rank: Number of the process.
+        rank: Rank of the process.
         world_size: Number of processes.
-        lanes: Streams each process reads at the same time.
-        batch_size: Images of a batch; a batch is of one lane.
+        lanes: Number of lanes per process.
+        batch_size: Number of images per batch; a batch is of one lane.
         window: See `shuffled_lane`.
         shuffle: Whether shards and images are shuffled.
-        start: Images the process drew in earlier passes.
+        start: Number of images of the process in earlier passes.
 
     Yields:
         Index of an image and its lane.
     """
-    order = np.arange(len(counts))
+    order: np.ndarray = np.arange(len(counts))
     if shuffle:
         order = np.random.default_rng([seed, number, 0, _SHARDS]).permutation(order)
     first, end = share(int(counts.sum()), rank, world_size)
@@ -133,4 +135,4 @@ def shard_order(
         low, high = share(end - first, lane, lanes)
         pieces = segments(counts, order, first + low, first + high)
         streams.append(shuffled_lane(pieces, seed, number, window if shuffle else 1))
-    return in_turn(streams, batch_size, start)
+    return interleave(streams, batch_size, start)

@@ -1,26 +1,26 @@
-"""Pictures out of a tar shard in the order they stand there, by the `webdataset` library."""
+"""Sequential reading of the images of a tar shard, with the `webdataset` library."""
 
 from __future__ import annotations
 
 import contextlib
 import tarfile
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
 IMAGE_SUFFIXES = ('jpg', 'jpeg', 'png', 'webp', 'bmp', 'tif', 'tiff')
-"""Members of a sample that are its picture, the first that there is; lower case."""
+"""Suffixes of the image among the members of a sample, lower case; the first present is used."""
 
 
 @dataclass(frozen=True)
 class ShardImage:
-    """One sample of a shard.
+    """The image of one sample of a shard.
 
     Attributes:
-        key: What its members' names have in common, folders included.
-        suffix: The rest of the picture's name, lower case.
-        content: The encoded picture.
+        key: Common part of the names of the sample's members, with folders.
+        suffix: Rest of the image's name, lower case.
+        content: The encoded image.
     """
 
     key: str
@@ -29,11 +29,7 @@ class ShardImage:
 
 
 def webdataset_library() -> ModuleType:
-    """The library, with the module that reads tar files.
-
-    Raises:
-        ImportError: It is not installed; says what to do.
-    """
+    """Import `webdataset`; the ImportError says how to install it."""
     try:
         import webdataset
         import webdataset.tariterators
@@ -44,22 +40,23 @@ def webdataset_library() -> ModuleType:
     return webdataset
 
 
-def shard_images(url: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Iterator[ShardImage]:
-    """Stream the samples of a shard that have a picture.
+def shard_images(
+    url: str, suffixes: Sequence[str] = IMAGE_SUFFIXES
+) -> Generator[ShardImage, None, None]:
+    """Stream the samples of a shard that have an image.
 
-    Members are grouped to samples as everywhere in WebDataset: by their names up to the first dot.
+    Members with the same name up to the first dot are one sample (WebDataset's convention).
 
     Args:
-        url: A local path or whatever `webdataset.gopen` opens, such as `pipe:aws s3 cp ... -`.
+        url: A local path or anything that `webdataset.gopen` opens, such as `pipe:aws s3 cp ... -`.
         suffixes: See `IMAGE_SUFFIXES`.
 
     Yields:
-        The pictures in the order of the shard.
+        The images in the order of the shard.
 
     Raises:
-        ImportError: `webdataset` is not installed.
-        FileNotFoundError: There is no such shard.
-        ValueError: It is broken; names it.
+        FileNotFoundError: The shard does not exist.
+        ValueError: It is broken.
     """
     library = webdataset_library()
     stream = library.gopen(url)
@@ -70,22 +67,22 @@ def shard_images(url: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Iterator
             if suffix is not None:
                 yield ShardImage(sample['__key__'], suffix, sample[suffix])
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise ValueError(f'{url}: no whole tar shard: {(error.args or [error])[0]}') from error
+        raise ValueError(f'{url}: broken tar shard: {(error.args or [error])[0]}') from error
     finally:
-        with contextlib.suppress(OSError):  # a command that is still sending ends with a complaint
+        with contextlib.suppress(OSError):  # raised if a command is still writing
             stream.close()
 
 
 class ShardWindow:
-    """A shard that is read forwards and remembers the last pictures it read.
+    """A shard that is read sequentially and keeps its last images in memory.
 
-    Asking within `window` places behind the farthest place so far costs nothing, asking farther
-    ahead reads on, asking farther behind begins the shard once more.
+    Images within `window` behind the read head are served from memory. Reading an earlier image
+    reopens the shard.
 
     Args:
         url: See `shard_images`.
-        count: Pictures it should have.
-        window: How many are remembered.
+        count: Number of images according to the index.
+        window: Number of images kept in memory.
         suffixes: See `shard_images`.
     """
 
@@ -99,38 +96,37 @@ class ShardWindow:
         self.openings = 0
         self._open()
 
-    def __getitem__(self, place: int) -> ShardImage:
-        """The picture at a place of the shard, from 0.
+    def __getitem__(self, position: int) -> ShardImage:
+        """The image at a position of the shard, from 0.
 
         Raises:
-            IndexError: The place is not in 0 .. count - 1.
-            ValueError: The shard has fewer pictures than `count`; names it.
+            ValueError: The shard has fewer images than `count`.
         """
-        if not 0 <= place < self.count:
-            raise IndexError(f'{self.url}: place {place} of {self.count}')
-        if place < self._next and place not in self._kept:
+        if not 0 <= position < self.count:
+            raise IndexError(f'{self.url}: position {position} of {self.count}')
+        if position < self._next and position not in self._kept:
             self.close()
             self._open()
-        while self._next <= place:
-            picture = next(self._pictures, None)
-            if picture is None:
+        while self._next <= position:
+            image = next(self._images, None)
+            if image is None:
                 raise ValueError(
-                    f'{self.url}: its index says {self.count} pictures, it has {self._next}; '
-                    'make the index again: tools/make_shards.py --index FOLDER'
+                    f'{self.url}: expected {self.count} images according to the index, found '
+                    f'{self._next}; write the index again: tools/make_shards.py --index FOLDER'
                 )
-            self._kept[self._next] = picture
+            self._kept[self._next] = image
             self._next += 1
             if len(self._kept) > self.window:
                 self._kept.popitem(last=False)
-        return self._kept[place]
+        return self._kept[position]
 
     def close(self) -> None:
-        """Close the shard and forget its pictures."""
-        self._pictures.close()
+        """Close the shard and free its images."""
+        self._images.close()
         self._kept.clear()
 
     def _open(self) -> None:
         self.openings += 1
-        self._pictures = shard_images(self.url, self.suffixes)
+        self._images = shard_images(self.url, self.suffixes)
         self._kept: OrderedDict[int, ShardImage] = OrderedDict()
         self._next = 0

@@ -1,4 +1,4 @@
-"""Loose pictures into WebDataset's tar shards, one whole file after another."""
+"""Writing of image files into WebDataset's tar shards, each shard atomically."""
 
 from __future__ import annotations
 
@@ -25,41 +25,36 @@ def write_shards(
     seed: int | None = 0,
     progress: Callable[..., Iterable] | None = None,
 ) -> list[Shard]:
-    """Copy pictures, as they are, into shards of equal numbers, and write their index.
+    """Copy image files unchanged into shards of equal size, and write their index.
 
-    A shard is whole or absent. What a killed call left is continued: shards that are there are not
-    written again. A sample has the picture under its ending and, as ``json``, its path.
+    Each shard is written atomically. A killed call is continued by the same call: existing shards
+    are not written again. A sample has the image under its file extension and its path as ``json``.
 
     Args:
         root: Folder the names are relative to.
-        names: Paths of pictures.
-        folder: Where the shards go: ``000000.tar`` and so on, ``index.json``, ``plan.json``.
-        size: Pictures of a shard.
-        seed: Pictures are shuffled before they are dealt out, since training shuffles shards and
-            within windows only; None keeps the order.
-        progress: Shows the shards written, called like ``tqdm``.
-
-    Returns:
-        The shards.
+        names: Paths of images.
+        folder: Output folder, for ``000000.tar`` and so on, ``index.json`` and ``plan.json``.
+        size: Number of images per shard.
+        seed: Seed of the order of images, None for no shuffling. Training shuffles only shards and
+            within windows, so shuffle here.
+        progress: Progress bar, called like ``tqdm``.
 
     Raises:
-        ImportError: `webdataset` is not installed.
-        OSError: A picture cannot be read, or the folder not written.
-        ValueError: The folder was begun with other pictures or another size or seed; or a file
-            has no ending of a picture.
+        OSError: An image cannot be read, or the folder not written.
+        ValueError: The folder has shards of other images, size or seed; or a file is not an image.
     """
     library = webdataset_library()
     if size < 1:
-        raise ValueError(f'a shard has at least 1 picture, not {size}')
+        raise ValueError(f'size is at least 1 image per shard, not {size}')
     if not names:
-        raise ValueError(f'{root}: no picture to write')
+        raise ValueError(f'{root}: expected images, found none')
     for name in names:
         if _suffix(name) not in IMAGE_SUFFIXES:
-            raise ValueError(f'{name}: expected a picture ({", ".join(IMAGE_SUFFIXES)})')
+            raise ValueError(f'{name}: expected an image ({", ".join(IMAGE_SUFFIXES)})')
     folder = Path(folder)
     _check_plan(folder / PLAN_NAME, names, size, seed)
     remove_partial_files(folder)
-    order = np.arange(len(names))
+    order: np.ndarray = np.arange(len(names))
     if seed is not None:
         order = np.random.default_rng(seed).permutation(order)
     parts = [order[first : first + size] for first in range(0, len(names), size)]
@@ -85,23 +80,26 @@ def write_shards(
 
 
 def _suffix(name: str) -> str:
-    """The ending of a file name, lower case and without its dot."""
+    """File extension, lower case, without the dot."""
     return Path(name).suffix[1:].lower()
 
 
 def _check_plan(path: Path, names: Sequence[str], size: int, seed: int | None) -> None:
-    """Write down what the shards are made of, or see that it is what was written down before."""
+    """Write the plan of the shards, or check that an existing plan is the same."""
     digest = hashlib.sha256('\n'.join(names).encode('utf-8', 'surrogateescape')).hexdigest()
     plan = dict(pictures=len(names), size=size, seed=seed, sha256_of_paths=digest)
     if path.exists():
-        begun = json.loads(path.read_text(encoding='utf-8'))
-        if begun != plan:
+        found = json.loads(path.read_text(encoding='utf-8'))
+        if found != plan:
             raise ValueError(
-                f'{path}: the shards here were begun as {begun}, not as {plan}; take another '
+                f'{path}: the folder has shards of plan {found}, expected {plan}; give another '
                 'folder or delete this one'
             )
         return
     if list(path.parent.glob('*.tar')):
-        raise ValueError(f'{path.parent}: holds shards that were not written by this tool')
+        raise ValueError(
+            f'{path.parent}: has shards without {PLAN_NAME}, not written by this tool; give '
+            'another folder'
+        )
     with atomic_write(path) as part:
         part.write_text(json.dumps(plan), encoding='utf-8')

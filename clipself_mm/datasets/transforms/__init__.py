@@ -1,4 +1,4 @@
-"""Steps of a data pipeline, from a file to the tensors of one sample."""
+"""Transforms of a data pipeline, from a file to the tensors of one sample."""
 
 from .annotated_regions import AnnotatedRegions
 from .crop_regions import CropRegions

@@ -1,4 +1,4 @@
-"""Annotated boxes as the regions to classify, without any random choice."""
+"""All annotated boxes as regions, without random choices."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ..regions.proposal_regions import proposal_boxes, proposal_crop_boxes, vali
 
 @TRANSFORMS.register_module()
 class AnnotatedRegions:
-    """Take the annotated boxes of a sample as its regions, in the order of the file.
+    """Use the annotated boxes of a sample as its regions, in the order of the file.
 
-    The first `max_regions` are looked at and those with an area in [`min_size`^2, `max_size`^2]
-    are kept (authors' release). A thing's crop is enlarged, that of stuff is
-    its box. Adds `boxes_src` and `crop_boxes_src`, as `SampleRegions` does, and selects `labels`,
-    `is_thing` and `segment_ids` accordingly.
+    Of the first `max_regions` boxes, those with an area in [`min_size`^2, `max_size`^2] are kept
+    (official implementation). The crop of a thing is its box enlarged by `crop_scale`; the crop of
+    stuff is its box. Adds `boxes_src` and `crop_boxes_src` like `SampleRegions`, and selects the
+    entries of `labels`, `is_thing` and `segment_ids` of these boxes.
 
     Args:
         min_size: Side of the smallest square allowed, in source pixels.
         max_size: Side of the largest square allowed, in source pixels.
-        max_regions: Largest number of annotations looked at.
-        crop_scale: Size of a thing's crop relative to its box.
+        max_regions: Largest number of boxes considered.
+        crop_scale: Size of the crop of a thing relative to its box.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class AnnotatedRegions:
         self.crop_scale = crop_scale
 
     def __call__(self, results: dict) -> dict:
-        """Take the regions of one sample."""
+        """Select the regions of one sample."""
         height, width = results['ori_shape']
         valid = valid_boxes(results['boxes_xywh'], self.min_size, self.max_size, height, width)
         kept = np.flatnonzero(valid[: self.max_regions])

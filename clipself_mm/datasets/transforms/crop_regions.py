@@ -1,4 +1,4 @@
-"""The teacher's view: each region cut out of the photo and brought to the crop size."""
+"""Teacher crops: each region cut out of the source image and resized to the crop size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from .resize_backends import Resize, longest_side_size, resize_backend, resize_b
 def whole_pixels(box_src: np.ndarray, height: int, width: int) -> tuple[int, int, int, int]:
     """Round the corners of a crop to whole pixels, half to even.
 
-    A box that would lose its width or height keeps one pixel (the release raises an error there).
+    A box that would get a width or height of 0 gets 1 pixel (the official implementation raises an
+    error).
 
     Args:
         box_src: Box xyxy in source pixels, shape (4).
@@ -29,7 +30,7 @@ def whole_pixels(box_src: np.ndarray, height: int, width: int) -> tuple[int, int
 
 
 def mask_others(image: np.ndarray, mask: np.ndarray, value: int) -> np.ndarray:
-    """Return a copy of an image with everything outside a mask set to one value.
+    """Return a copy of an image with all pixels outside a mask set to one gray value.
 
     Args:
         image: uint8 of shape (H, W, 3).
@@ -45,43 +46,43 @@ def mask_others(image: np.ndarray, mask: np.ndarray, value: int) -> np.ndarray:
 def fit_square(
     parts: Sequence[np.ndarray], size: int, resize: Resize = resize_by_pillow
 ) -> np.ndarray:
-    """Bring pictures to squares: longest side to `size`, centred on black.
+    """Resize the longest side of images to `size` and pad them to centred squares with zeros.
 
-    An odd pixel goes right or below. Pictures of equal size are resized in one call: the cells of a
-    grid have at most four sizes.
+    An odd padding pixel goes to the right or bottom. Images of equal size are resized in one call:
+    the cells of a grid have at most four sizes.
 
     Args:
-        parts: R pictures, uint8 of shape (h, w, 3).
+        parts: R images, uint8 of shape (h, w, 3).
         size: Side of a square in pixels.
-        resize: How, see `resize_backends`.
+        resize: Function that resizes, see `resize_backends`.
 
     Returns:
         uint8 of shape (R, 3, size, size).
     """
     squares = np.zeros((len(parts), 3, size, size), np.uint8)
-    numbers_of: dict[tuple[int, int], list[int]] = {}
-    for number, part in enumerate(parts):
-        numbers_of.setdefault(part.shape[:2], []).append(number)
-    for shape, numbers in numbers_of.items():
-        height, width = longest_side_size(*shape, size)
+    indices_of: dict[tuple[int, ...], list[int]] = {}
+    for index, part in enumerate(parts):
+        indices_of.setdefault(part.shape[:2], []).append(index)
+    for (old_height, old_width), indices in indices_of.items():
+        height, width = longest_side_size(old_height, old_width, size)
         top, left = (size - height) // 2, (size - width) // 2
-        resized = resize(np.stack([parts[number] for number in numbers]), height, width)
-        for number, picture in zip(numbers, resized, strict=True):
-            place = squares[number, :, top : top + height, left : left + width]
-            place[:] = picture.transpose(2, 0, 1)
+        resized = resize(np.stack([parts[index] for index in indices]), height, width)
+        for index, pixels in zip(indices, resized, strict=True):
+            target = squares[index, :, top : top + height, left : left + width]
+            target[:] = pixels.transpose(2, 0, 1)
     return squares
 
 
 def crop_regions(
     image: np.ndarray, boxes_src: np.ndarray, size: int, resize: Resize = resize_by_pillow
 ) -> np.ndarray:
-    """Cut regions out of a photo and bring them to squares, see `fit_square`.
+    """Cut regions out of an image and fit them into squares, see `fit_square`.
 
     Args:
-        image: The photo, uint8 of shape (H, W, 3), or an RGB picture of PIL.
-        boxes_src: Boxes xyxy in pixels of the photo, shape (R, 4).
+        image: uint8 of shape (H, W, 3), or an RGB image of PIL.
+        boxes_src: Boxes xyxy in source pixels, shape (R, 4).
         size: Side of a crop in pixels.
-        resize: How, see `resize_backends`.
+        resize: Function that resizes, see `resize_backends`.
 
     Returns:
         uint8 of shape (R, 3, size, size).
@@ -96,15 +97,15 @@ def crop_regions(
 class CropRegions:
     """Cut the teacher's crops out of the source image.
 
-    Needs `img` in source pixels, so it stands before `ResizeLongest`, and `crop_boxes_src`. Adds
+    Needs `crop_boxes_src` and `img` in source pixels, so it comes before `ResizeLongest`. Adds
     `crops`, uint8 of shape (R, 3, size, size).
 
     Args:
         size: Side of a crop in pixels, the teacher's input size.
-        mask_value: None shows the whole crop. A gray value shows only the region's own segment
-            and sets the rest to that value (the release offers 114); needs `segment_map` and
+        mask_value: None keeps the whole crop. A gray value replaces all pixels outside the segment
+            of the region (114 in the official implementation); needs `segment_map` and
             `segment_ids`.
-        backend: How the crops are resized: `pillow`, the release's pixels, or `torch`, faster; see
+        backend: `pillow` (same pixels as the official implementation) or `torch` (faster), see
             `resize_backends`.
     """
 
@@ -120,7 +121,9 @@ class CropRegions:
     def __call__(self, results: dict) -> dict:
         """Cut the crops of one sample."""
         if 'scale' in results:
-            raise ValueError('CropRegions stands before ResizeLongest: it cuts the source image')
+            raise ValueError(
+                'CropRegions cuts the source image: put it before ResizeLongest in the pipeline'
+            )
         image, boxes_src = results['img'], results['crop_boxes_src']
         if self.mask_value is None:
             results['crops'] = crop_regions(image, boxes_src, self.size, self.resize)

@@ -1,4 +1,4 @@
-"""Read a photo of any kind as 8-bit RGB, or say in one error why that is impossible."""
+"""Read an image of any mode as 8-bit RGB, with one kind of error for unusable files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..structures import ImageReadError
 
 _DECODING_ERRORS = (
     OSError,
-    SyntaxError,  # PIL's answer to a broken PNG header
+    SyntaxError,  # raised by PIL for a broken PNG header
     ValueError,
     EOFError,
     struct.error,
@@ -35,7 +35,7 @@ def read_bytes(path: str, backend_args: dict | None = None) -> bytes:
         The content, at least one byte.
 
     Raises:
-        ImageReadError: If the file is missing, unreadable or empty.
+        ImageReadError: The file is missing, unreadable or empty.
     """
     try:
         content = fileio.get(path, backend_args=backend_args)
@@ -49,43 +49,43 @@ def read_bytes(path: str, backend_args: dict | None = None) -> bytes:
 
 
 def decode_image(content: bytes, path: str) -> Image.Image:
-    """Decode a whole picture.
+    """Decode an image.
 
     Args:
-        content: The encoded picture.
+        content: The encoded image.
         path: Its file, for the error.
 
     Returns:
-        The decoded picture in the mode of the file.
+        The decoded image in the mode of the file.
 
     Raises:
-        ImageReadError: If it is truncated or no picture.
+        ImageReadError: The content is truncated or not an image.
     """
     try:
         image = Image.open(io.BytesIO(content))
         image.load()
     except _DECODING_ERRORS as error:
-        raise ImageReadError(path, f'no whole picture could be decoded: {error}') from error
+        raise ImageReadError(path, f'cannot be decoded as an image: {error}') from error
     if not (image.width and image.height):
-        raise ImageReadError(path, f'the picture is {image.width} x {image.height} pixels')
+        raise ImageReadError(path, f'the image is {image.width} x {image.height} pixels')
     return image
 
 
 def to_rgb(image: Image.Image, path: str) -> Image.Image:
-    """Convert a picture of any mode to 8-bit RGB.
+    """Convert an image of any mode to 8-bit RGB.
 
-    Gray is repeated, alpha is dropped (as CLIP's own transform does), CMYK goes through PIL, and
-    16-bit gray is divided by 257, so that white stays white where PIL would clip.
+    Gray is repeated, alpha is dropped (as in CLIP's transform), CMYK is converted by PIL, and
+    16-bit gray is divided by 257 (PIL would clip it).
 
     Args:
-        image: The picture.
+        image: An image of any mode.
         path: Its file, for the error.
 
     Returns:
-        A picture of mode RGB.
+        An image of mode RGB.
 
     Raises:
-        ImageReadError: If the mode has no 8-bit form (floats, or integers beyond 16 bit).
+        ImageReadError: The mode has no 8-bit form (floats, or integers beyond 16 bit).
     """
     if image.mode == 'RGB':
         return image
@@ -97,7 +97,7 @@ def to_rgb(image: Image.Image, path: str) -> Image.Image:
             )
         return Image.fromarray(np.rint(values / 257).astype(np.uint8)).convert('RGB')
     if image.mode == 'F':
-        raise ImageReadError(path, 'the picture holds floats, expected 8 or 16 bit integers')
+        raise ImageReadError(path, 'the image holds floats, expected 8 or 16 bit integers')
     if image.mode == 'P' and 'transparency' in image.info:
         image = image.convert('RGBA')
     try:
@@ -109,48 +109,48 @@ def to_rgb(image: Image.Image, path: str) -> Image.Image:
 def orient(
     image: Image.Image, path: str, exif: str, annotated_wh: tuple[int, int] | None
 ) -> Image.Image:
-    """Turn a picture as its EXIF orientation says, if that is wanted.
+    """Apply the EXIF orientation where the boxes are annotated in the rotated frame.
 
-    Boxes are annotated in one frame, that of the stored pixels (COCO) or that of the turned
-    picture, and the annotated size tells which.
+    Boxes are annotated in the frame of the stored pixels (COCO) or of the rotated image. The
+    annotated size shows which.
 
     Args:
-        image: The picture as stored.
+        image: The image as stored.
         path: Its file, for the error.
-        exif: `apply`, `ignore`, or `auto`: apply only if the turned picture has the annotated
-            size and the stored one has not.
-        annotated_wh: Width and height in the annotation, None if it has none.
+        exif: `apply`, `ignore`, or `auto`: apply only if the rotated image has the annotated size
+            and the stored image does not.
+        annotated_wh: Annotated width and height, None if there are none.
 
     Returns:
-        The picture in the frame of its annotation.
+        The image in the frame of its annotation.
 
     Raises:
-        ImageReadError: If the EXIF data are broken.
+        ImageReadError: The EXIF data are broken.
     """
     if exif == 'ignore' or (exif == 'auto' and annotated_wh in (None, image.size)):
         return image
     try:
-        turned = ImageOps.exif_transpose(image)
+        rotated = ImageOps.exif_transpose(image)
     except _DECODING_ERRORS as error:
         raise ImageReadError(path, f'the EXIF orientation cannot be read: {error}') from error
-    return turned if exif == 'apply' or turned.size == annotated_wh else image
+    return rotated if exif == 'apply' or rotated.size == annotated_wh else image
 
 
 @TRANSFORMS.register_module()
 class LoadRGB:
     """Load `img_path` as RGB.
 
-    Where the encoded picture is there already as `img_bytes`, it is taken and nothing is read.
-    Adds `img` (uint8, height x width x 3) and `ori_shape` (height, width).
+    If the sample has the encoded image as `img_bytes`, no file is read. Adds `img` (uint8 of shape
+    (H, W, 3)) and `ori_shape` (height, width).
 
     Args:
-        exif: What to do with an EXIF orientation, see `orient`.
+        exif: Whether the EXIF orientation is applied, see `orient`.
         backend_args: Arguments of MMEngine's file backend.
 
     Raises:
-        ImageReadError: If there is no picture, see `read_bytes`, `decode_image`, `to_rgb`; or, if
-            `exif` is `auto` and the sample has boxes, if neither the stored nor the turned
-            picture has the annotated size.
+        ImageReadError: The image cannot be read (see `read_bytes`, `decode_image`, `to_rgb`); or
+            `exif` is `auto`, the sample has boxes, and neither the stored nor the rotated image has
+            the annotated size.
     """
 
     def __init__(self, exif: str = 'auto', backend_args: dict | None = None) -> None:
@@ -160,21 +160,21 @@ class LoadRGB:
         self.backend_args = backend_args
 
     def __call__(self, results: dict) -> dict:
-        """Load the picture of one sample."""
+        """Load the image of one sample."""
         path = results['img_path']
         width, height = results.get('width'), results.get('height')
-        annotated = (width, height) if width and height else None
+        annotated_wh = (width, height) if width and height else None
         content = results.pop('img_bytes', None)
         if content is None:
             content = read_bytes(path, self.backend_args)
         image = decode_image(content, path)
-        image = to_rgb(orient(image, path, self.exif, annotated), path)
-        misplaced = annotated not in (None, image.size) and len(results.get('boxes_xywh', ()))
-        if self.exif == 'auto' and misplaced:
+        image = to_rgb(orient(image, path, self.exif, annotated_wh), path)
+        wrong_size = annotated_wh not in (None, image.size) and len(results.get('boxes_xywh', ()))
+        if self.exif == 'auto' and wrong_size:
             raise ImageReadError(
                 path,
-                f'the picture is {image.width} x {image.height} pixels, its boxes are annotated on '
-                f"{width} x {height} (LoadRGB(exif='ignore') takes it all the same)",
+                f'the image is {image.width} x {image.height} pixels, its boxes are annotated on '
+                f"{width} x {height}: correct the annotation, or use LoadRGB(exif='ignore')",
             )
         results['img'] = np.array(image)
         results['ori_shape'] = results['img'].shape[:2]

@@ -1,4 +1,4 @@
-"""Read a panoptic id image and measure its stuff segments."""
+"""Read a panoptic id image and compute the boxes of its stuff segments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def segment_ids_of(colours: np.ndarray) -> np.ndarray:
 
 
 def segment_extent(mask: np.ndarray) -> np.ndarray:
-    """Return the box of a segment, its largest index exclusive, as in the release.
+    """Return the box of a segment, without its last row and column (official implementation).
 
     Args:
         mask: Booleans of shape (H, W), at least one of them true.
@@ -41,15 +41,15 @@ def segment_extent(mask: np.ndarray) -> np.ndarray:
 class LoadSegments:
     """Load the id image `seg_map_path` of a `PanopticRegions` sample.
 
-    Adds `segment_map` (int32 of shape (H, W), the source's) and replaces the boxes of stuff by
-    the extent of its segment. Stands after `LoadRGB`.
+    Adds `segment_map` (segment ids, int32 of shape (H, W) in source pixels) and replaces the boxes
+    of stuff by `segment_extent`. Comes after `LoadRGB`.
 
     Args:
         backend_args: Arguments of MMEngine's file backend.
 
     Raises:
-        ImageReadError: If the file is no RGB picture of the photo's size, or a stuff segment has
-            no pixel.
+        ImageReadError: The file is not an RGB image of the source's size, or a stuff segment has no
+            pixel.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
@@ -66,7 +66,7 @@ class LoadSegments:
             raise ImageReadError(
                 path,
                 f'the id image is {image.width} x {image.height} pixels, '
-                f'its photo {results["img_path"]} {width} x {height}',
+                f'its source image {results["img_path"]} {width} x {height}',
             )
         segment_map = segment_ids_of(np.asarray(image)[..., :3])
         boxes_xywh = results['boxes_xywh'].copy()

@@ -1,4 +1,4 @@
-"""The last step of a pipeline: what goes into the model, and nothing else."""
+"""The last transform of a pipeline: packs a sample into the model's input."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _META_KEYS = (
 class PackRegions:
     """Pack a sample into tensors.
 
-    Gives a dict of `inputs`, with `image` (uint8 of shape (3, H, W), not padded) and, if the
+    Returns a dict of `inputs`, with `image` (uint8 of shape (3, H, W), not padded) and, if the
     sample has them, `crops` (uint8 of shape (R, 3, S, S)); and `data_samples`, a `RegionSample`
     whose `regions` hold `boxes_px` (float32 of shape (R, 4)) and, if the sample has them,
     `labels` (int64, (R)), `is_thing` (bool, (R)) and `masks` (bool, (R, h, w) on the token
-    grid). R may be 0 and differs from sample to sample: nothing is padded here.
+    grid). R differs between samples and may be 0.
     """
 
     def __call__(self, results: dict) -> dict:

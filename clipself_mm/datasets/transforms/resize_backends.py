@@ -1,28 +1,28 @@
-"""Antialiased bicubic resizing of 8-bit pictures, by Pillow or by torch.
+"""Antialiased bicubic resizing of 8-bit images, by Pillow or by torch.
 
-Both make two passes of the same filter and round to 8 bit in between. Torch keeps the filter's
-weights in 16 bit where Pillow keeps them in 32: a few values in a thousand differ, by a level or
-two. Torch always begins with the rows; Pillow 13 begins with the columns where a picture is more
-than twice as high as wide, and there some percent of the values differ, at hard edges by more.
-Torch's passes are vectorised (AVX2) and several times as fast; its resize of floats is neither as
-fast nor, for want of the rounding in between, as close.
+Both run two passes of the same filter and round to 8 bit in between. Torch stores the filter
+weights in 16 bit and Pillow in 32 bit: about 0.3 % of the values differ, by one or two levels.
+Torch always resizes the rows first. Pillow 13 resizes the columns first if an image is more than
+twice as high as wide; then some percent of the values differ, more at hard edges. Torch's passes
+are vectorised (AVX2) and several times faster. Torch's resize of floats is slower, and differs more
+because it does not round in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
-Resize = Callable[[np.ndarray, int, int], Sequence[np.ndarray]]
-"""Pictures uint8 (N, H, W, 3), new height, new width -> N pictures uint8 (height, width, 3)."""
+Resize = Callable[[np.ndarray, int, int], list[np.ndarray]]
+"""Images uint8 (N, H, W, 3), new height, new width -> N images uint8 (height, width, 3)."""
 
 
 def longest_side_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """Return the size of a picture whose longest side is brought to a given length.
+    """Return the size of an image whose longest side is resized to a given length.
 
     Args:
         height: Height in pixels.
@@ -30,17 +30,17 @@ def longest_side_size(height: int, width: int, size: int) -> tuple[int, int]:
         size: Length of the longest side in pixels.
 
     Returns:
-        Height and width; the shorter one is rounded half to even, but is at least 1.
+        Height and width; the shorter side is rounded half to even and at least 1.
     """
     scale = size / max(height, width)
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
-def resize_by_pillow(pictures: np.ndarray, height: int, width: int) -> list[np.ndarray]:
-    """Resize pictures of one size, one after the other, as the release does.
+def resize_by_pillow(images: np.ndarray, height: int, width: int) -> list[np.ndarray]:
+    """Resize images of one size, one after the other, as the official implementation does.
 
     Args:
-        pictures: uint8 of shape (N, H, W, 3).
+        images: uint8 of shape (N, H, W, 3).
         height: New height in pixels.
         width: New width in pixels.
 
@@ -48,41 +48,39 @@ def resize_by_pillow(pictures: np.ndarray, height: int, width: int) -> list[np.n
         N arrays uint8 of shape (height, width, 3).
     """
     return [
-        np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
-        for picture in pictures
+        np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+        for image in images
     ]
 
 
-def resize_by_torch(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize pictures of one size in one call.
+def resize_by_torch(images: np.ndarray, height: int, width: int) -> list[np.ndarray]:
+    """Resize images of one size in one call.
 
     Args:
-        pictures: uint8 of shape (N, H, W, 3).
+        images: uint8 of shape (N, H, W, 3).
         height: New height in pixels.
         width: New width in pixels.
 
     Returns:
-        uint8 of shape (N, height, width, 3).
+        N arrays uint8 of shape (height, width, 3).
     """
-    # The channels stay last in memory: only so does torch take its fast path.
-    pixels = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
+    # Torch's fast path needs channels-last memory.
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
     resized = F.interpolate(
         pixels, size=(height, width), mode='bicubic', align_corners=False, antialias=True
     )
-    return resized.permute(0, 2, 3, 1).numpy()
+    return list(resized.permute(0, 2, 3, 1).numpy())
 
 
 _BACKENDS: dict[str, Resize] = dict(pillow=resize_by_pillow, torch=resize_by_torch)
 
 
 def resize_backend(name: str) -> Resize:
-    """Return the function of a backend.
+    """Return the resize function of a backend.
 
     Args:
-        name: `pillow`, exactly as the release, or `torch`, several times as fast.
-
-    Raises:
-        ValueError: There is no such backend.
+        name: `pillow` (same pixels as the official implementation) or `torch` (several times
+            faster).
     """
     if name not in _BACKENDS:
         raise ValueError(f'backend is one of {sorted(_BACKENDS)}, not {name!r}')

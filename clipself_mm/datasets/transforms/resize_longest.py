@@ -1,4 +1,4 @@
-"""The student's image: the photo, its longest side brought to the input size."""
+"""The student's image: its longest side is resized to the input size."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from .resize_backends import longest_side_size, resize_backend
 class ResizeLongest:
     """Resize `img` and the boxes of its regions.
 
-    Adds `scale`, source pixels to input pixels: exactly `size` / longest side, although the
-    shorter side is rounded; `boxes_px`, float32 of shape (R, 4), if the sample has `boxes_src`;
-    `img_shape` (height, width) and `input_size` = `size`.
+    Adds `scale` (source pixels to input pixels, exactly `size` / longest side although the shorter
+    side is rounded), `img_shape` (height, width), `input_size` = `size` and, if the sample has
+    `boxes_src`, `boxes_px` (float32 of shape (R, 4)).
 
     Args:
         size: Length of the longest side in pixels.
-        backend: `pillow`, the release's pixels, or `torch`, faster; see `resize_backends`.
+        backend: `pillow` (same pixels as the official implementation) or `torch` (faster), see
+            `resize_backends`.
     """
 
     def __init__(self, size: int, backend: str = 'pillow') -> None:

@@ -1,4 +1,4 @@
-"""Segments on the grid of the student's tokens."""
+"""Masks of segments on the student's token grid."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from ..structures import ImageReadError
 
 
 def resize_mask(mask: np.ndarray, grid: int, antialias: bool = False) -> Tensor:
-    """Bring a mask to the token grid of the padded square input.
+    """Resize a mask to the token grid of the padded square input.
 
-    Bicubic, longest side to `grid`, the other rounded half to even but at least 1; zeros to the
-    right and below.
+    Bicubic. The longest side becomes `grid`, the other is rounded half to even and at least 1.
+    Zeros are padded at the right and bottom.
 
     Args:
         mask: Booleans of shape (H, W).
         grid: Tokens per side.
-        antialias: Without, as torchvision before 0.17 resized tensors and as the paper's numbers
-            were measured. With it a thin segment reaches tokens that are mostly something else.
+        antialias: False is what torchvision before 0.17 did for tensors; the paper's numbers were
+            measured with it. With True a thin segment includes tokens that are mostly outside of
+            it.
 
     Returns:
-        float32 of shape (grid, grid); a token belongs to the segment where it is above 0.
+        float32 of shape (grid, grid); tokens of the segment are > 0.
     """
     scale = grid / max(mask.shape)
     size = [max(round(side * scale), 1) for side in mask.shape]
@@ -39,17 +40,17 @@ def resize_mask(mask: np.ndarray, grid: int, antialias: bool = False) -> Tensor:
 class ResizeRegionMasks:
     """Add `masks`, bool of shape (R, h, w): the segment of each region on the token grid.
 
-    h = w = input size / patch size: the masks fit images padded to a square, `image_size` of
-    `RegionPreprocessor`. Needs `segment_map` and `segment_ids`, stands after `ResizeLongest`.
+    h = w = input size / patch size: the masks are for images padded to a square (`image_size` of
+    `RegionPreprocessor`). Needs `segment_map` and `segment_ids`; comes after `ResizeLongest`.
 
     Args:
         patch_size: Side of a token in input pixels.
-        antialias: See `resize_mask`. True is what the release does under torchvision 0.17 and
-            later: of the original EVA-02 CLIP ViT-B/16 thing / stuff masks then give 17.4 / 16.3 in
-            place of the paper's 20.6 / 18.4 (wusize/CLIPSelf, issues 28 and 40).
+        antialias: See `resize_mask`. True is what the official implementation does with torchvision
+            0.17 and later: the original EVA-02 CLIP ViT-B/16 then has thing / stuff mask accuracies
+            of 17.4 / 16.3 instead of the paper's 20.6 / 18.4 (wusize/CLIPSelf, issues 28 and 40).
 
     Raises:
-        ImageReadError: If a segment has no pixel in the id image.
+        ImageReadError: A segment has no pixel in the id image.
     """
 
     def __init__(self, patch_size: int, antialias: bool = False) -> None:
@@ -60,12 +61,12 @@ class ResizeRegionMasks:
         """Resize the masks of one sample."""
         grid = results['input_size'] // self.patch_size
         masks = torch.zeros(len(results['segment_ids']), grid, grid, dtype=torch.bool)
-        for place, segment_id in zip(masks, results['segment_ids'], strict=True):
+        for token_mask, segment_id in zip(masks, results['segment_ids'], strict=True):
             mask = results['segment_map'] == segment_id
             if not mask.any():
                 raise ImageReadError(
                     results['seg_map_path'], f'segment {segment_id} of the json has no pixel'
                 )
-            place[:] = resize_mask(mask, grid, self.antialias) > 0
+            token_mask[:] = resize_mask(mask, grid, self.antialias) > 0
         results['masks'] = masks
         return results

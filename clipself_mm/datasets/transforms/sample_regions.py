@@ -11,12 +11,12 @@ from ..seeded_index import rng_from_key
 class SampleRegions:
     """Choose the regions of an image.
 
-    Needs `ori_shape` (height, width) and `rng_key`. Adds `boxes_src`, what the student pools, and
-    `crop_boxes_src`, what the teacher sees: xyxy in pixels of the source image, float64 of shape
-    (R, 4). All random choices come from the sample's `rng_key`, none from the process.
+    Needs `ori_shape` (height, width) and `rng_key`. Adds `boxes_src` (boxes the student pools) and
+    `crop_boxes_src` (boxes of the teacher's crops), both xyxy in source pixels, float64 of shape
+    (R, 4). Random choices depend on `rng_key` only, not on the state of the process.
 
-    `labels` of a sample's boxes become those of the chosen regions. That needs regions which are
-    all among these boxes: `ProposalRegions(fallback=False)`.
+    If the sample has `labels`, they become those of the chosen regions. Then every region must be
+    one of the sample's boxes: `ProposalRegions(fallback=False)`.
 
     Args:
         regions: Config of `GridRegions` or `ProposalRegions` (registry TASK_UTILS).
@@ -29,7 +29,7 @@ class SampleRegions:
         """Choose the regions of one sample.
 
         Raises:
-            ValueError: The sample has labels and `regions` are not all among its boxes.
+            ValueError: The sample has labels and `regions` may give boxes without one.
         """
         generator = rng_from_key(results['rng_key'])
         if 'labels' not in results:
@@ -37,8 +37,8 @@ class SampleRegions:
             return results
         if getattr(self.regions, 'fallback', True):
             raise ValueError(
-                f'{type(self.regions).__name__} makes up regions, which have no label: labelled '
-                "boxes need dict(type='ProposalRegions', fallback=False)"
+                f'{type(self.regions).__name__} gives regions without a label: labelled boxes need '
+                "regions=dict(type='ProposalRegions', fallback=False)"
             )
         boxes_src, crop_boxes_src, chosen = self.regions.choose(results, generator)
         results.update(

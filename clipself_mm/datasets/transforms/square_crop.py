@@ -1,6 +1,8 @@
-"""A crop that says to which size the images are padded that are smaller."""
+"""A random square crop; smaller images are padded to its size later."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from mmdet.datasets.transforms import RandomCrop
 from mmengine.registry import TRANSFORMS
@@ -8,26 +10,23 @@ from mmengine.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class SquareCrop(RandomCrop):
-    """mmdet's `RandomCrop` to a square, the one that smaller images are padded to.
+    """mmdet's `RandomCrop` to a square, to which smaller images are padded.
 
-    Images that large-scale jitter made small train on the same square as the others (authors'
-    release). `SquareDataPreprocessor` pads, after normalising, so that the padding is zero; it
-    reads the side as `canvas`, which belongs into `meta_keys` of `PackDetInputs`.
+    Images that large-scale jitter made smaller train on the same square as the others (official
+    implementation). Adds the side as `canvas`, which must be in `meta_keys` of `PackDetInputs`:
+    `SquareDataPreprocessor` pads to it after normalising, so that the padding is zero.
 
     Args:
         crop_size: (side, side) in pixels.
-        **kwargs: As in mmdet's `RandomCrop`, but for `crop_type`.
-
-    Raises:
-        ValueError: The crop is no square.
+        **kwargs: As in mmdet's `RandomCrop`, except `crop_type`.
     """
 
-    def __init__(self, crop_size: tuple[int, int], **kwargs: object) -> None:
+    def __init__(self, crop_size: tuple[int, int], **kwargs: Any) -> None:
         if len(set(crop_size)) != 1:
-            raise ValueError(f'SquareCrop takes two equal sides, not crop_size={crop_size}')
+            raise ValueError(f'SquareCrop: expected crop_size with equal sides, got {crop_size}')
         super().__init__(crop_size=tuple(crop_size), crop_type='absolute', **kwargs)
 
     def transform(self, results: dict) -> dict | None:
-        """As mmdet's, with the side as `canvas`; None if there is no box left where one must be."""
+        """Crop one sample; None if mmdet's `RandomCrop` rejects it (no box left)."""
         results = super().transform(results)
         return results and dict(results, canvas=self.crop_size[0])
