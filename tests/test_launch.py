@@ -10,7 +10,7 @@ from tests.tools.test_train import load_tool
 
 
 @pytest.mark.parametrize('place', ['model', 'backbone'])
-def test_a_tower_is_replaced_where_it_is(place):
+def test_tower_is_replaced(place):
     holder = dict(type='Holder', tower=dict(type='CLIPTower', model='ViT-B-16', checkpoint='a'))
     model = holder if place == 'model' else dict(type='Detector', backbone=holder)
     config = Config(dict(model=model))
@@ -21,12 +21,12 @@ def test_a_tower_is_replaced_where_it_is(place):
     assert tower == dict(type='CLIPTower', model='local-dir:folder', checkpoint=None)
 
 
-def test_a_model_without_a_tower_is_named():
-    with pytest.raises(KeyError, match='a ResNet has no tower'):
+def test_model_without_tower_raises():
+    with pytest.raises(KeyError, match='ResNet'):
         replace_tower(Config(dict(model=dict(type='ResNet'))), 'weights.pt')
 
 
-def test_a_generator_has_no_scores_to_choose(tmp_path, monkeypatch):
+def test_score_option_without_scores_raises(tmp_path, monkeypatch):
     (tmp_path / 'c.py').write_text("model = dict(type='TextMask2Former', test_cfg=dict())")
     arguments = ['panoptic_image.py', 'x.jpg', str(tmp_path / 'c.py'), '--score', 'clip']
     monkeypatch.setattr(sys, 'argv', arguments)
