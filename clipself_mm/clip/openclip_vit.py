@@ -1,4 +1,4 @@
-"""Adapter of open_clip's own ViT: OpenAI, LAION, DataComp, MetaCLIP, DFN, CLIPA, ... towers."""
+"""Adapter of open_clip's own ViT: towers of OpenAI, LAION, DataComp, MetaCLIP, DFN, CLIPA, ..."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
 from .attention import packed_attention, packed_value_path
-from .positions import resize_positions
+from .positions import resize_positions, token_grid
 from .self_correlation import packed_self_correlation, parameters_of
 from .vit_tower import Embedded, ViTTower
 from .weights.tower_source import CLIP_MEAN, CLIP_STD
@@ -16,7 +16,7 @@ from .weights.tower_source import CLIP_MEAN, CLIP_STD
 class OpenCLIPViT(ViTTower):
     """An OpenAI-style ViT: learned positions, packed attention, projection without bias.
 
-    It pools by its class token or, as CLIPA does, by the mean of its patches.
+    It pools by the class token or, as CLIPA, by the mean of the patches.
 
     Args:
         visual: open_clip's ``VisionTransformer``.
@@ -24,7 +24,7 @@ class OpenCLIPViT(ViTTower):
         std: RGB standard deviation of its inputs, in 0-1 units.
 
     Raises:
-        NotImplementedError: The tower pools otherwise or its blocks are not the standard ones.
+        NotImplementedError: The pooling or a block is not supported.
     """
 
     def __init__(
@@ -35,11 +35,12 @@ class OpenCLIPViT(ViTTower):
     ) -> None:
         if visual.attn_pool is not None or visual.pool_type not in ('tok', 'avg'):
             raise NotImplementedError(
-                'expected a ViT that pools by its class token or the mean of its patches, '
-                "got one with CoCa's attentional pooler or without pooling"
+                'expected pooling by the class token or the mean of the patches, '
+                f"found pool_type {visual.pool_type!r}, CoCa's attentional pooler: "
+                f'{visual.attn_pool is not None}'
             )
         if not all(type(b) is ResidualAttentionBlock for b in visual.transformer.resblocks):
-            raise NotImplementedError("only open_clip's standard residual attention blocks work")
+            raise NotImplementedError("expected open_clip's standard residual attention blocks")
         super().__init__(
             visual,
             width=visual.conv1.out_channels,
@@ -60,7 +61,7 @@ class OpenCLIPViT(ViTTower):
         """Convolve, prepend the class token, add positions, norm (see ``ViTTower``)."""
         visual = self.visual
         patches = visual.conv1(images)
-        grid = tuple(map(int, patches.shape[-2:]))
+        grid = token_grid(patches)
         cls_token = visual.class_embedding.to(patches.dtype).expand(images.shape[0], 1, -1)
         tokens = torch.cat([cls_token, patches.flatten(2).transpose(1, 2)], dim=1)
         tokens = tokens + resize_positions(visual.positional_embedding, grid).to(tokens.dtype)
@@ -68,25 +69,25 @@ class OpenCLIPViT(ViTTower):
 
     def run_block(
         self,
-        block: nn.Module,
+        block: ResidualAttentionBlock,
         tokens: Tensor,
-        positions: None,
+        positions: Tensor | None,
         queries: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
         """Pre-norm attention and MLP, each with its residual (see ``ViTTower``)."""
         context = block.ln_1(tokens)
-        stream, looking = (tokens, context) if queries is None else (queries, block.ln_1(queries))
-        stream = stream + block.ls_1(packed_attention(block.attn, looking, context, mask))
+        stream, normed = (tokens, context) if queries is None else (queries, block.ln_1(queries))
+        stream = stream + block.ls_1(packed_attention(block.attn, normed, context, mask))
         return stream + block.ls_2(block.mlp(block.ln_2(stream)))
 
-    def run_value_path(self, block: nn.Module, tokens: Tensor) -> Tensor:
+    def run_value_path(self, block: ResidualAttentionBlock, tokens: Tensor) -> Tensor:
         """The block with attention reduced to its value path (see ``ViTTower``)."""
         tokens = tokens + block.ls_1(packed_value_path(block.attn, block.ln_1(tokens)))
         return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
 
     def run_self_correlation(
-        self, block: nn.Module, tokens: Tensor, positions: None
+        self, block: ResidualAttentionBlock, tokens: Tensor, positions: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The attention branch alone, with self-correlation (see ``ViTTower``)."""
         mixed, context = packed_self_correlation(block.attn, block.ln_1(tokens), self.last_block)
@@ -105,10 +106,10 @@ class OpenCLIPViT(ViTTower):
             return self.project(patches.mean(dim=1))
         return self.project(patches).mean(dim=1)
 
-    def parameters_off_value_path(self, block: nn.Module) -> list[nn.Parameter]:
-        """None: queries, keys and values are one packed tensor."""
+    def parameters_off_value_path(self, block: ResidualAttentionBlock) -> list[nn.Parameter]:
+        """Empty: queries, keys and values are one packed tensor."""
         return []
 
-    def parameters_off_self_correlation(self, block: nn.Module) -> list[nn.Parameter]:
+    def parameters_off_self_correlation(self, block: ResidualAttentionBlock) -> list[nn.Parameter]:
         """The MLP with its norm and scale."""
         return parameters_of(block.ln_2, block.mlp, block.ls_2)

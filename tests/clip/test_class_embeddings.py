@@ -18,8 +18,8 @@ from safetensors import safe_open
 from clipself_mm.clip import TextTower
 from clipself_mm.clip.class_embeddings import (
     load_class_embeddings,
+    read_metadata,
     read_named_embeddings,
-    read_origin,
     save_class_embeddings,
 )
 from clipself_mm.clip.embedding_metadata import EmbeddingMetadata
@@ -37,7 +37,7 @@ ORIGIN = EmbeddingMetadata(
 
 
 @pytest.mark.parametrize('suffix', NAMED)
-def test_written_embeddings_come_back_in_the_order_asked_for(tmp_path, suffix):
+def test_embeddings_are_read_in_the_given_order(tmp_path, suffix):
     path = tmp_path / 'new' / f'e{suffix}'
     save_class_embeddings(path, ['a', 'b', 'c'], VECTORS)
     torch.testing.assert_close(load_class_embeddings(path, ['c', 'a']), VECTORS[[2, 0]])
@@ -47,7 +47,7 @@ def test_written_embeddings_come_back_in_the_order_asked_for(tmp_path, suffix):
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_the_old_formats_are_what_other_code_reads(tmp_path):
+def test_pt_and_npy_are_plain_torch_and_numpy_files(tmp_path):
     save_class_embeddings(tmp_path / 'e.npy', ['a', 'b', 'c'], VECTORS)
     table = np.load(tmp_path / 'e.npy')
     assert table.dtype == np.float32
@@ -58,7 +58,7 @@ def test_the_old_formats_are_what_other_code_reads(tmp_path):
     assert torch.equal(content['c'], VECTORS[2])
 
 
-def test_safetensors_say_what_they_hold(tmp_path):
+def test_safetensors_have_metadata(tmp_path):
     path = tmp_path / 'e.safetensors'
     save_class_embeddings(path, ['sofá', 'b', 'c'], VECTORS, ORIGIN)
     with safe_open(path, framework='np') as file:
@@ -69,55 +69,55 @@ def test_safetensors_say_what_they_hold(tmp_path):
     assert json.loads(header['synonyms']) == {'sofá': ['couch', 'settee']}
     assert (header['model'], header['checkpoint']) == ('"ViT-B-16"', '"vit.pt"')
     assert header['format_version'] == '1'
-    assert read_origin(path) == ORIGIN
+    assert read_metadata(path) == ORIGIN
     save_class_embeddings(tmp_path / 'e.pt', ['a', 'b', 'c'], VECTORS, ORIGIN)
-    assert read_origin(tmp_path / 'e.pt') == EmbeddingMetadata()
+    assert read_metadata(tmp_path / 'e.pt') == EmbeddingMetadata()
 
 
-def test_a_table_is_counted(tmp_path):
+def test_table_has_one_row_per_class(tmp_path):
     path = tmp_path / 'e.npy'
     save_class_embeddings(path, ['a', 'b', 'background'], 3 * VECTORS)
     torch.testing.assert_close(load_class_embeddings(path, ['a', 'b', 'background']), VECTORS)
     torch.testing.assert_close(load_class_embeddings(path, ['a', 'b']), VECTORS[:2])
     assert read_named_embeddings(path) == {}
-    with pytest.raises(ValueError, match=r'shape \(3, 2\) for 1 classes; .* or one more, the back'):
+    with pytest.raises(ValueError, match=r'shape \(3, 2\) for 1 classes'):
         load_class_embeddings(path, ['a'])
-    with pytest.raises(ValueError, match=r'for 4 classes; .* order, or one more'):
+    with pytest.raises(ValueError, match='for 4 classes'):
         load_class_embeddings(path, ['a', 'b', 'c', 'd'])
-    with pytest.raises(ValueError, match=r'for 2 classes; .* order, the background last'):
+    with pytest.raises(ValueError, match='for 2 classes'):
         load_class_embeddings(path, ['a', 'background'])
 
 
 @pytest.mark.parametrize('suffix', NAMED)
-def test_missing_classes_are_listed_and_near_misses_named(tmp_path, suffix):
+def test_missing_classes_raise_with_similar_names(tmp_path, suffix):
     path = tmp_path / f'e{suffix}'
     save_class_embeddings(path, ['traffic light', 'Dog', 'cat'], VECTORS)
     wanted = ['cat', 'traffic_light', 'dog', 'owl']
-    with pytest.raises(ValueError, match='lacking traffic_light, dog, owl;') as caught:
+    with pytest.raises(ValueError, match='traffic_light, dog, owl;') as caught:
         load_class_embeddings(path, wanted)
     text = str(caught.value)
-    assert f'{path}: lists 3 classes, the vocabulary has 4' in text
+    assert f'{path}: has 3 classes, the vocabulary has 4' in text
     assert "found 'traffic light', the vocabulary has 'traffic_light'" in text
     assert "found 'Dog', the vocabulary has 'dog'" in text
     assert 'owl;' in text
     assert "'owl'" not in text
 
 
-def test_what_cannot_be_written(tmp_path):
-    with pytest.raises(ValueError, match=r"e\.csv: .* a \.pt, \.npy, \.safetensors .* not '\.csv'"):
+def test_invalid_embeddings_are_not_written(tmp_path):
+    with pytest.raises(ValueError, match=r"e\.csv: .* \.pt, \.npy, \.safetensors, .*'\.csv'"):
         save_class_embeddings(tmp_path / 'e.csv', ['a', 'b', 'c'], VECTORS)
-    with pytest.raises(ValueError, match=r'2 classes, embeddings of shape \(3, 2\)'):
+    with pytest.raises(ValueError, match=r'2 classes, .* shape \(3, 2\)'):
         save_class_embeddings(tmp_path / 'e.npy', ['a', 'b'], VECTORS)
     with pytest.raises(ValueError, match='listed twice'):
         save_class_embeddings(tmp_path / 'e.npy', ['a', 'b', 'a'], VECTORS)
     assert not any(tmp_path.iterdir())
     (tmp_path / 'e.csv').touch()
-    with pytest.raises(ValueError, match=r"e\.csv: .* not '\.csv'"):
+    with pytest.raises(ValueError, match=r"e\.csv: .*'\.csv'"):
         load_class_embeddings(tmp_path / 'e.csv', ['a'])
 
 
 @pytest.mark.parametrize('suffix', FORMATS)
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch, suffix):
+def test_write_is_atomic(tmp_path, monkeypatch, suffix):
     path = tmp_path / f'e{suffix}'
     save_class_embeddings(path, ['a', 'b', 'c'], VECTORS)
     before = path.read_bytes()
@@ -134,14 +134,14 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch, suffix):
 
 @pytest.mark.parametrize('suffix', FORMATS)
 @pytest.mark.parametrize('damage', ['truncated', 'empty', 'text'])
-def test_broken_files_are_one_error(tmp_path, suffix, damage):
+def test_broken_file_raises_with_the_expected_format(tmp_path, suffix, damage):
     path = tmp_path / f'e{suffix}'
     save_class_embeddings(path, ['a', 'b', 'c'], VECTORS)
     whole = path.read_bytes()
     path.write_bytes({'truncated': whole[:-7], 'empty': b'', 'text': b'a,b,c\n' * 40}[damage])
     expected = {'.pt': 'a dictionary of', '.npy': 'a table of', '.safetensors': "'embeddings'"}
     for read in (read_named_embeddings, lambda path: load_class_embeddings(path, ['a', 'b', 'c'])):
-        with pytest.raises(ValueError, match='not a whole file of class embeddings') as caught:
+        with pytest.raises(ValueError, match=path.name) as caught:
             read(path)
         assert str(path) in str(caught.value)
         assert expected[suffix] in str(caught.value)
@@ -167,8 +167,8 @@ def write_safetensors(table, **header):
     [
         ('tensor.pt', write_torch(torch.eye(2)), 'a dictionary of .* found a Tensor'),
         ('numbers.pt', write_torch({0: torch.ones(2)}), 'found the key 0'),
-        ('none.pt', write_torch({}), 'vectors of no length'),
-        ('lengths.pt', write_torch(dict(a=torch.ones(2), b=torch.ones(3))), r'\[2, 3\] length'),
+        ('none.pt', write_torch({}), r'lengths \[\]'),
+        ('lengths.pt', write_torch(dict(a=torch.ones(2), b=torch.ones(3))), r'lengths \[2, 3\]'),
         ('detector.pt', write_torch(dict(state_dict=dict(w=torch.ones(2)))), 'expected a dictio'),
         ('nan.pt', write_torch(dict(a=torch.tensor([1, float('nan')]))), 'not finite'),
         ('code.pt', write_torch(dict(a=Path('x'))), 'expected a dictionary'),
@@ -182,21 +182,25 @@ def write_safetensors(table, **header):
         ('json.safetensors', write_safetensors(torch.eye(2), classes='["a'), 'expected a tensor'),
     ],
 )
-def test_other_files_are_refused(tmp_path, name, write, complaint):
+def test_invalid_files_raise(tmp_path, name, write, complaint):
     write(tmp_path / name)
     with pytest.raises(ValueError, match=complaint) as caught:
         read_named_embeddings(tmp_path / name)
     assert name in str(caught.value)
 
 
-def test_a_header_without_origin_is_refused_where_it_is_asked_for(tmp_path):
+def test_header_without_metadata_raises_when_it_is_read(tmp_path):
     write_safetensors(torch.eye(2))(tmp_path / 'e.safetensors')
-    with pytest.raises(ValueError, match=r'e\.safetensors: .* how it was made'):
-        read_origin(tmp_path / 'e.safetensors')
+    with pytest.raises(ValueError, match=r'e\.safetensors: .*templates'):
+        read_metadata(tmp_path / 'e.safetensors')
 
 
-def test_missing_file(tmp_path):
-    for read in (read_named_embeddings, read_origin, lambda path: load_class_embeddings(path, [])):
+def test_missing_file_raises(tmp_path):
+    for read in (
+        read_named_embeddings,
+        read_metadata,
+        lambda path: load_class_embeddings(path, []),
+    ):
         with pytest.raises(FileNotFoundError, match=r'e\.pt: no such file; tools/make_text'):
             read(tmp_path / 'e.pt')
 
@@ -216,17 +220,17 @@ def test_tool_writes_a_vocabulary_with_background_synonyms_and_prompts(micro_cli
         load_class_embeddings(out, ['cat', 'dog', 'background']), made, rtol=1e-4, atol=1e-6
     )
     expected = EmbeddingMetadata(templates, synonyms, micro_clip, 'open_clip_model.safetensors')
-    assert read_origin(out) == expected
+    assert read_metadata(out) == expected
 
 
 @pytest.mark.parametrize(
     ('out', 'prompts', 'complaint'),
     [
-        ('pets.csv', '{} here', 'class embeddings are a .pt, .npy, .safetensors file'),
+        ('pets.csv', '{} here', 'pets.csv: '),
         ('pets.pt', 'a photo', 'prompts.txt: expected templates with {} once'),
     ],
 )
-def test_tool_refuses_before_the_tower_is_built(tmp_path, monkeypatch, out, prompts, complaint):
+def test_tool_raises_before_the_tower_is_built(tmp_path, monkeypatch, out, prompts, complaint):
     (tmp_path / 'pets.txt').write_text('cat\n')
     (tmp_path / 'prompts.txt').write_text(prompts)
     asked = f'tool pets.txt --model local-dir:nowhere --out {out} --prompts prompts.txt'

@@ -225,7 +225,7 @@ def test_wrong_embeddings(micro_clip, tmp_path):
     names = [*WORDS.classes, 'background']
     cases = {
         'narrow': ({name: torch.ones(8) for name in names}, 'have 8 channels, the features 16'),
-        'lacking': ({name: torch.ones(16) for name in names[1:]}, f'lacking {names[0]}'),
+        'lacking': ({name: torch.ones(16) for name in names[1:]}, f'missing {names[0]}'),
     }
     for case, (content, message) in cases.items():
         path = tmp_path / f'{case}.pt'
