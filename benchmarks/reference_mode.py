@@ -76,7 +76,7 @@ class ReferenceEVA02ViT(_ReferenceTower, EVA02ViT):
         """Sine and cosine, the tables that the reference keeps."""
         key = (grid, device)
         if key not in self._tables:
-            self._tables[key] = self.rotary(grid, device)
+            self._tables[key] = self.rope_tables(grid, device)
         return self._tables[key]
 
     def run_block(

@@ -57,11 +57,7 @@ def packed_value_path(attention: nn.MultiheadAttention, tokens: Tensor) -> Tenso
 
 
 def check_timm_attention(attention: TimmAttention) -> None:
-    """Check that ``timm_attention`` computes all that an attention of timm computes.
-
-    Raises:
-        NotImplementedError: The attention has parts that are not supported.
-    """
+    """Check that ``timm_attention`` computes all that an attention of timm computes."""
     unsupported = {
         'norms of queries and keys': not isinstance(attention.q_norm, nn.Identity),
         'a gate': attention.gate is not None,

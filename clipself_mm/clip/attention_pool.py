@@ -16,11 +16,7 @@ from .positions import resize_positions, token_grid
 
 
 def check_latent_pool(pool: AttentionPoolLatent) -> None:
-    """Check that a latent pooling has one query, an MLP and no positions.
-
-    Raises:
-        NotImplementedError: It does not.
-    """
+    """Check that a latent pooling has one query, an MLP and no positions."""
     if pool.pos_embed is not None or pool.latent_len != 1 or pool.mlp is None:
         raise NotImplementedError(
             'expected an attention pooling with one query, an MLP and no positions; found '

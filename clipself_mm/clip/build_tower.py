@@ -72,10 +72,6 @@ def set_last_block(tower: VisionTower, mode: LastBlock) -> None:
     Args:
         tower: Any tower, before ``unlock_blocks``.
         mode: One of ``LAST_BLOCKS``; every tower supports ``value``.
-
-    Raises:
-        ValueError: The mode is unknown.
-        NotImplementedError: The tower does not pool by a class token.
     """
     if mode not in LAST_BLOCKS:
         raise ValueError(f'last_block must be one of {", ".join(LAST_BLOCKS)}, got {mode!r}')
@@ -89,11 +85,7 @@ def set_last_block(tower: VisionTower, mode: LastBlock) -> None:
 
 
 def tower_of(source: TowerSource) -> VisionTower:
-    """Build the image tower of a source without loading its weights.
-
-    Raises:
-        NotImplementedError: The architecture is not supported.
-    """
+    """Build the image tower of a source without loading its weights."""
     visual = _build_vision_tower(
         source.config['embed_dim'],
         dict(source.config['vision_cfg']),
@@ -116,9 +108,6 @@ def load_tower(tower: VisionTower, source: TowerSource, checkpoint: Checkpoint) 
         tower: From ``tower_of``.
         source: What the tower was built from.
         checkpoint: Content of the source's weights file.
-
-    Raises:
-        ValueError: The checkpoint does not match the architecture or the activation.
     """
     file = source.require_checkpoint()
     check_activation(checkpoint, source, file)
@@ -130,9 +119,6 @@ def find_adapter(visual: nn.Module) -> Adapter:
 
     Args:
         visual: open_clip's ``VisionTransformer``, ``ModifiedResNet`` or ``TimmModel``.
-
-    Raises:
-        NotImplementedError: The architecture is not supported.
     """
     if isinstance(visual, TimmModel):
         kind, adapters = type(visual.trunk), _TIMM_ADAPTERS

@@ -40,11 +40,7 @@ _T = TypeVar('_T')
 
 
 def check_suffix(path: str | Path) -> str:
-    """The suffix of a file of class embeddings.
-
-    Raises:
-        ValueError: It is not `.pt`, `.npy` or `.safetensors`.
-    """
+    """The suffix of a file of class embeddings."""
     suffix = Path(path).suffix
     if suffix not in _EXPECTED:
         raise ValueError(
@@ -141,12 +137,7 @@ def load_class_embeddings(path: str | Path, classes: Sequence[str]) -> Tensor:
 
 
 def read_metadata(path: str | Path) -> EmbeddingMetadata:
-    """Metadata of a file of embeddings; empty for `.pt` and `.npy`.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: As in `read_named_embeddings`.
-    """
+    """Metadata of a file of embeddings; empty for `.pt` and `.npy`."""
     path = _existing(path)
     if check_suffix(path) != '.safetensors':
         return EmbeddingMetadata()

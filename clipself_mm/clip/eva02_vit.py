@@ -36,9 +36,6 @@ class EVA02ViT(ViTTower):
         visual: A module whose ``trunk`` is timm's ``Eva`` with the projection as its head.
         mean: RGB mean of its inputs, in 0-1 units.
         std: RGB standard deviation of its inputs, in 0-1 units.
-
-    Raises:
-        NotImplementedError: The trunk has a part that is not supported.
     """
 
     def __init__(
@@ -82,7 +79,7 @@ class EVA02ViT(ViTTower):
         rope = None if trunk.rope is None else self.rope(grid, images.device)
         return Embedded(trunk.norm_pre(tokens), grid, rope)
 
-    def rotary(self, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    def rope_tables(self, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
         """(sine, cosine) tables of a token grid (see ``rope_table``)."""
         rope = self.visual.trunk.rope
         return rope_table(
@@ -103,7 +100,7 @@ class EVA02ViT(ViTTower):
             return self._tables[key]
         # Inference tensors could not be used in a later training step.
         with torch.inference_mode(False):
-            self._tables[key] = rope_pairs(*self.rotary(grid, device), self.prefix)
+            self._tables[key] = rope_pairs(*self.rope_tables(grid, device), self.prefix)
         if len(self._tables) > ROPE_CACHE_SIZE:
             self._tables.popitem(last=False)
         return self._tables[key]

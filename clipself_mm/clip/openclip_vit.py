@@ -22,9 +22,6 @@ class OpenCLIPViT(ViTTower):
         visual: open_clip's ``VisionTransformer``.
         mean: RGB mean of its inputs, in 0-1 units.
         std: RGB standard deviation of its inputs, in 0-1 units.
-
-    Raises:
-        NotImplementedError: The pooling or a block is not supported.
     """
 
     def __init__(

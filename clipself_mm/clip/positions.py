@@ -26,9 +26,6 @@ def resize_positions(positions: Tensor, grid: tuple[int, int], prefix: int = 1) 
 
     Returns:
         Shape (P + rows * columns, C).
-
-    Raises:
-        ValueError: The stored grid is not square.
     """
     length = int(positions.shape[0]) - prefix
     side = math.isqrt(max(length, 0))

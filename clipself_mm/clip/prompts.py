@@ -97,9 +97,6 @@ def expand_prompts(class_name: str, templates: Sequence[str] = PROMPT_TEMPLATES)
 
     Returns:
         One prompt per template.
-
-    Raises:
-        ValueError: The name is empty.
     """
     if not class_name:
         raise ValueError('a class name is empty')

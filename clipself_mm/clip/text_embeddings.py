@@ -29,8 +29,8 @@ class TextEmbeddings(nn.Module):
     The table is a non-persistent buffer: it follows from the config, and a checkpoint serves any
     vocabulary. It is computed by `train()` or `eval()`, which every loop, inferencer and tool of
     mmengine calls once weights and device are set, and later by `set_classes`; so it is ready
-    before the forward pass. A model on which neither was called computes it on first use. Nothing is
-    read or computed while a model is built or on the meta device.
+    before the forward pass. A model on which neither was called computes it on first use. While a
+    model is built, or on the meta device, nothing is read or computed.
 
     Args:
         classes: K names; a file of embeddings must have them all.

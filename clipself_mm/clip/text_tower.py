@@ -80,9 +80,6 @@ class TextTower(nn.Module):
 
         Returns:
             Unit vectors, shape (K, D).
-
-        Raises:
-            ValueError: There is no class, a name is empty, or a template has no ``{}``.
         """
         if not classes:
             raise ValueError('expected class names to embed, got none')

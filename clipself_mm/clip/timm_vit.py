@@ -30,9 +30,6 @@ class TimmViT(ViTTower):
         visual: open_clip's ``TimmModel`` around timm's ``VisionTransformer``.
         mean: RGB mean of its inputs, in 0-1 units.
         std: RGB standard deviation of its inputs, in 0-1 units.
-
-    Raises:
-        NotImplementedError: The trunk has a part that is not supported.
     """
 
     def __init__(

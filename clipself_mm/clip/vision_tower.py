@@ -97,9 +97,6 @@ class VisionTower(nn.Module, ABC):
         Returns:
             The maps, not normalised, and the dense map (N, D, h, w) or None. Maps of a ViT have
             the shape (N, C, h, w); those of a CNN differ in width and stride.
-
-        Raises:
-            ValueError: An index is out of range or out of order.
         """
 
     # Supported by some towers.
@@ -151,11 +148,7 @@ class VisionTower(nn.Module, ABC):
     # Shared by the adapters.
 
     def check_sides(self, images: Tensor) -> None:
-        """Check that the sides of images are divisible by ``patch_size``.
-
-        Raises:
-            ValueError: They are not.
-        """
+        """Check that the sides of images are divisible by ``patch_size``."""
         height, width = images.shape[-2:]
         if height % self.patch_size or width % self.patch_size:
             raise ValueError(
@@ -165,11 +158,7 @@ class VisionTower(nn.Module, ABC):
 
     @staticmethod
     def check_stages(out_indices: Sequence[int], count: int) -> None:
-        """Check that there are stage indices and that they ascend within 0..count - 1.
-
-        Raises:
-            ValueError: They do not.
-        """
+        """Check that there are stage indices and that they ascend within 0..count - 1."""
         indices = list(out_indices)
         ascending = indices and indices == sorted(set(indices))
         if not ascending or indices[0] < 0 or indices[-1] >= count:

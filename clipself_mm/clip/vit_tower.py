@@ -230,12 +230,6 @@ class ViTTower(VisionTower):
 
         Patch embedding, positions, class token, pooling, final norm and projection stay frozen,
         and so do the parameters of the last block that no dense feature depends on.
-
-        Args:
-            count: Number of blocks that train; None for all, 0 for none.
-
-        Raises:
-            ValueError: The tower has fewer blocks.
         """
         total = len(self.blocks)
         count = total if count is None else count

@@ -49,12 +49,7 @@ def atomic_write(path: str | Path, durable: bool = False) -> Iterator[Path]:
 
 
 def save_json(content: dict, path: str | Path) -> None:
-    """Write a compact JSON file atomically.
-
-    Args:
-        content: Content.
-        path: Output file; its folder is created.
-    """
+    """Write a compact JSON file atomically; its folder is created."""
     with atomic_write(path) as part:
         part.write_text(json.dumps(content, separators=(',', ':')), encoding='utf-8')
 

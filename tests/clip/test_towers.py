@@ -61,7 +61,7 @@ def test_rows_and_columns_are_not_mixed_up(tower):
         mirrored = twin.encode_dense(wide.transpose(2, 3))
         torch.testing.assert_close(mirrored.transpose(2, 3), dense, rtol=1e-4, atol=1e-5)
     else:
-        sine, _ = tower.rotary((2, 5), wide.device)
+        sine, _ = tower.rope_tables((2, 5), wide.device)
         half = sine.shape[1] // 2
         table = sine.unflatten(0, (2, 5))
         assert table[0, :, :half].eq(0).all()  # the first row turns by nothing

@@ -82,9 +82,6 @@ def exportable_state(visual_state: Mapping[str, Tensor], source: TowerSource) ->
     Args:
         visual_state: Keys ``visual.*`` of the distilled tower.
         source: What the tower was built from.
-
-    Raises:
-        ValueError: As in ``check_exportable``.
     """
     return _copied({**_source_state(visual_state, source), **visual_state})
 
@@ -191,9 +188,6 @@ def check_complete(state: Mapping[str, Tensor], source: TowerSource, origin: str
         state: Canonical state.
         source: Source with the configuration.
         origin: File of the state, for the error.
-
-    Raises:
-        ValueError: Tensors are missing, unexpected or of another shape.
     """
     config = source.config
     with torch.device('meta'):

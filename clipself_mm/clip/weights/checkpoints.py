@@ -82,9 +82,6 @@ def load_visual(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> 
         module: A ``VisionTower``.
         state: Canonical state; keys of the text tower are ignored.
         origin: File of the state, for the error.
-
-    Raises:
-        ValueError: Keys are missing or unexpected, or a shape differs.
     """
     _load_exactly(module, {k: v for k, v in state.items() if k.startswith('visual.')}, origin)
 
@@ -96,9 +93,6 @@ def load_text(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> No
         module: open_clip's text tower.
         state: Canonical state; keys of the image tower are ignored.
         origin: File of the state, for the error.
-
-    Raises:
-        ValueError: Keys are missing or unexpected, or a shape differs.
     """
     rest = {k: v for k, v in state.items() if not k.startswith(('visual.', 'logit_'))}
     if not rest:

@@ -55,9 +55,6 @@ def to_original(state: Mapping[str, Tensor], head_dim: int) -> State:
     Args:
         state: open_clip's keys of an EVA-02 CLIP.
         head_dim: Channels of one attention head.
-
-    Raises:
-        ValueError: The image tower is not an EVA-02 with RoPE.
     """
     if SEPARATE_KEY not in state:
         raise ValueError('expected an EVA-02 with separate queries and keys')

@@ -47,11 +47,7 @@ _PACKED = re.compile(r'(.+)\.self_attn\.([qkv])_proj\.(weight|bias)')
 
 
 def from_hugging_face(state: Mapping[str, Tensor]) -> State:
-    """Rename keys of `CLIPModel` to open_clip's; queries, keys and values are packed.
-
-    Raises:
-        ValueError: A key is unexpected or a query, key or value is missing.
-    """
+    """Rename keys of `CLIPModel` to open_clip's; queries, keys and values are packed."""
     result: State = {}
     packed: dict[str, dict[str, Tensor]] = {}
     unexpected = []
@@ -80,11 +76,7 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> State:
 
 
 def to_hugging_face(state: Mapping[str, Tensor]) -> State:
-    """Rename open_clip's keys to those of `CLIPModel`.
-
-    Raises:
-        ValueError: `CLIPModel` has no such weights.
-    """
+    """Rename open_clip's keys to those of `CLIPModel`."""
     single = {new: old for old, new in _SINGLE.items()}
     transposed = {new: old for old, new in _TRANSPOSED.items()}
     blocks = {new: old for old, new in _BLOCKS.items()}

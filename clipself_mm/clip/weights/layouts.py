@@ -119,9 +119,6 @@ def canonical_names(state: Mapping[str, Tensor]) -> State:
 
     Args:
         state: Keys of open_clip, OpenAI, EVA-CLIP or Hugging Face; other keys are unchanged.
-
-    Raises:
-        ValueError: A Hugging Face CLIP has unexpected keys.
     """
     state = {k: v for k, v in state.items() if not eva_names.ROPE_BUFFER.fullmatch(k)}
     style = _key_style(state)

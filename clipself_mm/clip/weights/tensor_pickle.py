@@ -44,9 +44,6 @@ def tensor_of(
         offset: First element.
         size: Shape.
         stride: Elements between neighbours, per dimension.
-
-    Raises:
-        RuntimeError: The tensor exceeds the storage.
     """
     flat = torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage)
     return flat.as_strided(size, stride, offset)

@@ -63,11 +63,7 @@ class TowerSource:
     )
 
     def require_checkpoint(self) -> str:
-        """The weights file.
-
-        Raises:
-            ValueError: There is none, the weights are random.
-        """
+        """The weights file; an error if there is none."""
         if self.checkpoint is None:
             raise ValueError(f'{self.model} needs a checkpoint, found random weights')
         return self.checkpoint
