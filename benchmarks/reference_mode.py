@@ -72,7 +72,7 @@ class _ReferenceTower(ViTTower):
 class ReferenceEVA02ViT(_ReferenceTower, EVA02ViT):
     """EVA-02 in reference mode; arguments of ``EVA02ViT``."""
 
-    def turns(self, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    def rope(self, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
         """Sine and cosine, the tables that the reference keeps."""
         key = (grid, device)
         if key not in self._tables:
