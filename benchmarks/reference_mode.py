@@ -72,11 +72,11 @@ class _ReferenceTower(ViTTower):
 class ReferenceEVA02ViT(_ReferenceTower, EVA02ViT):
     """EVA-02 in reference mode; arguments of ``EVA02ViT``."""
 
-    def turns(self, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    def rope(self, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
         """Sine and cosine, the tables that the reference keeps."""
         key = (grid, device)
         if key not in self._tables:
-            self._tables[key] = self.rotary(grid, device)
+            self._tables[key] = self.rope_tables(grid, device)
         return self._tables[key]
 
     def run_block(

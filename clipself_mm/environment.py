@@ -1,10 +1,9 @@
-"""Checks that the mm packages are there and fit each other, and says plainly what is missing.
+"""Check that compatible mm packages are installed.
 
-`clipself_mm` calls :func:`require_mm_packages` before it imports any of them, since a pair that
-does not fit fails far from its cause: mmcv without compiled ops only when a model is built, mmcv
-without CUDA at a detector's first RoIAlign, mmdet 3.3 on mmcv 2.2 with a bare assertion. The file
-needs the standard library only, until the packages are there, and runs as a script too:
-``python clipself_mm/environment.py``.
+`clipself_mm` calls :func:`require_mm_packages` before it imports any of them, because incompatible
+packages fail late: mmcv without compiled ops when a model is built, mmcv without CUDA at a
+detector's first RoIAlign, mmdet 3.3 on mmcv 2.2 with a bare assertion. Until the packages are found
+only the standard library is imported. Also a script: ``python clipself_mm/environment.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-# Module -> the distributions that supply it, the maintained one first.
+# Module -> the distributions that provide it, the maintained one first.
 DISTRIBUTIONS = {
     'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
     'mmcv': ('onedl-mmcv', 'mmcv', 'mmcv-lite'),
@@ -30,17 +29,17 @@ class Stack:
     """Versions of the mm family that work together.
 
     Attributes:
-        name: The value of ``STACK`` that `make env` knows it by.
-        ranges: Module -> (lowest version that fits, lowest version above it that does not).
-        packages: What pip installs, mmcv first.
+        name: Value of ``STACK`` for `make env`.
+        ranges: Module -> (lowest supported version, first unsupported version).
+        packages: Requirements for pip, mmcv first.
     """
 
     name: str
     ranges: dict[str, tuple[str, str]]
     packages: tuple[str, ...]
 
-    def state_dict_mismatch(self, found: dict[str, str]) -> dict[str, str]:
-        """Modules of `found` (module -> version) outside their range, with that range."""
+    def version_mismatch(self, found: dict[str, str]) -> dict[str, str]:
+        """Modules of `found` (module -> version) out of range -> their range."""
         return {
             module: f'>={low},<{high}'
             for module, (low, high) in self.ranges.items()
@@ -49,7 +48,7 @@ class Stack:
 
     @property
     def command(self) -> str:
-        """The commands that install the stack next to a torch that is already there."""
+        """Commands that install the stack; torch must be installed."""
         mmcv, *others = self.packages
         return (
             f"MMCV_WITH_OPS=1 pip install --no-build-isolation '{mmcv}'\n"
@@ -85,7 +84,7 @@ def _key(text: str) -> tuple[int, ...]:
 
 
 def installed_versions() -> dict[str, dict[str, str]]:
-    """Module -> {distribution: version} of what is installed for it, read without importing it."""
+    """Module -> {distribution: version} of the installed packages, without importing them."""
     found: dict[str, dict[str, str]] = {module: {} for module in DISTRIBUTIONS}
     for module, names in DISTRIBUTIONS.items():
         for name in names:
@@ -101,7 +100,7 @@ def installed_versions() -> dict[str, dict[str, str]]:
 
 
 def has_compiled_ops() -> bool:
-    """Whether mmcv's extension module `mmcv._ext` is there, without importing mmcv."""
+    """Whether mmcv's extension module `mmcv._ext` is installed, without importing mmcv."""
     spec = find_spec('mmcv')
     if spec is None or spec.origin is None:
         return False
@@ -109,10 +108,10 @@ def has_compiled_ops() -> bool:
 
 
 def cuda_without_ops() -> str | None:
-    """CUDA's version as of torch, where that sees a GPU which mmcv's ops cannot use; else None.
+    """Torch's CUDA version if torch finds a GPU but mmcv's ops have no CUDA; else None.
 
-    mmcv compiles for CUDA where torch sees a GPU or `FORCE_CUDA=1` is set, and for processors alone
-    elsewhere (on a login node), without a word. The ops say afterwards what they were made for.
+    mmcv compiles for CUDA if torch finds a GPU or `FORCE_CUDA=1` is set. Otherwise (on a login
+    node) it compiles for CPU only, without a warning.
     """
     import torch
 
@@ -120,62 +119,64 @@ def cuda_without_ops() -> str | None:
         return None
     from mmcv.ops import get_compiling_cuda_version
 
-    made_for = get_compiling_cuda_version()
-    return (torch.version.cuda or torch.version.hip) if made_for == 'not available' else None
+    if get_compiling_cuda_version() != 'not available':
+        return None
+    return torch.version.cuda or torch.version.hip
 
 
 def describe_lacking_cuda(found: dict[str, dict[str, str]], cuda: str) -> str:
-    """What is wrong where :func:`cuda_without_ops` gives a version, with the commands that help.
+    """Error message for mmcv without CUDA, with commands that solve the problem.
 
     Args:
-        found: As :func:`installed_versions` returns it, of a stack that fits.
-        cuda: That version.
+        found: Result of :func:`installed_versions`, a compatible stack.
+        cuda: Result of :func:`cuda_without_ops`.
     """
     name, number = next(iter(found['mmcv'].items()))
     return (
-        f'{name} {number} was compiled without CUDA, and torch (CUDA {cuda}) sees a GPU: the first '
-        "RoIAlign of a detector would fail there. Compile it again with the nvcc of torch's CUDA:\n"
+        f'{name} {number} was compiled without CUDA, and torch (CUDA {cuda}) finds a GPU: the '
+        'first RoIAlign of a detector would fail there. Compile it again with the nvcc of that '
+        'CUDA:\n'
         f'    export CUDA_HOME=/usr/local/cuda    # its bin/nvcc --version: release {cuda}\n'
         f'    pip uninstall -y {name}\n'
         '    FORCE_CUDA=1 MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir '
         f"'{name}=={number.split('+')[0]}'\n"
-        '  To run on the processor in spite of the GPU: export CUDA_VISIBLE_DEVICES='
+        '  To run on the CPU instead: export CUDA_VISIBLE_DEVICES='
     )
 
 
 def describe_problem(found: dict[str, dict[str, str]], compiled_ops: bool) -> str | None:
-    """What keeps the installed mm packages from working together, in plain words.
+    """Error message if the installed mm packages are not compatible.
 
     Args:
-        found: As :func:`installed_versions` returns it.
-        compiled_ops: Whether mmcv has its compiled ops.
+        found: Result of :func:`installed_versions`.
+        compiled_ops: Whether mmcv has compiled ops.
 
     Returns:
-        The problem with the commands that solve it, or None when one of the two stacks fits.
+        The problem with commands that solve it; None if the packages are one of the two stacks.
     """
     for module, installed in found.items():
         if len(installed) > 1:
             names = ' and '.join(f'{name} {number}' for name, number in installed.items())
             return (
-                f'{names} both supply `{module}` and overwrite each other. '
-                f'Make a fresh environment with one of them:\n{_commands(STACKS)}'
+                f'{names} both provide `{module}` and overwrite each other. '
+                f'Create a new environment with one of them:\n{_commands(STACKS)}'
             )
     missing = [module for module, installed in found.items() if not installed]
     if missing:
         return (
             f'{", ".join(missing)} {"are" if len(missing) > 1 else "is"} missing. '
-            f'Two sets of packages fit, either will do:\n{_commands(STACKS)}'
+            f'Install one of the two stacks:\n{_commands(STACKS)}'
         )
 
     versions = {module: next(iter(installed.values())) for module, installed in found.items()}
-    nearest = min(STACKS, key=lambda stack: len(stack.state_dict_mismatch(versions)))
-    state_dict_mismatch = nearest.state_dict_mismatch(versions)
-    if state_dict_mismatch:
-        came = ', '.join(f'{module} {number}' for module, number in versions.items())
-        wanted = ', '.join(f'{module} {bounds}' for module, bounds in state_dict_mismatch.items())
+    nearest = min(STACKS, key=lambda stack: len(stack.version_mismatch(versions)))
+    mismatch = nearest.version_mismatch(versions)
+    if mismatch:
+        present = ', '.join(f'{module} {number}' for module, number in versions.items())
+        expected = ', '.join(f'{module} {bounds}' for module, bounds in mismatch.items())
         return (
-            f'{came} do not fit each other: expected {wanted}. '
-            f'To get a set that fits:\n{_commands((nearest,))}'
+            f'{present} are not compatible: expected {expected}. '
+            f'To install a compatible set:\n{_commands((nearest,))}'
         )
     if not compiled_ops:
         name = next(iter(found['mmcv']))
@@ -189,13 +190,13 @@ def describe_problem(found: dict[str, dict[str, str]], compiled_ops: bool) -> st
 
 def _commands(stacks: tuple[Stack, ...]) -> str:
     return '\n'.join(
-        f'  {stack.name} (`make env STACK={stack.name}` does it all):\n    {stack.command}'
+        f'  {stack.name} (or `make env STACK={stack.name}`):\n    {stack.command}'
         for stack in stacks
     )
 
 
 def require_mm_packages() -> None:
-    """Raises ImportError with what is wrong unless the mm packages fit each other and the GPU."""
+    """Raise ImportError unless the mm packages are compatible with each other and with the GPU."""
     found = installed_versions()
     problem = describe_problem(found, has_compiled_ops())
     if problem is None and (cuda := cuda_without_ops()):

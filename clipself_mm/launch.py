@@ -1,4 +1,4 @@
-"""What the tools share: mm's options, the config, its tower, processes on a CPU."""
+"""Shared by the tools: mm's command line options, reading the config, launch on CPU."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mmengine.device import get_device
 
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the config and the options every mm tool takes."""
+    """Add the config and the options of every mm tool."""
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where logs and checkpoints go')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
-        help='overrides of config values, as train_dataloader.batch_size=4 key="[a,b]"',
+        help='overrides of config values, e.g. train_dataloader.batch_size=4 key="[a,b]"',
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument(
@@ -30,9 +30,9 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """Reads ``args.config`` and applies the options of :func:`add_launch_options`.
+    """Read ``args.config`` and apply the options of :func:`add_launch_options`.
 
-    The work folder is ``--work-dir``, else the config's own, else ``work_dirs/`` plus its name.
+    The work folder is ``--work-dir``, else ``work_dir`` of the config, else ``work_dirs/NAME``.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = Config.fromfile(args.config)
@@ -47,40 +47,40 @@ def read_config(args: argparse.Namespace) -> Config:
 
 
 def replace_tower(config: Config, tower: str) -> None:
-    """Puts another tower into a config whose model or whose backbone holds one.
+    """Replace the tower in a config.
 
     Args:
-        config: Has ``model.tower`` or ``model.backbone.tower``; changed in place.
-        tower: A model with its scheme, as ``local-dir:FOLDER``, or a file of weights.
+        config: Config with ``model.tower`` or ``model.backbone.tower``; changed in place.
+        tower: A model with its scheme, such as ``local-dir:FOLDER``, or a weights file.
 
     Raises:
-        KeyError: The model holds no tower.
+        KeyError: The model has no tower.
     """
-    for place in (config.model, config.model.get('backbone', {})):
-        if 'tower' in place:
+    for parent in (config.model, config.model.get('backbone', {})):
+        if 'tower' in parent:
             break
     else:
-        raise KeyError(f'--tower: a {config.model.get("type")} has no tower, nor its backbone')
+        raise KeyError(f'--tower: {config.model.get("type")} and its backbone have no tower')
     if ':' in tower:
-        place['tower'].update(model=tower, checkpoint=None)
+        parent['tower'].update(model=tower, checkpoint=None)
     else:
-        place['tower'].update(checkpoint=tower)
+        parent['tower'].update(checkpoint=tower)
 
 
 def prepare_processes(config: Config) -> None:
-    """Lets a torchrun launch work on a machine without an accelerator; changes nothing elsewhere.
+    """Make a torchrun launch work on a CPU; does nothing on other devices.
 
-    mmengine's own start calls ``torch.cuda.set_device`` and hands DDP a device id, both errors on a
-    CPU. The gloo group that is started here is taken over by the Runner.
+    mmengine calls ``torch.cuda.set_device`` and passes a device id to DDP, both errors on a CPU.
+    The Runner uses the gloo process group that is initialised here.
 
     Args:
-        config: What the Runner will be built from; its ``model_wrapper_cfg`` loses its device ids.
+        config: Config of the Runner; ``device_ids`` of its ``model_wrapper_cfg`` becomes None.
     """
     if config.launcher != 'pytorch' or get_device() != 'cpu':
         return
     timeout = config.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
     torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=timeout))
-    # gloo's threads must end before the interpreter does, else it may abort at exit.
+    # If gloo's threads outlive the interpreter, it may abort at exit.
     atexit.register(torch.distributed.destroy_process_group)
     wrapper = config.get('model_wrapper_cfg') or {
         'type': 'MMDistributedDataParallel',

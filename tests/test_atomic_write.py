@@ -22,7 +22,7 @@ def write_half(path, error):
 
 
 @pytest.mark.parametrize('durable', [False, True])
-def test_the_file_appears_at_the_end(tmp_path, durable):
+def test_file_appears_at_the_end(tmp_path, durable):
     path = tmp_path / 'a' / 'b.json'
     for content in ('first', 'second'):
         before = path.read_text() if path.exists() else None
@@ -35,7 +35,7 @@ def test_the_file_appears_at_the_end(tmp_path, durable):
 
 
 @pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
-def test_a_failure_in_the_middle_leaves_the_old_file(tmp_path, error):
+def test_failed_write_keeps_the_old_file(tmp_path, error):
     path = tmp_path / 'b.json'
     path.write_text('old')
     for target in (path, tmp_path / 'new.json'):
@@ -45,7 +45,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file(tmp_path, error):
         assert names(tmp_path) == ['b.json']
 
 
-def test_a_failure_at_the_end_leaves_what_was_there(tmp_path):
+def test_failed_rename_keeps_the_old_file(tmp_path):
     (tmp_path / 'b.json').mkdir()
     with pytest.raises(IsADirectoryError), atomic_write(tmp_path / 'b.json') as part:
         part.write_text('new')
@@ -56,7 +56,7 @@ def test_a_failure_at_the_end_leaves_what_was_there(tmp_path):
     assert (tmp_path / 'c.json').read_text() == 'old'
 
 
-def test_two_at_once_do_not_meet(tmp_path):
+def test_concurrent_writes_do_not_interfere(tmp_path):
     path = tmp_path / 'b.json'
     random.seed(0)
     with atomic_write(path) as one:
@@ -81,7 +81,7 @@ def test_permissions_follow_the_umask(tmp_path, mask, mode):
     assert stat.S_IMODE((tmp_path / 'b.json').stat().st_mode) == mode
 
 
-def test_bytes_are_forced_to_disk_only_where_that_is_asked_for(tmp_path, monkeypatch):
+def test_only_a_durable_write_calls_fsync(tmp_path, monkeypatch):
     path = tmp_path / 'b.json'
 
     def full(descriptor):
@@ -96,7 +96,7 @@ def test_bytes_are_forced_to_disk_only_where_that_is_asked_for(tmp_path, monkeyp
     assert names(tmp_path) == ['b.json']
 
 
-def test_a_piece_is_not_taken_for_the_file_and_can_be_cleared_away(tmp_path):
+def test_partial_file_has_another_suffix_and_can_be_removed(tmp_path):
     path = tmp_path / 'epoch_1.pth'
     with atomic_write(path) as part:
         part.write_text('half')

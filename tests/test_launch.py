@@ -7,7 +7,7 @@ from clipself_mm.launch import replace_tower
 
 
 @pytest.mark.parametrize('place', ['model', 'backbone'])
-def test_a_tower_is_replaced_where_it_is(place):
+def test_tower_is_replaced(place):
     holder = dict(type='Holder', tower=dict(type='CLIPTower', model='ViT-B-16', checkpoint='a'))
     model = holder if place == 'model' else dict(type='Detector', backbone=holder)
     config = Config(dict(model=model))
@@ -18,12 +18,12 @@ def test_a_tower_is_replaced_where_it_is(place):
     assert tower == dict(type='CLIPTower', model='local-dir:folder', checkpoint=None)
 
 
-def test_a_model_without_a_tower_is_named():
+def test_model_without_tower_raises():
     with pytest.raises(KeyError, match=r'--tower.*ResNet'):
         replace_tower(Config(dict(model=dict(type='ResNet'))), 'weights.pt')
 
 
-def test_a_generator_has_no_scores_to_choose(tmp_path, run_tool):
+def test_score_option_without_scores_raises(tmp_path, run_tool):
     (tmp_path / 'c.py').write_text("model = dict(type='TextMask2Former', test_cfg=dict())")
     with pytest.raises(SystemExit, match=r'--score.*TextMask2Former'):
         run_tool('panoptic_image', 'x.jpg', tmp_path / 'c.py', '--score', 'clip')

@@ -1,4 +1,4 @@
-"""The only code that knows the insides of a CLIP: towers, dense features, weights, text."""
+"""CLIP: image towers, dense features, weight files, text towers and text embeddings."""
 
 from .build_tower import build_tower
 from .clip_resnet import CLIPResNet

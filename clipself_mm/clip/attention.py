@@ -1,15 +1,19 @@
-"""Attention of CLIP's ViT families, whole and reduced to its value path, as pure functions.
+"""Attention of CLIP's ViTs, full and reduced to the value path, as pure functions.
 
-The modules are open_clip's (``nn.MultiheadAttention``) and timm's (``Attention`` and its rotary
-kin); only their weights are used here, so that one fused kernel serves training, teacher and
-masked variants.
+The modules are open_clip's ``nn.MultiheadAttention`` and timm's attentions. Only their weights are
+used, so that training, teacher and masked attention all run the same fused kernel.
 """
+
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .positions import apply_rope
+
+TimmAttention: TypeAlias = Any
+"""timm's ``Attention``, ``EvaAttention`` or ``AttentionRope``, which have no static types."""
 
 
 def packed_attention(
@@ -19,9 +23,9 @@ def packed_attention(
 
     Args:
         attention: Module with packed ``in_proj_weight`` (3 C, C).
-        queries: Normed tokens that look, shape (N, Q, C).
-        context: Normed tokens looked at, shape (N, L, C); the same object for self-attention.
-        mask: True where a query may look, shape (N, Q, L).
+        queries: Normed tokens that attend, shape (N, Q, C).
+        context: Normed tokens attended to, shape (N, L, C); the same object for self-attention.
+        mask: True where a query may attend, shape (N, Q, L).
 
     Returns:
         Projected output, shape (N, Q, C).
@@ -52,48 +56,46 @@ def packed_value_path(attention: nn.MultiheadAttention, tokens: Tensor) -> Tenso
     return attention.out_proj(value)
 
 
-def check_timm_attention(attention: nn.Module) -> None:
-    """Refuse an attention of timm that does more than ``timm_attention`` does.
-
-    Raises:
-        NotImplementedError: The message names what it does.
-    """
-    unknown = {
+def check_timm_attention(attention: TimmAttention) -> None:
+    """Check that ``timm_attention`` computes all that an attention of timm computes."""
+    unsupported = {
         'norms of queries and keys': not isinstance(attention.q_norm, nn.Identity),
         'a gate': attention.gate is not None,
-        'rotation by halves': getattr(attention, 'rotate_half', False),
+        'RoPE by halves': getattr(attention, 'rotate_half', False),
         'grouped queries': getattr(attention, 'num_kv_groups', 1) != 1,
     }
-    found = [part for part, present in unknown.items() if present]
+    found = [part for part, present in unsupported.items() if present]
     if found:
-        raise NotImplementedError(f'this {type(attention).__name__} has {", ".join(found)}')
+        raise NotImplementedError(
+            f'{type(attention).__name__} with {", ".join(found)} is not supported'
+        )
 
 
 def timm_attention(
-    attention: nn.Module,
+    attention: TimmAttention,
     queries: Tensor,
     context: Tensor,
     rope: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Multi-head attention of a timm block, with its inner norm where it has one.
+    """Multi-head attention of a timm block, with its inner norm if it has one.
 
     Args:
-        attention: timm's ``Attention``, ``EvaAttention`` or ``AttentionRope``.
-        queries: Normed tokens that look, shape (N, Q, C). Where they are not the context itself
-            they stand for class tokens, which no rotation touches.
-        context: Normed tokens looked at, shape (N, L, C).
-        rope: Of ``rope_pairs``, for all L tokens; None for no rotation.
-        mask: True where a query may look, shape (N, Q, L).
+        attention: timm's attention.
+        queries: Normed tokens that attend, shape (N, Q, C). Unless they are the context itself,
+            they are class tokens, which have no RoPE.
+        context: Normed tokens attended to, shape (N, L, C).
+        rope: From ``rope_pairs``, for all L tokens; None for no RoPE.
+        mask: True where a query may attend, shape (N, Q, L).
 
     Returns:
         Projected output, shape (N, Q, C).
     """
-    of_query, of_key, of_value = projections(attention)
+    to_query, to_key, to_value = projections(attention)
     mixed = attend(
-        F.linear(queries, *of_query),
-        F.linear(context, *of_key),
-        F.linear(context, *of_value),
+        F.linear(queries, *to_query),
+        F.linear(context, *to_key),
+        F.linear(context, *to_value),
         attention.num_heads,
         rope_query=rope if queries is context else None,
         rope_key=rope,
@@ -102,11 +104,11 @@ def timm_attention(
     return attention.proj(attention.norm(mixed))
 
 
-def timm_value_path(attention: nn.Module, tokens: Tensor) -> Tensor:
+def timm_value_path(attention: TimmAttention, tokens: Tensor) -> Tensor:
     """Value projection, inner norm, output projection of a timm block (paper, section 3.1).
 
     Args:
-        attention: timm's ``Attention``, ``EvaAttention`` or ``AttentionRope``.
+        attention: timm's attention.
         tokens: Normed tokens, shape (N, L, C).
 
     Returns:
@@ -125,23 +127,23 @@ def attend(
     rope_key: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Multi-head scaled dot product attention by the fused kernel.
+    """Multi-head scaled dot product attention with the fused kernel.
 
     Args:
         query: Shape (N, Q, C).
         key: Shape (N, L, C).
         value: Shape (N, L, C).
         heads: Number of heads.
-        rope_query: Of ``rope_pairs``, what rotates the queries; None for no rotation.
-        rope_key: What rotates the keys; None for no rotation.
-        mask: True where a query may look, shape (N, Q, L).
+        rope_query: From ``rope_pairs``, for the queries; None for no RoPE.
+        rope_key: From ``rope_pairs``, for the keys; None for no RoPE.
+        mask: True where a query may attend, shape (N, Q, L).
 
     Returns:
         Shape (N, Q, C).
     """
     query, key, value = (item.unflatten(-1, (heads, -1)) for item in (query, key, value))
-    # Turned before the heads go first: the kernel's result keeps this order of memory, in which
-    # the heads lie side by side already.
+    # RoPE before the transpose: the kernel's output then keeps this memory layout, in which
+    # flatten(2) needs no copy.
     query = query if rope_query is None else apply_rope(query, rope_query)
     key = key if rope_key is None else apply_rope(key, rope_key)
     query, key, value = (item.transpose(1, 2) for item in (query, key, value))
@@ -150,8 +152,8 @@ def attend(
     return mixed.transpose(1, 2).flatten(2)
 
 
-def projections(attention: nn.Module) -> list[tuple[Tensor, Tensor | None]]:
-    """(weight, bias) of queries, keys and values, whether timm fuses them or not."""
+def projections(attention: TimmAttention) -> list[tuple[Tensor, Tensor | None]]:
+    """(weight, bias) of queries, keys and values, fused by timm or not."""
     if attention.qkv is None:
         layers = (attention.q_proj, attention.k_proj, attention.v_proj)
         return [(layer.weight, layer.bias) for layer in layers]

@@ -1,8 +1,8 @@
-"""Attention pooling of CLIP towers, whole and reduced to one token, as pure functions.
+"""Attention pooling of CLIP towers, full and reduced to one token, as pure functions.
 
-A query that sees a single token gives it all its attention: what is left of the pooling is the
-token's value, projected. This is the dense feature of towers that pool so. The modules are timm's
-(SigLIP, PE-Core) and open_clip's (CLIP ResNets); only their weights are used here.
+A query that attends to a single token has attention weight 1, so the pooling of one token is its
+projected value. This is the dense feature of towers with attention pooling: timm's (SigLIP,
+PE-Core) and open_clip's (CLIP ResNets).
 """
 
 import torch
@@ -12,29 +12,25 @@ from timm.layers import AttentionPoolLatent
 from torch import Tensor
 
 from .attention import attend
-from .positions import resize_positions
+from .positions import resize_positions, token_grid
 
 
 def check_latent_pool(pool: AttentionPoolLatent) -> None:
-    """Refuse a latent pooling that is not one query over tokens without positions of its own.
-
-    Raises:
-        NotImplementedError: The message says what is there instead.
-    """
+    """Check that a latent pooling has one query, an MLP and no positions."""
     if pool.pos_embed is not None or pool.latent_len != 1 or pool.mlp is None:
         raise NotImplementedError(
-            'expected an attention pooling with one query, an MLP and no positions of its own; '
-            f'this one has {pool.latent_len} queries, '
+            'expected an attention pooling with one query, an MLP and no positions; found '
+            f'{pool.latent_len} queries, '
             f'{"no " if pool.mlp is None else "an "}MLP and '
             f'{"no " if pool.pos_embed is None else ""}positions'
         )
 
 
 def latent_value_path(pool: AttentionPoolLatent, tokens: Tensor) -> Tensor:
-    """What a latent pooling gives for each token alone: value, projection, MLP.
+    """Latent pooling of each token alone: value, projection, MLP.
 
     Args:
-        pool: timm's module; values are the second half of its ``kv``.
+        pool: timm's module; values are the second half of ``kv``.
         tokens: Normed tokens, shape (..., C).
 
     Returns:
@@ -47,16 +43,16 @@ def latent_value_path(pool: AttentionPoolLatent, tokens: Tensor) -> Tensor:
 
 
 def pool_map(pool: AttentionPool2d, features: Tensor) -> Tensor:
-    """Pooling of a CLIP ResNet for a map of any size: the mean token looks at itself and all cells.
+    """Pooling of a CLIP ResNet, map of any size: the mean token attends to itself and all cells.
 
     Args:
-        pool: open_clip's module; the mean token's position comes first in its table.
+        pool: open_clip's module; the position of the mean token comes first in its table.
         features: Map of the last stage, shape (N, C, h, w).
 
     Returns:
         Shape (N, D).
     """
-    grid = tuple(map(int, features.shape[-2:]))
+    grid = token_grid(features)
     cells = features.flatten(2).transpose(1, 2)
     tokens = torch.cat([cells.mean(dim=1, keepdim=True), cells], dim=1)
     tokens = tokens + resize_positions(pool.positional_embedding, grid).to(tokens.dtype)
@@ -65,7 +61,7 @@ def pool_map(pool: AttentionPool2d, features: Tensor) -> Tensor:
 
 
 def pool_map_value_path(pool: AttentionPool2d, features: Tensor) -> Tensor:
-    """What the pooling of a CLIP ResNet gives for each cell alone: value, projection.
+    """Pooling of a CLIP ResNet, of each cell alone: value, projection.
 
     Args:
         pool: open_clip's module.
@@ -74,7 +70,6 @@ def pool_map_value_path(pool: AttentionPool2d, features: Tensor) -> Tensor:
     Returns:
         Cells row by row, shape (N, h * w, D).
     """
-    grid = tuple(map(int, features.shape[-2:]))
-    positions = resize_positions(pool.positional_embedding, grid)[1:]
+    positions = resize_positions(pool.positional_embedding, token_grid(features))[1:]
     cells = features.flatten(2).transpose(1, 2)
     return pool.c_proj(pool.v_proj(cells + positions.to(cells.dtype)))

@@ -1,6 +1,7 @@
-"""From a model name and a file to a ``VisionTower``: the one way in for configs and tools."""
+"""Build a ``VisionTower`` from a model name and a weights file, for configs and tools."""
 
 import logging
+from collections.abc import Callable
 
 from mmengine.registry import MODELS
 from open_clip.model import _build_vision_tower
@@ -21,8 +22,9 @@ from .vit_tower import ViTTower
 from .weights.checkpoints import Checkpoint, check_activation, load_visual, read_checkpoint
 from .weights.tower_source import TowerSource, find_source
 
-_ADAPTERS = {VisionTransformer: OpenCLIPViT, ModifiedResNet: CLIPResNet}
-_TIMM_ADAPTERS = {Eva: EVA02ViT, TimmVisionTransformer: TimmViT}
+Adapter = Callable[..., VisionTower]
+_ADAPTERS: dict[type, Adapter] = {VisionTransformer: OpenCLIPViT, ModifiedResNet: CLIPResNet}
+_TIMM_ADAPTERS: dict[type, Adapter] = {Eva: EVA02ViT, TimmVisionTransformer: TimmViT}
 
 
 @MODELS.register_module(name='CLIPTower')
@@ -32,23 +34,23 @@ def build_tower(
     activation_checkpointing: bool = False,
     last_block: LastBlock = 'value',
 ) -> VisionTower:
-    """Build a CLIP image tower; its text tower is never built.
+    """Build a CLIP image tower without its text tower.
 
     Args:
         model: Name or folder, see ``find_source``.
-        checkpoint: Weights in any layout that ``read_state`` knows. Without one a named model has
-            random weights, which is said in the log; a folder brings its own.
+        checkpoint: Weights in any layout that ``read_state`` reads. Randomly initialised if None
+            (logs a warning), unless ``model`` is a folder that contains weights.
         activation_checkpointing: Whether training recomputes activations block by block.
-        last_block: How dense features leave the last block: ``value``, CLIPSelf's value path, or
-            DeCLIP's ``qq`` or ``csa`` (see ``ViTTower``). No file keeps it: give what the weights
-            were refined with, in detectors too.
+        last_block: How the last block computes dense features: ``value`` (CLIPSelf's value path),
+            or DeCLIP's ``qq`` or ``csa`` (see ``ViTTower``). Weights files do not store it: give
+            the value of the distillation in detectors too.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The name or ``last_block`` is unknown, or the checkpoint is another
-            architecture's.
-        NotImplementedError: The architecture has no dense path here, no blocks to recompute, or
-            another last block than ``last_block`` is made for.
+        ValueError: The name or ``last_block`` is unknown, or the checkpoint does not match the
+            architecture.
+        NotImplementedError: The architecture is not supported, has no blocks to recompute, or does
+            not support ``last_block``.
     """
     source = find_source(model, checkpoint)
     tower = tower_of(source)
@@ -60,38 +62,30 @@ def build_tower(
     if source.checkpoint is None:
         logging.getLogger(__name__).warning('%s is built with random weights', model)
     else:
-        load_tower(tower, read_checkpoint(source.checkpoint))
+        load_tower(tower, source, read_checkpoint(source.checkpoint))
     return tower
 
 
 def set_last_block(tower: VisionTower, mode: LastBlock) -> None:
-    """Choose how a tower's dense features leave its last block.
+    """Set how the last block computes dense features.
 
     Args:
-        tower: Of any kind; nothing of it is unlocked yet.
-        mode: One of ``LAST_BLOCKS``; every tower takes ``value``.
-
-    Raises:
-        ValueError: The mode is unknown.
-        NotImplementedError: The tower does not pool by a class token.
+        tower: Any tower, before ``unlock_blocks``.
+        mode: One of ``LAST_BLOCKS``; every tower supports ``value``.
     """
     if mode not in LAST_BLOCKS:
-        raise ValueError(f'last_block is one of {", ".join(LAST_BLOCKS)}, got {mode!r}')
+        raise ValueError(f'last_block must be one of {", ".join(LAST_BLOCKS)}, got {mode!r}')
     if isinstance(tower, ViTTower) and tower.pools_class_token:
         tower.last_block = mode
     elif mode != 'value':
         raise NotImplementedError(
-            f'last_block={mode!r} is for ViTs that pool by a class token, which this '
+            f'last_block={mode!r} needs a ViT that pools by a class token; this '
             f'{type(tower).__name__} does not'
         )
 
 
 def tower_of(source: TowerSource) -> VisionTower:
-    """Build the image tower of a source, its weights not loaded.
-
-    Raises:
-        NotImplementedError: The architecture has no dense path here.
-    """
+    """Build the image tower of a source without loading its weights."""
     visual = _build_vision_tower(
         source.config['embed_dim'],
         dict(source.config['vision_cfg']),
@@ -107,30 +101,24 @@ def tower_of(source: TowerSource) -> VisionTower:
     return tower
 
 
-def load_tower(tower: VisionTower, checkpoint: Checkpoint) -> None:
-    """Load the image tower's part of a checkpoint.
+def load_tower(tower: VisionTower, source: TowerSource, checkpoint: Checkpoint) -> None:
+    """Load the weights of the image tower.
 
     Args:
-        tower: Of ``tower_of``.
-        checkpoint: What the file of the tower's source holds.
-
-    Raises:
-        ValueError: The checkpoint is another architecture's, or OpenAI's and the model has another
-            activation than OpenAI's.
+        tower: From ``tower_of``.
+        source: What the tower was built from.
+        checkpoint: Content of the source's weights file.
     """
-    source = tower.source
-    check_activation(checkpoint, source, source.checkpoint)
-    load_visual(tower, checkpoint.state, source.checkpoint)
+    file = source.require_checkpoint()
+    check_activation(checkpoint, source, file)
+    load_visual(tower, checkpoint.state, file)
 
 
-def find_adapter(visual: nn.Module) -> type[VisionTower]:
-    """The class that serves one of open_clip's image towers.
+def find_adapter(visual: nn.Module) -> Adapter:
+    """The class of towers for an image tower of open_clip.
 
     Args:
         visual: open_clip's ``VisionTransformer``, ``ModifiedResNet`` or ``TimmModel``.
-
-    Raises:
-        NotImplementedError: There is none; the message names the architecture.
     """
     if isinstance(visual, TimmModel):
         kind, adapters = type(visual.trunk), _TIMM_ADAPTERS
@@ -138,7 +126,7 @@ def find_adapter(visual: nn.Module) -> type[VisionTower]:
         kind, adapters = type(visual), _ADAPTERS
     if kind not in adapters:
         raise NotImplementedError(
-            f'no adapter for a {kind.__name__}; docs/towers.md says what is supported '
-            'and how to add one'
+            f'no adapter for a {kind.__name__}; docs/towers.md lists what is supported and how '
+            'to add one'
         )
     return adapters[kind]

@@ -1,7 +1,7 @@
-"""Class embeddings on disk: `.pt` dictionary, `.npy` table, `.safetensors` with names and origin.
+"""Class embeddings on disk: `.pt` dictionary, `.npy` table, `.safetensors` with metadata.
 
-The first two are what existing configs read. The third says what it holds: the classes, the
-prompts, the synonyms and the CLIP.
+Existing configs of others read the first two. The third also holds the class names, the prompts,
+the synonyms and the name of the CLIP.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import safetensors.torch
@@ -23,30 +24,27 @@ from clipself_mm.io.atomic_write import atomic_write
 from .embedding_metadata import EmbeddingMetadata
 from .weights.weight_file import read_weight_file
 
-#: Word that stands for everything that is no class; the last row where it is there.
+#: Name of the background class, which is the last row if a file has it.
 BACKGROUND = 'background'
 
 _FORMAT = 'clipself_mm class embeddings'
 _VERSION = '1'
-_LISTED = 20
+_MAX_LISTED = 20
 _EXPECTED = {
     '.pt': 'a dictionary of class name to vector, written by torch.save',
     '.npy': 'a table of K rows and D columns, written by numpy.save',
     '.safetensors': "a tensor 'embeddings' with its classes in the header, as "
     'tools/make_text_embeddings.py writes it',
 }
+_T = TypeVar('_T')
 
 
 def check_suffix(path: str | Path) -> str:
-    """The suffix of a file of class embeddings, which says its format.
-
-    Raises:
-        ValueError: It is none of the three.
-    """
+    """The suffix of a file of class embeddings."""
     suffix = Path(path).suffix
     if suffix not in _EXPECTED:
         raise ValueError(
-            f'{path}: class embeddings are a {", ".join(_EXPECTED)} file, not {suffix!r}'
+            f'{path}: expected class embeddings as {", ".join(_EXPECTED)}, found {suffix!r}'
         )
     return suffix
 
@@ -55,23 +53,23 @@ def save_class_embeddings(
     path: str | Path,
     classes: Sequence[str],
     embeddings: Tensor,
-    origin: EmbeddingMetadata | None = None,
+    metadata: EmbeddingMetadata | None = None,
 ) -> None:
-    """Write embeddings of classes in the format that the suffix names, complete or not at all.
+    """Write class embeddings in the format of the suffix, atomically.
 
     Args:
-        path: File to write; its folder is made. A `.npy` keeps the order and no names.
+        path: Output file; its folder is created. A `.npy` keeps the order and no names.
         classes: K names.
         embeddings: Shape (K, D).
-        origin: What they were made of; only `.safetensors` keeps it.
+        metadata: How they were made; only `.safetensors` holds it.
 
     Raises:
-        ValueError: The suffix is another, the counts differ, or a name is doubled.
+        ValueError: The suffix is unknown, the counts differ, or a name is listed twice.
     """
     suffix = check_suffix(path)
     if embeddings.ndim != 2 or len(classes) != len(embeddings):
         raise ValueError(
-            f'{path}: {len(classes)} classes, embeddings of shape {tuple(embeddings.shape)}'
+            f'{path}: {len(classes)} classes, but embeddings of shape {tuple(embeddings.shape)}'
         )
     if len(set(classes)) < len(classes):
         raise ValueError(f'{path}: a class is listed twice in {list(classes)!r:.200}')
@@ -84,24 +82,24 @@ def save_class_embeddings(
     else:
         names = json.dumps(list(classes), ensure_ascii=False)
         header = dict(format=_FORMAT, format_version=_VERSION, classes=names)
-        header |= (origin or EmbeddingMetadata()).to_json()
+        header |= (metadata or EmbeddingMetadata()).to_json()
         buffer.write(safetensors.torch.save({'embeddings': table}, header))
     with atomic_write(path, durable=True) as part:
         part.write_bytes(buffer.getvalue())
 
 
 def read_named_embeddings(path: str | Path) -> dict[str, Tensor]:
-    """Read all embeddings of a file that names its classes.
+    """Read all embeddings of a file with class names.
 
     Args:
-        path: A `.pt` or `.safetensors` file; a `.npy` table names nothing and gives {}.
+        path: A `.pt` or `.safetensors` file; a `.npy` table has no names and gives {}.
 
     Returns:
         Name to unit vector, shape (D).
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The suffix is another, or the file is broken or something else.
+        ValueError: The suffix is unknown or the file is not valid.
     """
     names, table = _read(_existing(path))
     return {} if names is None else dict(zip(names, F.normalize(table, dim=-1), strict=True))
@@ -112,8 +110,7 @@ def load_class_embeddings(path: str | Path, classes: Sequence[str]) -> Tensor:
 
     Args:
         path: A `.pt` or `.safetensors` file, which may hold more classes; or a `.npy` table whose
-            rows are the classes in this order, with one row more for the background at the end
-            or not.
+            rows are the classes in this order. The table may end with a row for the background.
         classes: K names.
 
     Returns:
@@ -121,31 +118,26 @@ def load_class_embeddings(path: str | Path, classes: Sequence[str]) -> Tensor:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: As in `read_named_embeddings`; or the file lacks a class, or a table has not
-            one row a class.
+        ValueError: As in `read_named_embeddings`; or a class is missing, or a table does not have
+            one row per class.
     """
     path = _existing(path)
     names, table = _read(path)
     if names is None:
         return F.normalize(_rows_of(table, classes, path), dim=-1)
-    place = {name: row for row, name in enumerate(names)}
-    lacking = [name for name in classes if name not in place]
-    if lacking:
-        listed = ', '.join(lacking[:_LISTED]) + ', ...' * (len(lacking) > _LISTED)
+    row_of = {name: row for row, name in enumerate(names)}
+    missing = [name for name in classes if name not in row_of]
+    if missing:
+        listed = ', '.join(missing[:_MAX_LISTED]) + ', ...' * (len(missing) > _MAX_LISTED)
         raise ValueError(
-            f'{path}: lists {len(names)} classes, the vocabulary has {len(classes)}; '
-            f'lacking {listed}{near_misses(lacking, names)}'
+            f'{path}: has {len(names)} classes, the vocabulary has {len(classes)}; '
+            f'missing {listed}{near_misses(missing, names)}'
         )
-    return F.normalize(table[[place[name] for name in classes]], dim=-1)
+    return F.normalize(table[[row_of[name] for name in classes]], dim=-1)
 
 
-def read_origin(path: str | Path) -> EmbeddingMetadata:
-    """What the embeddings of a file were made of; `.pt` and `.npy` do not say.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: As in `read_named_embeddings`.
-    """
+def read_metadata(path: str | Path) -> EmbeddingMetadata:
+    """Metadata of a file of embeddings; empty for `.pt` and `.npy`."""
     path = _existing(path)
     if check_suffix(path) != '.safetensors':
         return EmbeddingMetadata()
@@ -153,19 +145,19 @@ def read_origin(path: str | Path) -> EmbeddingMetadata:
 
 
 def near_misses(wanted: Iterable[str], found: Iterable[str]) -> str:
-    """A hint for an error: names that are there, but spelt with another case, "_", "-" or space.
+    """A hint for an error: names that differ from wanted ones in case, "_", "-" or space only.
 
     Args:
         wanted: Names of the vocabulary that were not found.
         found: Names of the file.
 
     Returns:
-        Text to put behind the error, empty if there is no such name.
+        Text to append to the error, empty if there is no such name.
     """
-    spelt = {_folded(name): name for name in found}
-    pairs = [(spelt[_folded(name)], name) for name in wanted if _folded(name) in spelt]
-    hints = [f'; found {there!r}, the vocabulary has {name!r}' for there, name in pairs]
-    return ''.join(hints[:_LISTED]) + '; ...' * (len(hints) > _LISTED)
+    by_folded = {_folded(name): name for name in found}
+    pairs = [(by_folded[_folded(name)], name) for name in wanted if _folded(name) in by_folded]
+    hints = [f'; found {similar!r}, the vocabulary has {name!r}' for similar, name in pairs]
+    return ''.join(hints[:_MAX_LISTED]) + '; ...' * (len(hints) > _MAX_LISTED)
 
 
 def _folded(name: str) -> str:
@@ -182,34 +174,37 @@ def _existing(path: str | Path) -> Path:
 
 
 def _rows_of(table: Tensor, classes: Sequence[str], path: Path) -> Tensor:
-    """The rows of a table without names, counted; a background that is not asked for goes."""
+    """The rows of a table without names, checked; an unused background row is dropped."""
     count = len(classes)
     if len(table) == count + 1 and BACKGROUND not in classes:
         return table[:-1]
     if len(table) != count:
-        last = 'the background last' if BACKGROUND in classes else 'or one more, the background'
+        last = 'background last' if BACKGROUND in classes else 'optionally the background last'
         raise ValueError(
-            f'{path}: a table of shape {tuple(table.shape)} for {count} classes; expected a row '
-            f'for each in their order, {last}'
+            f'{path}: found a table of shape {tuple(table.shape)} for {count} classes; expected '
+            f'one row per class in their order, {last}'
         )
     return table
 
 
 def _read(path: Path) -> tuple[list[str] | None, Tensor]:
-    """Names, or None where a file has none, and their vectors, shape (K, D), of any length."""
-    reader = {'.pt': _read_dictionary, '.npy': _read_table, '.safetensors': _read_safetensors}
-    names, table = _guarded(path, reader[check_suffix(path)])
-    return names, table
+    """Names, or None for a table without names, and vectors, shape (K, D), not normalised."""
+    readers: dict[str, Callable[[Path], tuple[list[str] | None, Tensor]]] = {
+        '.pt': _read_dictionary,
+        '.npy': _read_table,
+        '.safetensors': _read_safetensors,
+    }
+    return _guarded(path, readers[check_suffix(path)])
 
 
-def _guarded(path: Path, reader: Callable) -> object:
-    """What `reader` gives, or one ValueError that names the file and what was expected."""
+def _guarded(path: Path, reader: Callable[[Path], _T]) -> _T:
+    """Run `reader` and turn any error into one ValueError with the file and what was expected."""
     try:
         return reader(path)
-    except Exception as error:  # broken bytes fail in any way
+    except Exception as error:  # broken files raise many kinds of errors
         why = (str(error).splitlines() or [repr(error)])[0]
         raise ValueError(
-            f'{path}: not a whole file of class embeddings: expected '
+            f'{path}: not a valid file of class embeddings: expected '
             f'{_EXPECTED[path.suffix]}: {why}'
         ) from error
 
@@ -222,7 +217,7 @@ def _read_dictionary(path: Path) -> tuple[list[str], Tensor]:
     rows = [torch.as_tensor(row).float().flatten() for row in content.values()]
     lengths = sorted({len(row) for row in rows})
     if len(lengths) != 1:
-        raise ValueError(f'found vectors of {lengths[:5]} length')
+        raise ValueError(f'found vectors of lengths {lengths[:5]}')
     return list(content), _checked(torch.stack(rows))
 
 
@@ -239,14 +234,14 @@ def _read_safetensors(path: Path) -> tuple[list[str], Tensor]:
 
 
 def _open_safetensors(path: Path) -> tuple[dict[str, str], Tensor]:
-    """Header and table of a file that is ours."""
+    """Header and table of a file written by `save_class_embeddings`."""
     with safetensors.safe_open(path, framework='pt') as file:
         header = file.metadata() or {}
         if header.get('format') != _FORMAT:
-            raise ValueError(f'found {sorted(file.keys())[:5]}, made by something else')
+            raise ValueError(f'found tensors {sorted(file.keys())[:5]} and another format')
         if header.get('format_version') != _VERSION:
             raise ValueError(
-                f'found format version {header.get("format_version")}, known is {_VERSION}'
+                f'found format version {header.get("format_version")}, expected {_VERSION}'
             )
         return header, file.get_tensor('embeddings')
 

@@ -8,6 +8,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, nn
 
 from .attention_pool import pool_map, pool_map_value_path
+from .positions import token_grid
 from .vision_tower import VisionTower
 from .weights.tower_source import CLIP_MEAN, CLIP_STD
 
@@ -15,9 +16,9 @@ from .weights.tower_source import CLIP_MEAN, CLIP_STD
 class CLIPResNet(VisionTower):
     """A CLIP ResNet with attention pooling; its dense map has stride 32.
 
-    The dense feature of a cell is what the pooling gives if it sees only this cell. Its stages are
-    those of the ResNet, of strides 4 to 32, each with its own width. CLIPSelf does not train it:
-    ``unlock_blocks`` and masked attention are refused.
+    The dense feature of a cell is the pooling of this cell alone. The stages are those of the
+    ResNet, strides 4 to 32, each with its own width. CLIPSelf does not train it: ``unlock_blocks``
+    and masked attention raise.
 
     Args:
         visual: open_clip's ``ModifiedResNet``.
@@ -48,11 +49,11 @@ class CLIPResNet(VisionTower):
 
     @property
     def dense_path(self) -> str:
-        """What makes a dense feature of a cell, in a few words."""
+        """How a dense feature is computed, in a few words."""
         return 'pooling of one cell'
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """Image-level embedding; the pool's positions are resized (see ``VisionTower``)."""
+        """Image embedding; positions of the pooling are resized (see ``VisionTower``)."""
         return pool_map(self.visual.attnpool, self._run_stages(images)[-1])
 
     def encode_dense(self, images: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class CLIPResNet(VisionTower):
     def stages(
         self, images: Tensor, out_indices: Sequence[int], with_dense: bool = False
     ) -> tuple[list[Tensor], Tensor | None]:
-        """Maps after chosen stages of the ResNet, of strides 4, 8, 16, 32 (see ``VisionTower``)."""
+        """Maps after chosen stages of the ResNet, strides 4, 8, 16, 32 (see ``VisionTower``)."""
         self.check_stages(out_indices, len(self._layers))
         count = len(self._layers) if with_dense else out_indices[-1] + 1
         maps = self._run_stages(images, count)
@@ -84,4 +85,4 @@ class CLIPResNet(VisionTower):
 
     def _dense_map(self, features: Tensor) -> Tensor:
         cells = pool_map_value_path(self.visual.attnpool, features)
-        return self.unit_map(cells, tuple(map(int, features.shape[-2:])))
+        return self.unit_map(cells, token_grid(features))

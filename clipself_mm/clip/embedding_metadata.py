@@ -1,4 +1,4 @@
-"""What class embeddings were made of, as a file of embeddings remembers it."""
+"""Metadata of a file of class embeddings."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class EmbeddingMetadata:
-    """How class embeddings came about; what is not known stays empty.
+    """How class embeddings were made; unknown fields are empty.
 
     Attributes:
-        templates: The prompts they are averaged over.
+        templates: Prompts over which a class is averaged.
         synonyms: Other names that are averaged into a class.
         model: open_clip name or folder of the CLIP.
-        checkpoint: Name of its file, without the folder.
+        checkpoint: Name of its weights file, without the folder.
     """
 
     templates: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class EmbeddingMetadata:
     checkpoint: str | None = None
 
     def to_json(self) -> dict[str, str]:
-        """Attribute name to json text: the strings that a safetensors header holds."""
+        """Attribute name to JSON text, for the header of a safetensors file."""
         content = dict(
             templates=list(self.templates),
             synonyms={name: list(others) for name, others in self.synonyms.items()},
@@ -35,10 +35,10 @@ class EmbeddingMetadata:
 
     @classmethod
     def from_json(cls, header: Mapping[str, str]) -> EmbeddingMetadata:
-        """The inverse of `to_json`; other keys of the header are passed over.
+        """The inverse of `to_json`; other keys of the header are ignored.
 
         Raises:
-            ValueError: A key is missing, or its text is no json of the right kind.
+            ValueError: A key is missing or has the wrong type.
         """
         try:
             content = {key: json.loads(header[key]) for key in cls.__dataclass_fields__}
@@ -49,4 +49,4 @@ class EmbeddingMetadata:
                 checkpoint=content['checkpoint'],
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f'its header does not say how it was made: {error!r}') from error
+            raise ValueError(f'its header has no valid metadata: {error!r}') from error

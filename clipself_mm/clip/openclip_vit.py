@@ -1,4 +1,4 @@
-"""Adapter of open_clip's own ViT: OpenAI, LAION, DataComp, MetaCLIP, DFN, CLIPA, ... towers."""
+"""Adapter of open_clip's own ViT: towers of OpenAI, LAION, DataComp, MetaCLIP, DFN, CLIPA, ..."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
 from .attention import packed_attention, packed_value_path
-from .positions import resize_positions
+from .positions import resize_positions, token_grid
 from .self_correlation import packed_self_correlation, parameters_of
 from .vit_tower import Embedded, ViTTower
 from .weights.tower_source import CLIP_MEAN, CLIP_STD
@@ -16,15 +16,12 @@ from .weights.tower_source import CLIP_MEAN, CLIP_STD
 class OpenCLIPViT(ViTTower):
     """An OpenAI-style ViT: learned positions, packed attention, projection without bias.
 
-    It pools by its class token or, as CLIPA does, by the mean of its patches.
+    It pools by the class token or, as CLIPA, by the mean of the patches.
 
     Args:
         visual: open_clip's ``VisionTransformer``.
         mean: RGB mean of its inputs, in 0-1 units.
         std: RGB standard deviation of its inputs, in 0-1 units.
-
-    Raises:
-        NotImplementedError: The tower pools otherwise or its blocks are not the standard ones.
     """
 
     def __init__(
@@ -63,7 +60,7 @@ class OpenCLIPViT(ViTTower):
         """Convolve, prepend the class token, add positions, norm (see ``ViTTower``)."""
         visual = self.visual
         patches = visual.conv1(images)
-        grid = tuple(map(int, patches.shape[-2:]))
+        grid = token_grid(patches)
         cls_token = visual.class_embedding.to(patches.dtype).expand(images.shape[0], 1, -1)
         tokens = torch.cat([cls_token, patches.flatten(2).transpose(1, 2)], dim=1)
         tokens = tokens + resize_positions(visual.positional_embedding, grid).to(tokens.dtype)
@@ -71,25 +68,25 @@ class OpenCLIPViT(ViTTower):
 
     def run_block(
         self,
-        block: nn.Module,
+        block: ResidualAttentionBlock,
         tokens: Tensor,
-        positions: None,
+        positions: Tensor | None,
         queries: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
         """Pre-norm attention and MLP, each with its residual (see ``ViTTower``)."""
         context = block.ln_1(tokens)
-        stream, looking = (tokens, context) if queries is None else (queries, block.ln_1(queries))
-        stream = stream + block.ls_1(packed_attention(block.attn, looking, context, mask))
+        stream, normed = (tokens, context) if queries is None else (queries, block.ln_1(queries))
+        stream = stream + block.ls_1(packed_attention(block.attn, normed, context, mask))
         return stream + block.ls_2(block.mlp(block.ln_2(stream)))
 
-    def run_value_path(self, block: nn.Module, tokens: Tensor) -> Tensor:
+    def run_value_path(self, block: ResidualAttentionBlock, tokens: Tensor) -> Tensor:
         """The block with attention reduced to its value path (see ``ViTTower``)."""
         tokens = tokens + block.ls_1(packed_value_path(block.attn, block.ln_1(tokens)))
         return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
 
     def run_self_correlation(
-        self, block: nn.Module, tokens: Tensor, positions: None
+        self, block: ResidualAttentionBlock, tokens: Tensor, positions: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The attention branch alone, with self-correlation (see ``ViTTower``)."""
         mixed, context = packed_self_correlation(block.attn, block.ln_1(tokens), self.last_block)
@@ -108,10 +105,10 @@ class OpenCLIPViT(ViTTower):
             return self.project(patches.mean(dim=1))
         return self.project(patches).mean(dim=1)
 
-    def parameters_off_value_path(self, block: nn.Module) -> list[nn.Parameter]:
-        """None: queries, keys and values are one packed tensor."""
+    def parameters_off_value_path(self, block: ResidualAttentionBlock) -> list[nn.Parameter]:
+        """Empty: queries, keys and values are one packed tensor."""
         return []
 
-    def parameters_off_self_correlation(self, block: nn.Module) -> list[nn.Parameter]:
+    def parameters_off_self_correlation(self, block: ResidualAttentionBlock) -> list[nn.Parameter]:
         """The MLP with its norm and scale."""
         return parameters_of(block.ln_2, block.mlp, block.ls_2)

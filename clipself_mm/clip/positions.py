@@ -1,7 +1,4 @@
-"""Position tables of ViTs for an arbitrary token grid: learned (resized) and rotary (rebuilt).
-
-Pure functions of tensors; no model is known here.
-"""
+"""Position tables of ViTs for any token grid, as pure functions: learned (resized) and RoPE."""
 
 import math
 
@@ -10,28 +7,31 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def resize_positions(positions: Tensor, grid: tuple[int, int], prefix: int = 1) -> Tensor:
-    """Resize learned absolute positions to a token grid, leaving the class entry alone.
+def token_grid(features: Tensor) -> tuple[int, int]:
+    """(h, w) of a map, shape (N, C, h, w), as ints also under tracing."""
+    height, width = features.shape[-2:]
+    return int(height), int(width)
 
-    Bicubic without antialiasing, as the published CLIPSelf weights were trained with.
+
+def resize_positions(positions: Tensor, grid: tuple[int, int], prefix: int = 1) -> Tensor:
+    """Resize learned absolute positions to a token grid; the prefix is unchanged.
+
+    Bicubic without antialiasing, as in the training of the released CLIPSelf weights.
 
     Args:
-        positions: Entries of the prefix followed by a square grid row by row, shape (P + L, C).
-        grid: Wanted (rows, columns) of tokens.
+        positions: The prefix, then a square grid row by row, shape (P + L, C).
+        grid: (rows, columns) of tokens.
         prefix: Entries P before the grid: 1 for a class token (or the mean token of a CLIP
-            ResNet), 0 where there is none.
+            ResNet), 0 for none.
 
     Returns:
         Shape (P + rows * columns, C).
-
-    Raises:
-        ValueError: The stored grid is not square.
     """
     length = int(positions.shape[0]) - prefix
     side = math.isqrt(max(length, 0))
     if side * side != length:
         raise ValueError(
-            f'expected {prefix} + a square number of positions, got {positions.shape[0]}'
+            f'expected {prefix} + a square number of positions, found {positions.shape[0]}'
         )
     if (side, side) == tuple(grid):
         return positions
@@ -50,20 +50,20 @@ def rope_table(
     columns_first: bool = False,
     device: torch.device | str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sine and cosine tables of the two-dimensional rotary embedding of EVA-02 and PE-Core.
+    """Sine and cosine tables of the 2D RoPE of EVA-02 and PE-Core.
 
     Positions of each axis are scaled to the side of the pre-training grid, so that an image of any
-    size or aspect spans the range of angles the tower has learned. The first half of a head's
-    channels rotates with the row, the second with the column; neighbours form the rotated pairs.
+    size or aspect ratio has the range of angles of pre-training. The first half of a head's
+    channels rotates with the row, the second with the column; neighbouring channels are a pair.
 
     Args:
         grid: (rows, columns) of tokens.
         head_dim: Channels of one attention head, divisible by 4.
-        pretrained_side: Tokens a side of the pre-training grid (16 in every EVA-02 CLIP).
-        theta: Base of the geometric series of frequencies.
-        offset: What is added to the index of a row or column (1 in PE-Core with a class token).
+        pretrained_side: Tokens per side of the pre-training grid (16 in every EVA-02 CLIP).
+        theta: Base of the frequencies.
+        offset: Added to the index of a row or column (1 in PE-Core with a class token).
         columns_first: Whether the first half of the channels rotates with the column (PE-Core).
-        device: Where the tables are made.
+        device: Device of the tables.
 
     Returns:
         (sine, cosine), each of shape (rows * columns, head_dim).
@@ -85,40 +85,39 @@ def rope_table(
 
 
 def rope_pairs(sine: Tensor, cosine: Tensor, prefix: int = 0) -> Tensor:
-    """Tables as one (cosine, sine) a pair of channels, which reads as a complex number.
+    """Interleave cosine and sine, so that RoPE is a complex multiplication.
 
     Args:
-        sine: Of ``rope_table``, shape (L, head_dim).
-        cosine: Likewise.
-        prefix: Tokens P that stand before the patches and turn by nothing.
+        sine: From ``rope_table``, shape (L, head_dim).
+        cosine: From ``rope_table``, shape (L, head_dim).
+        prefix: Number of tokens P before the patches, which have angle 0.
 
     Returns:
         Shape (P + L, head_dim / 2, 2).
     """
     rope = torch.stack([cosine[:, ::2], sine[:, ::2]], dim=-1)
-    still = rope.new_tensor([1.0, 0.0]).expand(prefix, *rope.shape[1:])
-    return torch.cat([still, rope])
+    identity = rope.new_tensor([1.0, 0.0]).expand(prefix, *rope.shape[1:])
+    return torch.cat([identity, rope])
 
 
 def apply_rope(features: Tensor, rope: Tensor) -> Tensor:
-    """Turn neighbouring channel pairs by the tables' angles, in single precision at least.
+    """Rotate neighbouring channel pairs by the angles of the tables, in float32 or float64.
 
-    A pair is a complex number, which a turn multiplies: one pass over memory where the four real
-    products take ten.
+    The complex product is one pass over memory; four real products are ten.
 
     Args:
         features: Queries or keys, shape (N, L, heads, head_dim).
-        rope: Of ``rope_pairs``, shape (L, head_dim / 2, 2).
+        rope: From ``rope_pairs``, shape (L, head_dim / 2, 2).
 
     Returns:
-        Same shape, dtype and order of memory as ``features``.
+        Same shape, dtype and memory layout as ``features``.
     """
-    whole = features if features.dtype == torch.float64 else features.float()
-    pairs, rope = whole.unflatten(-1, (-1, 2)), rope[:, None]
+    full = features if features.dtype == torch.float64 else features.float()
+    pairs, rope = full.unflatten(-1, (-1, 2)), rope[:, None]
     if torch.onnx.is_in_onnx_export():  # ONNX has no complex numbers
         (real, imaginary), (cosine, sine) = pairs.unbind(-1), rope.unbind(-1)
         parts = [real * cosine - imaginary * sine, imaginary * cosine + real * sine]
-        turned = torch.stack(parts, dim=-1)
+        rotated = torch.stack(parts, dim=-1)
     else:
-        turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(rope))
-    return turned.flatten(-2).to(features.dtype)
+        rotated = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(rope))
+    return rotated.flatten(-2).to(features.dtype)

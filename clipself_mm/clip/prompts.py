@@ -1,4 +1,4 @@
-"""From class names to prompts, and from prompt embeddings to class embeddings (ViLD's recipe)."""
+"""Class names to prompts, and prompt embeddings to class embeddings (as in ViLD)."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ def read_templates(path: str | Path) -> tuple[str, ...]:
     """Read a prompt set.
 
     Args:
-        path: A json file with a list of templates, or an object with that list under `templates`;
-            or a `.txt` file with a template a line.
+        path: A JSON file with a list of templates, or an object with that list under `templates`;
+            or a `.txt` file with one template per line.
 
     Returns:
-        The templates in their order.
+        The templates in file order.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is neither, or `check_templates` refuses a template; names the file.
+        ValueError: The file or a template is not valid.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such file; expected a .json or .txt file of prompts')
     if path.suffix not in ('.json', '.txt'):
-        raise ValueError(f'{path}: prompts are a .json or .txt file, not {path.suffix!r}')
+        raise ValueError(f'{path}: expected prompts as .json or .txt, found {path.suffix!r}')
     try:
         text = path.read_text(encoding='utf-8-sig')
+        templates: object
         if path.suffix == '.txt':
             templates = [line.strip() for line in text.splitlines() if line.strip()]
         else:
@@ -50,55 +51,52 @@ def read_templates(path: str | Path) -> tuple[str, ...]:
         raise ValueError(f'prompts {path}: {error}') from error
 
 
-def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
-    """Refuse what cannot become prompts.
+def check_templates(templates: object) -> tuple[str, ...]:
+    """Check prompt templates.
 
     Args:
-        templates: Sentences with the place `{}` once and, optionally, `{article}`.
+        templates: Sequence of sentences with the field `{}` once and, optionally, `{article}`.
 
     Returns:
         The templates.
 
     Raises:
-        ValueError: There is none, or one has not these places.
+        ValueError: The sequence is empty or a template has other fields.
     """
     if isinstance(templates, str) or not isinstance(templates, Sequence) or not templates:
         raise ValueError(f'expected a list of templates, got {templates!r:.80}')
     for template in templates:
-        places = _places(template)
-        if places.count('') != 1 or not set(places) <= {'', 'article'}:
+        fields = _fields(template)
+        if fields.count('') != 1 or not set(fields) <= {'', 'article'}:
             raise ValueError(
-                f'expected templates with {{}} once for the class and at most {{article}} beside '
-                f'it, got {template!r}'
+                'expected templates with {} once for the class and, optionally, {article}, '
+                f'got {template!r}'
             )
     return tuple(templates)
 
 
-def _places(template: object) -> list[str]:
+def _fields(template: object) -> list[str]:
     if not isinstance(template, str):
         return []
     try:
-        return [place for _, place, _, _ in Formatter().parse(template) if place is not None]
+        return [field for _, field, _, _ in Formatter().parse(template) if field is not None]
     except ValueError:  # a single brace
         return []
 
 
 def expand_prompts(class_name: str, templates: Sequence[str] = PROMPT_TEMPLATES) -> list[str]:
-    """The sentences that stand for one class.
+    """The prompts of one class.
 
-    Underscores become spaces, "/" becomes " or ", letters become lower case, trailing dots go.
-    The article follows the first character of the name as given, so that an upper-case vowel
-    gets "a". "This is " is put before a prompt that starts with "a" or "the".
+    Underscores become spaces, "/" becomes " or ", letters become lower case, trailing dots are
+    removed. The article depends on the first character of the name as given, so that an
+    upper-case vowel gets "a". Prompts that start with "a" or "the" get the prefix "This is ".
 
     Args:
         class_name: Name of a class as its data set spells it.
-        templates: Sentences with the places `{}` and, optionally, `{article}`.
+        templates: Sentences with the fields `{}` and, optionally, `{article}`.
 
     Returns:
-        One prompt for each template, in their order.
-
-    Raises:
-        ValueError: The name is empty.
+        One prompt per template.
     """
     if not class_name:
         raise ValueError(f'a class name is empty: {class_name!r}')
@@ -109,17 +107,14 @@ def expand_prompts(class_name: str, templates: Sequence[str] = PROMPT_TEMPLATES)
 
 
 def average_prompts(prompt_embeddings: Tensor) -> Tensor:
-    """One unit vector a class: the normalised mean of its normalised prompt embeddings.
+    """One unit vector per class: the normalised mean of its normalised prompt embeddings.
 
     Args:
-        prompt_embeddings: Text features of P prompts of K classes, shape (K, P, D), of any
-            length.
+        prompt_embeddings: Text features of P prompts of K classes, not normalised, shape
+            (K, P, D).
 
     Returns:
-        Shape (K, D), rows of length 1.
-
-    Raises:
-        ValueError: The input has another number of dimensions.
+        Unit vectors, shape (K, D).
     """
     if prompt_embeddings.ndim != 3:
         raise ValueError(
@@ -129,23 +124,20 @@ def average_prompts(prompt_embeddings: Tensor) -> Tensor:
 
 
 def average_names(name_embeddings: Tensor, counts: Sequence[int]) -> Tensor:
-    """One unit vector a class: the normalised mean of the embeddings of its names.
+    """One unit vector per class: the normalised mean of the embeddings of its names.
 
     Args:
         name_embeddings: Unit vectors of all names, class after class, shape (sum of counts, D).
-        counts: How many names each of the K classes has, one or more.
+        counts: Number of names per class, K numbers of at least 1.
 
     Returns:
-        Shape (K, D), rows of length 1; a class with one name keeps its vector as it is.
-
-    Raises:
-        ValueError: The counts do not add up to the number of names, or one is below 1.
+        Unit vectors, shape (K, D); the vector of a class with one name is not changed.
     """
     if sum(counts) != len(name_embeddings) or min(counts) < 1:
         raise ValueError(f'{len(name_embeddings)} embeddings of names do not split into {counts}')
     return torch.stack(
         [
-            own[0] if len(own) == 1 else F.normalize(own.mean(dim=0), dim=0)
-            for own in name_embeddings.split(list(counts))
+            names[0] if len(names) == 1 else F.normalize(names.mean(dim=0), dim=0)
+            for names in name_embeddings.split(list(counts))
         ]
     )

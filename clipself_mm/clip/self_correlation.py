@@ -1,8 +1,7 @@
-"""Attention of a last block by what its tokens have in common, as pure functions.
+"""Self-correlation attention of the last block (DeCLIP, arXiv 2505.04410), as pure functions.
 
-In place of queries against keys, queries meet queries and, if wanted, keys meet keys (DeCLIP,
-arXiv 2505.04410). Both take all tokens, the class token too, and both are rotated where the block
-rotates them.
+Queries are compared with queries (``qq``), and for ``csa`` also keys with keys. All tokens take
+part, the class token too. RoPE is applied where the block applies it.
 """
 
 from typing import Literal
@@ -10,12 +9,12 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import attend, projections
+from .attention import TimmAttention, attend, projections
 from .positions import apply_rope
 
 LastBlock = Literal['value', 'qq', 'csa']
 LAST_BLOCKS = ('value', 'qq', 'csa')
-"""Value path with residual and MLP (CLIPSelf), or the attention branch alone with one of these."""
+"""Value path with residual and MLP (CLIPSelf); attention branch alone (DeCLIP: ``qq``, ``csa``)."""
 
 
 def self_correlation(
@@ -25,19 +24,18 @@ def self_correlation(
     heads: int,
     rope: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Mix values by softmax(q q^T / sqrt(d)), plus softmax(k k^T / sqrt(d)) if there are keys.
+    """Mix values by softmax(q q^T / sqrt(d)), plus softmax(k k^T / sqrt(d)) if keys are given.
 
     Args:
         query: Shape (N, L, C).
-        key: Shape (N, L, C), or None for queries alone (``qq``); rows of weights then sum to 1,
-            otherwise (``csa``) to 2.
+        key: Shape (N, L, C); None for ``qq``, whose attention weights sum to 1. Those of ``csa``
+            sum to 2.
         value: Shape (N, L, C).
         heads: Number of heads, each of d = C / heads channels.
-        rope: Of ``rope_pairs``, for all tokens; None for no rotation.
+        rope: From ``rope_pairs``, for all tokens; None for no RoPE.
 
     Returns:
-        The mixed values and the queries they were mixed by, rotated, all heads side by side; each
-        of shape (N, L, C).
+        The mixed values and the queries after RoPE, heads concatenated; each of shape (N, L, C).
     """
     if rope is not None:
         query = apply_rope(query.unflatten(-1, (heads, -1)), rope).flatten(2)
@@ -71,27 +69,27 @@ def packed_self_correlation(
 
 
 def timm_self_correlation(
-    attention: nn.Module,
+    attention: TimmAttention,
     tokens: Tensor,
     mode: LastBlock,
     rope: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Self-correlation of a timm block, with its inner norm where it has one.
+    """Self-correlation of a timm block, with its inner norm if it has one.
 
     Args:
-        attention: timm's ``Attention``, ``EvaAttention`` or ``AttentionRope``.
+        attention: timm's attention.
         tokens: Normed tokens, shape (N, L, C).
         mode: ``qq`` or ``csa``.
-        rope: Of ``rope_pairs``, for all tokens; None for no rotation.
+        rope: From ``rope_pairs``, for all tokens; None for no RoPE.
 
     Returns:
         Projected output and queries, each of shape (N, L, C).
     """
-    of_query, of_key, of_value = projections(attention)
+    to_query, to_key, to_value = projections(attention)
     mixed, context = self_correlation(
-        F.linear(tokens, *of_query),
-        F.linear(tokens, *of_key) if mode == 'csa' else None,
-        F.linear(tokens, *of_value),
+        F.linear(tokens, *to_query),
+        F.linear(tokens, *to_key) if mode == 'csa' else None,
+        F.linear(tokens, *to_value),
         attention.num_heads,
         rope,
     )

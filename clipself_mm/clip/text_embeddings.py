@@ -1,4 +1,4 @@
-"""The text that features are compared with: unit embeddings of class names, as a table."""
+"""Table of text embeddings: one unit vector per class name."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from .class_embeddings import (
     load_class_embeddings,
     near_misses,
+    read_metadata,
     read_named_embeddings,
-    read_origin,
 )
 from .embedding_metadata import EmbeddingMetadata
 from .prompts import PROMPT_TEMPLATES
@@ -26,20 +26,20 @@ _logger = logging.getLogger(__name__)
 class TextEmbeddings(nn.Module):
     """Unit embeddings of class names: read from a file, or computed by the text tower of a CLIP.
 
-    The table is a buffer that no checkpoint has: it follows from the config, and another vocabulary
-    needs no other weights. It is made when the mode of the model is set (`train()` or `eval()`, as
-    every loop, inferencer and tool of mm's does after weights and device are settled), and from
-    then on in `set_classes`, so that a forward pass finds it ready. A model whose mode nobody sets
-    makes it on first use. Nothing is read or computed while a model is built or on the meta device.
+    The table is a non-persistent buffer: it follows from the config, and a checkpoint serves any
+    vocabulary. It is computed by `train()` or `eval()`, which every loop, inferencer and tool of
+    mmengine calls once weights and device are set, and later by `set_classes`; so it is ready
+    before the forward pass. A model on which neither was called computes it on first use. While a
+    model is built, or on the meta device, nothing is read or computed.
 
     Args:
         classes: K names; a file of embeddings must have them all.
         embeddings: File that `load_class_embeddings` reads.
-        text: Arguments of `TextTower`. It encodes the classes where there is no file, and names
-            that come up later, these by the prompts of the file where it tells them.
-        synonyms: Other names of classes, averaged into what the text tower computes. A file's
-            vectors are taken as they are.
-        dim: Width D of the features; that of the tower of `use_clip_of` if left out.
+        text: Arguments of `TextTower`. It encodes the classes if there is no file, and new names
+            of `set_classes`, these with the prompts in the metadata of the file.
+        synonyms: Other names of classes, averaged into the embeddings of the text tower, not into
+            those of a file.
+        dim: Channels D of the features; by default those of the tower of `use_clip_of`.
 
     Attributes:
         classes: The K names.
@@ -65,15 +65,15 @@ class TextEmbeddings(nn.Module):
         self._in_use = False
         self._outdated = True
         self._computed: dict[str, Tensor] = {}
-        self._looked_up: dict[tuple[str, ...], Tensor] = {}
+        self._file_cache: dict[tuple[str, ...], Tensor] = {}
         self.register_buffer('_table', torch.empty(0), persistent=False)
 
     def use_clip_of(self, tower: VisionTower, key: str) -> None:
-        """Compare with the features of a tower; its own CLIP encodes where no `text` was given.
+        """Use the CLIP of an image tower as text tower, unless `text` was given.
 
         Args:
-            tower: Its file holds the text tower too, where its CLIP is to encode.
-            key: Where a config names another `text`, for errors.
+            tower: A tower whose weights file holds the text tower too.
+            key: Config key of `text`, for errors.
         """
         self._key = key
         self.dim = self.dim or tower.dim
@@ -83,31 +83,31 @@ class TextEmbeddings(nn.Module):
 
     @property
     def source(self) -> str:
-        """What to name in an error."""
+        """File or text tower, for errors."""
         return str(self.embeddings or f'the text tower {self.text}')
 
     @property
     def device(self) -> torch.device:
-        """Where the table is and is computed."""
+        """Device of the table and of its computation."""
         return self._table.device
 
     @property
     def table(self) -> Tensor:
         """The embeddings of `classes`, shape (K, D); errors as in `encode`."""
         if self._outdated:
-            self._keep(self.encode(self.classes, self._new))
+            self._set_table(self.encode(self.classes, self._new))
         return self._table
 
     def set_classes(self, classes: Sequence[str], new: bool = True) -> None:
-        """Change the classes; if that fails, they stay as they were.
+        """Change the classes; an error leaves them unchanged.
 
         Args:
             classes: K names.
-            new: Whether a file of embeddings may lack them, see `encode`.
+            new: Whether names may be missing in the file of embeddings, see `encode`.
 
         Raises:
-            FileNotFoundError, ValueError: As in `encode`; in a model whose mode was not set yet,
-                when it is set.
+            FileNotFoundError, ValueError: As in `encode`; before the first `train()` or `eval()`,
+                these raise it instead.
         """
         classes = tuple(classes)
         if (classes, new) == (self.classes, self._new):
@@ -115,33 +115,33 @@ class TextEmbeddings(nn.Module):
         table = self.encode(classes, new) if classes and self._in_use and self._can_encode else None
         self.classes, self._new, self._outdated = classes, new, True
         if table is not None:
-            self._keep(table)
+            self._set_table(table)
 
     def train(self, mode: bool = True) -> TextEmbeddings:
-        """Set the mode and make the table, where it is not made."""
+        """Set the mode and compute the table if it is outdated."""
         super().train(mode)
         self._in_use = True
         if self._outdated and self.classes and self._can_encode:
-            self._keep(self.encode(self.classes, self._new))
+            self._set_table(self.encode(self.classes, self._new))
         return self
 
     def encode(self, classes: Sequence[str], new: bool = False) -> Tensor:
-        """Embeddings of any names; a name is computed once.
+        """Embeddings of any names; each name is computed once.
 
         Args:
             classes: K names.
-            new: Whether they are computed by the text tower where the file lacks them; otherwise
-                that is an error, since a vocabulary has its embeddings from one source.
+            new: Whether the text tower computes names that are missing in the file; otherwise they
+                are an error, because all embeddings of a vocabulary must have one source.
 
         Returns:
             Shape (K, D), on `device`.
 
         Raises:
             FileNotFoundError: The file or the text tower's checkpoint is missing.
-            ValueError: A name is in no file and there is no text tower to compute it; or D is not
-                that of the features.
+            ValueError: A name has no embedding and there is no text tower; or D is not that of
+                the features.
         """
-        # Not inference mode: a table made in a test would be useless to a later training.
+        # Inference tensors could not be used in a later training step.
         with (
             torch.inference_mode(False),
             torch.no_grad(),
@@ -150,58 +150,58 @@ class TextEmbeddings(nn.Module):
             if self.embeddings is None or new:
                 rows = self._by_name(classes)
             else:
-                rows = [self._of_file(tuple(classes))]
+                rows = [self._of_file(self.embeddings, tuple(classes))]
             self._check_width(*rows)
             return torch.cat(rows).to(self.device)
 
     @property
     def _can_encode(self) -> bool:
-        """Whether there is something to encode by, and a real device to do it on."""
+        """Whether there is a file or a text tower, and a real device."""
         return (self.embeddings or self.text) is not None and self.device.type != 'meta'
 
-    def _keep(self, table: Tensor) -> None:
+    def _set_table(self, table: Tensor) -> None:
         self._table, self._outdated = table, False
 
     def _forget(self) -> None:
-        """Drop what was computed."""
+        """Drop the computed embeddings."""
         self._computed.clear()
         self._outdated = True
 
     def _check_width(self, *rows: Tensor) -> None:
-        """Refuse embeddings that are not of the CLIP whose features they are compared with."""
+        """Check that embeddings have as many channels as the features."""
         widths = sorted({part.shape[-1] for part in rows})
         if len(widths) > 1:
             raise ValueError(
                 f'{self.embeddings} and the text tower {self.text} give embeddings of different '
-                f'widths, {widths}: they are not of one CLIP'
+                f'widths, {widths}: use one CLIP for both'
             )
         if widths != [self.dim or widths[0]]:
             raise ValueError(
                 f'{self.source}: embeddings have {widths[0]} channels, the features {self.dim}: '
-                'they are not of one CLIP'
+                'use one CLIP for both'
             )
 
-    def _of_file(self, classes: tuple[str, ...]) -> Tensor:
-        if classes not in self._looked_up:
-            self._looked_up[classes] = load_class_embeddings(self.embeddings, classes)
+    def _of_file(self, path: str, classes: tuple[str, ...]) -> Tensor:
+        if classes not in self._file_cache:
+            self._file_cache[classes] = load_class_embeddings(path, classes)
             self._compare_models()
-        return self._looked_up[classes]
+        return self._file_cache[classes]
 
     def _by_name(self, classes: Sequence[str]) -> list[Tensor]:
-        """A row of shape (1, D) for each name."""
-        known = self._in_file | self._computed
-        unknown = [name for name in dict.fromkeys(classes) if name not in known]
-        if unknown:
+        """One row of shape (1, D) per name."""
+        rows = self._in_file | self._computed
+        missing = [name for name in dict.fromkeys(classes) if name not in rows]
+        if missing:
             if self.text is None:
                 raise ValueError(
-                    f'{self.embeddings or "embeddings=None"} has no embedding of {unknown[:5]} and '
+                    f'{self.embeddings or "embeddings=None"} has no embedding of {missing[:5]} and '
                     f'there is no text tower to compute it: give `{self._key}` (a CLIP model and '
-                    f'its checkpoint){near_misses(unknown, self._in_file)}'
+                    f'its checkpoint){near_misses(missing, self._in_file)}'
                 )
-            _logger.info('embedding %d class names by %s', len(unknown), self.text)
-            self._computed.update(zip(unknown, self._compute(unknown).cpu(), strict=True))
-            known |= self._computed
-        return [known[name][None] for name in classes]
+            _logger.info('computing embeddings of %d class names with %s', len(missing), self.text)
+            self._computed.update(zip(missing, self._compute(missing).cpu(), strict=True))
+            rows |= self._computed
+        return [rows[name][None] for name in classes]
 
     def _compute(self, classes: Sequence[str]) -> Tensor:
         """Embeddings of K names by the text tower, shape (K, D)."""
@@ -210,20 +210,20 @@ class TextEmbeddings(nn.Module):
             .to(self.device)
             .embed_classes(
                 classes,
-                templates=self._origin.templates or PROMPT_TEMPLATES,
+                templates=self._metadata.templates or PROMPT_TEMPLATES,
                 synonyms=self.synonyms,
             )
         )
 
     def _text_tower(self) -> TextTower:
         try:
-            return TextTower(**self.text)
+            return TextTower(**(self.text or {}))
         except ValueError as error:
             if not self._own_clip:
                 raise
             raise ValueError(
-                f"{error}; the classes are encoded by the tower's own CLIP, unless {self._key} "
-                'names another'
+                f'{error}; by default the CLIP of the image tower encodes the classes, set '
+                f'{self._key} to use another'
             ) from error
 
     @cached_property
@@ -234,24 +234,24 @@ class TextEmbeddings(nn.Module):
         return read_named_embeddings(self.embeddings)
 
     @cached_property
-    def _origin(self) -> EmbeddingMetadata:
-        return EmbeddingMetadata() if self.embeddings is None else read_origin(self.embeddings)
+    def _metadata(self) -> EmbeddingMetadata:
+        return EmbeddingMetadata() if self.embeddings is None else read_metadata(self.embeddings)
 
     def _compare_models(self) -> None:
-        """Warn if file and config name two CLIPs; a folder does not say which one is in it."""
-        theirs, ours = self._origin.model, (self.text or {}).get('model')
-        if theirs is None or ours is None or ':' in theirs + ours:
+        """Warn if file and config name different CLIPs; folders are not compared."""
+        in_file, in_config = self._metadata.model, (self.text or {}).get('model')
+        if in_file is None or in_config is None or ':' in in_file + in_config:
             return
-        if theirs.replace('/', '-') != ours.replace('/', '-'):
-            _warn_of_two_models(str(self.embeddings), theirs, ours)
+        if in_file.replace('/', '-') != in_config.replace('/', '-'):
+            _warn_of_two_models(str(self.embeddings), in_file, in_config)
 
     def extra_repr(self) -> str:
-        """Number of classes and where they come from, for printing."""
+        """Number of classes and their source, for printing."""
         return f'{len(self.classes)} classes of {self.source}'
 
 
 def clip_of(tower: VisionTower) -> dict[str, str] | None:
-    """Arguments of the `TextTower` of a tower's own CLIP; None if the tower has random weights."""
+    """Arguments of `TextTower` for the CLIP of a tower; None if the tower has random weights."""
     source = tower.source
     if source is None or source.checkpoint is None:
         return None
@@ -259,11 +259,11 @@ def clip_of(tower: VisionTower) -> dict[str, str] | None:
 
 
 @cache
-def _warn_of_two_models(embeddings: str, theirs: str, ours: str) -> None:
+def _warn_of_two_models(embeddings: str, in_file: str, in_config: str) -> None:
     _logger.warning(
-        '%s: its embeddings are of the CLIP %s, the config has %s; embeddings and features of '
-        'two CLIPs do not match',
+        '%s: embeddings of the CLIP %s, but the config has %s; embeddings and features of two '
+        'CLIPs do not match',
         embeddings,
-        theirs,
-        ours,
+        in_file,
+        in_config,
     )

@@ -1,4 +1,4 @@
-"""The text side of a CLIP: from class names to the unit embeddings that classify regions."""
+"""Text tower of a CLIP: class names and captions to unit embeddings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from open_clip.model import _build_text_tower
+from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -23,36 +24,35 @@ from .prompts import (
 from .weights.checkpoints import check_activation, load_text, read_checkpoint
 from .weights.tower_source import CONFIG_NAME, TowerSource, find_source
 
-LONG = 4
-"""Batches of prompts from which on a bar shows how far they are."""
+_PROGRESS_BAR_FROM = 4
+"""Number of batches from which a progress bar is shown."""
 
 
 class TextTower(nn.Module):
     """open_clip's text tower with its tokenizer, frozen.
 
     Args:
-        model: Name or folder, see ``find_source``. A folder brings the files of its tokenizer, if
-            that is one of Hugging Face's.
-        checkpoint: Weights in any layout that ``read_state`` knows; a folder brings its own.
+        model: Name or folder, see ``find_source``. The folder of a CLIP with a Hugging Face
+            tokenizer must hold the files of the tokenizer.
+        checkpoint: Weights in any layout that ``read_state`` reads; by default those in the folder.
 
     Raises:
-        ValueError: There is no checkpoint: a random text tower would name classes at random. Or it
-            is another architecture's, or OpenAI's and the model has another activation.
-        ImportError: The tokenizer or the tower is Hugging Face's and their package is missing.
+        ValueError: There is no checkpoint (random text embeddings would be useless), or it does
+            not match the architecture or the activation.
+        ImportError: The tokenizer or the tower needs transformers, which is not installed.
     """
 
     def __init__(self, model: str, checkpoint: str | None = None) -> None:
         super().__init__()
         source = find_source(model, checkpoint)
-        if source.checkpoint is None:
-            raise ValueError(f'the text tower of {model} needs a checkpoint')
+        file = source.require_checkpoint()
         if needs_transformers(source):
             _import_transformers(model)
         self.source = source
         self.text = bare_text_tower(source.config)
-        checkpoint = read_checkpoint(source.checkpoint)
-        check_activation(checkpoint, source, source.checkpoint)
-        load_text(self.text, checkpoint.state, source.checkpoint)
+        weights = read_checkpoint(file)
+        check_activation(weights, source, file)
+        load_text(self.text, weights.state, file)
         self.tokenizer = build_tokenizer(source)
         self.requires_grad_(False).eval()
 
@@ -75,22 +75,21 @@ class TextTower(nn.Module):
         Args:
             classes: K names.
             templates: P prompts with ``{}`` for the class and ``{article}`` for a or an.
-            batch_size: Prompts a forward pass.
-            synonyms: Other names of classes; entries of classes that are not asked for are passed
-                over.
+            batch_size: Prompts per forward pass.
+            synonyms: Other names of classes; entries of other classes are ignored.
 
         Returns:
             Unit vectors, shape (K, D).
-
-        Raises:
-            ValueError: There is no class, a name is empty, or a template has no ``{}``.
         """
         if not classes:
             raise ValueError(f'there is no class to embed: classes={list(classes)}')
         templates = check_templates(templates)
         names = [(name, *(synonyms or {}).get(name, ())) for name in classes]
         prompts = [
-            prompt for own in names for name in own for prompt in expand_prompts(name, templates)
+            prompt
+            for of_class in names
+            for name in of_class
+            for prompt in expand_prompts(name, templates)
         ]
         device = next(self.parameters()).device
         starts = range(0, len(prompts), batch_size)
@@ -98,10 +97,10 @@ class TextTower(nn.Module):
             F.normalize(
                 self.encode_text(self.tokenizer(prompts[i : i + batch_size]).to(device)), dim=-1
             )
-            for i in tqdm(starts, desc='prompts', disable=len(starts) < LONG)
+            for i in tqdm(starts, desc='prompts', disable=len(starts) < _PROGRESS_BAR_FROM)
         ]
         by_name = average_prompts(torch.cat(encoded).unflatten(0, (-1, len(templates))))
-        return average_names(by_name, [len(own) for own in names])
+        return average_names(by_name, [len(of_class) for of_class in names])
 
 
 def bare_text_tower(config: Mapping) -> nn.Module:
@@ -110,7 +109,7 @@ def bare_text_tower(config: Mapping) -> nn.Module:
     Args:
         config: open_clip's model configuration.
     """
-    # A checkpoint brings the weights of a Hugging Face tower too; tokens are not asked for.
+    # The checkpoint has the weights of a Hugging Face tower too: do not download them.
     text_cfg = config['text_cfg'] | dict(hf_model_pretrained=False, output_tokens=False)
     return _build_text_tower(config['embed_dim'], text_cfg, config.get('quick_gelu', False))
 
@@ -118,11 +117,11 @@ def bare_text_tower(config: Mapping) -> nn.Module:
 def build_tokenizer(source: TowerSource) -> Callable[[list[str]], Tensor]:
     """The tokenizer of a CLIP: sentences to ids, shape (T, context).
 
-    It is open_clip's by name or by the folder's configuration. A folder in transformers' own
-    layout has no such configuration; it is an OpenAI-style CLIP, whose tokenizer open_clip brings.
+    open_clip finds it by the name or by the configuration of the folder. A folder in transformers'
+    layout has no such configuration: it is an OpenAI-style CLIP, with OpenAI's tokenizer.
 
     Raises:
-        ValueError: A folder in transformers' layout has another number of tokens than OpenAI's.
+        ValueError: The vocabulary size of a folder in transformers' layout is not OpenAI's.
     """
     folder = source.model.removeprefix('local-dir:')
     if folder != source.model and not (Path(folder) / CONFIG_NAME).is_file():
@@ -131,7 +130,7 @@ def build_tokenizer(source: TowerSource) -> Callable[[list[str]], Tensor]:
         if text_cfg['vocab_size'] != tokenizer.vocab_size:
             raise ValueError(
                 f"{source.model}: expected the {tokenizer.vocab_size} tokens of OpenAI's CLIP, "
-                f'found {text_cfg["vocab_size"]}: its tokenizer is another'
+                f'found {text_cfg["vocab_size"]}: another tokenizer'
             )
         return tokenizer
     return open_clip.get_tokenizer(source.model)
@@ -149,16 +148,16 @@ def _import_transformers(model: str) -> None:
         import transformers  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f'the text tower of {model} needs the package transformers, which the extra hf '
-            f'brings: pip install clipself_mm[hf] ({error})'
+            f'the text tower of {model} needs the package transformers: '
+            f'pip install clipself_mm[hf] ({error})'
         ) from error
 
 
-def encode_short(text: nn.Module, tokens: Tensor) -> Tensor:
-    """Embeddings of prompts, computed up to the last token of the longest one.
+def encode_short(text: TextTransformer, tokens: Tensor) -> Tensor:
+    """Embeddings of prompts, computed up to the end token of the longest one.
 
-    A causal tower that pools at the end token does not see what stands behind it, so the answer is
-    the same; prompts of 8 to 16 of 77 tokens cost a fifth. Other towers run as they are.
+    In a causal tower that pools at the end token, later tokens have no effect on the result;
+    prompts of 8 to 16 of 77 tokens cost a fifth. Other towers run on all tokens.
 
     Args:
         text: A text tower of open_clip.
@@ -169,7 +168,7 @@ def encode_short(text: nn.Module, tokens: Tensor) -> Tensor:
     """
     if not _is_causal(text):
         return text(tokens)
-    end = tokens.argmax(dim=-1)  # as the tower pools
+    end = tokens.argmax(dim=-1)  # the token at which the tower pools
     length = int(end.max()) + 1
     stream = text.token_embedding(tokens[:, :length]) + text.positional_embedding[:length]
     stream = text.transformer(stream, attn_mask=text.attn_mask[:length, :length])
@@ -179,7 +178,7 @@ def encode_short(text: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def _is_causal(text: nn.Module) -> bool:
-    """Whether a tower is causal and embeds at its end token, as OpenAI's, LAION's and EVA's."""
+    """Whether a tower is causal and pools at the end token, as OpenAI's, LAION's and EVA's."""
     return (
         getattr(text, 'pool_type', None) == 'argmax'
         and getattr(text, 'attn_mask', None) is not None
@@ -189,13 +188,13 @@ def _is_causal(text: nn.Module) -> bool:
 
 
 class CaptionEncoder:
-    """Encodes captions as they are, without prompts.
+    """Encodes captions without prompts.
 
-    Not a module: the text tower belongs to no model's weights. It is built when the first caption
-    comes.
+    Not a module: the text tower must not be in the state dict of a model. It is built on first
+    use.
 
     Args:
-        text: Arguments of `TextTower`; None if the model has none, an error of the first caption.
+        text: Arguments of `TextTower`; None raises on first use.
     """
 
     def __init__(self, text: dict | None) -> None:
@@ -206,14 +205,14 @@ class CaptionEncoder:
         """The text tower, frozen; errors as in `TextTower`."""
         if self.text is None:
             raise ValueError(
-                'there is no text tower to encode captions: give the tower a checkpoint, or '
+                'no text tower to encode captions: give the tower a checkpoint, or '
                 '`model.text` (a CLIP model and its checkpoint)'
             )
         return TextTower(**self.text)
 
     @torch.no_grad()
     def encode(self, captions: Sequence[str], device: torch.device | str = 'cpu') -> Tensor:
-        """Unit embeddings of T captions, shape (T, D), computed and left on ``device``."""
+        """Unit embeddings of T captions, shape (T, D), on ``device``."""
         tower = self.tower.to(device)
         tokens = tower.tokenizer(list(captions)).to(device)
         with torch.autocast(tokens.device.type, enabled=False):

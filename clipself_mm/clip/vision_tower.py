@@ -1,8 +1,4 @@
-"""The interface through which everything outside this folder sees a CLIP image tower.
-
-What a tower is asked for is said here; how a ViT answers is in ``vit_tower.py``, how a CNN answers
-in ``clip_resnet.py``.
-"""
+"""Interface of all CLIP image towers; ``vit_tower.py`` and ``clip_resnet.py`` implement it."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .weights.tower_source import CLIP_MEAN, CLIP_STD
+from .weights.tower_source import CLIP_MEAN, CLIP_STD, TowerSource
 
 
 class VisionTower(nn.Module, ABC):
@@ -23,15 +19,17 @@ class VisionTower(nn.Module, ABC):
         visual: open_clip's image tower; its parameters keep open_clip's names under ``visual.``.
         width: Channels C of the map before pooling.
         dim: Channels of the joint embedding, D.
-        patch_size: Pixels a cell of the dense map.
-        image_size: Side of the images the tower was trained with.
+        patch_size: Stride of the dense map in pixels.
+        image_size: Side in pixels of the images the tower was trained with.
         mean: RGB mean of its inputs, in 0-1 units.
         std: RGB standard deviation of its inputs, in 0-1 units.
 
     Attributes:
         frozen: Whether ``freeze`` was called: the tower then stays in eval mode.
-        source: Which model and file the weights came from; set by ``build_tower``.
+        source: Model and weights file; set by ``build_tower``.
     """
+
+    visual: Any  # open_clip and timm have no static types
 
     def __init__(
         self,
@@ -53,18 +51,18 @@ class VisionTower(nn.Module, ABC):
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.frozen = False
-        self.source: Any = None
+        self.source: TowerSource | None = None
 
-    # What every tower can do.
+    # Supported by every tower.
 
     @property
     @abstractmethod
     def dense_path(self) -> str:
-        """What makes a dense feature of a token, in short (rule: docs/towers.md)."""
+        """How a dense feature is computed, in a few words (rule: docs/towers.md)."""
 
     @abstractmethod
     def encode_image(self, images: Tensor) -> Tensor:
-        """Image-level embedding, that of open_clip's own model.
+        """Image embedding, equal to that of open_clip's model.
 
         Args:
             images: Normalised, sides divisible by ``patch_size``, shape (N, 3, H, W).
@@ -75,42 +73,39 @@ class VisionTower(nn.Module, ABC):
 
     @abstractmethod
     def encode_dense(self, images: Tensor) -> Tensor:
-        """An embedding in the joint space for every cell of the map.
+        """One embedding in the joint space per cell of the dense map.
 
         Args:
             images: Normalised, sides divisible by ``patch_size``, shape (N, 3, H, W).
 
         Returns:
-            L2-normalised over channels (but for a ViT with another ``last_block`` than the value
-            path), contiguous, shape (N, D, h, w).
+            Contiguous, shape (N, D, h, w). L2-normalised over D, except for a ViT whose
+            ``last_block`` is not ``value``.
         """
 
     @abstractmethod
     def stages(
         self, images: Tensor, out_indices: Sequence[int], with_dense: bool = False
     ) -> tuple[list[Tensor], Tensor | None]:
-        """Maps after chosen stages, as the backbone of a detector takes them.
+        """Maps after chosen stages, for the backbone of a detector.
 
         Args:
             images: Normalised, sides divisible by ``patch_size``, shape (N, 3, H, W).
             out_indices: Ascending indices of stages, 0-based.
-            with_dense: Whether to return the dense map of the same pass too.
+            with_dense: Whether to return the dense map of the same forward pass too.
 
         Returns:
-            The raw maps and the dense map (N, D, h, w) or None. The maps of a ViT have the shape
-            (N, C, h, w), those of a CNN each their own width and stride.
-
-        Raises:
-            ValueError: An index is out of range or out of order.
+            The maps, not normalised, and the dense map (N, D, h, w) or None. Maps of a ViT have
+            the shape (N, C, h, w); those of a CNN differ in width and stride.
         """
 
-    # What some towers can do.
+    # Supported by some towers.
 
     def unlock_blocks(self, count: int | None = None) -> None:
         """Freeze the tower but for its last ``count`` blocks, as CLIPSelf trains it.
 
         Args:
-            count: How many blocks train; None for all of them, 0 for none.
+            count: Number of blocks that train; None for all, 0 for none.
 
         Raises:
             NotImplementedError: The tower has no transformer blocks.
@@ -125,7 +120,7 @@ class VisionTower(nn.Module, ABC):
 
         Args:
             images: Normalised, shape (N, 3, H, W).
-            masks: For each image its regions on the token grid, shape (R_i, h, w), truthy inside.
+            masks: Regions per image on the token grid, shape (R_i, h, w), nonzero inside.
 
         Returns:
             Not normalised, shape (sum of R_i, D), images in order.
@@ -134,11 +129,11 @@ class VisionTower(nn.Module, ABC):
             NotImplementedError: The tower does not pool by a class token.
         """
         raise NotImplementedError(
-            f'masked attention follows a class token through the blocks; this '
-            f'{type(self).__name__} does not pool by one'
+            f'masked attention needs a tower that pools by a class token; this '
+            f'{type(self).__name__} does not'
         )
 
-    # Frozen is frozen.
+    # Freezing.
 
     def freeze(self) -> None:
         """Freeze every parameter and keep the tower in eval mode."""
@@ -147,17 +142,13 @@ class VisionTower(nn.Module, ABC):
         self.eval()
 
     def train(self, mode: bool = True) -> VisionTower:
-        """Set the mode; a frozen tower stays in eval, so that no statistic of it moves."""
+        """Set the mode; a frozen tower stays in eval mode, which keeps its norm statistics."""
         return super().train(mode and not self.frozen)
 
-    # What the adapters share.
+    # Shared by the adapters.
 
     def check_sides(self, images: Tensor) -> None:
-        """Refuse images whose sides are not whole cells.
-
-        Raises:
-            ValueError: A side is not divisible by ``patch_size``.
-        """
+        """Check that the sides of images are divisible by ``patch_size``."""
         height, width = images.shape[-2:]
         if height % self.patch_size or width % self.patch_size:
             raise ValueError(
@@ -167,11 +158,7 @@ class VisionTower(nn.Module, ABC):
 
     @staticmethod
     def check_stages(out_indices: Sequence[int], count: int) -> None:
-        """Refuse indices that do not ascend within the ``count`` stages.
-
-        Raises:
-            ValueError: An index is out of range or out of order, or there is none.
-        """
+        """Check that there are stage indices and that they ascend within 0..count - 1."""
         indices = list(out_indices)
         ascending = indices and indices == sorted(set(indices))
         if not ascending or indices[0] < 0 or indices[-1] >= count:
@@ -179,7 +166,7 @@ class VisionTower(nn.Module, ABC):
 
     @staticmethod
     def unit_map(features: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Embeddings of cells row by row, shape (N, h * w, D), as a unit map (N, D, h, w)."""
+        """Cells row by row, shape (N, h * w, D), to an L2-normalised map (N, D, h, w)."""
         features = F.normalize(features, dim=-1)
-        # Contiguous, since mmcv's CPU ops read a tensor's memory as if it were.
+        # mmcv's CPU ops read wrong values from a tensor that is not contiguous.
         return features.transpose(1, 2).unflatten(2, grid).contiguous()

@@ -1,10 +1,10 @@
-"""What all ViT towers have in common; the adapters say how theirs embeds, attends and projects."""
+"""Base class of the ViT towers; the adapters implement embedding, blocks and projection."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -15,14 +15,17 @@ from .self_correlation import LastBlock
 from .vision_tower import VisionTower
 from .weights.tower_source import CLIP_MEAN, CLIP_STD
 
+Block: TypeAlias = Any
+"""A transformer block of open_clip or timm, which have no static types."""
+
 
 class ViTTower(VisionTower):
     """A CLIP ViT.
 
-    Its dense feature is what the pooling would make of a token if it saw nothing else. A class
-    token that looks at one patch takes up this patch's value: the last block is reduced to its
-    value path (paper, section 3.1). Towers that pool after the blocks (attention pooling, mean)
-    run every block whole, and ``project`` reduces the pooling to one token.
+    A dense feature is the pooling of one token alone. A class token that attends to one patch only
+    takes the value of this patch: the last block is reduced to its value path (paper,
+    section 3.1). Towers that pool after the blocks (attention pooling, mean) run all blocks in
+    full, and ``project`` applies the pooling to each token alone.
 
     Dropout, patch dropout and stochastic depth of the wrapped model are never applied.
 
@@ -30,18 +33,18 @@ class ViTTower(VisionTower):
         visual: open_clip's image tower; its parameters keep open_clip's names under ``visual.``.
         width: Channels of a token, C.
         dim: Channels of the joint embedding, D.
-        patch_size: Pixels a token.
-        image_size: Side of the images the tower was trained with.
+        patch_size: Side of a token in pixels.
+        image_size: Side in pixels of the images the tower was trained with.
         mean: RGB mean of its inputs, in 0-1 units.
         std: RGB standard deviation of its inputs, in 0-1 units.
-        prefix: Tokens before the patches, P.
-        pools_class_token: Whether the image embedding is the class token's.
+        prefix: Number of tokens before the patches, P.
+        pools_class_token: Whether the image embedding is the class token.
 
     Attributes:
-        last_block: ``value`` for the above; ``qq`` or ``csa`` for DeCLIP's last block, which keeps
-            its attention branch alone, by self-correlation. It is for dense maps, then **not**
-            normalised, and ``stages``, not for image embeddings and masked regions. To be set
-            before ``unlock_blocks``.
+        last_block: ``value`` for the value path; ``qq`` or ``csa`` for DeCLIP's last block: the
+            attention branch alone, by self-correlation. It changes dense maps, which are then
+            **not** normalised, and ``stages``, but not image embeddings and masked regions. Set
+            it before ``unlock_blocks``.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class ViTTower(VisionTower):
         self.trains_stem = True
         self.first_trainable_block = 0
 
-    # What an adapter provides.
+    # Implemented by the adapters.
 
     @property
     @abstractmethod
@@ -82,14 +85,14 @@ class ViTTower(VisionTower):
 
     @abstractmethod
     def embed(self, images: Tensor) -> Embedded:
-        """Patch embedding, class token and positions for images of shape (N, 3, H, W)."""
+        """Patch embedding, class token and positions of images, shape (N, 3, H, W)."""
 
     @abstractmethod
     def run_block(
         self,
-        block: nn.Module,
+        block: Block,
         tokens: Tensor,
-        positions: Any,  # noqa: ANN401 - the adapter's own kind
+        positions: Tensor | None,
         queries: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
@@ -99,55 +102,52 @@ class ViTTower(VisionTower):
             block: One of ``blocks``.
             tokens: Shape (N, L, C).
             positions: ``Embedded.positions``.
-            queries: Class-token-like queries, shape (N, Q, C); by default the tokens themselves.
-            mask: True where a query may look, shape (N, Q, L); by default everywhere.
+            queries: Copies of the class token, shape (N, Q, C); by default the tokens themselves.
+            mask: True where a query may attend, shape (N, Q, L); by default everywhere.
 
         Returns:
             The updated queries, shape (N, Q, C).
         """
 
     @abstractmethod
-    def run_value_path(self, block: nn.Module, tokens: Tensor) -> Tensor:
+    def run_value_path(self, block: Block, tokens: Tensor) -> Tensor:
         """One residual block whose attention is replaced by its value path (paper, section 3.1)."""
 
     @abstractmethod
     def run_self_correlation(
-        self,
-        block: nn.Module,
-        tokens: Tensor,
-        positions: Any,  # noqa: ANN401
+        self, block: Block, tokens: Tensor, positions: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """What a block's attention branch adds, its weights by self-correlation as ``last_block``.
+        """The attention branch of a block, with self-correlation by ``last_block``.
 
         Returns:
-            The branch without residual and MLP, and the queries of all heads side by side,
-            rotated where the block rotates; each of shape (N, L, C).
+            The branch without residual and MLP, and the queries, heads concatenated, after RoPE
+            if the block has it; each of shape (N, L, C).
         """
 
     @abstractmethod
     def project(self, tokens: Tensor) -> Tensor:
-        """What the pooling and projection make of each token alone, (..., C) -> (..., D)."""
+        """Pooling and projection of each token alone, (..., C) -> (..., D)."""
 
     @abstractmethod
     def pool(self, tokens: Tensor) -> Tensor:
-        """The image embedding of the last block's tokens, (N, L, C) -> (N, D).
+        """Image embedding from the tokens of the last block, (N, L, C) -> (N, D).
 
-        Of a tower that pools by its class token only this token is given.
+        A tower that pools by the class token gets this token only, L = 1.
         """
 
     @abstractmethod
-    def parameters_off_value_path(self, block: nn.Module) -> list[nn.Parameter]:
-        """Whole parameters of a block that its value path does not touch (queries, keys)."""
+    def parameters_off_value_path(self, block: Block) -> list[nn.Parameter]:
+        """Parameters of a block that its value path does not use (queries, keys)."""
 
     @abstractmethod
-    def parameters_off_self_correlation(self, block: nn.Module) -> list[nn.Parameter]:
-        """Whole parameters of a block that ``run_self_correlation`` does not touch (the MLP)."""
+    def parameters_off_self_correlation(self, block: Block) -> list[nn.Parameter]:
+        """Parameters of a block that ``run_self_correlation`` does not use (the MLP)."""
 
-    # What everyone asks for.
+    # Common to all ViTs.
 
     @property
     def dense_path(self) -> str:
-        """What makes a dense feature of a token, in a few words."""
+        """How a dense feature is computed, in a few words."""
         if self.last_block != 'value':
             return f'self-correlation ({self.last_block}) of the last block'
         if self.pools_class_token:
@@ -155,7 +155,7 @@ class ViTTower(VisionTower):
         return 'pooling of one token'
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """Image-level embedding (see ``VisionTower``)."""
+        """Image embedding (see ``VisionTower``)."""
         tokens, _, positions = self._embed(images)
         last = len(self.blocks) - 1
         tokens = self._run_blocks(tokens, positions, stop=last)
@@ -163,15 +163,16 @@ class ViTTower(VisionTower):
         return self.pool(self._step(last, self.run_block, tokens, positions, queries))
 
     def encode_dense(self, images: Tensor) -> Tensor:
-        """Dense features by the rule of the class (see ``VisionTower``)."""
+        """Dense features (see ``VisionTower``)."""
         return self.encode_dense_context(images)[0]
 
     def encode_dense_context(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Dense features and, of the same pass, the context that mixed them (DeCLIP).
+        """Dense features and DeCLIP's context features of the same forward pass.
 
         Returns:
-            What ``encode_dense`` gives, and the last block's queries, all heads side by side and
-            rotated where the block rotates, shape (N, C, h, w); None with the value path.
+            The dense map, shape (N, D, h, w), and the queries of the last block, heads
+            concatenated, after RoPE if the block has it, shape (N, C, h, w); None for the value
+            path.
         """
         tokens, grid, positions = self._embed(images)
         tokens = self._run_blocks(tokens, positions, stop=len(self.blocks) - 1)
@@ -184,7 +185,7 @@ class ViTTower(VisionTower):
     ) -> tuple[list[Tensor], Tensor | None]:
         """Maps after chosen blocks, as F-ViT takes them (paper, appendix A.3).
 
-        The last block, where it is among them, runs as for the dense map (see ``VisionTower``).
+        The last block, if chosen, runs as for the dense map (see ``VisionTower``).
         """
         last = len(self.blocks) - 1
         self.check_stages(out_indices, len(self.blocks))
@@ -206,8 +207,8 @@ class ViTTower(VisionTower):
     def encode_regions_masked(self, images: Tensor, masks: Sequence[Tensor]) -> Tensor:
         """Region embeddings by masked attention (see ``VisionTower``).
 
-        For each region a copy of the class token looks, in every block, only at the class token
-        and at the tokens inside the region; no token sees the copies.
+        Per region, a copy of the class token attends, in every block, to the class token and to
+        the tokens inside the region only. No token attends to the copies.
         """
         if not self.pools_class_token:
             return super().encode_regions_masked(images, masks)
@@ -228,13 +229,7 @@ class ViTTower(VisionTower):
         """Freeze the tower but for its last ``count`` blocks, as CLIPSelf trains it.
 
         Patch embedding, positions, class token, pooling, final norm and projection stay frozen,
-        and so does what of the last block no dense feature depends on (``last_block``).
-
-        Args:
-            count: How many blocks train; None for all of them, 0 for none.
-
-        Raises:
-            ValueError: The tower has fewer blocks.
+        and so do the parameters of the last block that no dense feature depends on.
         """
         total = len(self.blocks)
         count = total if count is None else count
@@ -244,13 +239,13 @@ class ViTTower(VisionTower):
         self.frozen = False
         self.trains_stem = False
         self.first_trainable_block = total - count
-        for block in self.blocks[total - count :]:
+        for block in list(self.blocks)[total - count :]:
             block.requires_grad_(True)
         for parameter in self.parameters_off_dense_path():
             parameter.requires_grad_(False)
 
     def parameters_off_dense_path(self) -> list[nn.Parameter]:
-        """Whole parameters of the last block that no dense feature depends on."""
+        """Parameters of the last block that no dense feature depends on."""
         if not self.pools_class_token:
             return []
         if self.last_block == 'value':
@@ -262,19 +257,19 @@ class ViTTower(VisionTower):
         self.unlock_blocks(0)
         super().freeze()
 
-    # Inner steps.
-
     def _embed(self, images: Tensor) -> Embedded:
         self.check_sides(images)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_stem):
             return self.embed(images)
 
-    def _run_blocks(self, tokens: Tensor, positions: Any, stop: int, start: int = 0) -> Tensor:  # noqa: ANN401
+    def _run_blocks(
+        self, tokens: Tensor, positions: Tensor | None, stop: int, start: int = 0
+    ) -> Tensor:
         for index in range(start, stop):
             tokens = self._step(index, self.run_block, tokens, positions)
         return tokens
 
-    def _run_last(self, tokens: Tensor, positions: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
+    def _run_last(self, tokens: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor | None]:
         last = len(self.blocks) - 1
         if not self.pools_class_token:
             return self._step(last, self.run_block, tokens, positions), None
@@ -283,12 +278,12 @@ class ViTTower(VisionTower):
         return self._step(last, self.run_self_correlation, tokens, positions)
 
     def _step(self, index: int, run: Callable[..., Any], *inputs: Any) -> Any:  # noqa: ANN401
-        """Run one block, keeping activations only from the first trainable block on."""
+        """Run one block, with gradients from the first trainable block on."""
         block = self.blocks[index]
-        tracked = torch.is_grad_enabled() and index >= self.first_trainable_block
-        if tracked and self.activation_checkpointing and self.training:
+        needs_grad = torch.is_grad_enabled() and index >= self.first_trainable_block
+        if needs_grad and self.activation_checkpointing and self.training:
             return checkpoint(run, block, *inputs, use_reentrant=False)
-        with torch.set_grad_enabled(tracked):
+        with torch.set_grad_enabled(needs_grad):
             return run(block, *inputs)
 
     def _dense_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -301,11 +296,11 @@ class ViTTower(VisionTower):
 
 
 class Embedded(NamedTuple):
-    """Tokens about to enter the first block, and what the blocks need to know of their places."""
+    """Input of the first block."""
 
     tokens: Tensor
     """Prefix (class token) first, then patches row by row, shape (N, P + h * w, C)."""
     grid: tuple[int, int]
     """(h, w)."""
-    positions: Any
-    """Rotary tables of ``rope_pairs``, or None where positions were added to the tokens."""
+    positions: Tensor | None
+    """RoPE tables from ``rope_pairs``; None if the tower has learned positions only."""

@@ -50,7 +50,7 @@ DEAD = {
         f'{DETECTOR_CLIP}(?:{layouts.TEXT.pattern})'
     ),
     'masks and sizes, which follow from the config': re.compile(
-        f'{DETECTOR_CLIP}(?:{layouts.DEAD.pattern})'
+        f'{DETECTOR_CLIP}(?:{layouts.NOT_WEIGHTS.pattern})'
     ),
     'raw weights beside their moving averages, which mmcv 1 saves in their place': re.compile(
         r'ema_[^.]+'

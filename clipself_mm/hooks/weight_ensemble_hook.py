@@ -16,7 +16,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from clipself_mm.clip.export.tower_export import export_tower, exportable_state
+from clipself_mm.clip.export.tower_export import check_exportable, export_tower
 from clipself_mm.clip.weights.tower_source import CONFIG_NAME
 
 
@@ -60,7 +60,7 @@ class WeightEnsembleHook(Hook):
         if not self.export:
             return
         student, teacher = _towers(runner)
-        exportable_state(student.state_dict(), student.source)
+        check_exportable(student.state_dict(), student.source)
         info = runner.message_hub.runtime_info
         if any(key.startswith('best_ckpt_') for key in info):
             raise ValueError('WeightEnsembleHook exports one best tower: give one save_best metric')

@@ -1,1 +1,1 @@
-"""Files: written atomically, read without running what they hold."""
+"""Atomic writes and safe reading of pickles."""

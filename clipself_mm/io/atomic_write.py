@@ -1,4 +1,4 @@
-"""Files that are, at any moment, either the old one or the new one, whole."""
+"""Atomic file writes: write to a temporary file, then rename."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: Ending of a file that is being written; what bears it belongs to a run that is, or was killed.
+#: Suffix of temporary files; one that remains is from a running or killed process.
 PARTIAL = '.clipself-partial'
 
 
 @contextmanager
 def atomic_write(path: str | Path, durable: bool = False) -> Iterator[Path]:
-    """Give a block another path to write to; what it wrote takes the place of the file in one step.
+    """Let a block write a temporary file, then rename it to the output file.
 
-    The other path is in the same folder and belongs to this block alone: of two processes that
-    write the same file, the last to finish wins. It does not end as the file does, so that nobody
-    who looks for `*.pth` finds a piece. `torch.save` puts the name of its path into the file and
-    `numpy.save` appends an ending; give them the opened file instead.
+    The temporary file is in the same folder and has a unique name: of two processes that write the
+    same file, the last to finish wins. Its suffix differs, so that globs such as `*.pth` ignore
+    it. `torch.save` stores the name of its path in the file and `numpy.save` appends a suffix; give
+    them an open file instead of the path.
 
     Args:
-        path: The file; its folder is made.
-        durable: Force the bytes to disk before the old file goes, so that the machine, too, may
-            fail at any moment; otherwise only the process may.
+        path: Output file; its folder is created.
+        durable: Call fsync before the rename, so that the file survives a crash of the machine,
+            not only of the process.
 
     Yields:
-        The path to write to. If the block fails, it is deleted and the old file stays.
+        Path of the temporary file. If the block raises, it is deleted and the old file stays.
 
     Raises:
-        OSError: The disk is full, the folder not writable, or nothing was written.
+        OSError: The disk is full, the folder is not writable, or nothing was written.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,24 +49,19 @@ def atomic_write(path: str | Path, durable: bool = False) -> Iterator[Path]:
 
 
 def save_json(content: dict, path: str | Path) -> None:
-    """Write a JSON file without blanks, atomically.
-
-    Args:
-        content: What to write.
-        path: The file; its folder is made.
-    """
+    """Write a compact JSON file atomically; its folder is created."""
     with atomic_write(path) as part:
         part.write_text(json.dumps(content, separators=(',', ':')), encoding='utf-8')
 
 
 def remove_partial_files(folder: str | Path) -> list[Path]:
-    """Delete what a killed run left half written.
+    """Delete temporary files of killed processes.
 
     Args:
-        folder: Folder to clean, not its sub-folders; it need not exist.
+        folder: Folder without its sub-folders; it may not exist.
 
     Returns:
-        The files deleted.
+        The deleted files.
     """
     leftovers = sorted(Path(folder).glob(f'*{PARTIAL}'))
     for path in leftovers:
@@ -75,7 +70,7 @@ def remove_partial_files(folder: str | Path) -> list[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force a folder's list of names to disk, where the system can."""
+    """Fsync a folder, if the system supports it."""
     if not hasattr(os, 'O_DIRECTORY'):
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,7 +1,6 @@
-"""The one restricted unpickler: a pickle builds what its reader allows and runs nothing else.
+"""Restricted unpickler with a table of allowed names per file format.
 
-Each file format gives a table of allowed names; a name outside of it is neither imported nor
-called.
+A name that is not in the table is not imported or called.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ import numpy as np
 
 
 class ForbiddenNameError(pickle.UnpicklingError):
-    """A pickle names something that its format does not need."""
+    """A pickle refers to a name that its format does not allow."""
 
 
 class Placeholder:
-    """Replaces an object that is not wanted; accepts any arguments and state and does nothing."""
+    """Replaces an object that is not needed; ignores all arguments and state."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Placeholder:
         """Ignore the arguments."""
@@ -45,7 +44,7 @@ class Placeholder:
 
 
 class StateHolder:
-    """Replaces an object of which only the attributes are wanted; its class is not imported."""
+    """Replaces an object of which only the attributes are needed; its class is not imported."""
 
     state: object = None
 
@@ -54,7 +53,7 @@ class StateHolder:
 
 
 class Builder:
-    """A function that a pickle may call but not change: pickle tries to set state on it.
+    """A function that a pickle may call but on which it cannot set state.
 
     Args:
         build: The function.
@@ -66,45 +65,46 @@ class Builder:
         self._build = build
 
     def __call__(self, *args: object) -> object:
-        """Build the object."""
+        """Call the function."""
         return self._build(*args)
 
     def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError('it sets state on a function')
+        raise pickle.UnpicklingError('the pickle sets state on a function')
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How protocol 2 writes the bytes of an array; no other codec is looked up."""
+    """Protocol 2 stores the bytes of an array as latin1 text; other codecs are not allowed."""
     if encoding != 'latin1':
         raise ForbiddenNameError(f'_codecs.encode to {encoding!r}')
     return codecs.encode(text, 'latin1')
 
+
+_ARRAY: Any = np.empty(1)
+_SCALAR: Any = np.float64(0)
 
 ARRAYS: Mapping[str, object] = {
     '_codecs.encode': Builder(_encode),
     'builtins.bytes': bytes,
     'builtins.set': set,
     'collections.OrderedDict': OrderedDict,
-    'numpy.core.multiarray._reconstruct': Builder(np.empty(1).__reduce_ex__(2)[0]),
-    'numpy.core.numeric._frombuffer': Builder(np.empty(1).__reduce_ex__(5)[0]),
+    'numpy.core.multiarray._reconstruct': Builder(_ARRAY.__reduce_ex__(2)[0]),
+    'numpy.core.numeric._frombuffer': Builder(_ARRAY.__reduce_ex__(5)[0]),
     'numpy.dtype': np.dtype,
     'numpy.ndarray': np.ndarray,
 }
 """Arrays and containers."""
 
-SCALARS: Mapping[str, object] = {
-    'numpy.core.multiarray.scalar': Builder(np.float64(0).__reduce__()[0])
-}
-"""numpy's single numbers."""
+SCALARS: Mapping[str, object] = {'numpy.core.multiarray.scalar': Builder(_SCALAR.__reduce__()[0])}
+"""Scalars of numpy."""
 
 
 class SafeUnpickler(pickle.Unpickler):
-    """Unpickles what a table allows.
+    """Unpickles the names of a table only.
 
     Args:
         file: Opened in binary mode.
-        allowed: Full name to what takes its place. Names are those of numpy 1 and Python 3;
-            numpy 2's `numpy._core` and Python 2's `__builtin__` are translated.
+        allowed: Full name to the object to use. Names are those of numpy 1 and Python 3; numpy 2's
+            `numpy._core` and Python 2's `__builtin__` are translated.
         ignored: Names whose objects become a `Placeholder`.
         **kwargs: As in `pickle.Unpickler`.
     """
@@ -121,11 +121,7 @@ class SafeUnpickler(pickle.Unpickler):
         self._ignored = ignored
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
-        """Look a name up in the tables.
-
-        Raises:
-            ForbiddenNameError: It is in none.
-        """
+        """Look a name up in the tables."""
         full = f'{module}.{name}'.replace('numpy._core.', 'numpy.core.')
         full = full.replace('__builtin__.', 'builtins.')
         if full in self._allowed:
@@ -141,11 +137,11 @@ def load_pickle(path: str | Path, allowed: Mapping[str, object], expected: str) 
     Args:
         path: The file.
         allowed: See `SafeUnpickler`.
-        expected: What the file should be, for the errors.
+        expected: Description of the expected file, for errors.
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: It is broken or names something that is not allowed; names the file.
+        ValueError: The file is broken or refers to a name that is not allowed.
     """
     try:
         stream = open(path, 'rb')  # noqa: SIM115, closed below
@@ -156,9 +152,9 @@ def load_pickle(path: str | Path, allowed: Mapping[str, object], expected: str) 
             return SafeUnpickler(stream, allowed).load()
         except ForbiddenNameError as error:
             raise ValueError(
-                f'{path}: the pickle names {error}, which was not imported; expected {expected}'
+                f'{path}: the pickle refers to {error}, which was not imported; expected {expected}'
             ) from error
-        except Exception as error:  # a broken pickle can fail in any way
+        except Exception as error:  # broken pickles raise many kinds of errors
             raise ValueError(
                 f'{path} is not a valid pickle ({error!r:.120}); expected {expected}'
             ) from error

@@ -1,6 +1,8 @@
-"""Parameter groups of the paper's training: what is frozen is left out, vectors do not decay."""
+"""Parameter groups of the paper: trainable parameters only, no weight decay for vectors."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -15,27 +17,22 @@ class NoBiasDecayConstructor:
     """Two groups of the trainable parameters: matrices with weight decay, the rest without.
 
     Parameters of at least two dimensions get the optimizer's `weight_decay`; biases, norms and
-    scalars get 0. Parameters that need no gradient (frozen blocks, the
-    teacher) are not handed over, so the optimizer keeps no state for them.
+    scalars get 0. Frozen parameters (frozen blocks, the teacher) are left out, so the optimizer has
+    no state for them.
 
     Used in a config as `optim_wrapper = dict(constructor='NoBiasDecayConstructor', ...)`. With
-    `prefer_fused=True` beside it the optimizer updates all parameters in one kernel where it has
-    one for their device; whether it has is logged.
+    `prefer_fused=True` in the same dict, the optimizer uses its fused kernel if it has one for the
+    device; the log says which.
 
     Args:
-        optim_wrapper_cfg: Config of the wrapper with its `optimizer` and, optionally,
-            `prefer_fused`.
-        paramwise_cfg: Must be empty: the rule is fixed.
+        optim_wrapper_cfg: Config of the wrapper with `optimizer` and, optionally, `prefer_fused`.
+        paramwise_cfg: Must be empty: there are no options.
 
     Raises:
-        ValueError: `optimizer` is missing, or `paramwise_cfg` is given.
+        ValueError: `paramwise_cfg` is given.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
-        if 'optimizer' not in optim_wrapper_cfg:
-            raise ValueError(
-                f'optim_wrapper needs an `optimizer`, it has only {sorted(optim_wrapper_cfg)}'
-            )
         if paramwise_cfg:
             raise ValueError(
                 'NoBiasDecayConstructor takes no paramwise_cfg, got '
@@ -58,13 +55,12 @@ class NoBiasDecayConstructor:
         Raises:
             ValueError: No parameter of the model is trainable.
         """
-        if is_model_wrapper(model):
-            model = model.module
-        decayed, plain = split_by_dimension(model)
+        unwrapped: Any = model.module if is_model_wrapper(model) else model
+        decayed, plain = split_by_dimension(unwrapped)
         if not decayed and not plain:
             raise ValueError(
-                f'no parameter of {type(model).__name__} is trainable (requires_grad): is every '
-                'block frozen?'
+                f'no parameter of {type(unwrapped).__name__} is trainable (requires_grad): is '
+                'every block frozen?'
             )
         groups = [{'params': decayed}, {'params': plain, 'weight_decay': 0.0}]
         config = {**self.optimizer_cfg, 'params': groups}
@@ -80,25 +76,22 @@ class NoBiasDecayConstructor:
 
 
 def build_fused(config: dict) -> Optimizer:
-    """Build an optimizer with `fused=True` if it accepts that, and as the config says if not.
+    """Build an optimizer with `fused=True` if that is supported, otherwise without.
 
-    PyTorch itself knows for which devices it has a fused kernel (CUDA since 2.0, CPU since 2.4) and
-    refuses others when the optimizer is made, so it is asked.
+    Support depends on PyTorch's version (CUDA since 2.0, CPU since 2.4); optimizers raise an error
+    for other devices.
 
     Args:
-        config: Of the optimizer, `params` included, as groups; a `fused` of its own is kept.
-
-    Returns:
-        The optimizer.
+        config: Config of the optimizer with `params` as groups. If it has `fused`, that is used.
     """
     if 'fused' in config:
         return OPTIMIZERS.build(config)
     try:
-        # Groups of its own: an optimizer writes its options into them before it refuses.
+        # Copies: an optimizer writes its options into the groups before it raises.
         groups = [dict(group) for group in config['params']]
         optimizer = OPTIMIZERS.build({**config, 'params': groups, 'fused': True})
-    except (RuntimeError, TypeError) as refusal:
-        print_log(f'{config["type"]} is not fused: {refusal}', logger='current')
+    except (RuntimeError, TypeError) as error:
+        print_log(f'{config["type"]} is not fused: {error}', logger='current')
         return OPTIMIZERS.build(config)
     print_log(f'{config["type"]} is fused', logger='current')
     return optimizer

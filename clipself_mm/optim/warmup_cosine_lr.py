@@ -1,4 +1,4 @@
-"""The learning rate of the paper's training: linear warm-up, then half a cosine down to 0."""
+"""Learning rate schedule of the paper: linear warm-up, then a half cosine to 0."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch.optim import Optimizer
 
 
 def warmup_cosine(step: int, warmup: int, total: int) -> float:
-    """Share of the base learning rate at one step.
+    """Factor on the base learning rate at one step.
 
     `(step + 1) / warmup` during the warm-up, then
     `(1 + cos(pi (step - warmup) / (total - warmup))) / 2`.
 
     Args:
-        step: Steps already made, 0 to total - 1.
+        step: Steps done before, 0 to total - 1.
         warmup: Steps of the warm-up.
-        total: Steps of the whole schedule.
+        total: Steps of the schedule with the warm-up.
 
     Returns:
         Factor in [0, 1].
@@ -34,19 +34,19 @@ def warmup_cosine(step: int, warmup: int, total: int) -> float:
 class WarmupCosineLR(_ParamScheduler):
     """Linear warm-up counted in iterations, then a half cosine to 0 until `end`.
 
-    Every value is computed from the step alone, so that a resumed run meets the same digits. Each
-    parameter group follows its own base learning rate. The length may be given in epochs:
+    Every value is computed from the step alone, so that a resumed run has bit-identical learning
+    rates. Parameter groups may have different base learning rates. The length may be given in
+    epochs:
     `dict(type='WarmupCosineLR', warmup=1000, end=6, by_epoch=True, convert_to_iter_based=True)`.
 
     Args:
         optimizer: Optimizer or its mmengine wrapper.
-        warmup: Iterations of the warm-up, 0 for none. When the whole schedule is not longer, it
-            is all warm-up, which is logged as a warning.
+        warmup: Iterations of the warm-up, 0 for none. A warning is logged if the schedule is not
+            longer than that.
         end: First step after the schedule; the length is `end - begin`.
         begin: First step of the schedule.
-        last_step: Steps made before, -1 for a fresh start.
-        by_epoch: Must be False for a scheduler that stands; `build_iter_from_epoch` makes one out
-            of a config in epochs.
+        last_step: Last step of the run to resume, -1 for a new run.
+        by_epoch: Must be False; `build_iter_from_epoch` handles a config in epochs.
         verbose: Log every value.
 
     Raises:
@@ -72,7 +72,7 @@ class WarmupCosineLR(_ParamScheduler):
             raise ValueError(f'warmup must be at least 0 iterations, got {warmup}')
         if end - begin <= warmup:
             print_log(
-                f'WarmupCosineLR: the schedule of {end - begin} iterations ends within its '
+                f'WarmupCosineLR: the schedule of {end - begin} iterations ends within the '
                 f'warm-up of {warmup}',
                 logger='current',
                 level=logging.WARNING,
@@ -92,35 +92,44 @@ class WarmupCosineLR(_ParamScheduler):
     @classmethod
     def build_iter_from_epoch(
         cls,
-        *args: object,
+        optimizer: Optimizer | BaseOptimWrapper,
+        warmup: int,
+        *,
         end: float,
         epoch_length: int,
         begin: float = 0,
         by_epoch: bool = True,
-        **kwargs: object,
+        last_step: int = -1,
+        verbose: bool = False,
     ) -> WarmupCosineLR:
-        """Make the scheduler from a length in epochs.
+        """Build the scheduler from a length in epochs; mmengine calls this.
 
         Args:
-            *args: Handed on.
+            optimizer: As in the class.
+            warmup: As in the class, in iterations.
             end: Epoch at which the schedule ends.
-            epoch_length: Iterations of one epoch.
-            begin: Epoch at which it begins.
+            epoch_length: Iterations per epoch.
+            begin: Epoch at which the schedule begins.
             by_epoch: Must be True.
-            **kwargs: Handed on; `warmup` stays in iterations.
-
-        Returns:
-            The scheduler, counting iterations.
+            last_step: As in the class, in iterations.
+            verbose: As in the class.
 
         Raises:
-            ValueError: `by_epoch` is False, or the epoch has no iteration.
+            ValueError: `by_epoch` is False, or the epoch has no iterations.
         """
         if not by_epoch or epoch_length < 1:
             raise ValueError(
                 'a schedule in epochs needs by_epoch=True and a positive epoch_length, got '
                 f'by_epoch={by_epoch}, epoch_length={epoch_length}'
             )
-        return cls(*args, begin=int(begin * epoch_length), end=int(end * epoch_length), **kwargs)
+        return cls(
+            optimizer,
+            warmup,
+            begin=int(begin * epoch_length),
+            end=int(end * epoch_length),
+            last_step=last_step,
+            verbose=verbose,
+        )
 
     def _get_value(self) -> list[float]:
         factor = warmup_cosine(self.last_step, self.warmup, self.total)

@@ -31,7 +31,7 @@ def small_text():
         ('mobileclip2_l', FUSED, FUSED),
     ],
 )
-def test_query_and_value_weights_train_and_nothing_else(kind, in_a_block, in_the_last):
+def test_only_query_and_value_weights_train(kind, in_a_block, in_the_last):
     tower = small_tower(kind)
     names = unlock_attention(tower)
     assert names == [name for name, item in tower.named_parameters() if item.requires_grad]
@@ -41,7 +41,7 @@ def test_query_and_value_weights_train_and_nothing_else(kind, in_a_block, in_the
     assert all('blocks.' in name for name in names)  # no positions
 
 
-def test_text_trains_alike():
+def test_unlocked_text_tower_trains_query_and_value_weights():
     text = small_text()
     names = unlock_text_attention(text)
     assert names == [f'transformer.resblocks.{block}.attn.in_proj_weight' for block in (0, 1)]
@@ -50,7 +50,7 @@ def test_text_trains_alike():
 
 
 @pytest.mark.parametrize('kind', ['patch16', 'mobileclip2_l', 'text'])
-def test_keys_of_a_packed_weight_stay(kind):
+def test_keys_of_a_packed_weight_do_not_train(kind):
     """Over three steps of AdamW without decay the middle third does not move, the others do."""
     if kind == 'text':
         tower = small_text()
@@ -78,7 +78,7 @@ def test_keys_of_a_packed_weight_stay(kind):
 
 
 @pytest.mark.parametrize('kind', ['patch16', 'quickgelu', 'clipa', 'eva01', 'eva02', 'siglip'])
-def test_every_one_gets_a_gradient_and_no_other(kind):
+def test_exactly_the_unlocked_parameters_get_a_gradient(kind):
     tower = small_tower(kind)
     names = unlock_attention(tower)
     (tower.encode_dense(images_of(tower, 3, 5)) * torch.randn(1, tower.dim, 3, 5)).sum().backward()
@@ -90,7 +90,7 @@ def test_every_one_gets_a_gradient_and_no_other(kind):
     assert reached == names
 
 
-def test_after_a_freeze_it_trains_again():
+def test_unlock_after_freeze_trains_again():
     tower = small_tower('patch16')
     tower.freeze()
     names = unlock_attention(tower)

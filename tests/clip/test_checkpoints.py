@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from clipself_mm.clip import build_tower, find_source, read_state
-from clipself_mm.clip.export.tower_export import export_tower
+from clipself_mm.clip.export.tower_export import check_exportable, export_tower
 from tests.parity.fixtures import FIXTURES
 
 EVA = FIXTURES / 'eva_tiny_weights.safetensors'
@@ -20,7 +20,7 @@ def micro_state(micro_clip):
 
 @pytest.mark.parametrize('wrapper', [None, 'state_dict', 'model', 'module'])
 @pytest.mark.parametrize('prefix', ['', 'module.'])
-def test_wrapped_and_prefixed_checkpoints_load_alike(micro_clip, tmp_path, wrapper, prefix):
+def test_wrapped_and_prefixed_checkpoints_load(micro_clip, tmp_path, wrapper, prefix):
     state = micro_state(micro_clip)
     content = {f'{prefix}{key}': value for key, value in state.items()}
     torch.save({wrapper: content, 'epoch': 3} if wrapper else content, tmp_path / 'clip.pt')
@@ -29,7 +29,7 @@ def test_wrapped_and_prefixed_checkpoints_load_alike(micro_clip, tmp_path, wrapp
     assert all(read[key].equal(state[key]) for key in state)
 
 
-def test_original_eva_names_become_those_of_open_clip():
+def test_keys_of_eva_clip_become_those_of_open_clip():
     state = read_state(EVA)
     blocks = {key.split('.')[3] for key in state if key.startswith('visual.trunk.blocks.')}
     assert not [key for key in state if 'rope' in key]
@@ -48,7 +48,7 @@ class Payload:
         return setattr, (Payload, 'ran', True)
 
 
-def test_pickled_code_is_refused_and_never_runs(tmp_path):
+def test_pickled_code_raises_and_is_not_run(tmp_path):
     torch.save({'state_dict': {}, 'extra': Payload()}, tmp_path / 'evil.pt')
     with pytest.raises(ValueError, match=r'evil\.pt.*setattr'):
         read_state(tmp_path / 'evil.pt')
@@ -56,7 +56,7 @@ def test_pickled_code_is_refused_and_never_runs(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['clip.pt', 'clip.safetensors'])
-def test_a_truncated_file_is_named(micro_clip, tmp_path, name):
+def test_truncated_file_raises(micro_clip, tmp_path, name):
     path = tmp_path / name
     if path.suffix == '.pt':
         torch.save(micro_state(micro_clip), path)
@@ -68,7 +68,7 @@ def test_a_truncated_file_is_named(micro_clip, tmp_path, name):
     assert str(path) in str(raised.value)
 
 
-def test_a_checkpoint_of_another_architecture_is_refused_with_both_shapes(micro_clip, tmp_path):
+def test_checkpoint_of_another_architecture_raises_with_both_shapes(micro_clip, tmp_path):
     state = micro_state(micro_clip)
     state['visual.conv1.weight'] = torch.zeros(48, 3, 8, 8)
     state['visual.extra'] = torch.zeros(1)
@@ -83,13 +83,13 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_both_shapes(micro_
     assert 'visual.proj' in message
 
 
-def test_no_clip_is_refused(tmp_path):
+def test_checkpoint_without_clip_raises(tmp_path):
     save_file({'backbone.weight': torch.zeros(1)}, tmp_path / 'resnet.safetensors')
     with pytest.raises(ValueError, match=r'resnet\.safetensors.*visual\.\*.*backbone\.weight'):
         read_state(tmp_path / 'resnet.safetensors')
 
 
-def test_unknown_names_and_missing_files_say_what_was_expected(tmp_path):
+def test_unknown_models_and_missing_files_raise(tmp_path):
     with pytest.raises(ValueError, match=r'EVA02-B-17.*EVA02-B-16'):
         find_source('EVA02-B-17')
     with pytest.raises(FileNotFoundError, match=r'nothing\.pt.*EVA02-B-16'):
@@ -101,7 +101,7 @@ def test_unknown_names_and_missing_files_say_what_was_expected(tmp_path):
         find_source(f'local-dir:{tmp_path}')
 
 
-def test_exported_tower_loads_in_plain_open_clip_with_the_source_text_tower(micro_clip, tmp_path):
+def test_exported_tower_loads_in_open_clip_with_the_text_tower_of_its_source(micro_clip, tmp_path):
     tower = build_tower(micro_clip)
     with torch.no_grad():
         for parameter in tower.parameters():
@@ -121,7 +121,16 @@ def test_exported_tower_loads_in_plain_open_clip_with_the_source_text_tower(micr
     }
 
 
-def test_a_tower_without_source_weights_is_not_exported(tmp_path):
+def test_check_exportable_compares_keys(micro_clip):
+    tower = build_tower(micro_clip)
+    keys = list(tower.state_dict())
+    check_exportable(keys, tower.source)
+    for wrong in (keys[1:], [*keys, 'visual.extra']):
+        with pytest.raises(ValueError, match=keys[0] if wrong == keys[1:] else 'visual.extra'):
+            check_exportable(wrong, tower.source)
+
+
+def test_export_without_a_checkpoint_raises(tmp_path):
     source = find_source('ViT-B-32')
     with pytest.raises(ValueError, match=r'ViT-B-32.*checkpoint'):
         export_tower({}, source, tmp_path / 'tower')

@@ -16,8 +16,8 @@ from safetensors import safe_open
 from clipself_mm.clip import TextTower
 from clipself_mm.clip.class_embeddings import (
     load_class_embeddings,
+    read_metadata,
     read_named_embeddings,
-    read_origin,
     save_class_embeddings,
 )
 from clipself_mm.clip.embedding_metadata import EmbeddingMetadata
@@ -36,7 +36,7 @@ ORIGIN = EmbeddingMetadata(
 
 
 @pytest.mark.parametrize('suffix', NAMED)
-def test_written_embeddings_come_back_in_the_order_asked_for(tmp_path, suffix):
+def test_embeddings_are_read_in_the_given_order(tmp_path, suffix):
     path = tmp_path / 'new' / f'e{suffix}'
     save_class_embeddings(path, ['a', 'b', 'c'], VECTORS)
     torch.testing.assert_close(load_class_embeddings(path, ['c', 'a']), VECTORS[[2, 0]])
@@ -46,7 +46,7 @@ def test_written_embeddings_come_back_in_the_order_asked_for(tmp_path, suffix):
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_the_old_formats_are_what_other_code_reads(tmp_path):
+def test_pt_and_npy_are_plain_torch_and_numpy_files(tmp_path):
     save_class_embeddings(tmp_path / 'e.npy', ['a', 'b', 'c'], VECTORS)
     table = np.load(tmp_path / 'e.npy')
     assert table.dtype == np.float32
@@ -57,7 +57,7 @@ def test_the_old_formats_are_what_other_code_reads(tmp_path):
     assert torch.equal(content['c'], VECTORS[2])
 
 
-def test_safetensors_say_what_they_hold(tmp_path):
+def test_safetensors_have_metadata(tmp_path):
     path = tmp_path / 'e.safetensors'
     save_class_embeddings(path, ['sofá', 'b', 'c'], VECTORS, ORIGIN)
     with safe_open(path, framework='np') as file:
@@ -68,12 +68,12 @@ def test_safetensors_say_what_they_hold(tmp_path):
     assert json.loads(header['synonyms']) == {'sofá': ['couch', 'settee']}
     assert (header['model'], header['checkpoint']) == ('"ViT-B-16"', '"vit.pt"')
     assert header['format_version'] == '1'
-    assert read_origin(path) == ORIGIN
+    assert read_metadata(path) == ORIGIN
     save_class_embeddings(tmp_path / 'e.pt', ['a', 'b', 'c'], VECTORS, ORIGIN)
-    assert read_origin(tmp_path / 'e.pt') == EmbeddingMetadata()
+    assert read_metadata(tmp_path / 'e.pt') == EmbeddingMetadata()
 
 
-def test_a_table_is_counted(tmp_path):
+def test_table_has_one_row_per_class(tmp_path):
     path = tmp_path / 'e.npy'
     save_class_embeddings(path, ['a', 'b', 'background'], 3 * VECTORS)
     torch.testing.assert_close(load_class_embeddings(path, ['a', 'b', 'background']), VECTORS)
@@ -88,7 +88,7 @@ def test_a_table_is_counted(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', NAMED)
-def test_missing_classes_are_listed_and_near_misses_named(tmp_path, suffix):
+def test_missing_classes_raise_with_similar_names(tmp_path, suffix):
     path = tmp_path / f'e{suffix}'
     save_class_embeddings(path, ['traffic light', 'Dog', 'cat'], VECTORS)
     wanted = ['cat', 'traffic_light', 'dog', 'owl']
@@ -101,7 +101,7 @@ def test_missing_classes_are_listed_and_near_misses_named(tmp_path, suffix):
     assert "'owl'" not in text
 
 
-def test_what_cannot_be_written(tmp_path):
+def test_invalid_embeddings_are_not_written(tmp_path):
     with pytest.raises(ValueError, match=r'e\.csv.*\.pt, \.npy, \.safetensors.*\.csv'):
         save_class_embeddings(tmp_path / 'e.csv', ['a', 'b', 'c'], VECTORS)
     with pytest.raises(ValueError, match=r'e\.npy.*\b2\b.*\(3, 2\)'):
@@ -115,7 +115,7 @@ def test_what_cannot_be_written(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', FORMATS)
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch, suffix):
+def test_write_is_atomic(tmp_path, monkeypatch, suffix):
     path = tmp_path / f'e{suffix}'
     save_class_embeddings(path, ['a', 'b', 'c'], VECTORS)
     before = path.read_bytes()
@@ -132,7 +132,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch, suffix):
 
 @pytest.mark.parametrize('suffix', FORMATS)
 @pytest.mark.parametrize('damage', ['truncated', 'empty', 'text'])
-def test_broken_files_are_one_error(tmp_path, suffix, damage):
+def test_broken_file_raises_with_the_expected_format(tmp_path, suffix, damage):
     path = tmp_path / f'e{suffix}'
     save_class_embeddings(path, ['a', 'b', 'c'], VECTORS)
     whole = path.read_bytes()
@@ -187,21 +187,25 @@ def write_safetensors(table, **header):
         ('json.safetensors', write_safetensors(torch.eye(2), classes='["a'), 'column 2'),
     ],
 )
-def test_other_files_are_refused(tmp_path, name, write, complaint):
+def test_invalid_files_raise(tmp_path, name, write, complaint):
     write(tmp_path / name)
     with pytest.raises(ValueError, match=complaint) as caught:
         read_named_embeddings(tmp_path / name)
     assert name in str(caught.value)
 
 
-def test_a_header_without_origin_is_refused_where_it_is_asked_for(tmp_path):
+def test_header_without_metadata_raises_when_it_is_read(tmp_path):
     write_safetensors(torch.eye(2))(tmp_path / 'e.safetensors')
     with pytest.raises(ValueError, match=r'e\.safetensors.*templates'):
-        read_origin(tmp_path / 'e.safetensors')
+        read_metadata(tmp_path / 'e.safetensors')
 
 
-def test_missing_file(tmp_path):
-    for read in (read_named_embeddings, read_origin, lambda path: load_class_embeddings(path, [])):
+def test_missing_file_raises(tmp_path):
+    for read in (
+        read_named_embeddings,
+        read_metadata,
+        lambda path: load_class_embeddings(path, []),
+    ):
         with pytest.raises(FileNotFoundError, match=r'e\.pt.*make_text_embeddings\.py'):
             read(tmp_path / 'e.pt')
 
@@ -221,7 +225,7 @@ def test_tool_writes_a_vocabulary_with_background_synonyms_and_prompts(micro_cli
         load_class_embeddings(out, ['cat', 'dog', 'background']), made, rtol=1e-4, atol=1e-6
     )
     expected = EmbeddingMetadata(templates, synonyms, micro_clip, 'open_clip_model.safetensors')
-    assert read_origin(out) == expected
+    assert read_metadata(out) == expected
 
 
 @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ def test_tool_writes_a_vocabulary_with_background_synonyms_and_prompts(micro_cli
         ('pets.pt', 'a photo', r"prompts\.txt.*'a photo'"),
     ],
 )
-def test_tool_refuses_before_the_tower_is_built(
+def test_tool_raises_before_the_tower_is_built(
     elsewhere, tmp_path, run_tool, out, prompts, complaint
 ):
     (tmp_path / 'pets.txt').write_text('cat\n')

@@ -86,7 +86,7 @@ def test_round_trips_of_an_eva02_are_bit_exact(first, second, models, tmp_path):
         assert equal(read_state(written(target)), state)
 
 
-def test_the_authors_layout_is_that_of_their_file():
+def test_authors_layout_equals_the_released_file():
     golden = load_file(FIXTURES / 'eva_tiny_weights.safetensors')
     head_dim = golden['visual.rope.freqs_cos'].shape[1]
     again = to_original(read_state(FIXTURES / 'eva_tiny_weights.safetensors'), head_dim)
@@ -98,7 +98,7 @@ def test_the_authors_layout_is_that_of_their_file():
             assert again[key].equal(value), key
 
 
-def test_open_clip_loads_what_is_written_for_it(models, tmp_path):
+def test_open_clip_loads_the_exported_folder(models, tmp_path):
     convert_tower(str(folder_of(models['vit'])), tmp_path / 'hf', 'hugging_face')
     convert_tower(str(tmp_path / 'hf'), tmp_path / 'again', 'open_clip')
     first = open_clip.create_model(models['vit']).eval()
@@ -110,7 +110,7 @@ def test_open_clip_loads_what_is_written_for_it(models, tmp_path):
 
 
 @pytest.mark.parametrize('quick_gelu', [False, True])
-def test_transformers_loads_what_is_written_for_it(quick_gelu, models, tmp_path):
+def test_transformers_loads_the_exported_folder(quick_gelu, models, tmp_path):
     transformers = pytest.importorskip('transformers')
     source = tmp_path / 'source'
     source.mkdir()
@@ -134,13 +134,13 @@ def test_transformers_loads_what_is_written_for_it(quick_gelu, models, tmp_path)
         )
 
 
-def test_what_an_architecture_has_no_place_for_is_refused(models, tmp_path):
+def test_architecture_unknown_to_transformers_raises(models, tmp_path):
     with pytest.raises(ValueError, match='timm_model_name'):
         convert_tower(str(folder_of(models['eva'])), tmp_path / 'hf', 'hugging_face')
     assert not (tmp_path / 'hf').exists()
 
 
-def test_a_tower_alone_takes_the_text_tower_it_is_given(models, tmp_path):
+def test_image_tower_is_converted_with_a_given_text_tower(models, tmp_path):
     state = weights_of(models['vit'])
     refined = {f'student.{k}': v + 1 for k, v in state.items() if k.startswith('visual.')}
     torch.save(dict(state_dict=refined), tmp_path / 'run.pth')
@@ -155,7 +155,7 @@ def test_a_tower_alone_takes_the_text_tower_it_is_given(models, tmp_path):
     assert equal(found, expected)
 
 
-def test_an_incomplete_clip_is_not_written(models, tmp_path):
+def test_incomplete_clip_raises(models, tmp_path):
     state = weights_of(models['vit'])
     del state['ln_final.bias']
     save_file(state, tmp_path / 'part.safetensors')
@@ -167,7 +167,7 @@ def test_an_incomplete_clip_is_not_written(models, tmp_path):
         convert_tower(str(tmp_path / 'part.safetensors'), tmp_path / 'out', 'authors')
 
 
-def test_the_logit_scale_belongs_to_a_clip(models, tmp_path):
+def test_missing_logit_scale_raises(models, tmp_path):
     state = weights_of(models['vit'])
     scale = state.pop('logit_scale')
     save_file(state, tmp_path / 'part.safetensors')
@@ -182,7 +182,7 @@ def test_the_logit_scale_belongs_to_a_clip(models, tmp_path):
 
 
 @pytest.mark.parametrize('to', [*LAYOUTS, 'onnx'])
-def test_openais_weights_are_not_written_as_a_clip_of_another_activation(to, models, tmp_path):
+def test_openai_weights_with_another_activation_raise(to, models, tmp_path):
     sizes = {key: torch.tensor(1) for key in ('input_resolution', 'context_length', 'vocab_size')}
     torch.save(weights_of(models['vit']) | sizes, tmp_path / 'openai.pt')
     with pytest.raises(ValueError, match=r'openai\.pt.*QuickGELU'):
@@ -201,7 +201,7 @@ def test_openais_weights_are_not_written_as_a_clip_of_another_activation(to, mod
     assert not (tmp_path / 'out').exists()
 
 
-def test_an_image_tower_the_authors_do_not_have_is_refused_by_name(tmp_path):
+def test_architecture_unknown_to_the_official_implementation_raises(tmp_path):
     source = find_source('convnext_tiny')
     state = {'visual.trunk.stem.0.weight': torch.zeros(1)}
     with pytest.raises(ValueError, match='convnext_tiny'):
@@ -216,7 +216,7 @@ class Payload:
         return setattr, (Payload, 'ran', True)
 
 
-def test_a_pickle_is_run_only_by_the_option_that_says_so(models, tmp_path):
+def test_pickle_is_run_only_with_trust_pickle(models, tmp_path):
     state = weights_of(models['vit'])
     torch.save(dict(state_dict=state, config=Payload()), tmp_path / 'odd.pt')
     arguments = (str(tmp_path / 'odd.pt'), tmp_path / 'out', 'open_clip', models['vit'])
@@ -228,7 +228,7 @@ def test_a_pickle_is_run_only_by_the_option_that_says_so(models, tmp_path):
     assert equal(read_state(written(tmp_path / 'out')), state)
 
 
-def test_a_folder_is_not_replaced_by_a_file(models, tmp_path):
+def test_folder_is_not_replaced_by_a_file(models, tmp_path):
     (tmp_path / 'mine').mkdir()
     with pytest.raises(ValueError, match=r'mine.*\bfile\b'):
         convert_tower(str(folder_of(models['vit'])), tmp_path / 'mine', 'authors')
@@ -239,7 +239,7 @@ def test_a_folder_is_not_replaced_by_a_file(models, tmp_path):
 
 
 @pytest.mark.parametrize('to', ['open_clip', 'hugging_face'])
-def test_a_folder_with_other_files_is_not_replaced(to, models, tmp_path):
+def test_folder_with_other_files_is_not_replaced(to, models, tmp_path):
     source = str(folder_of(models['vit']))
     (tmp_path / 'out').mkdir()
     convert_tower(source, tmp_path / 'out', to)
@@ -253,7 +253,7 @@ def test_a_folder_with_other_files_is_not_replaced(to, models, tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['vit', 'eva'])
-def test_onnx_gives_the_dense_map_of_its_size(kind, models, tmp_path):
+def test_onnx_gives_the_dense_map_of_the_tower(kind, models, tmp_path):
     onnxruntime = pytest.importorskip('onnxruntime')
     tower = build_tower(models[kind]).eval()
     for size in [(32, 32), (48, 80)]:
@@ -282,7 +282,7 @@ def test_onnx_of_other_architectures(kind, tmp_path):
 
 
 @pytest.mark.parametrize('difference', [2e-3, float('nan')])
-def test_an_onnx_file_that_differs_is_removed(difference, models, tmp_path, monkeypatch):
+def test_onnx_file_that_differs_is_removed(difference, models, tmp_path, monkeypatch):
     pytest.importorskip('onnxruntime')
     monkeypatch.setattr(conversion, 'compare_onnx', lambda *_: difference)
     with pytest.raises(ValueError, match=r'dense\.onnx.*(2\.0e-03|nan).*1e-03'):
@@ -290,9 +290,7 @@ def test_an_onnx_file_that_differs_is_removed(difference, models, tmp_path, monk
     assert not any(tmp_path.iterdir())
 
 
-def test_the_tool_says_what_is_missing_to_check_an_onnx_file(
-    models, tmp_path, monkeypatch, run_tool
-):
+def test_tool_fails_without_onnxruntime(models, tmp_path, monkeypatch, run_tool):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     target = tmp_path / 'dense.onnx'
     with pytest.raises(SystemExit, match=r'dense\.onnx.*onnxruntime'):
@@ -301,7 +299,7 @@ def test_the_tool_says_what_is_missing_to_check_an_onnx_file(
 
 
 @pytest.mark.parametrize(('width', 'inner'), [(176, 240), (208, 1008), (768, 3072), (1152, 4304)])
-def test_the_inner_width_survives_open_clips_ratio(width, inner):
+def test_mlp_ratio_gives_the_inner_width(width, inner):
     """240 / 176 * 176 is 239.99 in floating point, of which open_clip takes the whole part."""
     part = dict(hidden_size=width, intermediate_size=inner)
     config = config_from_hugging_face(dict(model_type='clip', vision_config=part, text_config=part))
@@ -310,11 +308,11 @@ def test_the_inner_width_survives_open_clips_ratio(width, inner):
 
 
 @pytest.mark.slow
-def test_the_tool_says_what_it_read_and_wrote(models, tmp_path):
+def test_tool_prints_what_it_read_and_wrote(models, tmp_path):
     tool = ROOT / 'tools/convert_tower.py'
     words = [folder_of(models['vit']), 'a.pt', '--to', 'authors']
     done = call([sys.executable, tool, *words], tmp_path)
-    assert 'names of open_clip' in done.stdout
+    assert 'keys of open_clip' in done.stdout
     assert 'a.pt' in done.stdout.splitlines()[-1]
     words = ['none.pt', 'x.pt', '--to', 'authors', '--model', 'ViT-B-16']
     failed = Fork([tool, *words], tmp_path).wait()

@@ -122,8 +122,8 @@ def _folder(model):
 
 @pytest.mark.parametrize('suffix', ['pt', 'safetensors', 'old.pt'])
 @pytest.mark.parametrize('row', VIT)
-def test_a_vit_in_any_layout(row, suffix, micro_clip, tmp_path):
-    holder, naming, made = VIT[row]
+def test_vit_loads_from_any_layout(row, suffix, micro_clip, tmp_path):
+    kind, key_style, made = VIT[row]
     content = made(state_of(micro_clip))
     if suffix == 'safetensors':
         content = content.get('state_dict', content.get('model', content))
@@ -133,21 +133,21 @@ def test_a_vit_in_any_layout(row, suffix, micro_clip, tmp_path):
             content, tmp_path / f'clip.{suffix}', _use_new_zipfile_serialization=suffix == 'pt'
         )
     path = tmp_path / f'clip.{suffix}'
-    assert read_checkpoint(path).layout == (holder, naming)
-    model = quick(micro_clip, tmp_path / 'quick') if naming == 'OpenAI' else micro_clip
+    assert read_checkpoint(path).layout == (kind, key_style)
+    model = quick(micro_clip, tmp_path / 'quick') if key_style == 'OpenAI' else micro_clip
     check_same_tower(model, path)
 
 
 @pytest.mark.parametrize('row', EVA)
-def test_an_eva02_in_any_layout(row, micro_eva, tmp_path):
-    holder, naming, made = EVA[row]
+def test_eva02_loads_from_any_layout(row, micro_eva, tmp_path):
+    kind, key_style, made = EVA[row]
     torch.save(made(state_of(micro_eva)), tmp_path / 'eva.pt')
-    assert read_checkpoint(tmp_path / 'eva.pt').layout == (holder, naming)
+    assert read_checkpoint(tmp_path / 'eva.pt').layout == (kind, key_style)
     check_same_tower(micro_eva, tmp_path / 'eva.pt')
 
 
 @pytest.mark.parametrize('half', [False, True])
-def test_openais_archive_is_read_without_being_run(half, micro_clip, tmp_path, monkeypatch):
+def test_openai_archive_is_read_without_running_it(half, micro_clip, tmp_path, monkeypatch):
     clip = open_clip.create_model(quick(micro_clip, tmp_path / 'quick')).eval()
     script_archive(clip, tmp_path / 'clip.pt', half)
     monkeypatch.setattr(torch.jit, 'load', lambda *_, **__: pytest.fail('it was run'))
@@ -160,26 +160,26 @@ def test_openais_archive_is_read_without_being_run(half, micro_clip, tmp_path, m
         check_same_tower(f'local-dir:{tmp_path / "quick"}', tmp_path / 'clip.pt')
 
 
-def test_openais_weights_need_openais_activation(micro_clip, tmp_path):
+def test_openai_image_tower_without_quick_gelu_raises(micro_clip, tmp_path):
     torch.save(openai(state_of(micro_clip)), tmp_path / 'clip.pt')
     with pytest.raises(ValueError, match=r'clip\.pt.*QuickGELU'):
         build_tower(micro_clip, str(tmp_path / 'clip.pt'))
 
 
-def test_openais_text_tower_needs_it_too(micro_clip, tmp_path):
+def test_openai_text_tower_without_quick_gelu_raises(micro_clip, tmp_path):
     torch.save(openai(state_of(micro_clip)), tmp_path / 'clip.pt')
     with pytest.raises(ValueError, match=r'clip\.pt.*QuickGELU.*local-dir:.*-quickgelu'):
         TextTower(micro_clip, str(tmp_path / 'clip.pt'))
     TextTower(quick(micro_clip, tmp_path / 'quick'), str(tmp_path / 'clip.pt'))
 
 
-def test_names_that_are_numbers_are_left_over_too(micro_clip, tmp_path):
+def test_unexpected_integer_key_raises(micro_clip, tmp_path):
     torch.save(state_of(micro_clip) | {7: torch.ones(2)}, tmp_path / 'seven.pt')
     with pytest.raises(ValueError, match=r'seven\.pt.*\n.*\b7 \(2,\)'):
         read_state(tmp_path / 'seven.pt')
 
 
-def test_every_tensor_that_is_no_part_of_a_clip_is_named(micro_clip, tmp_path):
+def test_unexpected_tensors_are_listed(micro_clip, tmp_path):
     extra = {f'decoder.{index}.weight': torch.zeros(index, 2) for index in range(1, 31)}
     torch.save(state_of(micro_clip) | extra, tmp_path / 'more.pt')
     with pytest.raises(ValueError, match=r'more\.pt.*\b30\b') as raised:
@@ -190,9 +190,7 @@ def test_every_tensor_that_is_no_part_of_a_clip_is_named(micro_clip, tmp_path):
         read_state(tmp_path / 'run.pth')
 
 
-def test_a_file_of_another_architecture_is_refused_with_both_shapes(
-    micro_clip, micro_eva, tmp_path
-):
+def test_file_of_another_architecture_raises_with_both_shapes(micro_clip, micro_eva, tmp_path):
     state = state_of(micro_clip)
     state['visual.conv1.weight'] = torch.zeros(48, 3, 8, 8)
     torch.save(dict(state_dict=state), tmp_path / 'wide.pt')
@@ -203,7 +201,7 @@ def test_a_file_of_another_architecture_is_refused_with_both_shapes(
         build_tower(micro_clip, str(tmp_path / 'eva.pt'))
 
 
-def test_an_image_tower_alone_names_no_classes(micro_clip, tmp_path):
+def test_text_tower_from_an_image_tower_file_raises(micro_clip, tmp_path):
     torch.save(student(state_of(micro_clip)), tmp_path / 'run.pth')
     with pytest.raises(ValueError, match=r'run\.pth.*text tower'):
         TextTower(micro_clip, str(tmp_path / 'run.pth'))

@@ -10,7 +10,7 @@ from clipself_mm.clip.weights.checkpoints import read_logit_scale
 
 
 @pytest.mark.parametrize('model', ['micro', 'pkg:clipself_mm.shapes/tiny_clip'])
-def test_of_a_checkpoint(micro_clip, model, tmp_path):
+def test_logit_scale_of_a_checkpoint(micro_clip, model, tmp_path):
     source = build_tower(micro_clip if model == 'micro' else model).source
     state = read_state(source.checkpoint) | dict(logit_scale=torch.tensor(2.0).half())
     torch.save(state, tmp_path / 'clip.pt')
@@ -18,13 +18,13 @@ def test_of_a_checkpoint(micro_clip, model, tmp_path):
     assert read_logit_scale(given) == pytest.approx(7.3890561, rel=1e-7)
 
 
-def test_of_random_weights_it_is_where_open_clip_starts():
+def test_logit_scale_of_random_weights_is_the_initial_value():
     assert read_logit_scale(build_tower('ViT-S-32').source) == pytest.approx(1 / 0.07)
     started_elsewhere = SimpleNamespace(checkpoint=None, config=dict(init_logit_scale=0.0))
     assert read_logit_scale(started_elsewhere) == 1
 
 
-def test_of_an_image_tower_alone(micro_clip, tmp_path):
+def test_image_tower_file_without_logit_scale_raises(micro_clip, tmp_path):
     source = build_tower(micro_clip).source
     state = read_state(source.checkpoint)
     visual = {key: value for key, value in state.items() if key.startswith('visual.')}

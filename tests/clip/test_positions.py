@@ -6,7 +6,7 @@ from timm.layers import apply_rot_embed_cat
 from clipself_mm.clip.positions import apply_rope, rope_pairs, rope_table
 
 
-def test_a_quarter_turn_takes_1_2_to_minus_2_1_and_the_prefix_stays():
+def test_rope_of_90_degrees_maps_1_2_to_minus_2_1_and_keeps_the_prefix():
     quarter = rope_pairs(torch.ones(1, 4), torch.zeros(1, 4), prefix=1)
     features = torch.tensor(
         [[[[1.0, 2, 3, 4]], [[1.0, 2, 3, 4]]]]
@@ -16,7 +16,7 @@ def test_a_quarter_turn_takes_1_2_to_minus_2_1_and_the_prefix_stays():
     assert turned.tolist() == [-2, 1, -4, 3]
 
 
-def test_rotation_is_timms_and_so_is_its_gradient():
+def test_rope_and_its_gradient_equal_timm():
     torch.manual_seed(0)
     sine, cosine = rope_table((3, 5), 8)
     features = torch.randn(2, 16, 3, 8)
@@ -33,7 +33,7 @@ def test_rotation_is_timms_and_so_is_its_gradient():
     torch.testing.assert_close(ours.grad, theirs.grad)
 
 
-def test_half_precision_is_turned_in_single_precision_and_double_in_double():
+def test_rope_is_computed_in_float32_or_float64():
     rope = rope_pairs(*rope_table((4, 4), 8))
     features = torch.randn(1, 16, 2, 8)
     half = features.to(torch.bfloat16)

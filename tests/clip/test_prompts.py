@@ -29,11 +29,11 @@ def test_templates_are_the_63_of_vild():
         ('{brace}', 'This is a photo of a {brace}.'),
     ],
 )
-def test_names(name, prompt):
+def test_prompt_of_a_name(name, prompt):
     assert expand_prompts(name, ['a photo of {article} {}.']) == [prompt]
 
 
-def test_only_a_and_the_get_the_prefix():
+def test_prompts_with_a_or_the_get_the_prefix():
     templates = ['itap of my {}.', 'the {}.', 'There is {article} {}.', 'art of {}.']
     assert expand_prompts('owl', templates) == [
         'itap of my owl.',
@@ -43,7 +43,7 @@ def test_only_a_and_the_get_the_prefix():
     ]
 
 
-def test_empty_name():
+def test_empty_name_raises():
     with pytest.raises(ValueError, match="''"):
         expand_prompts('')
 
@@ -55,7 +55,7 @@ def test_average_weighs_prompts_equally():
     torch.testing.assert_close(average_prompts(embeddings), expected)
 
 
-def test_average_needs_three_dimensions():
+def test_average_of_two_dimensions_raises():
     with pytest.raises(ValueError, match=r'\(K, P, D\).*\(4, 2\)'):
         average_prompts(torch.zeros(4, 2))
 
@@ -68,7 +68,7 @@ def test_average_of_names_by_hand():
 
 
 @pytest.mark.parametrize('counts', [[1, 1], [3, 0], [2, 2]])
-def test_names_must_be_split_up_whole(counts):
+def test_invalid_counts_of_names_raise(counts):
     with pytest.raises(ValueError, match=rf'\b3\b.*\[{counts[0]}, {counts[1]}\]'):
         average_names(torch.eye(3), counts)
 
@@ -86,12 +86,12 @@ SET = ('a photo of {article} {}.', '{} indoors')
         ('windows.json', '\ufeff' + json.dumps(SET)),
     ],
 )
-def test_prompt_files(tmp_path, name, text):
+def test_prompt_files_are_read(tmp_path, name, text):
     (tmp_path / name).write_text(text, encoding='utf-8')
     assert read_templates(tmp_path / name) == SET
 
 
-def test_the_packaged_set_is_such_a_file():
+def test_packaged_prompts_are_valid():
     assert check_templates(PROMPT_TEMPLATES) == PROMPT_TEMPLATES
 
 
@@ -112,13 +112,13 @@ def test_the_packaged_set_is_such_a_file():
         ('set.yaml', '- "{}"', r'\.json.*\.txt.*\.yaml'),
     ],
 )
-def test_prompt_files_that_are_refused(tmp_path, name, text, complaint):
+def test_invalid_prompt_files_raise(tmp_path, name, text, complaint):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=complaint) as caught:
         read_templates(tmp_path / name)
     assert name in str(caught.value)
 
 
-def test_missing_prompt_file(tmp_path):
+def test_missing_prompt_file_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'none\.txt'):
         read_templates(tmp_path / 'none.txt')

@@ -55,7 +55,7 @@ def test_mask_pool_by_hand():
     torch.testing.assert_close(pooled, expected)
 
 
-def test_mismatched_regions_are_refused():
+def test_mismatched_regions_raise():
     dense = torch.zeros(2, 3, 4, 4)
     with pytest.raises(ValueError, match=r'\b1\b.*\b2\b'):
         roi_pool(dense, [torch.zeros(1, 4)], 8)

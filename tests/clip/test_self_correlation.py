@@ -80,7 +80,7 @@ def of_timm(visual, images, mode):
 @torch.no_grad()
 @pytest.mark.parametrize('mode', MODES)
 @pytest.mark.parametrize('kind', CLASS_TOKEN)
-def test_dense_features_and_context_are_those_of_the_matrices_written_out(kind, mode):
+def test_dense_features_and_context_equal_explicit_matrices(kind, mode):
     tower = tower_in(mode, kind)
     images = native_images(tower)
     reference = of_timm if hasattr(tower.visual, 'trunk') else of_open_clip
@@ -112,7 +112,7 @@ def test_two_equal_tokens_share_their_values_and_csa_has_twice_the_weight():
 @torch.no_grad()
 @pytest.mark.parametrize('mode', MODES)
 @pytest.mark.parametrize('kind', ['patch16', 'eva02', 'mobileclip2_l'])
-def test_images_masked_regions_and_earlier_stages_stay(kind, mode):
+def test_images_masked_regions_and_earlier_stages_do_not_change(kind, mode):
     plain, tower = small_tower(kind), tower_in(mode, kind)
     images = images_of(tower, 2, 5)
     masks = [torch.ones(1, 2, 5)] * 2
@@ -134,7 +134,7 @@ def test_images_masked_regions_and_earlier_stages_stay(kind, mode):
 
 @pytest.mark.parametrize('mode', MODES)
 @pytest.mark.parametrize('kind', CLASS_TOKEN)
-def test_exactly_what_is_unlocked_gets_a_gradient(kind, mode):
+def test_exactly_the_unlocked_parameters_get_a_gradient(kind, mode):
     tower = tower_in(mode, kind)
     tower.unlock_blocks(None)
     tower.train()
@@ -152,7 +152,7 @@ def test_exactly_what_is_unlocked_gets_a_gradient(kind, mode):
         assert all(p.grad.any() for n, p in tower.blocks[-1].named_parameters() if n in own)
 
 
-def test_recomputed_activations_leave_the_gradients_alone():
+def test_activation_checkpointing_does_not_change_gradients():
     gradients = []
     for recomputed in (False, True):
         tower = tower_in('csa', 'eva02')
@@ -177,7 +177,7 @@ def test_bfloat16_autocast_stays_close(mode):
     assert torch.cosine_similarity(exact, rough.float(), dim=1).min() > 0.99
 
 
-def test_a_config_chooses_the_last_block(micro_clip):
+def test_config_sets_the_last_block(micro_clip):
     assert build_tower(micro_clip).last_block == 'value'
     tower = build_tower(micro_clip, last_block='csa')
     assert tower.last_block == 'csa'
@@ -187,7 +187,7 @@ def test_a_config_chooses_the_last_block(micro_clip):
 
 
 @pytest.mark.parametrize('kind', ['siglip', 'clipa', 'pe_core', 'resnet'])
-def test_towers_that_pool_otherwise_refuse(kind):
+def test_towers_without_class_token_pooling_raise(kind):
     tower = small_tower(kind)
     set_last_block(tower, 'value')
     with pytest.raises(NotImplementedError, match=f"last_block='qq'.*{type(tower).__name__}"):

@@ -16,7 +16,7 @@ def build(**kwargs):
 
 
 @pytest.mark.parametrize('bias', [False, True])
-def test_what_stands_behind_the_end_costs_nothing_and_changes_nothing(bias):
+def test_tokens_after_the_end_token_are_skipped_without_effect(bias):
     text, lengths = build(proj_bias=bias), []
     text.transformer.register_forward_pre_hook(lambda _, inputs: lengths.append(inputs[0].shape[1]))
     expected = text(TOKENS)
@@ -26,6 +26,6 @@ def test_what_stands_behind_the_end_costs_nothing_and_changes_nothing(bias):
 
 
 @pytest.mark.parametrize('kind', [dict(pool_type='last'), dict(no_causal_mask=True)])
-def test_other_towers_see_all(kind):
+def test_other_towers_run_on_all_tokens(kind):
     text = build(**kind)
     assert torch.equal(encode_short(text, TOKENS), text(TOKENS))

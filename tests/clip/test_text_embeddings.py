@@ -27,14 +27,14 @@ def words(tmp_path):
     return str(path)
 
 
-def test_text_tower_alone(micro_clip):
+def test_embeddings_of_the_text_tower(micro_clip):
     encoder = TextEmbeddings(text=dict(model=micro_clip))
     expected = TextTower(micro_clip).embed_classes(NAMES)
     assert torch.equal(encoder.encode(NAMES), expected)
     assert torch.equal(encoder.encode(NAMES[::-1], new=True), expected.flip(0))
 
 
-def test_file_is_strict_for_a_vocabulary_and_open_for_new_names(words, micro_clip):
+def test_class_missing_in_the_file_raises_unless_it_is_new(words, micro_clip):
     encoder = TextEmbeddings((), words, dict(model=micro_clip))
     stored = F.normalize(torch.stack([torch.load(words)[name] for name in NAMES]), dim=-1)
     torch.testing.assert_close(encoder.encode(NAMES), stored)
@@ -66,7 +66,7 @@ def test_a_name_is_encoded_once(micro_clip, asked):
     assert asked == ['cup', 'pen', 'jar']
 
 
-def test_file_of_another_clip(tmp_path, micro_clip):
+def test_file_with_another_width_raises(tmp_path, micro_clip):
     path = tmp_path / 'wide.pt'
     save_class_embeddings(path, NAMES, torch.randn(2, 24))
     with pytest.raises(ValueError, match=r'\[16, 24\]') as caught:
@@ -74,14 +74,14 @@ def test_file_of_another_clip(tmp_path, micro_clip):
     assert 'wide.pt' in str(caught.value)
 
 
-def test_neither(words):
+def test_neither_file_nor_text_tower_raises(words):
     with pytest.raises(ValueError, match=r"'cup', 'pen'.*`text`"):
         TextEmbeddings().encode(NAMES)
     with pytest.raises(ValueError, match=r"'jar'.*`text`"):
         TextEmbeddings((), words).encode(['cup', 'jar'], new=True)
 
 
-def test_table_without_names(tmp_path, micro_clip):
+def test_npy_table_is_in_the_order_of_the_classes(tmp_path, micro_clip):
     path = tmp_path / 'table.npy'
     table = np.random.default_rng(0).normal(size=(2, 16)).astype(np.float32)
     np.save(path, table)
@@ -90,14 +90,14 @@ def test_table_without_names(tmp_path, micro_clip):
     torch.testing.assert_close(encoder.encode(NAMES), expected)
     with pytest.raises(ValueError, match=r'table\.npy.*\(2, 16\).*\b3\b'):
         encoder.encode([*NAMES, 'key'])
-    by_text = encoder.encode(['pen'], new=True)  # its row is not known by name
+    by_text = encoder.encode(['pen'], new=True)  # a table has no names
     torch.testing.assert_close(by_text, TextTower(micro_clip).embed_classes(['pen']))
     (tmp_path / 'broken.npy').write_bytes(b'\x93NUMPY')
     with pytest.raises(ValueError, match=r'broken\.npy.*numpy\.save'):
         TextEmbeddings((), str(tmp_path / 'broken.npy')).encode(NAMES)
 
 
-def test_synonyms_go_to_the_text_tower_and_not_to_the_file(words, micro_clip):
+def test_synonyms_change_embeddings_of_the_text_tower_only(words, micro_clip):
     synonyms = {'cup': ('mug', 'beaker'), 'jar': ('pot',)}
     tower = TextTower(micro_clip)
     encoder = TextEmbeddings(text=dict(model=micro_clip), synonyms=synonyms)
@@ -112,7 +112,7 @@ def test_synonyms_go_to_the_text_tower_and_not_to_the_file(words, micro_clip):
     assert torch.equal(found[1:], tower.embed_classes(['jar'], synonyms=synonyms))
 
 
-def test_new_names_are_said_by_the_prompts_of_the_file(micro_clip, tmp_path):
+def test_new_names_use_the_prompts_of_the_file(micro_clip, tmp_path):
     tower, prompts = TextTower(micro_clip), ('itap of my {}.', '{} indoors')
     path = tmp_path / 'words.safetensors'
     made = tower.embed_classes(NAMES, prompts)
@@ -122,7 +122,7 @@ def test_new_names_are_said_by_the_prompts_of_the_file(micro_clip, tmp_path):
     assert (found[1] - tower.embed_classes(['jar'])[0]).norm() > 1e-3
 
 
-def test_near_misses_are_named_where_nothing_can_be_computed(words):
+def test_missing_name_raises_with_a_similar_one(words):
     with pytest.raises(ValueError, match=r"'key'.*'Key'"):
         TextEmbeddings((), words).encode(['cup', 'Key'], new=True)
 
@@ -137,7 +137,7 @@ def test_near_misses_are_named_where_nothing_can_be_computed(words):
         ('EVA02-B-16', 'local-dir:refined', 0),
     ],
 )
-def test_embeddings_of_another_clip_are_warned_of_once(tmp_path, caplog, theirs, ours, warnings):
+def test_embeddings_of_another_clip_warn_once(tmp_path, caplog, theirs, ours, warnings):
     path = tmp_path / 'words.safetensors'
     save_class_embeddings(path, NAMES, torch.randn(2, 16), EmbeddingMetadata(model=theirs))
     for _ in range(2):
@@ -150,7 +150,7 @@ def test_embeddings_of_another_clip_are_warned_of_once(tmp_path, caplog, theirs,
     assert all(str(path) in text and f'{theirs}' in text for text in said)
 
 
-def test_the_classifier_of_regions_takes_the_synonyms_of_its_vocabulary(micro_clip, tmp_path):
+def test_region_classifier_uses_the_synonyms_of_its_vocabulary(micro_clip, tmp_path):
     (tmp_path / 'words.txt').write_text('cup; mug\npen\n')
     classifier = RegionClassifier(str(tmp_path / 'words.txt'), text=dict(model=micro_clip))
     expected = TextTower(micro_clip).embed_classes(NAMES, synonyms={'cup': ['mug']})
@@ -158,7 +158,7 @@ def test_the_classifier_of_regions_takes_the_synonyms_of_its_vocabulary(micro_cl
     assert (expected[0] - TextTower(micro_clip).embed_classes(['cup'])[0]).norm() > 1e-3
 
 
-def test_the_detector_takes_the_synonyms_of_its_vocabulary(micro_clip, tmp_path):
+def test_detector_uses_the_synonyms_of_its_vocabulary(micro_clip, tmp_path):
     (tmp_path / 'words.txt').write_text('cup; mug\npen\n')
     place = 'model.roi_head.bbox_head.vocabulary'
     model = build_fvit(micro_clip, **{place: str(tmp_path / 'words.txt')})
@@ -170,7 +170,7 @@ def test_the_detector_takes_the_synonyms_of_its_vocabulary(micro_clip, tmp_path)
     assert (expected[0] - TextTower(micro_clip).embed_classes(['cup'])[0]).norm() > 1e-3
 
 
-def test_a_classifier_keeps_synonyms_of_its_own(micro_clip, tmp_path):
+def test_synonyms_of_the_classifier_take_precedence(micro_clip, tmp_path):
     (tmp_path / 'words.txt').write_text('cup; mug\npen\n')
     head = 'model.roi_head.bbox_head'
     own = {'pen': ['biro']}
@@ -185,7 +185,7 @@ def test_a_classifier_keeps_synonyms_of_its_own(micro_clip, tmp_path):
 
 
 @pytest.mark.parametrize('mode', [True, False])
-def test_the_table_is_made_when_the_mode_is_set(micro_clip, asked, mode):
+def test_table_is_computed_when_the_mode_is_set(micro_clip, asked, mode):
     text = TextEmbeddings(NAMES, text=dict(model=micro_clip))
     assert asked == []
     model = nn.Sequential(text).train(mode)
@@ -195,7 +195,7 @@ def test_the_table_is_made_when_the_mode_is_set(micro_clip, asked, mode):
     assert torch.equal(text.table, TextTower(micro_clip).embed_classes(NAMES))
 
 
-def test_a_model_whose_mode_nobody_sets_makes_it_on_first_use(micro_clip, asked):
+def test_table_is_computed_on_first_use_without_a_mode(micro_clip, asked):
     text = TextEmbeddings(NAMES, text=dict(model=micro_clip))
     expected = TextTower(micro_clip).embed_classes(NAMES)
     with torch.inference_mode(), torch.autocast('cpu', dtype=torch.bfloat16):
@@ -204,7 +204,7 @@ def test_a_model_whose_mode_nobody_sets_makes_it_on_first_use(micro_clip, asked)
     assert asked == NAMES
 
 
-def test_other_classes_are_encoded_before_the_next_pass(words, asked):
+def test_set_classes_computes_the_table(words, asked):
     text = TextEmbeddings(NAMES, words)
     text.set_classes(['cup', 'jar'])  # still being built: another text tower may come
     text.set_classes(NAMES)
@@ -217,7 +217,7 @@ def test_other_classes_are_encoded_before_the_next_pass(words, asked):
     assert torch.equal(text.table[1], before[1])
 
 
-def test_no_checkpoint_has_the_table(micro_clip):
+def test_table_is_not_in_the_state_dict(micro_clip):
     text = TextEmbeddings(NAMES, text=dict(model=micro_clip)).eval()
     assert text.state_dict() == {}
     twin = copy.deepcopy(text)
@@ -226,7 +226,7 @@ def test_no_checkpoint_has_the_table(micro_clip):
     assert len(text.table) == 2
 
 
-def test_on_the_meta_device_nothing_is_made(micro_clip, asked):
+def test_nothing_is_computed_on_the_meta_device(micro_clip, asked):
     with torch.device('meta'):
         text = TextEmbeddings(NAMES, text=dict(model=micro_clip)).eval()
     text.set_classes([*NAMES, 'jar'])
@@ -235,7 +235,7 @@ def test_on_the_meta_device_nothing_is_made(micro_clip, asked):
     assert asked == [*NAMES, 'jar']
 
 
-def test_a_missing_file_is_an_error_when_the_mode_is_set(tmp_path):
+def test_missing_file_raises_when_the_mode_is_set(tmp_path):
     text = TextEmbeddings(NAMES, str(tmp_path / 'none.pt'))
     with pytest.raises(FileNotFoundError, match=r'none\.pt'):
         text.train()
@@ -252,7 +252,7 @@ def evaluation(tower, **classifier):
     )
 
 
-def test_the_towers_own_clip_encodes_unless_another_is_named(micro_clip, tmp_path):
+def test_clip_of_the_tower_encodes_by_default(micro_clip, tmp_path):
     other = write_micro_clip(tmp_path / 'other', seed=7)
     table = evaluation(dict(model=micro_clip)).eval().classifier.text.table
     named = evaluation(dict(model=other), text=dict(model=micro_clip)).eval().classifier.text.table
@@ -261,7 +261,7 @@ def test_the_towers_own_clip_encodes_unless_another_is_named(micro_clip, tmp_pat
 
 
 @pytest.mark.parametrize('write', ['open_clip', 'authors'])
-def test_a_refined_tower_brings_the_same_text(micro_clip, tmp_path, write):
+def test_distilled_tower_has_the_same_text_tower(micro_clip, tmp_path, write):
     """Exported folders and the authors' files are whole CLIPs."""
     tower = build_tower(micro_clip)
     expected = evaluation(dict(model=micro_clip)).eval().classifier.text.table
@@ -276,7 +276,7 @@ def test_a_refined_tower_brings_the_same_text(micro_clip, tmp_path, write):
     assert torch.equal(model.classifier.text.table, expected)
 
 
-def test_a_file_without_text_tower_says_which_key_to_give(micro_clip, tmp_path):
+def test_file_without_text_tower_raises_with_the_config_key(micro_clip, tmp_path):
     file = tmp_path / 'visual.pt'
     torch.save(dict(build_tower(micro_clip).state_dict()), file)
     tower = dict(model=micro_clip, checkpoint=str(file))
@@ -285,7 +285,7 @@ def test_a_file_without_text_tower_says_which_key_to_give(micro_clip, tmp_path):
     evaluation(tower, text=dict(model=micro_clip)).eval()
 
 
-def test_a_random_tower_has_no_text(micro_clip):
+def test_random_tower_without_text_raises(micro_clip):
     model = evaluation(dict(model='RN50')).eval()
     with pytest.raises(ValueError, match=r'`model\.classifier\.text`'):
         _ = model.classifier.text.table

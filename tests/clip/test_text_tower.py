@@ -99,7 +99,7 @@ def check(model_name):
     return found
 
 
-def test_clip_style(micro_clip):
+def test_text_tower_of_clip(micro_clip):
     check(micro_clip)
 
 
@@ -114,7 +114,7 @@ def test_synonyms_are_averaged_after_the_prompts(micro_clip):
     assert (found[2] - alone[2]).norm() > 1e-3
 
 
-def test_siglip_style_with_the_tokenizer_of_the_folder(tmp_path):
+def test_text_tower_of_siglip_with_the_tokenizer_of_the_folder(tmp_path):
     write_tokenizer(tmp_path)
     name = write_clip(tmp_path, SIGLIP_TEXT, custom_text=True, init_logit_bias=-10)
     tower = TextTower(name)
@@ -125,7 +125,7 @@ def test_siglip_style_with_the_tokenizer_of_the_folder(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['xlm-roberta', 'bert'])
-def test_hugging_face_text_tower(tmp_path, kind):
+def test_text_tower_of_hugging_face(tmp_path, kind):
     write_tokenizer(tmp_path)
     transformers = pytest.importorskip('transformers')
     config = transformers.AutoConfig.for_model(
@@ -147,7 +147,7 @@ def test_hugging_face_text_tower(tmp_path, kind):
     check(f'local-dir:{tmp_path / "out"}')
 
 
-def test_a_folder_of_transformers_own_layout_has_the_tokenizer_of_clip(tmp_path):
+def test_folder_in_transformers_layout_has_the_tokenizer_of_openai(tmp_path):
     text_cfg = dict(context_length=9, vocab_size=49408)
     source = TowerSource(f'local-dir:{tmp_path}', dict(text_cfg=text_cfg))
     tokens = build_tokenizer(source)(['a photo of a cat'])
@@ -157,7 +157,7 @@ def test_a_folder_of_transformers_own_layout_has_the_tokenizer_of_clip(tmp_path)
         build_tokenizer(source)
 
 
-def test_an_exported_folder_has_the_tokenizer_of_its_source(tmp_path):
+def test_exported_folder_has_the_tokenizer_of_its_source(tmp_path):
     write_tokenizer(tmp_path / 'source')
     name = write_clip(tmp_path / 'source', SIGLIP_TEXT, custom_text=True, init_logit_bias=-10)
     for _ in range(2):  # the second replaces the first, tokenizer and all
@@ -168,7 +168,7 @@ def test_an_exported_folder_has_the_tokenizer_of_its_source(tmp_path):
     )
 
 
-def test_without_transformers_the_extra_is_named(tmp_path, monkeypatch):
+def test_missing_transformers_raises_with_the_extra(tmp_path, monkeypatch):
     name = write_clip(tmp_path, SIGLIP_TEXT, custom_text=True)
     monkeypatch.setitem(sys.modules, 'transformers', None)
     with pytest.raises(ImportError, match=r'clipself_mm\[hf\]') as caught:
@@ -183,7 +183,7 @@ def test_named_siglip_needs_transformers(tmp_path, monkeypatch):
         TextTower('ViT-B-16-SigLIP', str(tmp_path / 'weights.pt'))
 
 
-def test_towers_that_also_give_tokens(tmp_path):
+def test_text_tower_with_output_tokens(tmp_path):
     """CoCa's configurations ask the tower for tokens as well; classes need only the embedding."""
     text_cfg = MICRO_CONFIG['model_cfg']['text_cfg']
     name = write_clip(tmp_path, text_cfg, custom_text=True)
@@ -195,12 +195,12 @@ def test_towers_that_also_give_tokens(tmp_path):
     assert torch.equal(TextTower(name).embed_classes(CLASSES, TEMPLATES), expected)
 
 
-def test_a_random_text_tower_is_refused():
+def test_text_tower_without_checkpoint_raises():
     with pytest.raises(ValueError, match=r'ViT-B-32.*checkpoint'):
         TextTower('ViT-B-32')
 
 
-def test_nothing_to_embed_and_nothing_to_say(micro_clip):
+def test_no_classes_and_invalid_templates_raise(micro_clip):
     tower = TextTower(micro_clip)
     with pytest.raises(ValueError, match=r'classes=\[\]'):
         tower.embed_classes([])

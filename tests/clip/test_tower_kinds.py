@@ -17,7 +17,7 @@ from tests.clip.small_towers import ALL, CLASS_TOKEN, POOLED, images_of, native_
 
 @torch.no_grad()
 @pytest.mark.parametrize('kind', ALL)
-def test_image_embedding_is_the_models_own(kind):
+def test_image_embedding_equals_open_clip(kind):
     tower = small_tower(kind)
     images = native_images(tower)
     expected = tower.visual(images)
@@ -74,7 +74,7 @@ def dense_token_by_token(tower, images):
 
 @torch.no_grad()
 @pytest.mark.parametrize('kind', ALL)
-def test_a_dense_feature_is_what_the_model_makes_of_a_token_alone(kind):
+def test_dense_feature_is_the_pooling_of_one_token(kind):
     tower = small_tower(kind)
     images = native_images(tower)
     dense = tower.encode_dense(images)
@@ -86,7 +86,7 @@ def test_a_dense_feature_is_what_the_model_makes_of_a_token_alone(kind):
 
 @torch.no_grad()
 @pytest.mark.parametrize('kind', sorted({*POOLED, 'resnet'} - {'pe_core'}))
-def test_of_one_cell_the_dense_feature_is_the_image_embedding(kind):
+def test_dense_feature_of_one_cell_is_the_image_embedding(kind):
     """PE-Core but for -G is left out, since it pools its class token together with the patches."""
     tower = small_tower(kind)
     if kind == 'resnet':  # the mean token's position and the cell's differ otherwise
@@ -109,7 +109,7 @@ def test_any_grid_gives_unit_features_and_image_embeddings(kind):
 
 @torch.no_grad()
 @pytest.mark.parametrize('kind', ['siglip', 'mobileclip_b', 'clipa', 'pe_core_g'])
-def test_another_size_is_the_model_with_resized_positions(kind):
+def test_another_size_equals_the_model_with_resized_positions(kind):
     """The model's own forward pass once its table is resized by hand to the 6 x 6 grid."""
     tower = small_tower(kind)
     images = images_of(tower, 6, 6)
@@ -131,7 +131,7 @@ def test_another_size_is_the_model_with_resized_positions(kind):
 
 
 @torch.no_grad()
-def test_a_resnet_pools_another_size_with_resized_positions():
+def test_resnet_pools_another_size_with_resized_positions():
     tower = small_tower('resnet')
     images = images_of(tower, 2, 4)
     pool = copy.deepcopy(tower.visual.attnpool)
@@ -144,7 +144,7 @@ def test_a_resnet_pools_another_size_with_resized_positions():
 
 @pytest.mark.parametrize('grid', [(4, 4), (3, 7)])
 @pytest.mark.parametrize(('offset', 'indexing'), [(0.0, 'ij'), (1.0, 'xy'), (0.0, 'xy')])
-def test_rotary_tables_are_those_of_timm(grid, offset, indexing):
+def test_rope_tables_equal_timm(grid, offset, indexing):
     rope = RotaryEmbeddingCat(
         32,
         in_pixels=False,
@@ -158,7 +158,7 @@ def test_rotary_tables_are_those_of_timm(grid, offset, indexing):
     torch.testing.assert_close(found, expected)
 
 
-def test_positions_without_a_prefix_are_resized_alone():
+def test_positions_without_prefix_are_resized():
     table = torch.randn(16, 8, generator=torch.Generator().manual_seed(0))
     with_class = torch.cat([torch.full((1, 8), 9.0), table])
     resized = resize_positions(table, (3, 7), prefix=0)
@@ -170,7 +170,7 @@ def test_positions_without_a_prefix_are_resized_alone():
 
 @torch.no_grad()
 @pytest.mark.parametrize('kind', ['siglip', 'clipa', 'pe_core'])
-def test_stages_of_pooling_towers_are_whole_blocks(kind):
+def test_stages_of_pooling_towers_are_full_blocks(kind):
     tower = small_tower(kind)
     images = images_of(tower, 2, 3)
     maps, dense = tower.stages(images, [0, 2], with_dense=True)
@@ -206,7 +206,7 @@ def test_stages_of_a_resnet_are_its_layers():
 
 
 @pytest.mark.parametrize('kind', ['siglip', 'clipa', 'pe_core'])
-def test_unlocked_pooling_towers_train_whole_blocks_and_nothing_else(kind):
+def test_unlocked_pooling_towers_train_full_blocks_only(kind):
     tower = small_tower(kind)
     tower.unlock_blocks(2)
     tower.train()
@@ -226,7 +226,7 @@ def test_every_unlocked_parameter_of_a_class_token_tower_gets_a_gradient(kind):
     assert without == []
 
 
-def test_the_statistics_of_a_frozen_stem_stay():
+def test_frozen_stem_keeps_its_statistics():
     tower = small_tower('mobileclip_b')
     before = {key: value.clone() for key, value in tower.named_buffers()}
     assert any(key.endswith('running_var') for key in before)
@@ -239,7 +239,7 @@ def test_the_statistics_of_a_frozen_stem_stay():
     assert tower.blocks.training
 
 
-def test_a_frozen_resnet_stays_in_eval_and_an_unfrozen_does_not():
+def test_only_a_frozen_resnet_stays_in_eval_mode():
     tower = small_tower('resnet')
     assert tower.train().visual.bn1.training
     tower.freeze()
@@ -251,7 +251,7 @@ def test_a_frozen_resnet_stays_in_eval_and_an_unfrozen_does_not():
     assert torch.equal(tower.visual.bn1.running_mean, before)
 
 
-def test_what_a_tower_cannot_do_is_said():
+def test_unsupported_methods_raise():
     resnet, siglip = small_tower('resnet'), small_tower('siglip')
     with pytest.raises(NotImplementedError, match='CLIPResNet'):
         resnet.unlock_blocks(2)
@@ -278,7 +278,7 @@ def test_what_a_tower_cannot_do_is_said():
         ('patch16', dict(attentional_pool=True), 'AttentionalPooler'),
     ],
 )
-def test_parts_that_are_not_known_are_refused(kind, changes, message):
+def test_unsupported_parts_raise(kind, changes, message):
     with pytest.raises(NotImplementedError, match=message):
         small_tower(kind, **changes)
 
@@ -293,18 +293,18 @@ def test_parts_that_are_not_known_are_refused(kind, changes, message):
         ('vit_relpos_medium_patch16_cls_224', 'VisionTransformerRelPos'),
     ],
 )
-def test_models_without_a_dense_path_are_refused_by_name(model, reason):
+def test_unsupported_models_raise(model, reason):
     with torch.device('meta'), pytest.raises(NotImplementedError, match=f'{model}.*{reason}'):
         build_tower(model)
 
 
-def test_an_unknown_module_has_no_adapter():
+def test_unknown_module_raises():
     with pytest.raises(NotImplementedError, match='SimpleNamespace'):
         find_adapter(SimpleNamespace())
 
 
 @torch.no_grad()
-def test_a_native_size_of_no_whole_patches_loses_what_the_model_ignores():
+def test_image_size_is_rounded_down_to_full_patches():
     """As in ViT-SO400M-14-SigLIP-384, whose 384 px make 27 patches of 14 px and 6 px over."""
     tower = small_tower('siglip', img_size=70)
     assert tower.image_size == 64
@@ -326,7 +326,7 @@ def test_a_native_size_of_no_whole_patches_loses_what_the_model_ignores():
         ('ViT-B-16-SigLIP', 768, 16),
     ],
 )
-def test_real_sizes(model, dim, patch):
+def test_sizes_of_real_models(model, dim, patch):
     torch.manual_seed(0)
     tower = build_tower(model).eval()
     assert (tower.dim, tower.patch_size) == (dim, patch)

@@ -37,7 +37,7 @@ def files_of(model, *names):
     return {name: (folder / name).read_bytes() for name in names}
 
 
-def test_a_folder_of_the_hub_is_found_in_its_cache(hub, micro_clip):
+def test_hub_folder_is_found_in_the_cache(hub, micro_clip):
     names = ('open_clip_config.json', 'open_clip_model.safetensors')
     snapshot = hub('some/clip', files_of(micro_clip, *names))
     source = find_source('hf-hub:some/clip')
@@ -45,7 +45,7 @@ def test_a_folder_of_the_hub_is_found_in_its_cache(hub, micro_clip):
     assert build_tower('hf-hub:some/clip').dim == 16
 
 
-def test_a_repository_of_both_layouts_is_read_by_open_clips(hub, micro_clip, tmp_path, monkeypatch):
+def test_repository_with_both_layouts_is_read_as_open_clip(hub, micro_clip, tmp_path, monkeypatch):
     """Only one set of weights is fetched, of the kind that open_clip's configuration is for."""
     files = files_of(micro_clip, 'open_clip_config.json', 'open_clip_model.safetensors')
     served = {
@@ -72,27 +72,27 @@ def test_a_repository_of_both_layouts_is_read_by_open_clips(hub, micro_clip, tmp
     ]
 
 
-def test_a_tag_whose_model_has_no_other_activation_is_taken(hub):
+def test_tag_of_a_model_without_activation_variant_is_accepted(hub):
     """That of roberta-ViT-B-32 does not say that it was trained with QuickGELU; its config does."""
     with pytest.raises(FileNotFoundError, match=r'laion2b_s12b_b32k.*roberta-ViT-B-32'):
         find_source('roberta-ViT-B-32', 'laion2b_s12b_b32k')
 
 
 @pytest.mark.parametrize('name', ['no_such_package/clip', '', 'json.decoder/clip'])
-def test_a_package_that_is_none_is_named(name):
+def test_unknown_package_raises(name):
     with pytest.raises(FileNotFoundError, match=f'pkg:{name}.*PACKAGE/FOLDER'):
         find_source(f'pkg:{name}')
 
 
 @pytest.mark.parametrize('name', ['open_clip_config.json', 'config.json'])
 @pytest.mark.parametrize('text', ['[]', '"clip"', '{"model_cfg": 1}', 'ü'])
-def test_a_configuration_of_something_else_is_named(name, text, tmp_path):
+def test_invalid_configuration_raises(name, text, tmp_path):
     (tmp_path / name).write_text(text, encoding='utf-8')
     with pytest.raises(ValueError, match=f'/{name}'):
         find_source(f'local-dir:{tmp_path}')
 
 
-def test_without_network_one_sentence_says_what_to_fetch(hub):
+def test_failed_download_raises_with_the_url(hub):
     with pytest.raises(FileNotFoundError, match=r'https://huggingface\.co/some/clip.*local-dir:'):
         find_source('hf-hub:some/clip')
     with pytest.raises(
@@ -101,19 +101,19 @@ def test_without_network_one_sentence_says_what_to_fetch(hub):
         find_source('ViT-B-16', 'laion2b_s34b_b88k')
 
 
-def test_a_pretrained_tag_is_found_in_the_cache(hub):
+def test_pretrained_tag_is_found_in_the_cache(hub):
     snapshot = hub('timm/ViT-B-16-SigLIP', {'open_clip_model.safetensors': b'weights'})
     source = find_source('ViT-B-16-SigLIP', 'webli')
     assert source.checkpoint == str(snapshot / 'open_clip_model.safetensors')
     assert source.preprocess == dict(mean=[0.5] * 3, std=[0.5] * 3)
 
 
-def test_a_tag_of_the_other_activation_is_refused():
+def test_tag_of_the_other_activation_raises():
     with pytest.raises(ValueError, match='ViT-B-16-quickgelu'):
         find_source('ViT-B-16', 'openai')
 
 
-def test_a_missing_file_says_what_is_published(tmp_path):
+def test_missing_file_raises_with_the_pretrained_tags(tmp_path):
     with pytest.raises(FileNotFoundError) as raised:
         find_source('EVA02-B-16', str(tmp_path / 'eva.pt'))
     assert f'{tmp_path}/eva.pt' in str(raised.value)
@@ -125,7 +125,7 @@ def test_normalisation_is_that_of_the_model():
     assert find_source('ViT-B-16').preprocess['mean'] == [0.48145466, 0.4578275, 0.40821073]
 
 
-def test_a_folder_of_transformers_is_a_source(micro_clip, tmp_path):
+def test_folder_of_transformers_is_a_source(micro_clip, tmp_path):
     convert_tower(micro_clip, tmp_path / 'hf', 'hugging_face')
     source, first = find_source(f'local-dir:{tmp_path / "hf"}'), find_source(micro_clip)
     expected = first.config['vision_cfg'] | dict(mlp_ratio=4.0)
@@ -136,7 +136,7 @@ def test_a_folder_of_transformers_is_a_source(micro_clip, tmp_path):
         find_source(f'local-dir:{tmp_path / "hf"}')
 
 
-def test_a_folder_without_weights_names_the_file(micro_clip, tmp_path):
+def test_folder_without_weights_raises(micro_clip, tmp_path):
     folder = tmp_path / 'clip'
     folder.mkdir()
     content = files_of(micro_clip, 'open_clip_config.json')['open_clip_config.json']

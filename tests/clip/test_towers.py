@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from clipself_mm.clip import OpenCLIPViT, build_tower
-from clipself_mm.clip.eva02_vit import GRIDS_KEPT
+from clipself_mm.clip.eva02_vit import ROPE_CACHE_SIZE
 from tests.clip.small_towers import images_of, small_tower
 
 
@@ -15,7 +15,7 @@ def tower(request, micro_clip):
 
 
 @torch.no_grad()
-def test_image_embedding_is_that_of_open_clip(micro_clip):
+def test_image_embedding_equals_open_clip(micro_clip):
     tower = build_tower(micro_clip).eval()
     plain = open_clip.create_model(micro_clip).eval()
     images = images_of(tower, 4, 4)
@@ -23,7 +23,7 @@ def test_image_embedding_is_that_of_open_clip(micro_clip):
 
 
 @torch.no_grad()
-def test_image_embedding_is_that_of_timm_at_the_native_size():
+def test_image_embedding_equals_timm_at_the_native_size():
     tower = small_tower('eva02')
     images = images_of(tower, 4, 4)
     torch.testing.assert_close(
@@ -61,7 +61,7 @@ def test_rows_and_columns_are_not_mixed_up(tower):
         mirrored = twin.encode_dense(wide.transpose(2, 3))
         torch.testing.assert_close(mirrored.transpose(2, 3), dense, rtol=1e-4, atol=1e-5)
     else:
-        sine, _ = tower.rotary((2, 5), wide.device)
+        sine, _ = tower.rope_tables((2, 5), wide.device)
         half = sine.shape[1] // 2
         table = sine.unflatten(0, (2, 5))
         assert table[0, :, :half].eq(0).all()  # the first row turns by nothing
@@ -71,7 +71,7 @@ def test_rows_and_columns_are_not_mixed_up(tower):
 
 
 @torch.no_grad()
-def test_a_mask_over_everything_gives_the_image_embedding(tower):
+def test_mask_of_the_full_image_gives_the_image_embedding(tower):
     images = images_of(tower, 3, 4)
     masks = [torch.ones(1, 3, 4), torch.ones(2, 3, 4)]
     regions = tower.encode_regions_masked(images, masks)
@@ -80,7 +80,7 @@ def test_a_mask_over_everything_gives_the_image_embedding(tower):
 
 
 @torch.no_grad()
-def test_a_region_sees_its_own_tokens_and_the_class_token_only(tower):
+def test_region_attends_to_its_tokens_and_the_class_token_only(tower):
     """A loop over the blocks in which the copy is given nothing else to look at."""
     images = images_of(tower, 3, 4, count=1)
     masks = torch.zeros(2, 3, 4)
@@ -117,19 +117,19 @@ def test_stages_are_the_tokens_after_each_block_and_the_value_path_at_the_end(to
 
 
 @pytest.mark.parametrize('indices', [[1, 0], [0, 3], [-1], [1, 1]])
-def test_impossible_stages_are_refused(tower, indices):
+def test_invalid_stages_raise(tower, indices):
     with pytest.raises(ValueError, match=r'out_indices.*\b2\b'):
         tower.stages(images_of(tower, 2, 2), indices)
 
 
-def test_image_sides_must_be_whole_patches(tower):
+def test_image_sides_that_are_not_multiples_of_the_patch_size_raise(tower):
     with pytest.raises(
         ValueError, match=rf'\b{2 * tower.patch_size + 1}\b.*\b{tower.patch_size}\b'
     ):
         tower.encode_dense(torch.zeros(1, 3, 2 * tower.patch_size, 2 * tower.patch_size + 1))
 
 
-def test_more_blocks_than_there_are_cannot_be_unlocked(tower):
+def test_unlocking_too_many_blocks_raises(tower):
     with pytest.raises(ValueError, match=r'\b4\b.*\b3\b'):
         tower.unlock_blocks(4)
 
@@ -152,13 +152,13 @@ def test_eva02_keeps_its_residual_stream_in_full_precision_under_autocast():
     assert tokens.dtype == after.dtype == torch.float32
 
 
-def test_rotary_tables_made_in_inference_mode_serve_a_training_and_old_grids_are_dropped():
+def test_rope_cache_is_usable_after_inference_mode_and_limited():
     tower = small_tower('eva02')
     with torch.inference_mode():
         tower.encode_dense(images_of(tower, 2, 3))
     tower.unlock_blocks()
     tower.encode_dense(images_of(tower, 2, 3))[:, 0].sum().backward()
     assert any(block.attn.proj.weight.grad.abs().sum() > 0 for block in tower.blocks)
-    for side in range(1, 2 * GRIDS_KEPT):
+    for side in range(1, 2 * ROPE_CACHE_SIZE):
         tower.rope((side, 1), torch.device('cpu'))
-    assert len(tower._tables) == GRIDS_KEPT
+    assert len(tower._tables) == ROPE_CACHE_SIZE

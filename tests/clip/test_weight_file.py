@@ -83,7 +83,7 @@ def write(path, content, kind, others=()):
     + [('os.system', b"(S'touch ran'\nios\nsystem\n")],
     ids=['reduce', 'eval', 'load', 'bytes', 'globals', 'class', 'dtype', 'like numpy', 'inst'],
 )
-def test_a_pickle_with_code_is_refused_by_its_name(name, code, kind, tmp_path, monkeypatch):
+def test_pickle_with_code_raises(name, code, kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / 'evil.pt', dictionary(code), kind)
     with pytest.raises(ValueError, match=rf'evil\.pt.*{name}'):
@@ -93,14 +93,14 @@ def test_a_pickle_with_code_is_refused_by_its_name(name, code, kind, tmp_path, m
 
 @pytest.mark.parametrize('kind', FORMATS)
 @pytest.mark.parametrize('name', ['numpy.testing.measure', 'builtins.getattr', 'torch.device'])
-def test_what_stands_beside_weights_is_not_called(name, kind, tmp_path):
+def test_ignored_objects_are_not_called(name, kind, tmp_path):
     code = named(name) + b'(' + text('open("ran", "w")') + b'tR' + b'}' + text('a') + b'K\x01sb'
     write(tmp_path / 'run.pt', dictionary(code), kind)
     assert isinstance(read_weight_file(tmp_path / 'run.pt')['weight'], Placeholder)
 
 
 @pytest.mark.parametrize('kind', FORMATS)
-def test_a_pickle_cannot_change_what_it_names(kind, tmp_path):
+def test_pickle_cannot_set_state_on_a_function(kind, tmp_path):
     """BUILD gives a state to anything, to a function too: here other defaults."""
     function = torch._utils._rebuild_tensor_v2
     before = dict(vars(function)), function.__kwdefaults__, function.__name__
@@ -113,7 +113,7 @@ def test_a_pickle_cannot_change_what_it_names(kind, tmp_path):
     assert (dict(vars(function)), function.__kwdefaults__, function.__name__) == before
 
 
-def test_the_old_format_writes_no_patch_of_a_source(tmp_path):
+def test_old_format_writes_no_source_patch(tmp_path):
     """torch writes NAME.patch for a container whose source differs, if it asks for that."""
     state = b'N}' + text('__name__') + text(str(tmp_path / 'written')) + b's'
     state += text('dump_patches') + b'\x88s\x86b'
@@ -181,7 +181,7 @@ def test_torchscript_is_not_compiled(disguised, tmp_path, monkeypatch):
     ],
     ids=['size', 'claimed size', 'offset', 'backwards', 'stride', 'before'],
 )
-def test_a_tensor_lies_within_its_bytes(opcodes, tmp_path):
+def test_tensor_that_exceeds_its_storage_raises(opcodes, tmp_path):
     write(tmp_path / 'far.pt', dictionary(opcodes), 'zip')
     with pytest.raises(ValueError, match=r'far\.pt'):
         read_weight_file(tmp_path / 'far.pt')
@@ -194,14 +194,14 @@ def test_tensors_by_hand(tmp_path):
     assert read_weight_file(tmp_path / 'b.pt')['weight'].item() == 0
 
 
-def test_other_files_of_an_archive_do_not_matter(tmp_path):
+def test_other_files_of_an_archive_are_ignored(tmp_path):
     evil = named('os.system') + b'(' + text('touch ran') + b'tR.'
     others = [('archive/constants2.pkl', evil), ('archive/code/a.py', 'import os'), ('b.pkl', evil)]
     write(tmp_path / 'more.pt', dictionary(tensor((4,), (1,))), 'zip', others)
     assert read_weight_file(tmp_path / 'more.pt')['weight'].tolist() == [0, 1, 2, 3]
 
 
-def test_archives_of_another_kind_are_refused(tmp_path):
+def test_invalid_archives_raise(tmp_path):
     content = dictionary(tensor((4,), (1,)))
     write(tmp_path / 'big.pt', content, 'zip', [('archive/byteorder', 'big')])
     with pytest.raises(ValueError, match=r'big\.pt.*little.*big'):
@@ -212,7 +212,7 @@ def test_archives_of_another_kind_are_refused(tmp_path):
         read_weight_file(tmp_path / 'notes.pt')
 
 
-def test_a_tar_is_not_unpacked(tmp_path):
+def test_tar_is_not_unpacked(tmp_path):
     """The oldest of torch's formats; a link in it would be followed."""
     with tarfile.open(tmp_path / 'oldest.pt', 'w') as archive:
         link = tarfile.TarInfo('storages')
@@ -227,7 +227,7 @@ DTYPES += [torch.int16, torch.int8, torch.uint8, torch.bool, torch.complex64]
 
 
 @pytest.mark.parametrize('zipped', [True, False])
-def test_what_torch_writes_is_read_as_it_is(zipped, tmp_path):
+def test_files_of_torch_are_read_unchanged(zipped, tmp_path):
     """Every type, views that share memory, parameters, scalars, empty and single entries."""
     base = torch.arange(24).float().view(4, 6)
     content = {str(dtype): torch.tensor([[0, 1, 1]]).to(dtype) for dtype in DTYPES}
@@ -247,7 +247,7 @@ def test_what_torch_writes_is_read_as_it_is(zipped, tmp_path):
 
 
 @pytest.mark.parametrize('content', [[torch.ones(1)], torch.ones(1)])
-def test_no_dictionary(content, tmp_path):
+def test_content_that_is_not_a_dictionary_raises(content, tmp_path):
     torch.save(content, tmp_path / 'list.pt')
     with pytest.raises(ValueError, match=rf'list\.pt.*{type(content).__name__}'):
         read_weight_file(tmp_path / 'list.pt')

@@ -23,7 +23,7 @@ class Student(nn.Module):
         self.frozen = nn.Linear(4, 4).requires_grad_(False)
 
 
-def test_two_groups_of_what_is_trainable():
+def test_trainable_parameters_are_in_two_groups():
     model = Student()
     wrapper = build_optim_wrapper(model, CONFIG)
     decayed, plain = wrapper.optimizer.param_groups
@@ -37,7 +37,7 @@ def test_two_groups_of_what_is_trainable():
     assert decayed['betas'] == plain['betas'] == (0.9, 0.98)
 
 
-def test_only_matrices_shrink_without_a_gradient():
+def test_only_matrices_decay():
     model = nn.Linear(2, 2)
     nn.init.ones_(model.weight)
     nn.init.ones_(model.bias)
@@ -50,7 +50,7 @@ def test_only_matrices_shrink_without_a_gradient():
     torch.testing.assert_close(model.bias.data, torch.ones(2))
 
 
-def test_frozen_parameters_have_no_state():
+def test_frozen_parameters_have_no_optimizer_state():
     model = Student()
     wrapper = build_optim_wrapper(model, CONFIG)
     for parameter in model.parameters():
@@ -60,17 +60,17 @@ def test_frozen_parameters_have_no_state():
     assert held == {id(p) for p in model.parameters() if p.requires_grad}
 
 
-def test_two_groups_even_without_vectors():
+def test_model_without_vectors_has_two_groups():
     wrapper = build_optim_wrapper(nn.Linear(2, 2, bias=False), CONFIG)
     assert [len(group['params']) for group in wrapper.optimizer.param_groups] == [1, 0]
 
 
-def test_nothing_trainable():
+def test_model_without_trainable_parameters_raises():
     with pytest.raises(ValueError, match=r'Linear.*requires_grad'):
         build_optim_wrapper(nn.Linear(2, 2).requires_grad_(False), CONFIG)
 
 
-def test_other_rules_are_refused():
+def test_paramwise_cfg_raises():
     with pytest.raises(ValueError, match=r"paramwise_cfg.*\['bias_lr_mult'\]"):
         build_optim_wrapper(nn.Linear(2, 2), {**CONFIG, 'paramwise_cfg': {'bias_lr_mult': 2.0}})
     with pytest.raises(ValueError, match='`optimizer`'):
@@ -87,7 +87,7 @@ def test_the_config_is_not_changed():
 
 @pytest.mark.parametrize('refusal', [None, RuntimeError('no kernel here'), TypeError('no `fused`')])
 @pytest.mark.parametrize('prefer', [True, False])
-def test_fused_where_the_optimizer_accepts_it(prefer, refusal):
+def test_optimizer_is_fused_if_supported(prefer, refusal):
     asked = []
 
     class Sometimes(torch.optim.SGD):
@@ -107,13 +107,13 @@ def test_fused_where_the_optimizer_accepts_it(prefer, refusal):
     assert told == [prefer and not refusal] * 2
 
 
-def test_an_error_that_fused_does_not_cause_is_raised():
+def test_other_errors_of_the_optimizer_raise():
     bad = CONFIG | {'optimizer': {'type': 'AdamW', 'lr': 1e-3, 'no_such': 1}, 'prefer_fused': True}
     with pytest.raises(TypeError, match='no_such'):
         build_optim_wrapper(Student(), bad)
 
 
-def test_a_fused_adamw_takes_the_same_steps():
+def test_fused_adamw_takes_the_same_steps():
     weights = []
     for prefer in (True, False):
         torch.manual_seed(0)

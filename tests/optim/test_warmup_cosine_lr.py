@@ -30,14 +30,14 @@ def test_factors_by_hand():
     assert warmup_cosine(0, 0, 10) == 1.0
 
 
-def test_every_group_follows_its_own_base():
+def test_groups_have_their_own_base_learning_rate():
     optim = optimizer(1.0, 0.1)
     seen = rates_of(optim, WarmupCosineLR(optim, 2, 6), 6)
     factors = [warmup_cosine(step, 2, 6) for step in range(6)]
     assert seen == [[factor, 0.1 * factor] for factor in factors]
 
 
-def test_holds_the_last_value_after_the_end():
+def test_last_value_is_kept_after_the_end():
     optim = optimizer(1.0)
     seen = rates_of(optim, WarmupCosineLR(optim, 0, 3), 5)
     assert seen[2] == seen[3] == seen[4] == [warmup_cosine(2, 0, 3)]
@@ -80,7 +80,7 @@ def test_length_in_epochs_from_a_config():
     ]
 
 
-def test_all_warmup_is_warned_of(caplog):
+def test_schedule_within_the_warmup_warns(caplog):
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     optim = optimizer(1.0)
@@ -91,7 +91,7 @@ def test_all_warmup_is_warned_of(caplog):
     assert {'3', '10'} <= set(text.split())
 
 
-def test_epochs_without_conversion_are_refused():
+def test_epochs_without_conversion_raise():
     with pytest.raises(ValueError, match='convert_to_iter_based'):
         WarmupCosineLR(optimizer(1.0), 3, 6, by_epoch=True)
     with pytest.raises(ValueError, match='by_epoch=False'):

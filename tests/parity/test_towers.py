@@ -60,7 +60,7 @@ def test_eva02_tower():
         golden.check(
             f'pos_embed_{size}', resize_positions(tower.visual.trunk.pos_embed[0], grid)[None]
         )
-        sine, cosine = tower.rotary(grid, images.device)
+        sine, cosine = tower.rope_tables(grid, images.device)
         golden.check(f'rope_sin_{size}', sine)
         golden.check(f'rope_cos_{size}', cosine)
     check_text(golden, 'eva_tiny_weights', config)

@@ -1,1 +1,1 @@
-"""Towers to files: open_clip's, the authors' and Hugging Face's layouts, ONNX."""
+"""Export of CLIPs: layouts of open_clip, the official implementation and transformers; ONNX."""

@@ -1,7 +1,8 @@
-"""From any CLIP that opens to any layout that can be written (`tools/convert_tower.py`)."""
+"""Convert a CLIP from any readable layout to any writable one (`tools/convert_tower.py`)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..build_tower import load_tower, tower_of
@@ -17,11 +18,17 @@ from ..weights.tower_source import (
     find_source,
 )
 from .onnx_export import TOLERANCE, compare_onnx, export_onnx
-from .tower_export import check_complete, write_authors, write_hugging_face, write_open_clip
+from .tower_export import (
+    State,
+    check_complete,
+    write_authors,
+    write_hugging_face,
+    write_open_clip,
+)
 
 TARGETS = ('open_clip', 'authors', 'hugging_face', 'onnx')
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[[State, TowerSource, Path], Path]] = {
     'open_clip': write_open_clip,
     'authors': write_authors,
     'hugging_face': write_hugging_face,
@@ -35,7 +42,7 @@ _FILES = {
     HF_WEIGHTS_NAME,
     *TOKENIZER_NAMES,
 }
-"""What a written folder holds; only such a folder is replaced."""
+"""Files of an exported folder; only a folder of such files is replaced."""
 
 
 def convert_tower(
@@ -47,43 +54,44 @@ def convert_tower(
     size: tuple[int, int] | None = None,
     trust_pickle: bool = False,
 ) -> list[str]:
-    """Read a CLIP and write it in another layout; nothing is written unless all of it fits.
+    """Read a CLIP and write it in another layout; the source is checked before anything is written.
 
     Args:
-        source: A file that ``read_checkpoint`` opens, a folder or hub name that ``find_source``
-            knows, or a pretrained tag of ``model``.
-        target: Folder (``open_clip``, ``hugging_face``) or file (``authors``, ``onnx``); what was
-            written there before is replaced.
+        source: A file for ``read_checkpoint``, a folder or hub name for ``find_source``, or a
+            pretrained tag of ``model``.
+        target: Output folder (``open_clip``, ``hugging_face``) or file (``authors``: the official
+            implementation, ``onnx``); an earlier export there is replaced.
         to: One of ``TARGETS``.
-        model: The architecture, where the source is a file or a tag.
-        text_from: File with the text tower and logit scale, where the source has none.
-        size: (H, W) of an ONNX file's input; the size of the tower's training by default.
+        model: The architecture, if the source is a file or a tag.
+        text_from: File with the text tower and logit scale, if the source has none.
+        size: (H, W) of the input of an ONNX file; by default the training size of the tower.
         trust_pickle: Run the source's pickle, see ``read_weight_file``.
 
     Returns:
-        Lines that say what the source was and what was written.
+        Lines for the user: what was found and what was written.
 
     Raises:
         FileNotFoundError: The source is missing.
-        ValueError: The source is no CLIP of the model's architecture or activation, or lacks a text
-            tower; the architecture does not exist in the target's layout; the target holds other
-            files; or an ONNX file does not give what the tower gives.
-        ModuleNotFoundError: An ONNX file is written, and onnxruntime to check it is missing.
+        ValueError: The source does not match the model's architecture or activation, or has no text
+            tower; the target's layout does not support the architecture; the target holds other
+            files; or the output of an ONNX file differs from the tower.
+        ModuleNotFoundError: onnxruntime, which checks the written ONNX file, is not installed.
         NotImplementedError: The architecture has no dense path (``onnx``).
     """
     _check_target(target, to in _FOLDERS)
     clip = _find(source, model)
-    checkpoint = read_checkpoint(clip.checkpoint, trust_pickle)
-    check_activation(checkpoint, clip, clip.checkpoint)
+    file = clip.require_checkpoint()
+    checkpoint = read_checkpoint(file, trust_pickle)
+    check_activation(checkpoint, clip, file)
     lines = [
-        f'{clip.checkpoint}: {checkpoint.layout.holder}, names of {checkpoint.layout.naming}, '
+        f'{file}: {checkpoint.layout.kind}, keys of {checkpoint.layout.key_style}, '
         f'{len(checkpoint.state)} tensors'
     ]
-    if checkpoint.layout.holder == 'CLIPSelf run':
-        lines.append('the raw student; the blend of the run is in its folder "tower"')
+    if checkpoint.layout.kind == 'CLIPSelf run':
+        lines.append('the raw student; the weight ensemble is in the folder "tower" of the run')
     if to == 'onnx':
         return lines + _write_onnx(checkpoint, clip, target, size)
-    state, origin = checkpoint.state, clip.checkpoint
+    state, origin = checkpoint.state, file
     if text_from is not None:
         other = read_checkpoint(text_from)
         check_activation(other, clip, text_from)
@@ -96,18 +104,19 @@ def convert_tower(
 
 
 def _check_target(target: Path, is_folder: bool) -> None:
-    """Refuse to replace what no conversion has written."""
+    """Check that the target does not exist or is an earlier export."""
     if not target.exists():
         return
     if target.is_dir() != is_folder:
         raise ValueError(
-            f'{target}: exists and is not {"a folder" if is_folder else "a file"}, which is wanted'
+            f'{target}: expected {"a folder" if is_folder else "a file"} or nothing, found '
+            f'{"a file" if is_folder else "a folder"}'
         )
     foreign = sorted({item.name for item in target.iterdir()} - _FILES) if is_folder else []
     if foreign:
         raise ValueError(
-            f'{target}: would be replaced, and holds what is no part of it: '
-            f'{", ".join(foreign[:5])}; name another folder'
+            f'{target}: would be replaced, but has other files: {", ".join(foreign[:5])}; '
+            'use another folder'
         )
 
 
@@ -119,7 +128,7 @@ def _find(source: str, model: str | None) -> TowerSource:
         return find_source(source)
     if model is None:
         raise ValueError(
-            f'{source}: a file does not say which CLIP it is of; name it with --model (an '
+            f'{source}: the architecture of a file is unknown; give it with --model (an '
             'open_clip name such as EVA02-B-16 or ViT-B-16-quickgelu, or local-dir:FOLDER)'
         )
     return find_source(model, source)
@@ -129,17 +138,17 @@ def _write_onnx(
     checkpoint: Checkpoint, clip: TowerSource, target: Path, size: tuple[int, int] | None
 ) -> list[str]:
     tower = tower_of(clip)
-    load_tower(tower, checkpoint)
+    load_tower(tower, clip, checkpoint)
     size = size or (tower.image_size, tower.image_size)
     export_onnx(tower, target, size)
     difference = compare_onnx(tower, target, size)
     if not difference <= TOLERANCE:
         target.unlink()
         raise ValueError(
-            f'{target}: its dense map differs by {difference:.1e} from the tower (onnxruntime), '
-            f'expected at most {TOLERANCE:.0e}; it is removed'
+            f'{target}: the dense map (onnxruntime) differs by {difference:.1e} from the tower, '
+            f'expected at most {TOLERANCE:.0e}; the file is removed'
         )
     return [
-        f'{target}: dense map for {size[0]} x {size[1]} pixels, {difference:.1e} from the tower at '
-        'most (onnxruntime)'
+        f'{target}: dense map for {size[0]} x {size[1]} pixels, differs by at most '
+        f'{difference:.1e} from the tower (onnxruntime)'
     ]

@@ -1,8 +1,8 @@
-"""Writes the dense map of a tower as ONNX: pixels in, unit features of the joint space out.
+"""Export the dense map of a tower as ONNX: pixels in, unit features of the joint space out.
 
-One file a size. The position tables of a ViT are resized or rebuilt for each token grid; with the
-grid fixed they become constants of the graph, which every runtime executes, instead of a bicubic
-resize and a table of sines in it. The number of images stays free.
+One file per input size. With a fixed token grid the position tables of a ViT are constants of the
+graph; otherwise the graph would need a bicubic resize and the RoPE computation. The batch size is
+dynamic.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ from clipself_mm.io.atomic_write import atomic_write
 from ..vision_tower import VisionTower
 
 OPSET = 17
-"""The first with layer normalisation, the last that torch 2.1 writes."""
+"""The first with layer normalisation, the last that torch 2.1 supports."""
 TOLERANCE = 1e-3
-"""Largest difference of a dense map's unit features that passes for none."""
+"""Largest accepted difference of the unit features of a dense map."""
 
 
 class DenseMap(nn.Module):
-    """A tower as a function of pixels.
+    """The dense map of a tower as a module with normalisation of the pixels.
 
     Args:
         tower: The tower; it is frozen.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, tower: VisionTower) -> None:
         super().__init__()
@@ -40,7 +43,7 @@ class DenseMap(nn.Module):
         self.register_buffer('std', torch.tensor(tower.std).view(1, 3, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """RGB in 0-1, shape (N, 3, H, W), to unit features of shape (N, D, h, w)."""
+        """RGB in 0-1, shape (N, 3, H, W), to unit features, shape (N, D, h, w)."""
         return self.tower.encode_dense((pixels - self.mean) / self.std)
 
 
@@ -52,22 +55,23 @@ def export_onnx(tower: VisionTower, file: Path, size: tuple[int, int]) -> Path:
 
     Args:
         tower: The tower.
-        file: ``.onnx`` file to write; replaced when the new one is complete.
+        file: Output ``.onnx`` file (written atomically).
         size: (H, W) in pixels, multiples of the tower's ``patch_size``.
 
     Returns:
         ``file``.
 
     Raises:
-        ValueError: The size is no multiple of ``patch_size``.
+        ValueError: The size is not a multiple of ``patch_size``.
     """
     height, width = size
     if height % tower.patch_size or width % tower.patch_size:
         raise ValueError(
-            f'{file}: size {height} x {width} is no multiple of the patch size {tower.patch_size}'
+            f'{file}: size {height} x {width} is not a multiple of the patch size '
+            f'{tower.patch_size}'
         )
     with atomic_write(file) as part, torch.no_grad(), warnings.catch_warnings():
-        # The tracer warns of every size that becomes a constant, which is what is wanted here.
+        # The tracer warns about every size that becomes a constant, which is intended here.
         warnings.simplefilter('ignore')
         export(
             DenseMap(tower),
@@ -86,8 +90,8 @@ def compare_onnx(tower: VisionTower, file: Path, size: tuple[int, int]) -> float
 
     Args:
         tower: The tower.
-        file: What ``export_onnx`` wrote.
-        size: (H, W) of the file.
+        file: ONNX file of ``export_onnx``.
+        size: (H, W) of the file's input.
 
     Raises:
         ModuleNotFoundError: onnxruntime is not installed.
@@ -96,7 +100,7 @@ def compare_onnx(tower: VisionTower, file: Path, size: tuple[int, int]) -> float
         import onnxruntime
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f'{file} is written but not checked: that needs onnxruntime '
+            f'{file} is written but not checked: the check needs onnxruntime '
             '(pip install "clipself_mm[onnx]")'
         ) from error
     pixels = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))

@@ -1,6 +1,7 @@
-"""Writes towers: a folder for open_clip, a file for the authors' code, a folder for transformers.
+"""Export CLIPs: open_clip folder, file for the official implementation, transformers folder.
 
-Every target takes the whole CLIP, so an image tower is put beside the text tower it was made with.
+Every target holds the full CLIP, so a distilled image tower is exported with the text tower of its
+source.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from clipself_mm.io.atomic_write import atomic_write
 
 from ..text_tower import bare_text_tower
 from ..weights.checkpoints import read_state, state_dict_mismatch
-from ..weights.eva_names import SPLIT, to_original
+from ..weights.eva_names import SEPARATE_KEY, to_original
 from ..weights.hugging_face_config import config_to_hugging_face
 from ..weights.hugging_face_names import to_hugging_face
 from ..weights.tower_source import (
@@ -42,50 +43,47 @@ def export_tower(
     folder: Path,
     origin: Mapping[str, str | float] | None = None,
 ) -> Path:
-    """Write a refined image tower with the text tower and logit scale of its source.
+    """Write a distilled image tower with the text tower and logit scale of its source.
 
     The folder loads with ``open_clip.create_model('local-dir:FOLDER')``, the file inside with
-    ``open_clip.create_model(NAME, pretrained=FILE)``. It appears complete or not at all.
+    ``open_clip.create_model(NAME, pretrained=FILE)``. The folder is written atomically.
 
     Args:
-        visual_state: Keys ``visual.*`` of the refined tower.
+        visual_state: Keys ``visual.*`` of the distilled tower.
         source: What the tower was built from.
-        folder: Where to write; replaced if it exists.
-        origin: What the tower was made of, kept under ``origin`` in its configuration.
+        folder: Output folder; replaced if it exists.
+        origin: Metadata, stored under ``origin`` in the configuration.
 
     Returns:
         The weights file inside ``folder``.
 
     Raises:
-        ValueError: The source has no checkpoint, or the tower is not of the source's architecture.
+        ValueError: As in ``check_exportable``.
     """
     return write_open_clip(exportable_state(visual_state, source), source, folder, origin)
 
 
-def exportable_state(visual_state: Mapping[str, Tensor], source: TowerSource) -> State:
-    """The source's full state with its image tower replaced, each tensor with memory of its own.
+def check_exportable(visual_keys: Iterable[str], source: TowerSource) -> None:
+    """Check that a tower can be exported, by its keys.
 
     Args:
-        visual_state: Keys ``visual.*`` of the refined tower.
+        visual_keys: Keys ``visual.*`` of the tower.
         source: What the tower was built from.
 
     Raises:
-        ValueError: The source has no checkpoint, or the tower is not of the source's architecture.
+        ValueError: The source has no checkpoint, or other keys.
     """
-    if source.checkpoint is None:
-        raise ValueError(
-            f'cannot export a tower of {source.model} without the checkpoint that supplies its '
-            'text tower'
-        )
-    state = read_state(source.checkpoint)
-    expected = {key for key in state if key.startswith('visual.')}
-    if expected != set(visual_state):
-        raise ValueError(
-            f'the tower to export differs from {source.checkpoint} in '
-            f'{sorted(expected ^ set(visual_state))[:5]}'
-        )
-    state.update(visual_state)
-    return _owned(state)
+    _source_state(visual_keys, source)
+
+
+def exportable_state(visual_state: Mapping[str, Tensor], source: TowerSource) -> State:
+    """Copy of the full state of the source, with another image tower.
+
+    Args:
+        visual_state: Keys ``visual.*`` of the distilled tower.
+        source: What the tower was built from.
+    """
+    return _copied({**_source_state(visual_state, source), **visual_state})
 
 
 def write_open_clip(
@@ -94,15 +92,15 @@ def write_open_clip(
     folder: Path,
     origin: Mapping[str, str | float] | None = None,
 ) -> Path:
-    """Write a CLIP as a folder of open_clip's; result as in ``export_tower``.
+    """Write a CLIP as a folder of open_clip, as in ``export_tower``.
 
-    A tokenizer of Hugging Face's that lies in the source's folder goes with it.
+    A Hugging Face tokenizer in the source's folder is copied.
 
     Args:
         state: Canonical state of both towers.
-        source: Its configuration.
-        folder: Where to write; replaced if it exists.
-        origin: Kept under ``origin`` in the configuration.
+        source: Source with the configuration.
+        folder: Output folder; replaced if it exists.
+        origin: Metadata, stored under ``origin`` in the configuration.
     """
     content = {
         'model_cfg': source.config,
@@ -114,25 +112,25 @@ def write_open_clip(
         for file in _tokenizer_files(source):
             shutil.copyfile(file, unfinished / file.name)
         (unfinished / CONFIG_NAME).write_text(json.dumps(content, indent=2))
-        (unfinished / WEIGHTS_NAME).write_bytes(save(_owned(state)))
+        (unfinished / WEIGHTS_NAME).write_bytes(save(_copied(state)))
 
     _replace_folder(folder, write)
     return folder / WEIGHTS_NAME
 
 
 def write_hugging_face(state: Mapping[str, Tensor], source: TowerSource, folder: Path) -> Path:
-    """Write a CLIP as ``transformers.CLIPModel.from_pretrained(FOLDER)`` reads it.
+    """Write a CLIP as a folder for ``transformers.CLIPModel.from_pretrained(FOLDER)``.
 
     Args:
         state: Canonical state of both towers.
-        source: Its configuration.
-        folder: Where to write; replaced if it exists.
+        source: Source with the configuration.
+        folder: Output folder; replaced if it exists.
 
     Returns:
         The weights file inside ``folder``.
 
     Raises:
-        ValueError: The architecture does not exist in transformers' CLIP; nothing is written.
+        ValueError: transformers' CLIP does not support the architecture.
     """
     config = config_to_hugging_face(source.config)
     renamed = to_hugging_face(state)
@@ -149,70 +147,75 @@ def write_hugging_face(state: Mapping[str, Tensor], source: TowerSource, folder:
     def write(unfinished: Path) -> None:
         (unfinished / HF_CONFIG_NAME).write_text(json.dumps(config, indent=2))
         (unfinished / HF_PREPROCESS_NAME).write_text(json.dumps(preprocess, indent=2))
-        (unfinished / HF_WEIGHTS_NAME).write_bytes(save(_owned(renamed), {'format': 'pt'}))
+        (unfinished / HF_WEIGHTS_NAME).write_bytes(save(_copied(renamed), {'format': 'pt'}))
 
     _replace_folder(folder, write)
     return folder / HF_WEIGHTS_NAME
 
 
 def write_authors(state: Mapping[str, Tensor], source: TowerSource, file: Path) -> Path:
-    """Write a CLIP as the authors' CLIPSelf release saves one: ``{'state_dict': ...}``.
+    """Write a CLIP as the official implementation of CLIPSelf: ``{'state_dict': ...}``.
 
-    An EVA-02 gets EVA-CLIP's original names and the rotary tables that code keeps in its files; the
-    names of OpenAI-style ViTs are open_clip's there too.
+    An EVA-02 gets EVA-CLIP's keys and its RoPE tables; OpenAI-style ViTs keep open_clip's keys.
 
     Args:
         state: Canonical state of both towers.
-        source: Its configuration.
-        file: ``.pt`` file to write; replaced when the new one is complete.
+        source: Source with the configuration.
+        file: Output ``.pt`` file (written atomically).
 
     Returns:
         ``file``.
 
     Raises:
-        ValueError: The architecture is neither of the two; nothing is written.
+        ValueError: The architecture is neither of the two.
     """
-    if SPLIT in state:
+    if SEPARATE_KEY in state:
         state = to_original(state, _head_dim(source))
     elif 'visual.class_embedding' not in state:
         raise ValueError(
-            "the authors' code has OpenAI-style ViTs and EVA-02 with separate queries and keys, "
-            f'not the image tower of {source.model}'
+            'the official implementation has OpenAI-style ViTs and EVA-02 with separate queries '
+            f'and keys, not the image tower of {source.model}'
         )
     with atomic_write(file) as part, part.open('wb') as stream:
-        torch.save({'state_dict': _owned(state)}, stream)
+        torch.save({'state_dict': _copied(state)}, stream)
     return file
 
 
 def check_complete(state: Mapping[str, Tensor], source: TowerSource, origin: str) -> None:
-    """Make sure that a state is the whole CLIP that its configuration describes.
+    """Check that a state is the full CLIP of its configuration.
 
     Args:
         state: Canonical state.
-        source: The configuration.
-        origin: File the state came from, for the error.
-
-    Raises:
-        ValueError: Tensors of the towers or the logit scale are missing, left over or of another
-            shape.
+        source: Source with the configuration.
+        origin: File of the state, for the error.
     """
     config = source.config
     with torch.device('meta'):
         visual = _build_vision_tower(config['embed_dim'], dict(config['vision_cfg']))
         text = bare_text_tower(config)
         scale = torch.empty([1] if config.get('nonscalar_logit_scale') else [])
-    nested = 'text.' if any(key.startswith('text.') for key in state) else ''
+    prefix = 'text.' if any(key.startswith('text.') for key in state) else ''
     expected = {f'visual.{key}': value for key, value in visual.state_dict().items()}
-    expected |= {f'{nested}{key}': value for key, value in text.state_dict().items()}
+    expected |= {f'{prefix}{key}': value for key, value in text.state_dict().items()}
     expected |= {'logit_scale': scale}
     if config.get('init_logit_bias') is not None:
         expected |= {'logit_bias': scale}
     problems = state_dict_mismatch(expected, state)
     if not any(key.startswith(('text.', 'token_embedding.')) for key in state):
-        problems = ['there is no text tower; name the file that has it with --text-from']
+        problems = ['no text tower; give a file that has one with --text-from']
     if problems:
         listed = '\n  '.join(problems)
-        raise ValueError(f'{origin}: is not the whole CLIP {source.model}:\n  {listed}')
+        raise ValueError(f'{origin}: is not a full {source.model} CLIP:\n  {listed}')
+
+
+def _source_state(visual_keys: Iterable[str], source: TowerSource) -> State:
+    """The full state of a source whose image tower has the given keys."""
+    file = source.require_checkpoint()
+    state = read_state(file)
+    differing = {key for key in state if key.startswith('visual.')} ^ set(visual_keys)
+    if differing:
+        raise ValueError(f'the tower to export differs from {file} in {sorted(differing)[:5]}')
+    return state
 
 
 def _tokenizer_files(source: TowerSource) -> list[Path]:
@@ -228,13 +231,13 @@ def _head_dim(source: TowerSource) -> int:
     return visual.trunk.blocks[0].attn.head_dim
 
 
-def _owned(state: Mapping[str, Tensor]) -> State:
-    """Tensors on the CPU with memory of their own, as files need them."""
+def _copied(state: Mapping[str, Tensor]) -> State:
+    """Copies on the CPU that share no memory, as safetensors requires."""
     return {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
 
 
 def _replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let a function fill a folder that appears complete or not at all."""
+    """Replace a folder atomically: `write` fills a temporary folder, then it is renamed."""
     unfinished = folder.with_name(f'.{folder.name}.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

@@ -1,1 +1,1 @@
-"""CLIP's weights on disk: which model is meant, reading any known file, names of every layout."""
+"""CLIP weights on disk: finding a model, reading files, renaming keys of every layout."""

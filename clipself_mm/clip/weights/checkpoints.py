@@ -1,7 +1,7 @@
-"""CLIP weights from any known file into towers.
+"""Load CLIP weights from any supported file into towers.
 
-A state dict is canonical when its keys are those of open_clip's full model: ``visual.*``, the text
-tower's and ``logit_scale``. ``weight_file.py`` opens files, ``layouts.py`` knows their names,
+A canonical state dict has the keys of open_clip's full model: ``visual.*``, the text tower and
+``logit_scale``. ``weight_file.py`` opens files, ``layouts.py`` renames their keys,
 ``tower_export.py`` writes them.
 """
 
@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Checkpoint(NamedTuple):
-    """A CLIP's weights and the layout they were found in."""
+    """The canonical state of a CLIP and the layout of its file."""
 
     state: State
     layout: Layout
@@ -39,88 +39,82 @@ def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> Checkpoint:
         trust_pickle: Run the file's pickle, see ``read_weight_file``.
 
     Returns:
-        Canonical names to tensors, on the CPU, and the layout.
+        Canonical state, on the CPU, and the layout.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is broken, holds code, is no CLIP, or has names that no CLIP has.
+        ValueError: The file is broken, holds code, is not a CLIP, or has unexpected keys.
     """
     state, layout = to_open_clip(read_weight_file(path, trust_pickle), str(path))
-    _logger.info('%s: a %s with the names of %s', path, layout.holder, layout.naming)
+    _logger.info('%s: checkpoint kind %s, key style %s', path, layout.kind, layout.key_style)
     return Checkpoint(state, layout)
 
 
 def read_state(path: str | Path) -> State:
-    """The weights of ``read_checkpoint``; arguments and errors are its own."""
+    """The state of ``read_checkpoint``."""
     return read_checkpoint(path).state
 
 
 def check_activation(checkpoint: Checkpoint, source: TowerSource, origin: str) -> None:
-    """Make sure that OpenAI's weights meet the activation that they were trained with.
+    """Check that a model for OpenAI's weights has QuickGELU.
 
-    Only OpenAI's own files tell; no other layout says which activation its weights are for.
+    Only OpenAI's own files are checked; no other layout stores the activation.
 
     Args:
-        checkpoint: What a file holds.
-        source: The model it is to be loaded into, image tower or text tower.
+        checkpoint: Content of a file.
+        source: The model, for its image tower or its text tower.
         origin: The file, for the error.
 
     Raises:
-        ValueError: The checkpoint is OpenAI's and the model has another activation.
+        ValueError: The checkpoint is OpenAI's and the model does not have QuickGELU.
     """
-    if checkpoint.layout.naming == 'OpenAI' and not source.config.get('quick_gelu', False):
+    if checkpoint.layout.key_style == 'OpenAI' and not source.config.get('quick_gelu', False):
         raise ValueError(
             f"{origin}: OpenAI's weights were trained with QuickGELU, which {source.model} does "
-            f'not have: name the model "{source.model}-quickgelu"'
+            f'not have: use the model "{source.model}-quickgelu"'
         )
 
 
 def load_visual(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
-    """Load the image tower's part of a canonical state into a module whose keys are ``visual.*``.
+    """Load the image tower of a canonical state.
 
     Args:
         module: A ``VisionTower``.
         state: Canonical state; keys of the text tower are ignored.
-        origin: File the state came from, for the error.
-
-    Raises:
-        ValueError: Keys are missing or left over, or a shape differs; all are listed.
+        origin: File of the state, for the error.
     """
     _load_exactly(module, {k: v for k, v in state.items() if k.startswith('visual.')}, origin)
 
 
 def load_text(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
-    """Load the text tower's part of a canonical state, nested under ``text.`` or not.
+    """Load the text tower of a canonical state, with or without the prefix ``text.``.
 
     Args:
         module: open_clip's text tower.
         state: Canonical state; keys of the image tower are ignored.
-        origin: File the state came from, for the error.
-
-    Raises:
-        ValueError: Keys are missing or left over, or a shape differs; all are listed.
+        origin: File of the state, for the error.
     """
     rest = {k: v for k, v in state.items() if not k.startswith(('visual.', 'logit_'))}
     if not rest:
         raise ValueError(
-            f'{origin}: expected a CLIP with its text tower, found an image tower alone; give the '
-            'file that the tower was made from'
+            f'{origin}: expected a CLIP with its text tower, found an image tower only; give the '
+            'file of the full CLIP'
         )
     _load_exactly(module, {k.removeprefix('text.'): v for k, v in rest.items()}, origin)
 
 
 def state_dict_mismatch(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
-    """What keeps a state dict from loading into a model.
+    """Differences between a state dict and that of a model.
 
     Args:
         expected: The model's state dict.
-        state: The one to load.
+        state: The state dict to load.
 
     Returns:
-        A line for every tensor that is missing, left over or of another shape; none if all fits.
+        One line per tensor that is missing, unexpected or of another shape.
     """
     problems = [f'missing {key}' for key in expected if key not in state]
-    problems += [f'left over {key}' for key in state if key not in expected]
+    problems += [f'unexpected {key}' for key in state if key not in expected]
     return problems + [
         f'{key} is {tuple(state[key].shape)} in the file, {tuple(expected[key].shape)} in the model'
         for key in expected
@@ -132,33 +126,32 @@ def _load_exactly(module: nn.Module, state: State, origin: str) -> None:
     problems = state_dict_mismatch(module.state_dict(), state)
     if problems:
         listed = '\n  '.join(problems)
-        raise ValueError(f'{origin}: does not fit the model it is loaded into:\n  {listed}')
+        raise ValueError(f'{origin}: does not match the model:\n  {listed}')
     module.load_state_dict(state)
 
 
-_UNTRAINED = math.log(1 / 0.07)
-"""Where open_clip starts the logarithm."""
+_INIT_LOGIT_SCALE = math.log(1 / 0.07)
+"""Initial `logit_scale` of open_clip."""
 
 
 def read_logit_scale(source: TowerSource) -> float:
-    """The factor between a CLIP's cosines and its logits: exp of `logit_scale`.
+    """The factor between cosines and logits of a CLIP: exp of `logit_scale`.
 
     Args:
-        source: Of a tower. Without a checkpoint, as its weights are random, it is the factor that
-            open_clip starts with.
+        source: Source of a tower; without a checkpoint the result is open_clip's initial value.
 
     Returns:
         About 100 for OpenAI's and EVA's towers.
 
     Raises:
         FileNotFoundError: The checkpoint is missing.
-        ValueError: The checkpoint has no `logit_scale`, as a file of an image tower alone.
+        ValueError: The checkpoint has no `logit_scale`, such as a file of an image tower only.
     """
     if source.checkpoint is None:
-        return math.exp(source.config.get('init_logit_scale', _UNTRAINED))
+        return math.exp(source.config.get('init_logit_scale', _INIT_LOGIT_SCALE))
     state = read_state(source.checkpoint)
     if 'logit_scale' not in state:
         raise ValueError(
-            f"{source.checkpoint}: expected a whole CLIP with its 'logit_scale', found none"
+            f"{source.checkpoint}: expected a full CLIP with 'logit_scale', found none"
         )
     return float(state['logit_scale'].float().exp())

@@ -1,7 +1,7 @@
-"""Hugging Face's configuration of a CLIP and open_clip's, in both directions.
+"""Convert the configuration of a CLIP from Hugging Face's to open_clip's and back.
 
-Only what `transformers.CLIPModel` can express exists there: a ViT with class token and norm before
-the blocks, a causal text tower that pools at the end token. EVA-02, SigLIP and CNNs are refused.
+`transformers.CLIPModel` supports only a ViT with class token and a norm before the blocks, and a
+causal text tower that pools at the end token. EVA-02, SigLIP and CNNs raise an error.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         'vocab_size': 49408,
     },
 }
-"""What `CLIPConfig` takes where a `config.json` is silent; those of ViT-B/32."""
+"""Defaults of `CLIPConfig` for missing keys of a `config.json`: ViT-B/32."""
 
 
 def config_from_hugging_face(config: Mapping[str, Any]) -> dict[str, Any]:
     """open_clip's `model_cfg` of a `config.json`.
 
     Raises:
-        ValueError: The configuration is not one of a `CLIPModel`.
+        ValueError: The configuration is not that of a `CLIPModel`.
     """
     if config.get('model_type') != 'clip':
         raise ValueError(f'expected "model_type": "clip", found {config.get("model_type")!r}')
@@ -78,7 +78,7 @@ def config_to_hugging_face(config: Mapping[str, Any]) -> dict[str, Any]:
     """The `config.json` of open_clip's `model_cfg`.
 
     Raises:
-        ValueError: The architecture does not exist there; names the settings that have no place.
+        ValueError: `CLIPModel` does not support the architecture.
     """
     vision, text = dict(config['vision_cfg']), dict(config['text_cfg'])
     foreign = sorted((set(vision) - _VISION_KEYS) | (set(text) - _TEXT_KEYS))
@@ -122,6 +122,6 @@ def config_to_hugging_face(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ratio(inner: int, width: int) -> float:
-    """What open_clip multiplies the width with to get the inner width, and not one below it."""
+    """The ratio with `int(width * ratio) == inner`, as open_clip computes the inner width."""
     ratio = inner / width
     return ratio if int(width * ratio) == inner else math.nextafter(ratio, math.inf)

@@ -1,4 +1,4 @@
-"""Hugging Face's names of a CLIP's weights and open_clip's, in both directions."""
+"""Rename keys of a CLIP from Hugging Face's to open_clip's and back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ State = dict[str, Tensor]
 
 MARKER_KEY = 'vision_model.embeddings.patch_embedding.weight'
 DROPPED = re.compile(r'(vision|text)_model\.embeddings\.position_ids')
-"""Counters that older versions of transformers save."""
+"""Buffers that older versions of transformers save; dropped."""
 
 _SINGLE = {
     'vision_model.embeddings.class_embedding': 'visual.class_embedding',
@@ -47,14 +47,10 @@ _PACKED = re.compile(r'(.+)\.self_attn\.([qkv])_proj\.(weight|bias)')
 
 
 def from_hugging_face(state: Mapping[str, Tensor]) -> State:
-    """Rename `CLIPModel`'s weights to open_clip's; queries, keys and values are packed.
-
-    Raises:
-        ValueError: A name is not known; all are listed.
-    """
+    """Rename keys of `CLIPModel` to open_clip's; queries, keys and values are packed."""
     result: State = {}
     packed: dict[str, dict[str, Tensor]] = {}
-    left_over = []
+    unexpected = []
     for key, value in state.items():
         if DROPPED.fullmatch(key):
             continue
@@ -68,11 +64,11 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> State:
         elif renamed := _renamed_in_block(key):
             result[renamed] = value
         else:
-            left_over.append(key)
+            unexpected.append(key)
     incomplete = [name for name, parts in packed.items() if set(parts) != set('qkv')]
-    if left_over or incomplete:
+    if unexpected or incomplete:
         raise ValueError(
-            f'not a CLIPModel of transformers: left over {left_over}, incomplete {incomplete}'
+            f'not a CLIPModel of transformers: unexpected {unexpected}, incomplete {incomplete}'
         )
     for name, parts in packed.items():
         result[name] = torch.cat([parts[part] for part in 'qkv'])
@@ -80,17 +76,13 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> State:
 
 
 def to_hugging_face(state: Mapping[str, Tensor]) -> State:
-    """Rename open_clip's weights to those of `CLIPModel`.
-
-    Raises:
-        ValueError: A name has no place there; all are listed.
-    """
+    """Rename open_clip's keys to those of `CLIPModel`."""
     single = {new: old for old, new in _SINGLE.items()}
     transposed = {new: old for old, new in _TRANSPOSED.items()}
     blocks = {new: old for old, new in _BLOCKS.items()}
     in_block = {new: old for old, new in _IN_BLOCK.items()}
     result: State = {}
-    left_over = []
+    unexpected = []
     for full, value in state.items():
         key = full.removeprefix('text.')
         prefix = next((name for name in blocks if key.startswith(name)), '')
@@ -103,14 +95,13 @@ def to_hugging_face(state: Mapping[str, Tensor]) -> State:
         elif prefix and rest.startswith('attn.in_proj_'):
             kind = rest.removeprefix('attn.in_proj_')
             for part, piece in zip('qkv', value.chunk(3), strict=True):
-                place = f'{blocks[prefix]}{index}.self_attn.{part}_proj.{kind}'
-                result[place] = piece.clone()
+                result[f'{blocks[prefix]}{index}.self_attn.{part}_proj.{kind}'] = piece.clone()
         elif prefix and name in in_block:
             result[f'{blocks[prefix]}{index}.{in_block[name]}.{kind}'] = value
         else:
-            left_over.append(full)
-    if left_over:
-        raise ValueError(f"transformers' CLIPModel has no place for {left_over}")
+            unexpected.append(full)
+    if unexpected:
+        raise ValueError(f"transformers' CLIPModel has no weights for {unexpected}")
     return result
 
 

@@ -1,8 +1,7 @@
-"""Which layout a checkpoint has, and what its tensors are called in open_clip.
+"""Find the layout of a checkpoint and rename its tensors to open_clip's keys.
 
-Two questions, two tables: what holds the CLIP (a distillation run, a detector, nothing), and whose
-names the CLIP itself has. `docs/checkpoints.md` lists them; `tests/clip/test_layouts.py`
-has a file of each.
+A layout is a checkpoint kind (a distillation run, a detector, a bare CLIP) and the key style of the
+CLIP inside. `docs/checkpoints.md` lists them; `tests/clip/test_layouts.py` has a file of each.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ State = dict[str, Tensor]
 
 _WRAPPERS = ('state_dict', 'model', 'module')
 _PREFIXES = ('module.', '_orig_mod.')
-"""What DistributedDataParallel and `torch.compile` put before every name."""
+"""Prefixes of DistributedDataParallel and `torch.compile`."""
 
 TEXT = re.compile(
     r'(text|transformer|token_embedding|ln_final)\..+'
     r'|positional_embedding|text_projection(\.weight|\.bias)?|logit_scale|logit_bias'
 )
-"""What a CLIP has beside its image tower."""
+"""open_clip's keys outside the image tower."""
 _PAIR = r'\.(?:weight|bias)'
 VIT = re.compile(
     rf'visual\.(?:class_embedding|positional_embedding|proj|conv1\.weight|ln_(?:pre|post){_PAIR})'
@@ -35,42 +34,42 @@ VIT = re.compile(
     r'|visual\.trunk\.blocks\.\d+\.(?:attn\.[qv]_bias'
     rf'|(?:norm[12]|attn\.(?:[qkv]_proj|qkv|proj|norm)|mlp\.(?:fc1|fc1_[gx]|fc2|norm)){_PAIR})'
 )
-"""open_clip's names of a ViT's image tower, OpenAI's kind and timm's EVA."""
-DEAD = re.compile(
+"""open_clip's keys of a ViT image tower: OpenAI-style and timm's EVA."""
+NOT_WEIGHTS = re.compile(
     r'(.+\.)?attn_mask|input_resolution|context_length|vocab_size'
     r'|text\.transformer\.embeddings\.position_ids'
 )
-"""Masks, counters and sizes that follow from the configuration."""
+"""Masks, counters and sizes that the configuration determines; dropped."""
 
 
 class CheckpointKind(NamedTuple):
-    """A model that has a CLIP inside."""
+    """A model with a CLIP image tower inside."""
 
     name: str
     tower: re.Pattern
-    """Names of the tower; its group is what open_clip or EVA-CLIP calls the tensor."""
+    """Keys of the tower; group 1 is the key in open_clip or EVA-CLIP."""
     others: re.Pattern
-    """Names of its other parts, which are left out."""
+    """Keys of the other parts, which are dropped."""
 
 
 class KeyStyle(NamedTuple):
-    """Whose names a CLIP has."""
+    """Whose key names a CLIP has."""
 
     name: str
-    sign: Callable[[str], bool]
-    """True for a name that only this naming has."""
+    matches: Callable[[str], bool]
+    """True for a key that only this style has."""
     rename: Callable[[State], State]
 
 
 class Layout(NamedTuple):
-    """What a checkpoint turned out to be."""
+    """Layout of a checkpoint: names of its ``CheckpointKind``, or ``CLIP``, and ``KeyStyle``."""
 
-    holder: str
-    naming: str
+    kind: str
+    key_style: str
 
 
 DETECTOR_CLIP = r'backbone\.(?:(?:model|clip|clip_model)\.)?'
-"""Where a released detector keeps its CLIP."""
+"""Key prefix of the CLIP in a released detector."""
 _DETECTOR = re.compile(
     r'(backbone|neck|rpn_head|roi_head|bbox_head|mask_head|data_preprocessor)\..+'
 )
@@ -98,13 +97,13 @@ KEY_STYLES = (
 
 
 def unwrap(content: Mapping) -> State:
-    """Take a state dict out of what training code puts around it and before its names.
+    """Take the state dict out of its wrappers and remove key prefixes of training code.
 
     Args:
-        content: What a weight file holds.
+        content: Content of a weights file.
 
     Returns:
-        Its tensors under the model's own names.
+        The tensors under the model's own keys.
     """
     for wrapper in _WRAPPERS:
         if isinstance(content.get(wrapper), Mapping):
@@ -116,66 +115,64 @@ def unwrap(content: Mapping) -> State:
 
 
 def canonical_names(state: Mapping[str, Tensor]) -> State:
-    """Give a bare CLIP's tensors open_clip's names; rotary tables go, other names pass unchanged.
+    """Rename the tensors of a bare CLIP to open_clip's keys; RoPE tables are dropped.
 
     Args:
-        state: Names of open_clip, OpenAI, EVA-CLIP or Hugging Face.
-
-    Raises:
-        ValueError: A Hugging Face CLIP has names that are not known.
+        state: Keys of open_clip, OpenAI, EVA-CLIP or Hugging Face; other keys are unchanged.
     """
     state = {k: v for k, v in state.items() if not eva_names.ROPE_BUFFER.fullmatch(k)}
-    naming = _naming(state)
-    return state if naming is None else naming.rename(state)
+    style = _key_style(state)
+    return state if style is None else style.rename(state)
 
 
 def to_open_clip(content: Mapping, origin: str) -> tuple[State, Layout]:
-    """Find a checkpoint's layout and give its tensors open_clip's names.
+    """Find the layout of a checkpoint and rename its tensors to open_clip's keys.
 
     Args:
-        content: What a weight file holds.
+        content: Content of a weights file.
         origin: The file, for errors.
 
     Returns:
-        Canonical names (`visual.*`, the text tower's, `logit_scale`) to tensors, and the layout.
+        Canonical state (`visual.*`, the text tower, `logit_scale`) and the layout.
 
     Raises:
-        ValueError: There is no CLIP in it, or names are left over; all are listed.
+        ValueError: There is no CLIP in it, or it has unexpected keys.
     """
-    state, holder = _out_of_holder(unwrap(content), origin)
-    naming = _naming(state)
-    if naming is None:
+    state, kind = _take_clip(unwrap(content), origin)
+    style = _key_style(state)
+    if style is None:
         some = ', '.join(sorted(state)[:3]) or 'nothing'
         raise ValueError(f'{origin}: expected a CLIP with keys "visual.*", found {some}, ...')
     try:
         state = canonical_names(state)
     except ValueError as error:
         raise ValueError(f'{origin}: {error}') from error
-    state = {key: value for key, value in state.items() if not DEAD.fullmatch(key)}
-    _check_names(state, origin, lambda key: key.startswith('visual.') or TEXT.fullmatch(key))
-    return state, Layout(holder, naming.name)
+    state = {key: value for key, value in state.items() if not NOT_WEIGHTS.fullmatch(key)}
+    _check_keys(state, origin, lambda key: key.startswith('visual.') or TEXT.fullmatch(key))
+    return state, Layout(kind, style.name)
 
 
-def _naming(state: Mapping[str, Tensor]) -> KeyStyle | None:
-    return next((one for one in KEY_STYLES if any(map(one.sign, state))), None)
+def _key_style(state: Mapping[str, Tensor]) -> KeyStyle | None:
+    return next((style for style in KEY_STYLES if any(map(style.matches, state))), None)
 
 
 def _common_prefix(state: State) -> str | None:
     return next((p for p in _PREFIXES if state and all(key.startswith(p) for key in state)), None)
 
 
-def _out_of_holder(state: State, origin: str) -> tuple[State, str]:
-    for holder in CHECKPOINT_KINDS:
-        found = {match[1]: v for k, v in state.items() if (match := holder.tower.fullmatch(k))}
-        if found:
-            rest = {key: value for key, value in state.items() if not holder.tower.fullmatch(key)}
-            _check_names(rest, origin, holder.others.fullmatch)
-            return found, holder.name
+def _take_clip(state: State, origin: str) -> tuple[State, str]:
+    """Tensors of the CLIP inside a model, and the checkpoint kind."""
+    for kind in CHECKPOINT_KINDS:
+        tower = {match[1]: v for k, v in state.items() if (match := kind.tower.fullmatch(k))}
+        if tower:
+            rest = {key: value for key, value in state.items() if not kind.tower.fullmatch(key)}
+            _check_keys(rest, origin, kind.others.fullmatch)
+            return tower, kind.name
     return state, 'CLIP'
 
 
-def _check_names(state: State, origin: str, known: Callable[[str], object]) -> None:
-    left_over = [f'{key} {tuple(value.shape)}' for key, value in state.items() if not known(key)]
-    if left_over:
-        listed = '\n  '.join(left_over)
-        raise ValueError(f'{origin}: {len(left_over)} tensors are no part of a CLIP:\n  {listed}')
+def _check_keys(state: State, origin: str, expected: Callable[[str], object]) -> None:
+    unexpected = [f'{k} {tuple(value.shape)}' for k, value in state.items() if not expected(k)]
+    if unexpected:
+        listed = '\n  '.join(unexpected)
+        raise ValueError(f'{origin}: {len(unexpected)} tensors are not part of a CLIP:\n  {listed}')

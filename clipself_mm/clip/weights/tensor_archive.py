@@ -1,8 +1,8 @@
-"""Reads the tensors of torch's zip files, those of `torch.save` and those of `torch.jit.save`.
+"""Read the tensors of torch's zip files, from `torch.save` and from `torch.jit.save`.
 
-`torch.load` compiles whatever looks like TorchScript, and believes the sizes that a pickle states.
-Weights need neither: `data.pkl` names them, and each one's bytes are a file of their own. Both
-kinds of archive are read alike, OpenAI's published TorchScript among them.
+`torch.load` compiles any file that looks like TorchScript, and does not check the sizes in a
+pickle. Here only `data.pkl` and one file of bytes per storage are read. This covers OpenAI's
+released TorchScript archives too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import torch
 from torch import Tensor
@@ -35,7 +36,7 @@ _DTYPES = {
 
 
 def is_tensor_archive(path: Path) -> bool:
-    """Whether torch would take a file for a zip, by its first bytes."""
+    """Whether a file starts as a zip file, as `torch.load` checks it."""
     with path.open('rb') as file:
         return file.read(4) == b'PK\x03\x04'
 
@@ -47,11 +48,11 @@ def read_tensor_archive(path: Path) -> object:
         path: File written by `torch.save` or `torch.jit.save`.
 
     Returns:
-        What was saved, on the CPU. Of a TorchScript module its tensors by their dotted names:
-        parameters, buffers, and attributes that happen to be tensors.
+        The saved object, on the CPU. For a TorchScript module its tensors by their dotted names:
+        parameters, buffers and tensor attributes.
 
     Raises:
-        ForbiddenNameError: Its pickle names something that is no part of a checkpoint.
+        ForbiddenNameError: The pickle refers to an object that is not allowed.
         ValueError, KeyError, OSError, zipfile.BadZipFile: The archive is broken.
     """
     with zipfile.ZipFile(path) as archive:
@@ -62,14 +63,14 @@ def read_tensor_archive(path: Path) -> object:
         root = name.removesuffix('data.pkl')
         order = f'{root}byteorder'
         if order in names and archive.read(order) != b'little':
-            raise ValueError(f'expected bytes in the order "little", found {archive.read(order)}')
+            raise ValueError(f'expected byte order "little", found {archive.read(order)!r}')
         with archive.open(name) as file:
             content = ArchiveUnpickler(file, archive, root).load()
     return dict(_tensors(content, '')) if isinstance(content, ScriptObject) else content
 
 
 class ScriptObject:
-    """A TorchScript module: its attributes and nothing that it could do."""
+    """The attributes of a TorchScript module, without its code."""
 
     attributes: dict
 
@@ -78,25 +79,25 @@ class ScriptObject:
 
 
 class ArchiveUnpickler(TensorUnpickler):
-    """Unpickles tensors whose bytes lie in an archive, and TorchScript modules as `ScriptObject`.
+    """Unpickles tensors whose bytes are in an archive, and TorchScript modules as `ScriptObject`.
 
     Args:
-        file: The archive's `data.pkl`.
+        file: `data.pkl` of the archive.
         archive: The archive.
-        root: Folder of the archive in which `data.pkl` lies.
+        root: Folder of `data.pkl` in the archive.
     """
 
-    def __init__(self, file: object, archive: zipfile.ZipFile, root: str) -> None:
+    def __init__(self, file: IO[bytes], archive: zipfile.ZipFile, root: str) -> None:
         super().__init__(file, encoding='utf-8')
         self.archive = archive
         self.root = root
         self.storages: dict[str, torch.UntypedStorage] = {}
 
     def find_class(self, module: str, name: str) -> object:
-        """Give what the pickle may build with (see `TensorUnpickler.find_class`)."""
+        """Look a name up (see `TensorUnpickler.find_class`)."""
         if module.startswith('__torch__'):
             return ScriptObject
-        if module == 'torch.jit._pickle':  # marks of typed lists and dictionaries
+        if module == 'torch.jit._pickle':  # type tags of lists and dictionaries
             return Builder(first)
         if module == 'torch' and name in _DTYPES:
             return name

@@ -1,8 +1,8 @@
-"""What a checkpoint's pickle may name: tensors in containers.
+"""Restricted unpickler for checkpoints: tensors in containers only.
 
-torch's `weights_only` refuses a training checkpoint for what is stored beside its tensors (log
-values, arguments); torch before 2.5 cannot be told to ignore that, and later versions would import
-and build it. Here it becomes a `Placeholder`, on torch 2.1 as on the current one.
+`weights_only=True` of torch refuses training checkpoints that also hold log values or arguments.
+torch before 2.5 cannot ignore these objects, later versions import and build them. Here they
+become a `Placeholder`, with any torch version.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ IGNORED = re.compile(
     r'(numpy|mmengine|mmcv|mmdet)\.[\w.]+|argparse\.Namespace|pathlib\.\w+Path|_codecs\.encode'
     r'|torch\.device|builtins\.(getattr|set)'
 )
-"""What training code pickles beside the tensors. It is neither imported nor called."""
+"""Other objects in training checkpoints; they are not imported or called."""
 
 
 def first(value: object, *_: object) -> object:
-    """The first argument: a parameter's tensor, the list that a type mark is put on."""
+    """The first argument: the tensor of a parameter, or the list or dict with a type tag."""
     return value
 
 
@@ -40,13 +40,10 @@ def tensor_of(
     """A view of a storage; gradient flags and hooks are ignored.
 
     Args:
-        storage: Bytes and their type.
+        storage: Typed storage.
         offset: First element.
         size: Shape.
         stride: Elements between neighbours, per dimension.
-
-    Raises:
-        RuntimeError: The tensor does not lie within the storage.
     """
     flat = torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage)
     return flat.as_strided(size, stride, offset)
@@ -60,11 +57,11 @@ TENSORS: Mapping[str, object] = {
     'torch._utils._rebuild_tensor_v2': Builder(tensor_of),
     **{f'torch.{name}': kind for name, kind in vars(torch).items() if type(kind) is torch.dtype},
 }
-"""What tensors and their containers are built with."""
+"""Functions and types that build tensors and their containers."""
 
 
 class TensorUnpickler(SafeUnpickler):
-    """Unpickles tensors in containers; what torch calls for its old file format.
+    """Unpickles tensors in containers; `torch.load` uses it for its old file format.
 
     Args:
         file: Opened in binary mode.
@@ -76,7 +73,7 @@ class TensorUnpickler(SafeUnpickler):
 
 
 class TensorPickle:
-    """The pickle module to give to `torch.load`."""
+    """The `pickle_module` of `torch.load`."""
 
     Unpickler = TensorUnpickler
     UnpicklingError = pickle.UnpicklingError

@@ -1,4 +1,4 @@
-"""Which CLIP is meant: a name, a folder or a repository; its configuration and its weights."""
+"""Find a CLIP by name, folder or repository: its configuration and its weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .hugging_face_config import config_from_hugging_face
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-"""RGB mean and standard deviation of CLIP's training images, in 0-1 units."""
+"""RGB mean and standard deviation of the inputs of OpenAI's CLIP, in 0-1 units."""
 
 CONFIG_NAME = 'open_clip_config.json'
 WEIGHTS_NAME = 'open_clip_model.safetensors'
@@ -41,15 +41,15 @@ TOKENIZER_NAMES = (
     'spiece.model',
     'sentencepiece.bpe.model',
 )
-"""Files of a tokenizer of Hugging Face's."""
+"""Files of a Hugging Face tokenizer."""
 
 
 @dataclass(frozen=True)
 class TowerSource:
-    """Everything needed to build a CLIP's towers and to write them out again.
+    """Everything needed to build the towers of a CLIP and to export them.
 
     Attributes:
-        model: Name that open_clip understands.
+        model: open_clip's name, or ``local-dir:FOLDER``.
         config: open_clip's model configuration (``embed_dim``, ``vision_cfg``, ``text_cfg``, ...).
         checkpoint: File with the weights of both towers, or None for random weights.
         preprocess: open_clip's ``preprocess_cfg``: ``mean`` and ``std`` in 0-1 units, and more.
@@ -62,23 +62,29 @@ class TowerSource:
         default_factory=lambda: {'mean': list(CLIP_MEAN), 'std': list(CLIP_STD)}, repr=False
     )
 
+    def require_checkpoint(self) -> str:
+        """The weights file; an error if there is none."""
+        if self.checkpoint is None:
+            raise ValueError(f'{self.model} needs a checkpoint, found random weights')
+        return self.checkpoint
+
 
 def find_source(model: str, checkpoint: str | None = None) -> TowerSource:
-    """Resolve a model name and a file into a source.
+    """Resolve a model name and a weights file into a source.
 
     Args:
-        model: One of an open_clip name (``EVA02-B-16``); ``local-dir:PATH``, a folder of open_clip
-            or of transformers' CLIP; ``hf-hub:ORGANISATION/NAME``, such a folder on the Hugging
-            Face hub or in its cache; ``pkg:PACKAGE/FOLDER``, such a folder inside an installed
-            package (``pkg:clipself_mm.shapes/tiny_clip``).
+        model: An open_clip name (``EVA02-B-16``); ``local-dir:PATH``, a folder of open_clip or of
+            transformers' CLIP; ``hf-hub:ORGANISATION/NAME``, such a folder on the Hugging Face hub
+            or in its cache; ``pkg:PACKAGE/FOLDER``, such a folder inside an installed package
+            (``pkg:clipself_mm.shapes/tiny_clip``).
         checkpoint: File with the weights, or a pretrained tag of a named model (``openai``,
-            ``laion2b_s34b_b88k``). A folder brings its own; a file given here wins.
+            ``laion2b_s34b_b88k``). It takes precedence over the weights in a folder.
 
     Raises:
-        FileNotFoundError: The folder, its configuration or the checkpoint is missing, or cannot be
-            downloaded; says what to fetch and where to put it.
-        ValueError: The name is unknown, the configuration is neither's, or the tag's weights are
-            of the model's variant with the other activation.
+        FileNotFoundError: The folder, its configuration or the checkpoint is missing and cannot be
+            downloaded.
+        ValueError: The name is unknown, the configuration is not valid, or the weights of the tag
+            need the variant of the model with the other activation.
     """
     schema, _, rest = model.partition(':')
     if schema == 'pkg':
@@ -90,28 +96,28 @@ def find_source(model: str, checkpoint: str | None = None) -> TowerSource:
     config = open_clip.get_model_config(model)
     if config is None:
         near = [name for name in open_clip.list_models() if name[:5].lower() == model[:5].lower()]
-        raise ValueError(f'open_clip knows no model {model!r}; similar names: {", ".join(near)}')
+        raise ValueError(f'open_clip has no model {model!r}; similar names: {", ".join(near)}')
     return _source_of_name(model, config, checkpoint)
 
 
 def _source_of_name(model: str, config: dict, checkpoint: str | None) -> TowerSource:
     tags = list_pretrained_tags_by_model(model)
     settings = {tag: get_pretrained_cfg(model, tag) for tag in tags}
-    if checkpoint in settings:
+    if checkpoint is not None and checkpoint in settings:
         tag = checkpoint
         expected = settings[tag].get('quick_gelu', False)
         other = f'{model}-quickgelu' if expected else model.removesuffix('-quickgelu')
-        # open_clip's list is silent on roberta-ViT-B-32, which has no other variant.
+        # For roberta-ViT-B-32, which has one variant only, open_clip's tag lacks `quick_gelu`.
         if expected != config.get('quick_gelu', False) and other != model:
             raise ValueError(
-                f'{tag} of {model} was trained with the other activation: name the model {other!r}'
+                f'{tag} of {model} was trained with the other activation: use the model {other!r}'
             )
         preprocess = _normalisation(settings[tag])
         return TowerSource(model, config, _download(model, tag, settings[tag]), preprocess)
     if checkpoint is not None:
         _require(checkpoint, model, settings)
-    # A file does not say which tag it is of; open_clip's tags of a model agree but for one of
-    # ViT-L-14's, so the first speaks for all.
+    # The tag of a file is unknown. The tags of a model have the same normalisation, except one of
+    # ViT-L-14, so use the first.
     preprocess = _normalisation(settings[tags[0]] if tags else {})
     return TowerSource(model, config, checkpoint, preprocess)
 
@@ -123,8 +129,7 @@ def _normalisation(settings: dict) -> dict[str, Any]:
     }
 
 
-def _place(settings: dict) -> str:
-    """Where a tag's weights are to be had."""
+def _download_url(settings: dict) -> str:
     hub = settings.get('hf_hub', '').strip('/')
     return settings.get('url') or f'https://huggingface.co/{hub}'
 
@@ -132,19 +137,19 @@ def _place(settings: dict) -> str:
 def _require(checkpoint: str, model: str, settings: dict[str, dict]) -> None:
     if Path(checkpoint).is_file():
         return
-    places = [f'{tag} ({_place(values)})' for tag, values in settings.items()]
-    published = f'; published are {", ".join(places)}' if places else ''
+    urls = [f'{tag} ({_download_url(values)})' for tag, values in settings.items()]
+    published = f'; pretrained tags: {", ".join(urls)}' if urls else ''
     raise FileNotFoundError(
-        f'{checkpoint}: no such file, nor a pretrained tag of {model}; download its weights and '
-        f'put them there (docs/data.md says where each published file comes from){published}'
+        f'{checkpoint}: no such file, nor a pretrained tag of {model}; download the weights to '
+        f'this path (sources: docs/data.md){published}'
     )
 
 
 def _download(model: str, tag: str, settings: dict) -> str:
     return _fetched(
         lambda: download_pretrained(settings),
-        f'{tag} of {model}: neither in the cache nor to be downloaded; fetch {_place(settings)} on '
-        f'a machine with a network, and give the path of the weights as checkpoint',
+        f'{tag} of {model}: not in the cache and the download failed; download '
+        f'{_download_url(settings)} on a machine with a network and give its path as checkpoint',
     )
 
 
@@ -161,19 +166,19 @@ def _package_folder(name: str) -> Path:
 def _hub_folder(repository: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    where = (
-        f'hf-hub:{repository}: neither in the cache nor to be downloaded; fetch '
-        f'https://huggingface.co/{repository} on a machine with a network, and name the folder '
+    advice = (
+        f'hf-hub:{repository}: not in the cache and the download failed; download '
+        f'https://huggingface.co/{repository} on a machine with a network and give it as '
         '"local-dir:FOLDER"'
     )
 
     def fetch(*patterns: str) -> Path:
         return Path(
-            _fetched(lambda: snapshot_download(repository, allow_patterns=[*patterns]), where)
+            _fetched(lambda: snapshot_download(repository, allow_patterns=[*patterns]), advice)
         )
 
     folder = fetch('*.json', '*.txt', '*.model')
-    # A repository may hold both layouts; open_clip's configuration goes before transformers'.
+    # A repository may have both layouts; open_clip's takes precedence.
     for name in WEIGHTS_NAMES if (folder / CONFIG_NAME).is_file() else HF_WEIGHTS_NAMES:
         if (fetch(name) / name).is_file():
             break
@@ -183,7 +188,7 @@ def _hub_folder(repository: str) -> Path:
 def _fetched(fetch: Callable[[], str], advice: str) -> str:
     try:
         return fetch()
-    except Exception as error:  # the hub's client, urllib and sockets each have their own
+    except Exception as error:  # hub client, urllib and sockets raise different types
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise FileNotFoundError(f'{advice} ({reason})') from error
 
@@ -196,13 +201,13 @@ def _source_of_folder(folder: Path, checkpoint: str | None) -> TowerSource:
         path, names, read = folder / HF_CONFIG_NAME, HF_WEIGHTS_NAMES, _read_hugging_face
     else:
         raise FileNotFoundError(
-            f'{folder / CONFIG_NAME}: no such file; a CLIP folder has one beside its weights, or '
-            f"the {HF_CONFIG_NAME} of transformers' CLIP"
+            f'{folder / CONFIG_NAME}: no such file; expected a CLIP folder with this file or '
+            f"with the {HF_CONFIG_NAME} of transformers' CLIP"
         )
     try:
         config, preprocess = read(path)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path}: not the configuration of a CLIP: {error!r}') from error
+        raise ValueError(f'{path}: not a valid configuration of a CLIP: {error!r}') from error
     if checkpoint is None:
         found = [str(folder / name) for name in names if (folder / name).is_file()]
         if not found:

@@ -1,6 +1,6 @@
-"""Opens a file of weights, whatever wrote it, without running anything that is in it.
+"""Read any kind of weights file without running code from it.
 
-Here a file becomes tensors in dictionaries; what their names mean is `layouts.py`'s business.
+The result is tensors in dictionaries; `layouts.py` interprets their keys.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from .tensor_pickle import TensorPickle
 
 
 def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
-    """Read safetensors, a file of `torch.save` (old or new) or a TorchScript archive.
+    """Read safetensors, a file of `torch.save` (old or new format) or a TorchScript archive.
 
     Args:
         path: The file.
-        trust_pickle: Where the pickle names more than tensors, unpickle everything, which runs
-            whatever code the file's author put there. For files one has made oneself; a pickled
-            module becomes its state dict.
+        trust_pickle: If the pickle holds more than tensors, unpickle everything, which runs any
+            code in it. For files from a trusted source; a pickled module becomes its state dict.
 
     Returns:
-        The content, on the CPU. What was no tensor, container, number or text is a `Placeholder`.
+        The content, on the CPU. Objects other than tensors, containers, numbers and text are
+        `Placeholder`s.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is broken, no dictionary, or names code in its pickle.
+        ValueError: The file is broken, is not a dictionary, or has code in its pickle.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,12 +42,12 @@ def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
         content = _read(path, trust_pickle)
     except ForbiddenNameError as error:
         raise ValueError(
-            f'{path}: expected nothing but tensors and what training code writes beside them; its '
-            f'pickle names {error}, and nothing of it was run. If you trust the file and it is a '
-            'CLIP, tools/convert_tower.py --trust-pickle turns it into one without code'
+            f'{path}: expected tensors and the usual values of a training checkpoint; its pickle '
+            f'refers to {error}, which was not run. If you trust the file and it is a CLIP, '
+            'convert it with tools/convert_tower.py --trust-pickle'
         ) from error
-    except Exception as error:  # broken bytes fail in any way
-        raise ValueError(f'{path}: not a complete checkpoint file: {error}') from error
+    except Exception as error:  # broken files raise many kinds of errors
+        raise ValueError(f'{path}: not a valid checkpoint file: {error}') from error
     if isinstance(content, nn.Module):
         content = content.state_dict()
     if not isinstance(content, Mapping):
@@ -63,7 +63,7 @@ def _read(path: Path, trust_pickle: bool) -> object:
     try:
         if is_tensor_archive(path):
             return read_tensor_archive(path)
-        if tarfile.is_tarfile(path):  # torch would unpack it into a folder
+        if tarfile.is_tarfile(path):  # torch would unpack it to disk
             raise ValueError('expected a zip or a pickle, found a tar')
         return torch.load(path, map_location='cpu', weights_only=False, pickle_module=TensorPickle)
     except ForbiddenNameError:
