@@ -269,7 +269,7 @@ def test_unsupported_methods_raise():
         ('eva02', dict(num_reg_tokens=2), 'Eva.*register'),
         ('eva02', dict(global_pool='avg'), "Eva.*'avg'"),
         ('eva02', dict(qk_norm=True), 'EvaAttention'),
-        ('pe_core', dict(rope_type='mixed'), 'Eva.*rotary'),
+        ('pe_core', dict(rope_type='mixed'), 'Eva.*RotaryEmbeddingMixed'),
         ('siglip', dict(reg_tokens=2), 'timm.*register'),
         ('siglip', dict(qk_norm=True), r'\bAttention\b'),
         ('siglip', dict(pos_embed='none'), 'timm.*position'),
