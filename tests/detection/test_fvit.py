@@ -243,9 +243,9 @@ def test_texts_of_samples(model):
     assert found[1].pred_instances.label_names == second.label_names
 
 
-@pytest.mark.parametrize('names', [[], ['a', 'a']])
-def test_bad_vocabulary(model, names):
-    with pytest.raises(ValueError, match='distinct class names'):
+@pytest.mark.parametrize(('names', 'found'), [([], r'\[\]'), (['a', 'a'], r"\['a', 'a'\]")])
+def test_bad_vocabulary(model, names, found):
+    with pytest.raises(ValueError, match=found):
         model.set_vocabulary(names)
     assert model.classes == WORDS.classes
 
@@ -262,13 +262,16 @@ def test_checkpoints_do_not_depend_on_the_vocabulary(model, micro_clip):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'vocabulary': 'shapes_ov', 'num_classes': 80}, 'leave it out'),
-        ({'loss_cls': dict(_delete_=True, type='CrossEntropyLoss')}, 'OpenVocabCELoss'),
+        ({'vocabulary': 'shapes_ov', 'num_classes': 80}, r'num_classes.*\b80\b.*shapes_ov.*\b65\b'),
+        (
+            {'loss_cls': dict(_delete_=True, type='CrossEntropyLoss')},
+            'CrossEntropyLoss.*OpenVocabCELoss',
+        ),
         (
             {'loss_cls': dict(_delete_=True, type='mmdet.CrossEntropyCustomLoss', num_classes=65)},
-            'OpenVocabCELoss',
+            'CrossEntropyCustomLoss.*OpenVocabCELoss',
         ),
-        ({'loss_cls.use_sigmoid': True}, 'without use_sigmoid'),
+        ({'loss_cls.use_sigmoid': True}, "'use_sigmoid': True.*OpenVocabCELoss"),
     ],
 )
 def test_contradictions_are_refused(micro_clip, changes, message):
@@ -281,8 +284,8 @@ def test_wrong_embeddings(micro_clip, tmp_path):
     place = 'model.roi_head.bbox_head.cls_predictor_cfg.embeddings'
     names = [*WORDS.classes, 'background']
     cases = {
-        'narrow': ({name: torch.ones(8) for name in names}, 'have 8 channels, the features 16'),
-        'lacking': ({name: torch.ones(16) for name in names[1:]}, f'lacking {names[0]}'),
+        'narrow': ({name: torch.ones(8) for name in names}, r'\b8\b.*\b16\b'),
+        'lacking': ({name: torch.ones(16) for name in names[1:]}, names[0]),
     }
     for case, (content, message) in cases.items():
         path = tmp_path / f'{case}.pt'
@@ -302,7 +305,7 @@ def test_no_text_tower_to_ask(micro_clip, tmp_path):
     model.set_vocabulary(['red star'])  # in the file
     assert len(model.predict(images(1), samples(1))[0].pred_instances.scores)
     with pytest.raises(
-        ValueError, match=r'pink elephant.*give `model\.roi_head\.bbox_head\.cls_pre'
+        ValueError, match=r'pink elephant.*`model\.roi_head\.bbox_head\.cls_predictor_cfg\.text`'
     ):
         model.set_vocabulary(['blue ring', 'pink elephant'])
     assert model.classes == ('red star',)
@@ -331,5 +334,8 @@ def test_a_classifier_of_the_users_own_is_kept(micro_clip):
 
 
 def test_a_cnn_is_no_backbone_of_f_vit():
-    with torch.device('meta'), pytest.raises(NotImplementedError, match='CLIPResNet has scales'):
+    with (
+        torch.device('meta'),
+        pytest.raises(NotImplementedError, match=r'FViTBackbone.*CLIPResNet'),
+    ):
         FViTBackbone(tower=dict(type='CLIPTower', model='RN50'))

@@ -287,7 +287,7 @@ def test_leftovers_are_listed_with_their_shapes(fvlm, tmp_path):
         f'{HEAD}.word_scale': torch.zeros(7),
     }
     path = mmdet3_file(tmp_path / 'odd.pth', state)
-    with pytest.raises(ValueError, match=r'odd\.pth: is no F-ViT') as raised:
+    with pytest.raises(ValueError, match=r'odd\.pth') as raised:
         read_detector(path)
     message = str(raised.value)
     assert 'backbone.layer1.0.conv1.weight (2, 3)' in message
@@ -310,20 +310,20 @@ def test_leftovers_are_listed_with_their_shapes(fvlm, tmp_path):
 )
 def test_what_only_looks_like_a_part_is_refused(fvlm, tmp_path, monkeypatch, key):
     source = mmdet3_file(tmp_path / 'odd.pth', fvlm[2] | {key: torch.zeros(2, 3)})
-    with pytest.raises(ValueError, match=r'odd\.pth: is no F-ViT') as raised:
+    with pytest.raises(ValueError, match=r'odd\.pth') as raised:
         run_tool(monkeypatch, source, tmp_path / 'fvit.pth')
-    assert str(raised.value).endswith(f'not known are\n  {key} (2, 3)')
+    assert str(raised.value).endswith(f'\n  {key} (2, 3)')
     assert not (tmp_path / 'fvit.pth').exists()
 
 
 def test_a_detector_without_or_with_two_towers_is_refused(fvlm, tmp_path):
     state = {k: v for k, v in fvlm[2].items() if not k.startswith('backbone.visual.')}
-    with pytest.raises(ValueError, match='expected one image tower'):
+    with pytest.raises(ValueError, match=r'none\.pth.*\n.*backbone\.visual\.\*'):
         read_detector(mmdet3_file(tmp_path / 'none.pth', state))
     state = fvlm[2] | {'backbone.clip.visual.proj': torch.zeros(1)}
-    with pytest.raises(ValueError, match=r"several: \['backbone.', 'backbone.clip.'\]"):
+    with pytest.raises(ValueError, match=r"two\.pth.*\n.*\['backbone\.', 'backbone\.clip\.'\]"):
         read_detector(mmdet3_file(tmp_path / 'two.pth', state))
-    with pytest.raises(ValueError, match='has the names of this package already'):
+    with pytest.raises(ValueError, match=r'ours\.pth.*clipself_mm'):
         read_detector(mmdet3_file(tmp_path / 'ours.pth', fvlm[0].state_dict()))
 
 
@@ -341,11 +341,10 @@ def test_another_architecture_is_refused_with_both_shapes(fvlm, tmp_path):
     with pytest.raises(ValueError, match=r'narrow\.py') as raised:
         check_fit(conversion, tmp_path / 'narrow.py')
     message = str(raised.value)
-    assert (
-        'neck.lateral_convs.0.conv.weight is (8, 32, 1, 1) in the file, (4, 32, 1, 1) in the model'
-    ) in message
-    assert 'left over roi_head.bbox_head.fc_cls.background' in message
-    assert 'missing roi_head.bbox_head.reg_fcs.1.weight' in message
+    (line,) = (line for line in message.splitlines() if 'neck.lateral_convs.0.conv.weight' in line)
+    assert line.index('(8, 32, 1, 1)') < line.index('(4, 32, 1, 1)')
+    assert 'roi_head.bbox_head.fc_cls.background' in message
+    assert 'roi_head.bbox_head.reg_fcs.1.weight' in message
 
 
 class Payload:
@@ -359,14 +358,14 @@ class Payload:
 def test_code_in_a_pickle_is_named_and_never_runs(fvlm, tmp_path, zipped):
     content = dict(state_dict=fvlm[2], meta=dict(hook=Payload()))
     torch.save(content, tmp_path / 'evil.pth', _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ValueError, match=r'evil\.pth: .* its pickle names __builtin__\.setattr'):
+    with pytest.raises(ValueError, match=r'evil\.pth.*__builtin__\.setattr'):
         read_detector(tmp_path / 'evil.pth')
     assert not Payload.ran
 
 
 def test_a_script_archive_is_refused(tmp_path):
     torch.jit.save(torch.jit.script(torch.nn.Identity()), str(tmp_path / 'script.pth'))
-    with pytest.raises(ValueError, match=r'script\.pth: is no F-ViT'):
+    with pytest.raises(ValueError, match=r'script\.pth'):
         read_detector(tmp_path / 'script.pth')
 
 
@@ -383,11 +382,11 @@ def test_what_runners_write_beside_tensors_is_not_built(tmp_path):
 @pytest.mark.parametrize('keep', [0, 100, 5000, 0.9])
 def test_a_truncated_or_missing_file_is_named(fvlm, tmp_path, keep):
     path = tmp_path / 'cut.pth'
-    with pytest.raises(FileNotFoundError, match=r'cut\.pth: no such file'):
+    with pytest.raises(FileNotFoundError, match=r'cut\.pth'):
         read_detector(path)
     whole = mmdet3_file(path, fvlm[2]).read_bytes()
     path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
-    with pytest.raises(ValueError, match=r'cut\.pth: not a complete checkpoint file'):
+    with pytest.raises(ValueError, match=r'cut\.pth'):
         read_detector(path)
 
 
@@ -413,7 +412,7 @@ def test_tool_reports_and_writes_what_inference_reads(fvlm, tmp_path, monkeypatc
 def test_embeddings_without_names_ask_for_a_vocabulary(fvlm, tmp_path):
     torch.save(fvlm[2], tmp_path / 'bare.pth')
     conversion = read_detector(tmp_path / 'bare.pth')
-    with pytest.raises(ValueError, match='4 embeddings and 0 class names'):
+    with pytest.raises(ValueError, match=r'read\.pt.*\b4\b.*\b0\b'):
         save_embeddings(conversion, tmp_path / 'read.pt')
     assert not (tmp_path / 'read.pt').exists()
     save_embeddings(conversion, tmp_path / 'read.pt', CLASSES)

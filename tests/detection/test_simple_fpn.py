@@ -95,11 +95,11 @@ def test_other_scales_and_more_levels():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match='num_outs is 3, the 4 scales'):
+    with pytest.raises(ValueError, match=r'num_outs.*\b3\b.*\b4\b'):
         SimpleFPN(in_channels=8, num_outs=3)
-    with pytest.raises(ValueError, match=r'4, 2, 1 and 0\.5, got 3'):
+    with pytest.raises(ValueError, match=r'scales.*4, 2, 1.*0\.5.*\b3\b'):
         SimpleFPN(in_channels=8, scales=(3, 1))
-    with pytest.raises(ValueError, match='got 4 maps'):
+    with pytest.raises(ValueError, match=r'SimpleFPN.*\b4\b'):
         build()((torch.zeros(1, 8, 2, 2),) * 4)
 
 

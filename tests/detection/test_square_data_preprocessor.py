@@ -117,12 +117,12 @@ def test_masks_are_padded_with_the_image():
 def test_an_image_that_does_not_fit():
     sample = DetDataSample(metainfo=dict(canvas=64))
     data = dict(inputs=[torch.zeros(3, 20, 80)], data_samples=[sample])
-    with pytest.raises(ValueError, match=r'80 px does not fit the square of 64 px that SquareCrop'):
+    with pytest.raises(ValueError, match=r'\b80\b.*\b64\b.*SquareCrop'):
         square(pad_size_divisor=16)(data, training=True)
 
 
 def test_a_crop_of_two_sides():
-    with pytest.raises(ValueError, match=r'two equal sides, not crop_size=\(640, 480\)'):
+    with pytest.raises(ValueError, match=r'SquareCrop.*crop_size=\(640, 480\)'):
         TRANSFORMS.build(dict(type='SquareCrop', crop_size=(640, 480)))
 
 

@@ -109,7 +109,10 @@ def test_the_text_tower_is_there_before_the_first_step_only(micro_clip, monkeypa
 
 @pytest.mark.parametrize(
     ('options', 'message'),
-    [(dict(teacher_dtype='int8'), 'teacher_dtype is None'), (dict(teacher_batch=0), 'at least 1')],
+    [
+        (dict(teacher_dtype='int8'), "dtype.*'int8'"),
+        (dict(teacher_batch=0), r'teacher_batch.*\b0\b'),
+    ],
 )
 def test_teacher_options_that_cannot_be(micro_clip, options, message):
     with pytest.raises(ValueError, match=message):
@@ -164,7 +167,7 @@ def test_student_and_teacher_start_from_the_same_weights():
 def test_regions_without_crops_are_refused(micro_clip):
     inputs, samples = make_batch([2])
     inputs['crops'] = inputs['crops'][:1]
-    with pytest.raises(ValueError, match='2 regions and 1 crops'):
+    with pytest.raises(ValueError, match=r'\b2\b.*\b1\b'):
         make_model(micro_clip)(inputs, samples, mode='loss')
 
 
@@ -203,9 +206,9 @@ def test_predict_ranks_classes_by_each_feature(micro_clip, tmp_path):
 def test_pixels_normalised_for_another_clip_are_refused(micro_clip, name):
     siglip = dict(type='RegionPreprocessor', image_size=64, **{name: (0.5, 0.5, 0.5)})
     tower = dict(type='CLIPTower', model=micro_clip)
-    with pytest.raises(ValueError, match=rf'{name}=\[0\.5, 0\.5, 0\.5\], but the tower'):
+    with pytest.raises(ValueError, match=rf'data_preprocessor.*{name}=\[0\.5, 0\.5, 0\.5\]'):
         CLIPSelf(tower=tower, data_preprocessor=siglip)
-    with pytest.raises(ValueError, match=rf'{name}=\[0\.5, 0\.5, 0\.5\], but the tower'):
+    with pytest.raises(ValueError, match=rf'data_preprocessor.*{name}=\[0\.5, 0\.5, 0\.5\]'):
         RegionRecognizer(
             tower=tower,
             classifier=dict(vocabulary='shapes_ov', text=dict(model=micro_clip)),

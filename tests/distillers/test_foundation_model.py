@@ -72,7 +72,7 @@ def dino_file(path, authors):
 def test_a_file_is_read_when_training_starts_or_on_first_use(tmp_path, authors):
     path = tmp_path / 'dino.pth'
     model = FoundationModel(**DINO, checkpoint=str(path))  # not there yet
-    with pytest.raises(FileNotFoundError, match=r'dino\.pth: no such file of weights of vit_base'):
+    with pytest.raises(FileNotFoundError, match=r'dino\.pth.*vit_base'):
         model.init_weights()
     source = dino_file(path, authors)
     model(pixels_of(28, 28), (2, 2))
@@ -83,7 +83,7 @@ def test_a_file_is_read_when_training_starts_or_on_first_use(tmp_path, authors):
 def test_a_file_of_another_model_is_named(tmp_path):
     torch.save({'blocks.0.attn.qkv.weight': torch.zeros(3, 3)}, tmp_path / 'other.pth')
     model = FoundationModel(**DINO, checkpoint=str(tmp_path / 'other.pth'))
-    with pytest.raises(ValueError, match=r'other\.pth: no weights of vit_base_patch14_reg4_dinov2'):
+    with pytest.raises(ValueError, match=r'other\.pth.*vit_base_patch14_reg4_dinov2'):
         model.init_weights()
 
 
@@ -118,7 +118,7 @@ def test_code_in_a_file_is_not_run(tmp_path, monkeypatch):
     )
     torch.save({'cls_token': torch.zeros(1), 'more': Bomb(tmp_path / 'ran')}, tmp_path / 'bad.pth')
     model = FoundationModel(**DINO, checkpoint=str(tmp_path / 'bad.pth'))
-    with pytest.raises(ValueError, match=r'bad\.pth: expected nothing but tensors'):
+    with pytest.raises(ValueError, match=r'bad\.pth.*mkdir'):
         model.init_weights()
     assert not (tmp_path / 'ran').exists()
 
@@ -126,7 +126,7 @@ def test_code_in_a_file_is_not_run(tmp_path, monkeypatch):
 def test_an_empty_file_does_not_send_timm_to_the_hub(tmp_path):
     torch.save({}, tmp_path / 'empty.pth')
     model = FoundationModel(**DINO, checkpoint=str(tmp_path / 'empty.pth'))
-    with pytest.raises(ValueError, match=r'empty\.pth: '):
+    with pytest.raises(ValueError, match=r'empty\.pth'):
         model.init_weights()
 
 
@@ -140,7 +140,7 @@ def test_it_stays_in_eval_wants_no_gradient_and_is_in_no_checkpoint():
 
 
 def test_what_cannot_work_is_refused():
-    with pytest.raises(ValueError, match='either a checkpoint or pretrained'):
+    with pytest.raises(ValueError, match=r'vit_tiny_patch16_224.*checkpoint.*pretrained'):
         FoundationModel('vit_tiny_patch16_224', checkpoint='a.pth', pretrained=True)
-    with pytest.raises(NotImplementedError, match='resnet18: expected a ViT of timm'):
+    with pytest.raises(NotImplementedError, match=r'resnet18.*timm'):
         FoundationModel('resnet18')

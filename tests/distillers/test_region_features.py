@@ -117,7 +117,7 @@ def test_no_region_at_all(tower):
 
 
 def test_region_batch_is_positive():
-    with pytest.raises(ValueError, match='region_batch is at least 1, not 0'):
+    with pytest.raises(ValueError, match=r'region_batch.*\b0\b'):
         MaskedAttentionFeatures(region_batch=0)
 
 
@@ -134,7 +134,7 @@ def test_crops_are_encoded_in_parts(tower):
 def test_crops_of_other_regions_are_refused(tower):
     batch = make_batch([[[0, 0, 8, 8]] * 3])
     batch['crops'] = batch['crops'][:2]
-    with pytest.raises(ValueError, match='got 2 crops of 3 regions'):
+    with pytest.raises(ValueError, match=r'\b2\b.*\b3\b'):
         CropFeatures().extract(tower, **batch)
 
 
@@ -166,7 +166,7 @@ def test_embeddings_of_another_width_are_named(tower, tmp_path):
     classifier = make_classifier(tmp_path)
     torch.save({name: torch.ones(8) for name in classifier.classes}, tmp_path / 'three.pt')
     classifier.text.use_clip_of(tower, 'model.classifier.text')
-    with pytest.raises(ValueError, match=r'three\.pt: embeddings have 8 channels, the features 16'):
+    with pytest.raises(ValueError, match=r'three\.pt.*\b8\b.*\b16\b'):
         classifier.eval()
 
 
@@ -178,11 +178,11 @@ def test_default_features_are_the_dense_map_and_the_crops(tmp_path):
 
 def test_two_features_of_one_name_are_refused(tower, tmp_path):
     classifier = make_classifier(tmp_path, extractors=['DenseFeatures', 'DenseFeatures'])
-    with pytest.raises(ValueError, match=r"DenseFeatures gives \['boxes'\]"):
+    with pytest.raises(ValueError, match=r"DenseFeatures.*\['boxes'\]"):
         classifier.features(tower, **make_batch([[[0, 0, 8, 8]]]))
 
 
 @pytest.mark.parametrize('extractors', [[], 'DenseFeatures'])
 def test_extractors_are_a_list(tmp_path, extractors):
-    with pytest.raises(ValueError, match='list of at least one'):
+    with pytest.raises(ValueError, match='extractors'):
         make_classifier(tmp_path, extractors=extractors)

@@ -86,7 +86,7 @@ def test_without_a_size_the_largest_image_decides():
 
 
 def test_an_image_larger_than_the_size_is_an_error():
-    with pytest.raises(ValueError, match='6 x 9 pixels does not fit image_size 8 x 8'):
+    with pytest.raises(ValueError, match=r'6 x 9.*image_size.*8 x 8'):
         RegionPreprocessor(image_size=8)(pseudo_collate([packed(6, 9, 1)]))
 
 
@@ -149,5 +149,5 @@ def test_multi_scale_is_off_outside_training(iteration):
     preprocessor = RegionPreprocessor(image_size=8, student_sizes=[16])
     batch = preprocessor(pseudo_collate([packed(8, 8, 1)]))
     assert batch['inputs']['images'].shape == (1, 3, 8, 8)
-    with pytest.raises(ValueError, match='at least one size'):
+    with pytest.raises(ValueError, match='student_sizes'):
         RegionPreprocessor(image_size=8, student_sizes=[])

@@ -136,14 +136,14 @@ def test_nouns_by_the_text_tower_are_its_class_embeddings(micro_clip, nouns, tex
 
 def test_nouns_that_do_not_fit(micro_clip, nouns):
     torch.save({name: torch.ones(8) for name in NOUNS}, nouns['embeddings'])
-    with pytest.raises(ValueError, match=r'four\.pt: embeddings have 8 channels.* features 16'):
+    with pytest.raises(ValueError, match=r'four\.pt.*\b8\b.*\b16\b'):
         make_model(micro_clip, nouns).train()
 
 
 def test_label_without_a_noun(micro_clip, nouns):
     inputs, samples = make_pairs([2])
     samples[0].regions.labels = torch.tensor([1, 4])
-    with pytest.raises(ValueError, match=r'labels 1 to 4, but there are 4 nouns: model\.nouns'):
+    with pytest.raises(ValueError, match=r'\b1\b.*\b4\b.*\b4\b.*model\.nouns'):
         make_model(micro_clip, nouns)(inputs, samples, mode='loss')
 
 
@@ -196,18 +196,18 @@ def test_matcher_refuses_what_it_cannot_match(micro_clip, nouns):
     model = make_matcher(micro_clip, nouns)
     inputs, samples = make_batch([2])
     samples[0].set_metainfo(dict(img_path='a.png', noun_labels=[]))
-    with pytest.raises(ValueError, match=r'a\.png: no noun to match; CaptionedRegions'):
+    with pytest.raises(ValueError, match=r'a\.png.*CaptionedRegions'):
         model(inputs, samples, mode='predict')
     more = RegionSample(regions=InstanceData(boxes_px=torch.zeros(1, 4)))
-    with pytest.raises(ValueError, match='3 regions and 2 crops'):
+    with pytest.raises(ValueError, match=r'\b3\b.*\b2\b'):
         model(inputs, [*samples, more], mode='predict')
-    with pytest.raises(NotImplementedError, match='nothing in it trains'):
+    with pytest.raises(NotImplementedError, match='RegionPseudoLabeler'):
         model(inputs, samples, mode='loss')
 
 
 def test_validation_as_for_clipself(micro_clip, nouns):
     inputs, samples = make_batch([2])
-    with pytest.raises(ValueError, match=r'RegionText needs model\.classifier'):
+    with pytest.raises(ValueError, match=r'RegionText.*model\.classifier'):
         make_model(micro_clip, nouns)(inputs, samples, mode='predict')
     model = make_model(micro_clip, nouns, classifier=dict(**nouns, topk=2)).eval()
     found = model(inputs, samples, mode='predict')[0].pred_regions

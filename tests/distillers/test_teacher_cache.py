@@ -184,25 +184,25 @@ def test_wrong_caches_are_refused(micro_clip, batches, tmp_path):
     before = contents(folder)
     other = make_model(micro_clip, folder)
     other.teacher.blocks[0].ln_1.bias.data += 1e-3
-    with pytest.raises(ValueError, match=rf'{folder} has teacher '):
+    with pytest.raises(ValueError, match=rf'{folder}.*\bteacher\b'):
         train(other, [batches(folder)])
-    with pytest.raises(ValueError, match=rf"{folder} has dtype 'float32', expected 'float16'"):
+    with pytest.raises(ValueError, match=f"{folder}.*dtype.*'float32'.*'float16'"):
         train(make_model(micro_clip, folder, dtype='float16'), [batches(folder)])
-    with pytest.raises(ValueError, match=rf'{folder} has crops .*32.*, expected .*24'):
+    with pytest.raises(ValueError, match=f'{folder}.*crops.*32.*24'):
         train(make_model(micro_clip, folder), [batches(folder, size=24)])
-    with pytest.raises(ValueError, match=rf"{folder} has precision 'float32', expected 'bfloat16'"):
+    with pytest.raises(ValueError, match=f"{folder}.*precision.*'float32'.*'bfloat16'"):
         train(
             make_model(micro_clip, folder),
             [batches(folder)],
             lambda: torch.autocast('cpu', torch.bfloat16),
         )
-    with pytest.raises(ValueError, match=rf'{tmp_path / "elsewhere"}, the model {folder}'):
+    with pytest.raises(ValueError, match=f'{tmp_path / "elsewhere"}.*{folder}'):
         train(make_model(micro_clip, folder), [batches(tmp_path / 'elsewhere')])
     with pytest.raises(ValueError, match=r'model\.teacher_cache'):
         train(make_model(micro_clip), [batches(folder)])
     with pytest.raises(ValueError, match='CropUncachedRegions'):
         train(make_model(micro_clip, folder), [batches()])
-    with pytest.raises(ValueError, match='int8'):
+    with pytest.raises(ValueError, match=r"dtype.*'int8'"):
         make_model(micro_clip, folder, dtype='int8')
     assert contents(folder) == before
 
@@ -313,6 +313,6 @@ def test_filling_needs_a_cache_and_a_seed(shapes, micro_clip, tmp_path):
     with pytest.raises(ValueError, match=r'randomness\.seed'):
         fill_teacher_cache(config)
     config.model.teacher_cache = None
-    with pytest.raises(ValueError, match=r'model\.teacher_cache is not set'):
+    with pytest.raises(ValueError, match=r'model\.teacher_cache'):
         fill_teacher_cache(config)
     assert not (tmp_path / 'cache').exists()

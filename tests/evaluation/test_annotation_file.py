@@ -89,7 +89,7 @@ def test_a_file_of_its_own_wins(metric, dataset, tmp_path):
 @pytest.mark.parametrize('metric', METRIC_KEYS)
 def test_no_file_at_all(metric, dataset, tmp_path):
     meta = dict(dataset(test_mode=False).metainfo, folder=tmp_path)
-    with pytest.raises(ValueError, match=f'{metric} has no ann_file: give it one'):
+    with pytest.raises(ValueError, match=f'{metric}.*ann_file'):
         judged(metric, meta, perfect(TRUTH))
 
 
@@ -131,5 +131,5 @@ def test_concatenated_data_sets(split, dataset, tmp_path):
     metric = 'OpenVocabCocoMetric'
     numbers = judged(metric, whole.metainfo, perfect(TRUTH), ann_file=file)
     assert numbers['coco/all_ap50'] == pytest.approx(1)
-    with pytest.raises(ValueError, match=r'0\.json has no image 2'):
+    with pytest.raises(ValueError, match=r'0\.json.*\b2\b'):
         judged(metric, whole.metainfo, perfect(TRUTH))

@@ -265,34 +265,34 @@ def test_the_name_is_free_in_mmdet():
 
 def test_missing_and_broken_files(tmp_path):
     missing = str(tmp_path / 'none.json')
-    with pytest.raises(FileNotFoundError, match=r'none.json does not exist'):
+    with pytest.raises(FileNotFoundError, match=r'none\.json'):
         OpenVocabCocoMetric(missing)
     bare = tmp_path / 'images.json'
     bare.write_text(json.dumps(dict(images=[], categories=[])))
-    with pytest.raises(ValueError, match=r"images.json: expected a list 'annotations'"):
+    with pytest.raises(ValueError, match=r"images\.json.*'annotations'"):
         OpenVocabCocoMetric(str(bare))
     poor = tmp_path / 'poor.json'
     entry = {k: v for k, v in PETS['annotations'][0].items() if k != 'segmentation'}
     poor.write_text(json.dumps(dict(PETS, annotations=[entry])))
     OpenVocabCocoMetric(str(poor))
-    with pytest.raises(ValueError, match=r"poor.json: annotation 1 lacks \['segmentation'\]"):
+    with pytest.raises(ValueError, match=r"poor\.json.*\b1\b.*\['segmentation'\]"):
         OpenVocabCocoMetric(str(poor), metric='segm')
 
 
 @pytest.mark.parametrize('name', ['bee', 'ant'])
 def test_a_json_without_a_class_is_refused_before_the_first_image(path, name):
     left = [entry for entry in PETS['categories'] if entry['name'] != name]
-    with pytest.raises(ValueError, match=rf"truth.json: .* lack 1 of the 6 classes .*'{name}'"):
+    with pytest.raises(ValueError, match=rf"truth\.json.*\b1\b.*\b6\b.*'{name}'"):
         toy_detection.evaluator(path, dict(PETS, categories=left), type='OpenVocabCocoMetric')
 
 
 def test_doubled_categories_and_odd_metainfo(path):
     doubled = dict(PETS, categories=[*PETS['categories'], dict(id=77, name='bee')])
-    with pytest.raises(ValueError, match=r"truth.json: several categories are named \['bee'\]"):
+    with pytest.raises(ValueError, match=r"truth\.json.*\['bee'\]"):
         toy_detection.evaluator(path, doubled, type='OpenVocabCocoMetric')
     for meta, text in (
-        (dict(palette=[]), "which holds \\['palette'\\]"),
-        (dict(META, novel_classes=('yak',)), 'novel_classes of the data set names .*yak'),
+        (dict(palette=[]), r"OpenVocabCocoMetric.*\['palette'\]"),
+        (dict(META, novel_classes=('yak',)), r"novel_classes.*\['yak'\].*\b6\b"),
     ):
         with pytest.raises(ValueError, match=text):
             toy_detection.evaluator(path, PETS, meta=meta, type='OpenVocabCocoMetric')
@@ -301,9 +301,9 @@ def test_doubled_categories_and_odd_metainfo(path):
 @pytest.mark.parametrize(
     ('config', 'text'),
     [
-        (dict(metric='proposal'), "'bbox', 'segm' or a list of both, not 'proposal'"),
-        (dict(metric=[]), 'a list of both'),
-        (dict(proposal_nums=(100, 10)), 'must ascend'),
+        (dict(metric='proposal'), "'bbox', 'segm'.*'proposal'"),
+        (dict(metric=[]), r"'bbox', 'segm'.*\[\]"),
+        (dict(proposal_nums=(100, 10)), r'proposal_nums.*\[100, 10\]'),
     ],
 )
 def test_arguments_are_checked(path, config, text):
@@ -313,16 +313,16 @@ def test_arguments_are_checked(path, config, text):
 
 def test_predictions_are_checked(path):
     bee = [('bee', [100, 100, 50, 50], 0.9)]
-    with pytest.raises(ValueError, match=r'truth.json has no image 9'):
+    with pytest.raises(ValueError, match=r'truth\.json.*\b9\b'):
         evaluate(path, PETS, [sample(9, bee)])
-    with pytest.raises(ValueError, match='image 1 was predicted for twice'):
+    with pytest.raises(ValueError, match=r'image 1\b'):
         evaluate(path, PETS, [sample(1, bee), sample(1, bee)])
-    with pytest.raises(ValueError, match='metric segm needs masks'):
+    with pytest.raises(ValueError, match=r'segm.*mask'):
         evaluate(path, PETS, [sample(1, bee, masks=False)], metric='segm')
-    with pytest.raises(ValueError, match='got no image'):
+    with pytest.raises(ValueError, match='OpenVocabCocoMetric'):
         evaluate(path, PETS, [])
     wrong = sample(1, bee)
     for label in (6, -1):
         wrong.pred_instances.labels[:] = label
-        with pytest.raises(ValueError, match=rf'image 1: predicted labels {label}..{label}'):
+        with pytest.raises(ValueError, match=rf'image 1\b.*{label}\b.*\b6\b'):
             evaluate(path, PETS, [wrong])

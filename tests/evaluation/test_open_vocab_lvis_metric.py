@@ -204,14 +204,14 @@ def test_only_predicted_images_count(path):
 
 def test_what_lvis_adds_to_coco_must_be_there(path):
     content = federated(TWO_IMAGES)
-    with pytest.raises(ValueError, match=r"lvis.json: category 'cow' has frequency None"):
+    with pytest.raises(ValueError, match=r"lvis\.json.*'cow'.*None.*'r', 'c'.*'f'"):
         evaluate(path, dict(content, categories=categories()), samples({1: []}))
     for key in ('neg_category_ids', 'not_exhaustive_category_ids'):
         images = [{k: v for k, v in image.items() if k != key} for image in content['images']]
-        with pytest.raises(ValueError, match=rf'lvis.json: image 1 has no {key}'):
+        with pytest.raises(ValueError, match=rf'lvis\.json.*\b1\b.*{key}'):
             evaluate(path, dict(content, images=images), samples({1: []}))
     left = [entry for entry in content['categories'] if entry['name'] != 'bee']
-    with pytest.raises(ValueError, match=r"lvis.json: .* lack 1 of the 6 classes .*'bee'"):
+    with pytest.raises(ValueError, match=r"lvis\.json.*\b1\b.*\b6\b.*\['bee'\]"):
         evaluate(path, dict(content, categories=left), samples({1: []}))
 
 

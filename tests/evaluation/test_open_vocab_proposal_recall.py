@@ -177,9 +177,9 @@ def test_only_the_best_are_gathered(path):
 @pytest.mark.parametrize(
     ('predicted', 'text'),
     [
-        ([], 'OpenVocabProposalRecall got no image'),
-        ([proposals(9, [])], 'has no image 9'),
-        ([proposals(1, []), proposals(1, [])], 'image 1 was predicted for twice'),
+        ([], 'OpenVocabProposalRecall'),
+        ([proposals(9, [])], r'truth\.json.*\b9\b'),
+        ([proposals(1, []), proposals(1, [])], r'image 1\b'),
     ],
 )
 def test_refuses(path, predicted, text):

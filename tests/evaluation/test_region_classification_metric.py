@@ -136,7 +136,9 @@ def test_other_routes_keep_their_prefix():
 
 
 def test_predictions_of_an_unknown_name_are_refused():
-    with pytest.raises(ValueError, match=r'a\.jpg: expected predictions named .*got points_topk'):
+    with pytest.raises(
+        ValueError, match=r'a\.jpg.*boxes_topk, masks_topk.*crops_topk.*points_topk'
+    ):
         evaluate([sample([0], [True], points=[[0, 1, 2, 3, 4]])])
 
 
@@ -169,10 +171,13 @@ def test_the_logged_table_has_a_row_a_route(caplog):
 @pytest.mark.parametrize(
     ('broken', 'message'),
     [
-        (sample([6], [True], 'b.jpg', boxes=[[0, 1, 2, 3, 4]]), r'labels of b\.jpg.*6 classes'),
-        (sample([-1], [True], 'b.jpg', boxes=[[0, 1, 2, 3, 4]]), r'labels of b\.jpg'),
-        (sample([0], [True], 'b.jpg', boxes=[[0, 1, 2, 3, 9]]), r'boxes_topk of b\.jpg'),
-        (sample([0], [True], 'b.jpg', boxes=[[0, 1, 2, 3]]), r'expected \(1, >= 5\)'),
+        (sample([6], [True], 'b.jpg', boxes=[[0, 1, 2, 3, 4]]), r'labels.*b\.jpg.*\b6\b.*\b6\b'),
+        (sample([-1], [True], 'b.jpg', boxes=[[0, 1, 2, 3, 4]]), r'labels.*b\.jpg.*-1\b.*\b6\b'),
+        (
+            sample([0], [True], 'b.jpg', boxes=[[0, 1, 2, 3, 9]]),
+            r'boxes_topk.*b\.jpg.*\b9\b.*\b6\b',
+        ),
+        (sample([0], [True], 'b.jpg', boxes=[[0, 1, 2, 3]]), r'boxes_topk.*\(1, 4\).*\(1, >= 5\)'),
     ],
 )
 def test_impossible_indices_name_the_image(broken, message):
@@ -183,13 +188,11 @@ def test_impossible_indices_name_the_image(broken, message):
 def test_prediction_of_another_number_of_regions():
     broken = sample([0, 1], [True, True], boxes=[[0, 1, 2, 3, 4]] * 2).to_dict()
     broken['pred_regions']['boxes_topk'] = broken['pred_regions']['boxes_topk'][:1]
-    with pytest.raises(ValueError, match=r'shape \(1, 5\), expected \(2, >= 5\)'):
+    with pytest.raises(ValueError, match=r'boxes_topk.*a\.jpg.*\(1, 5\).*\(2, >= 5\)'):
         evaluator().process([broken])
 
 
-@pytest.mark.parametrize(
-    ('is_thing', 'message'), [(False, 'boxes needs thing'), (True, 'stuff_masks needs stuff')]
-)
+@pytest.mark.parametrize(('is_thing', 'message'), [(False, 'boxes.*thing'), (True, 'stuff_masks')])
 def test_no_region_of_a_kind_is_an_error(is_thing, message):
     ranked = [[0, 1, 2, 3, 4]]
     with pytest.raises(ValueError, match=message):
@@ -197,7 +200,7 @@ def test_no_region_of_a_kind_is_an_error(is_thing, message):
 
 
 def test_no_prediction_is_an_error():
-    with pytest.raises(ValueError, match='none of 1 images has a prediction'):
+    with pytest.raises(ValueError, match=r'\b1\b.*boxes_topk, masks_topk.*crops_topk'):
         evaluate([sample([0], [True])])
 
 
@@ -207,14 +210,14 @@ def test_a_route_taken_for_some_images_only():
         sample([0], [True], 'a.jpg', boxes=ranked, crops=ranked),
         sample([0], [True], 'b.jpg', boxes=ranked),
     ]
-    with pytest.raises(ValueError, match=r"b\.jpg has predictions by \['boxes_topk'\]"):
+    with pytest.raises(ValueError, match=r"b\.jpg.*\['boxes_topk'\].*crops_topk"):
         evaluate(samples)
 
 
 def test_missing_class_names_are_an_error():
     metric = RegionClassificationMetric()
     metric.dataset_meta = {'palette': []}
-    with pytest.raises(ValueError, match=r"class names.*\['palette'\]"):
+    with pytest.raises(ValueError, match=r"RegionClassificationMetric.*\['palette'\]"):
         metric.process(None, [sample([0], [True], boxes=[[0, 1, 2, 3, 4]]).to_dict()])
 
 

@@ -49,9 +49,9 @@ def test_result_shares_no_memory():
 
 
 def test_what_does_not_fit_is_named():
-    with pytest.raises(KeyError, match=r'lacks 1 of 2 entries.*head\.bias'):
+    with pytest.raises(KeyError, match=r'\b1\b.*\b2\b.*head\.bias'):
         blend_state({'w': torch.ones(1), 'head.bias': torch.ones(1)}, {'w': torch.ones(1)}, 0.5)
-    with pytest.raises(ValueError, match=r'w has shape \(2,\) in the student, \(2, 1\)'):
+    with pytest.raises(ValueError, match=r'\bw\b.*\(2,\).*\(2, 1\)'):
         blend_state({'w': torch.ones(2)}, {'w': torch.ones(2, 1)}, 0.5)
-    with pytest.raises(ValueError, match=r'in \[0, 1\], got 1\.5'):
+    with pytest.raises(ValueError, match=r'alpha.*\[0, 1\].*\b1\.5\b'):
         blend_state({}, {}, 1.5)

@@ -33,9 +33,9 @@ def runner_of(model, classes):
 @pytest.mark.parametrize(
     ('classes', 'message'),
     [
-        (['cup', 'key', 'pen'], r"3 classes and the data set 3.*label 1.*\['pen', 'key'\]"),
-        (['cup', 'pen'], 'data set 2, which differ from label 2'),
-        (['cup', 'pen', 'key', 'jar'], 'data set 4, which differ from label 3'),
+        (['cup', 'key', 'pen'], r"Detector.*\b3\b.*\b3\b.*\b1\b.*\['pen', 'key'\]"),
+        (['cup', 'pen'], r"Detector.*\b3\b.*\b2\b.*\b2\b.*\['key'\]"),
+        (['cup', 'pen', 'key', 'jar'], r"Detector.*\b3\b.*\b4\b.*\b3\b.*\['jar'\]"),
     ],
 )
 def test_other_classes_are_refused(moment, classes, message):
@@ -50,7 +50,7 @@ def test_a_model_that_learns_no_classes_takes_any_data_in_training():
     model.train_classes = None
     runner = runner_of(model, ['pen', 'cup', 'key'])
     VocabularyCheckHook().before_train(runner)
-    with pytest.raises(ValueError, match='differ from label 0'):
+    with pytest.raises(ValueError, match=r"\b0\b.*\['cup', 'pen'\].*\['pen', 'cup'\]"):
         VocabularyCheckHook().before_val(runner)
 
 
@@ -73,13 +73,13 @@ def test_data_may_say_an_alias():
     model = Detector()
     model.aliases = {'pen': ('biro', 'ballpoint')}
     VocabularyCheckHook().before_test(runner_of(model, ['cup', 'ballpoint', 'key']))
-    with pytest.raises(ValueError, match='differ from label 1'):
+    with pytest.raises(ValueError, match=r"\b1\b.*\['pen', 'key'\].*\['key', 'pen'\]"):
         VocabularyCheckHook().before_test(runner_of(model, ['cup', 'key', 'biro']))
 
 
 def test_behind_wrappers():
     model = Augmented(module=Detector())
-    with pytest.raises(ValueError, match='differ from label 0'):
+    with pytest.raises(ValueError, match=r"\b0\b.*\['cup', 'pen'\].*\['pen', 'cup'\]"):
         VocabularyCheckHook().before_test(runner_of(model, ['pen', 'cup', 'key']))
     assert VocabularyCheckHook().before_test(runner_of(model, ['cup', 'pen', 'key'])) is None
 

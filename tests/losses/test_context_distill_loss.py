@@ -80,5 +80,7 @@ def test_the_foundation_model_sees_pixels_and_the_grid():
 
 
 def test_queries_are_needed():
-    with pytest.raises(ValueError, match=r"give model\.tower last_block='qq' or 'csa'"):
+    with pytest.raises(
+        ValueError, match=r"ContextDistillLoss.*model\.tower.*last_block='qq'.*'csa'"
+    ):
         loss_with(None)(stub_batch(random_map(0)))

@@ -44,7 +44,7 @@ def test_half_precision_is_not_used_inside():
 
 
 def test_text_for_each_image():
-    with pytest.raises(ValueError, match='got 2 for 3'):
+    with pytest.raises(ValueError, match=r'\b2\b.*\b3\b'):
         symmetric_info_nce(torch.ones(3, 2), torch.ones(2, 2), 1.0)
 
 

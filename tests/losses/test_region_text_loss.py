@@ -90,7 +90,7 @@ def test_others_are_drawn_evenly():
 
 @pytest.mark.parametrize('labels', [[0, 12], [-1, 3]])
 def test_labels_beyond_the_nouns_are_refused(labels):
-    with pytest.raises(ValueError, match=f'labels {labels[0]} to {labels[1]}, but there are 12'):
+    with pytest.raises(ValueError, match=rf'{labels[0]}\b.*\b{labels[1]}\b.*\b12\b.*model\.nouns'):
         RegionTextLoss()(torch.randn(2, 8), torch.tensor(labels), torch.randn(12, 8), 1.0)
 
 
@@ -125,5 +125,5 @@ def test_two_processes_average_to_the_loss_of_one(tmp_path):
 
 
 def test_wrong_number():
-    with pytest.raises(ValueError, match='at least 1, not 0'):
+    with pytest.raises(ValueError, match=r'num_sampled.*\b0\b'):
         RegionTextLoss(num_sampled=0)

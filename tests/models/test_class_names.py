@@ -19,11 +19,11 @@ def test_vocabularies_by_data_set_name_and_list():
 
 
 def test_what_is_no_vocabulary_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="'NoDataset' is neither"):
+    with pytest.raises(FileNotFoundError, match="'NoDataset'"):
         find_vocabulary('NoDataset', DATASETS)
     with pytest.raises(FileNotFoundError, match=r'ade847\.json'):
         find_vocabulary(str(tmp_path / 'ade847.json'), DATASETS)
-    with pytest.raises(ValueError, match='BaseSegDataset does not list classes'):
+    with pytest.raises(ValueError, match='BaseSegDataset.*classes'):
         find_vocabulary('BaseSegDataset', DATASETS)
     with pytest.raises(ValueError, match='more than once'):
         find_vocabulary(['a', 'a'], DATASETS)

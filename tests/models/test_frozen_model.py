@@ -38,7 +38,7 @@ def test_one_sentence_refuses_to_train():
     model = Doubler()
     assert model(torch.ones(2)).tolist() == [2, 2]
     for call in (lambda: model(None, None, mode='loss'), lambda: model.loss(None, None)):
-        with pytest.raises(NotImplementedError, match='Doubler only predicts'):
+        with pytest.raises(NotImplementedError, match='Doubler'):
             call()
 
 
@@ -57,5 +57,5 @@ def test_settings_are_completed():
     settings = read_test_cfg(dict(a=3, c=4), dict(a=1, b=2), optional=['c'])
     assert (settings.a, settings.b, settings.c) == (3, 2, 4)
     assert read_test_cfg(None, dict(a=1)) == dict(a=1)
-    with pytest.raises(ValueError, match=r"\['d'\], expected some of \['a', 'c'\]"):
+    with pytest.raises(ValueError, match=r"\['d'\].*\['a', 'c'\]"):
         read_test_cfg(dict(d=3), dict(a=1), optional=['c'])
