@@ -68,9 +68,8 @@ def region_text_loss(
         Scalar; for R = 0 it is 0 and has a gradient.
     """
     count = max(len(features), 1) if count is None else count
-    with torch.autocast(
-        features.device.type, enabled=False
-    ):  # in half precision, 100 x cos is off by 0.4
+    # In half precision, 100 x cos is off by 0.4.
+    with torch.autocast(features.device.type, enabled=False):
         regions = F.normalize(features.float(), dim=-1)
         logits = scale * regions @ F.normalize(nouns[sampled].float(), dim=-1).T
         target = (labels[:, None] == sampled).float()

@@ -65,5 +65,5 @@ def read_test_cfg(
     """
     known = {*defaults, *optional}
     if unknown := sorted(set(given or {}) - known):
-        raise ValueError(f'test_cfg has unknown keys {unknown}, expected some of {sorted(known)}')
+        raise ValueError(f'test_cfg has {unknown}, expected only keys of {sorted(known)}')
     return ConfigDict({**defaults, **(given or {})})

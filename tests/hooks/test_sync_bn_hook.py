@@ -67,7 +67,7 @@ def test_weights_and_statistics_stay_the_same_objects(monkeypatch):
     after = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     assert after.keys() == entries.keys()
     assert all(after[name] is entry for name, entry in entries.items())
-    assert lines == ['3 batch norms share statistics across 8 GPUs']
+    assert lines == ['3 batch norms are synchronised across 8 GPUs']
     assert [type(norm) for norm in (model[0][1], model[2], model[4])] == [nn.SyncBatchNorm] * 3
     assert model[1].follower is model[2]
     assert type(model[3][0]) is Activated
@@ -114,7 +114,7 @@ def test_nothing_changes_elsewhere(monkeypatch, processes, device):
     runner, lines = runner_of(model)
     SyncBNHook().before_train(runner)
     assert all(now is before for now, before in zip(model.modules(), modules, strict=True))
-    assert lines == [f'Batch norms stay unsynchronised ({processes} x {device})']
+    assert lines == [f'Batch norms are not synchronised ({processes} x {device})']
 
 
 def test_two_gloo_processes(tmp_path):
@@ -129,7 +129,7 @@ def test_two_gloo_processes(tmp_path):
         env={**os.environ, 'OMP_NUM_THREADS': '1'},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count('Batch norms stay unsynchronised (2 x cpu)') == 1
+    assert done.stdout.count('Batch norms are not synchronised (2 x cpu)') == 1
     report = json.loads(done.stdout.splitlines()[-1])
     assert report['wrapper'] == 'MMDistributedDataParallel'
     assert report['trained'] == 'BatchNorm2d'
