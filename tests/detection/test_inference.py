@@ -67,8 +67,8 @@ def test_image_demo_draws_and_writes_predictions(trained, tmp_path):
         '0.0',
     ]
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
-    (picture,) = (tmp_path / 'vis').iterdir()
-    assert Image.open(picture).size == (120, 90)
+    (figure,) = (tmp_path / 'vis').iterdir()
+    assert Image.open(figure).size == (120, 90)
     (written,) = (tmp_path / 'preds').iterdir()
     found = json.loads(written.read_text())
     assert set(found['labels']) <= {0, 1, 2}
@@ -116,10 +116,10 @@ def test_panel(trained):
 
 
 def test_flip_at_test_time_merges_both_views(trained, tmp_path):
-    """The mirror image of an image must be scored alike: TTA on either gives mirrored boxes."""
+    """TTA on the mirrored image gives mirrored boxes."""
     boxes = {}
-    picture = np.asarray(Image.open(trained / 'image.png'))
-    for name, pixels in (('plain', picture), ('mirrored', picture[:, ::-1])):
+    image = np.asarray(Image.open(trained / 'image.png'))
+    for name, pixels in (('plain', image), ('mirrored', image[:, ::-1])):
         folder = tmp_path / name
         (folder / 'annotations').mkdir(parents=True)
         (folder / 'val').mkdir()

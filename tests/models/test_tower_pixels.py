@@ -27,14 +27,14 @@ def test_the_same_constants_in_both_units():
 
 @pytest.mark.parametrize('white', [1, 255])
 @pytest.mark.parametrize('name', ['mean', 'std'])
-def test_other_constants_are_refused(white, name):
+def test_wrong_constants_raise(white, name):
     given = {key: [white * value for value in getattr(TOWER, key)] for key in ('mean', 'std')}
     given[name][2] += 0.001 * white
     with pytest.raises(ValueError, match=rf'{name}=\[.*Preprocessor'):
         check_normalisation(Preprocessor(**given), TOWER, white)
 
 
-def test_no_normalisation_is_refused():
+def test_missing_normalisation_raises():
     with pytest.raises(ValueError, match='mean=None'):
         check_normalisation(nn.Identity(), TOWER, 255)
 
