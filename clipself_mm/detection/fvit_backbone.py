@@ -148,9 +148,6 @@ def build_resizer(scale: float, width: int, norm_cfg: dict | None) -> nn.Module:
             pooling).
         width: Channels C of the map.
         norm_cfg: Norm of scale 4; None for none.
-
-    Raises:
-        ValueError: The scale is not supported.
     """
     if scale == 4:
         norm = build_norm_layer(norm_cfg, width)[1] if norm_cfg else nn.Identity()

@@ -98,9 +98,6 @@ def convert_state(state: Mapping[str, Tensor], origin: str) -> Conversion:
     Args:
         state: State dict of the detector.
         origin: File, for the error.
-
-    Raises:
-        ValueError: There are unknown keys, all listed, or not exactly one image tower.
     """
     if any(key.startswith('backbone.tower.') for key in state):
         raise ValueError(f'{origin}: has key names of clipself_mm, load it without conversion')

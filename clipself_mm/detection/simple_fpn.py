@@ -71,9 +71,6 @@ class SimpleFPN(BaseModule):
         Returns:
             `num_outs` levels of shape (N, out_channels, scale * h, scale * w); additional levels
             have half the size of the previous level, rounded up.
-
-        Raises:
-            ValueError: There is more than one map.
         """
         if len(maps) != 1:
             raise ValueError(f'SimpleFPN needs one map of the backbone, got {len(maps)}')

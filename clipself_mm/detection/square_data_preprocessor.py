@@ -36,9 +36,6 @@ class SquareDataPreprocessor(DetDataPreprocessor):
 
         Returns:
             `inputs` of shape (N, 3, side, side) and `data_samples`.
-
-        Raises:
-            ValueError: An image is larger than its `canvas`.
         """
         side = square_side(data['inputs'], data.get('data_samples') or ())
         self.pad_size_divisor = -(-side // self.side_divisor) * self.side_divisor

@@ -100,9 +100,6 @@ class RegionClassifier(nn.Module):
 
         Arguments as in ``classify``. Each value has shape (sum of R_i, D), not normalised. The
         default extractors return ``boxes`` and, if the samples have them, ``masks`` and ``crops``.
-
-        Raises:
-            ValueError: Two extractors return the same name.
         """
         found: dict[str, Tensor] = {}
         for extractor in self.extractors:

@@ -77,11 +77,7 @@ class RegionDistiller(BaseModel):
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
     ) -> list[RegionSample]:
-        """Classify the annotated regions with the student's features.
-
-        Raises:
-            ValueError: The config has no ``classifier``.
-        """
+        """Classify the annotated regions with the student's features."""
         if self.classifier is None:
             raise ValueError(
                 f'validation of {type(self).__name__} needs model.classifier in the config'

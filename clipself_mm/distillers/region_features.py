@@ -73,11 +73,7 @@ class CropFeatures(RegionFeatures):
     def extract(
         self, tower: VisionTower, images: Tensor, crops: Tensor, samples: Sequence[RegionSample]
     ) -> dict[str, Tensor]:
-        """Encode the crops (see ``RegionFeatures``).
-
-        Raises:
-            ValueError: The number of crops is not that of the regions.
-        """
+        """Encode the crops (see ``RegionFeatures``)."""
         regions = sum(len(sample.regions) for sample in samples)
         if len(crops) not in (0, regions):
             raise ValueError(

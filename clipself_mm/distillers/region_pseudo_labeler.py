@@ -89,9 +89,6 @@ class RegionPseudoLabeler(FrozenModel):
 
         Returns:
             The samples; ``labels`` (int64) and ``scores``, the cosines, both of shape (R_i).
-
-        Raises:
-            ValueError: A sample has no nouns, or the number of crops is not that of the regions.
         """
         counts = [len(sample.regions) for sample in data_samples]
         if sum(counts) != len(inputs['crops']):

@@ -167,10 +167,6 @@ def blend_state(
 
     Returns:
         New tensors, in the order of the student's keys.
-
-    Raises:
-        ValueError: `alpha` is outside [0, 1], or shapes differ.
-        KeyError: The teacher lacks keys of the student.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f'alpha, the weight of the student, must be in [0, 1], got {alpha}')

@@ -83,9 +83,6 @@ class OpenVocabCELoss(CrossEntropyLoss):
             reduction_override: 'none', 'mean' or 'sum' instead of the configured one.
             ignore_index: Replaces the configured one.
             **kwargs: As in mmdet's loss.
-
-        Raises:
-            ValueError: The number of class weights is not that of the columns.
         """
         if self.class_weight is None:
             return super().forward(

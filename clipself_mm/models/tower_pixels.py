@@ -52,9 +52,6 @@ def pad_right_below(
 
     Returns:
         Shape (N, C, height, width), of the images' dtype.
-
-    Raises:
-        ValueError: An image is larger than the batch.
     """
     first = images[0]
     batch = first.new_zeros(len(images), len(first), height, width)

@@ -37,9 +37,6 @@ def mean_over_classes(
 
     Returns:
         Mean accuracy in [0, 1].
-
-    Raises:
-        ValueError: There is no region.
     """
     present = total > 0
     if not present.any():

@@ -53,9 +53,6 @@ def split_average_precision(
     Returns:
         `ap`, `ap50`, `ap75`, `ap_s`, `ap_m`, `ap_l`, a recall per limit (`ar1`, `ar10`, `ar100`),
         `ar_s`, `ar_m`, `ar_l`: fractions, -1 if none of the classes is annotated.
-
-    Raises:
-        ValueError: The arrays do not have COCO's ten thresholds or M limits.
     """
     if len(precision) != THRESHOLDS or precision.shape[-1] != len(max_dets):
         raise ValueError(

@@ -123,10 +123,6 @@ class OpenVocabCocoMetric(CocoMetric):
 
         Args:
             path: The json.
-
-        Raises:
-            FileNotFoundError: It does not exist.
-            ValueError: It is broken.
         """
         self.ann_file = path
         content = load_coco_json(path, ('images', 'annotations', 'categories'), self.backend_args)
@@ -140,9 +136,6 @@ class OpenVocabCocoMetric(CocoMetric):
 
         Args:
             content: Content of the json; changed in place.
-
-        Raises:
-            ValueError: An annotation lacks a key.
         """
         keys = {'image_id', 'category_id', 'bbox', 'area'}
         if 'segm' in self.metrics:
@@ -165,9 +158,6 @@ class OpenVocabCocoMetric(CocoMetric):
 
         Returns:
             Name of the split to labels; without splits that have no class.
-
-        Raises:
-            ValueError: A split has a class that is not in the data set.
         """
         label_of = {name: label for label, name in enumerate(self.dataset_meta['classes'])}
         splits = {}
@@ -191,9 +181,6 @@ class OpenVocabCocoMetric(CocoMetric):
 
         Returns:
             Key to value; empty with `format_only`.
-
-        Raises:
-            ValueError: There is no image, or a prediction does not fit the data set.
         """
         predictions = [prediction for _, prediction in results]
         self._check_predictions(predictions)

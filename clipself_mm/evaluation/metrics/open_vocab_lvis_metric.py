@@ -77,9 +77,6 @@ class OpenVocabLVISMetric(OpenVocabCocoMetric):
 
         Args:
             content: Content of the json.
-
-        Raises:
-            ValueError: A category or an image lacks such a field.
         """
         super().check_content(content)
         for entry in content['categories']:

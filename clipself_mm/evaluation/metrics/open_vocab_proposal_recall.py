@@ -80,9 +80,6 @@ class OpenVocabProposalRecall(OpenVocabCocoMetric):
 
         Returns:
             Key to value.
-
-        Raises:
-            ValueError: There is no image, or an image is not in the json or predicted twice.
         """
         predictions = [prediction for _, prediction in results]
         self._check_predictions(predictions)

@@ -71,9 +71,6 @@ class ProposalJsonWriter(BaseMetric):
         Args:
             data_batch: Unused.
             data_samples: With `img_id` and `pred_instances` (`bboxes` xyxy, `scores`).
-
-        Raises:
-            ValueError: Neither metric nor data set has an `ann_file`; raised at the first batch.
         """
         _ = self.images
         for sample in data_samples:

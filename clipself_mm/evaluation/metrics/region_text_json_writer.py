@@ -91,9 +91,6 @@ class RegionTextJsonWriter(BaseMetric):
         Returns:
             `pairs`: number of pairs; `nouns`: number of distinct nouns; `per_image`: mean number of
             pairs per image.
-
-        Raises:
-            ValueError: The metainfo of the data set has no `classes`.
         """
         nouns = (self.dataset_meta or {}).get('classes')
         if nouns is None:
