@@ -310,7 +310,7 @@ def test_transfer_has_the_constants_of_the_release(data, classes, alpha):
     head = model.roi_head.bbox_head
     assert head.num_classes == classes
     assert head.fusion.shape == (classes + 1,)
-    assert head.configured.novel == ()
+    assert head.train_vocabulary.novel == ()
     assert (head.alpha, head.clip_temperature, head.fc_cls.temperature) == (alpha, 120, 50)
     assert not isinstance(head.fc_cls.temperature, torch.nn.Parameter)
     dataset = DATASETS.build({**config.test_dataloader.dataset, 'lazy_init': True})

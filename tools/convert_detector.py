@@ -1,4 +1,4 @@
-"""Bring the weights of a released detector under this package's names.
+"""Convert the weights of a released detector to the key names of this package.
 
 python tools/convert_detector.py fvit_eva02-b16_ov-coco.pth checkpoints/fvit.pth --fits CONFIG
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import clipself_mm  # noqa: F401 - registers what configs name
+import clipself_mm  # noqa: F401 - registers the types of configs
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.detection.released_checkpoints import (
     check_fit,
@@ -26,14 +26,16 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Convert a released detector.')
     parser.add_argument('source', help='.pth of F-ViT (mmdet 2) or F-VLM (CLIM)')
     parser.add_argument('target', help='file to write')
-    parser.add_argument('--fits', metavar='CONFIG', help='config that the weights must fit')
-    parser.add_argument('--embeddings', metavar='OUT', help='.pt or .npy for its class embeddings')
-    parser.add_argument('--vocabulary', help='names of the class embeddings')
+    parser.add_argument('--fits', metavar='CONFIG', help='config to check the weights against')
+    parser.add_argument(
+        '--embeddings', metavar='OUT', help='write its class embeddings to this file'
+    )
+    parser.add_argument('--vocabulary', help='vocabulary of the class embeddings')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Convert, check, write, say what was left out."""
+    """Convert, check, write and list the dropped keys."""
     args = parse_args()
     detector = read_detector(args.source)
     classes = check_fit(detector, args.fits) if args.fits else ()

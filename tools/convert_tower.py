@@ -1,4 +1,4 @@
-r"""Turn a CLIP, or the tower of a run or a detector, into another layout.
+r"""Convert a CLIP, or the tower of a run or a detector, to another format.
 
 python tools/convert_tower.py work_dirs/RUN/tower refined.pt --to authors
 python tools/convert_tower.py theirs.pt checkpoints/refined --to open_clip --model EVA02-B-16
@@ -18,25 +18,27 @@ from clipself_mm.clip.export.conversion import TARGETS, convert_tower
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Convert a CLIP between layouts.')
-    parser.add_argument(
-        'source', help='a file, a folder, hf-hub:NAME, or a pretrained tag of --model'
-    )
-    parser.add_argument('target', type=Path, help='a folder, or a .pt or .onnx file')
+    parser = argparse.ArgumentParser(description='Convert a CLIP between formats.')
+    parser.add_argument('source', help='file, folder, hf-hub:NAME, or a pretrained tag of --model')
+    parser.add_argument('target', type=Path, help='folder, or .pt or .onnx file')
     parser.add_argument('--to', required=True, choices=TARGETS)
-    parser.add_argument('--model', help='open_clip name or local-dir:FOLDER; of a file or a tag')
-    parser.add_argument('--text-from', metavar='FILE', help='CLIP whose text tower goes with it')
+    parser.add_argument('--model', help='open_clip name or local-dir:FOLDER of a file or tag')
+    parser.add_argument('--text-from', metavar='FILE', help='CLIP whose text tower is added')
     parser.add_argument(
-        '--size', type=int, nargs=2, metavar=('H', 'W'), help='pixels of an ONNX input'
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='input size in pixels for ONNX',
     )
     parser.add_argument(
-        '--trust-pickle', action='store_true', help='RUN the code that the source file holds'
+        '--trust-pickle', action='store_true', help='EXECUTE code in the source file'
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Convert, say what was found and what was written."""
+    """Convert and report what was read and written."""
     args = parse_args()
     try:
         lines = convert_tower(

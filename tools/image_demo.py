@@ -1,4 +1,4 @@
-"""Draws detections: python tools/image_demo.py IMG CONFIG CKPT [--texts "red star. blue ring"]."""
+"""Draw detections: python tools/image_demo.py IMG CONFIG CKPT [--texts "red star. blue ring"]."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description='Detect objects in images and draw them.')
-    parser.add_argument('inputs', help='image, or folder of images')
+    parser.add_argument('inputs', help='image or folder of images')
     parser.add_argument('config', help='config of an F-ViT')
     parser.add_argument('checkpoint', help='its trained weights')
-    parser.add_argument('--texts', help="class names separated by points, instead of the config's")
-    parser.add_argument('--out-dir', default='work_dirs/image_demo', help='where pictures go')
-    parser.add_argument('--device', help='cpu, cuda:0, ...; the best there is by default')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='least score to draw')
+    parser.add_argument(
+        '--texts', help="class names separated by full stops; by default the config's"
+    )
+    parser.add_argument('--out-dir', default='work_dirs/image_demo', help='output folder')
+    parser.add_argument('--device', help='cpu, cuda:0, ...; by default the GPU if there is one')
+    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score to draw')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Runs mmdet's inferencer, which reads the images, calls the model and draws."""
+    """Run mmdet's `DetInferencer`."""
     args = parse_args()
     inferencer = DetInferencer(args.config, args.checkpoint, device=args.device)
     inferencer(
@@ -35,7 +37,7 @@ def main() -> None:
         out_dir=args.out_dir,
         no_save_pred=False,
     )
-    print(f'Pictures and predictions: {args.out_dir}')
+    print(f'Figures and predictions: {args.out_dir}')
 
 
 if __name__ == '__main__':

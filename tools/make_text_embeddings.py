@@ -1,4 +1,4 @@
-r"""Write the class embeddings of a vocabulary with a CLIP's text tower.
+r"""Compute the class embeddings of a vocabulary with the text tower of a CLIP.
 
 python tools/make_text_embeddings.py ov_coco --model EVA02-B-16 \
     --checkpoint checkpoints/EVA02_CLIP_B_psz16_s8B.pt --out embeddings/ov_coco_eva02-b16.pt
@@ -21,25 +21,25 @@ from clipself_mm.datasets import load_vocabulary
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Write the class embeddings of a vocabulary.')
+    parser = argparse.ArgumentParser(description='Compute the class embeddings of a vocabulary.')
     add = parser.add_argument
     add('vocabulary', help='name (ov_coco, ...) or a .json or .txt file')
     add('--model', required=True, help='open_clip name, local-dir:FOLDER or pkg:PACKAGE/FOLDER')
-    add('--checkpoint', help='weights; a folder brings its own')
+    add('--checkpoint', help='weights; not needed for a folder that contains them')
     add('--out', required=True, help='.safetensors, .pt or .npy file, see docs/text.md')
-    add('--prompts', help='.json or .txt file of templates with {}; default: the 63 of ViLD')
+    add('--prompts', help='.json or .txt file of templates with {}; by default the 63 of ViLD')
     add(
         '--no-background',
         dest='background',
         action='store_false',
-        help='leave out "background", which detectors read as one class more',
+        help='leave out "background", the last class of detectors',
     )
     add('--device', default='cpu')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Encode, write, say where."""
+    """Encode, write and print the path."""
     args = parse_args()
     check_suffix(args.out)
     templates = read_templates(args.prompts) if args.prompts else PROMPT_TEMPLATES

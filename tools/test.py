@@ -1,4 +1,4 @@
-"""Tests a config's model: python tools/test.py CONFIG [CHECKPOINT] [--out FILE.pkl] ..."""
+"""Test the model of a config: python tools/test.py CONFIG [CHECKPOINT] [--out FILE.pkl] ..."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from clipself_mm.launch import add_launch_options, prepare_processes, read_confi
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line, as mm's test tools have it."""
+    """Parse the command line, which is that of mmdet's tools/test.py."""
     parser = argparse.ArgumentParser(description='Test a config.')
     add_launch_options(parser)
     parser.add_argument(
-        'checkpoint', nargs='?', help='a checkpoint; without one, the weights the config names'
+        'checkpoint', nargs='?', help='checkpoint; by default load_from of the config'
     )
     parser.add_argument('--out', help='write the predictions to this .pkl file')
     parser.add_argument('--show-dir', help='draw the predictions into this folder')
-    parser.add_argument('--tta', action='store_true', help="test with the config's augmentations")
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation of the config')
     return parser.parse_args()
 
 
 def draw_into(config: Config, folder: Path) -> None:
-    """Switches the config's visualization hook on."""
+    """Enable the visualization hook of the config."""
     hook = config.get('default_hooks', {}).get('visualization')
     if hook is None:
-        raise KeyError('--show-dir: the config has no default_hooks.visualization to draw with')
+        raise KeyError('--show-dir: the config has no default_hooks.visualization')
     hook.draw = True
     if hook.type == 'SegVisualizationHook':
         config.visualizer.save_dir = str(folder)
     else:
-        hook.test_out_dir = str(folder)  # mmdet puts a relative one below the work folder
+        hook.test_out_dir = str(folder)  # absolute: mmdet puts a relative one into the work dir
 
 
 def augment(config: Config) -> None:
-    """Puts the config's `tta_model` and `tta_pipeline` in place, as mm's test tools do."""
+    """Use `tta_model` and `tta_pipeline` of the config, as mmdet's tools/test.py does."""
     missing = [key for key in ('tta_model', 'tta_pipeline') if key not in config]
     if missing:
         raise KeyError(f'--tta: the config has no {" and no ".join(missing)}')
@@ -51,7 +51,7 @@ def augment(config: Config) -> None:
 
 
 def main() -> None:
-    """Reads the config, builds the runner, tests."""
+    """Read the config, build the runner, test."""
     args = parse_args()
     config = read_config(args)
     config.load_from = args.checkpoint or config.get('load_from')

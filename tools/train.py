@@ -1,4 +1,4 @@
-"""Trains a config: python tools/train.py CONFIG [--work-dir DIR] [--resume] [--amp] ..."""
+"""Train a config: python tools/train.py CONFIG [--work-dir DIR] [--resume] [--amp] ..."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from clipself_mm.launch import add_launch_options, prepare_processes, read_confi
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line, as mm's training tools have it."""
+    """Parse the command line, which is that of mmdet's tools/train.py."""
     parser = argparse.ArgumentParser(description='Train a config.')
     add_launch_options(parser)
     parser.add_argument('--amp', action='store_true', help='mixed precision')
     parser.add_argument(
-        '--auto-scale-lr', action='store_true', help='scale lr by real / base batch size'
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale lr by actual / base batch size',
     )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
-        help='a checkpoint; without one, the latest of the work dir',
+        help='resume from this checkpoint; without a value, from the latest of the work dir',
     )
     return parser.parse_args()
 
 
 def apply_options(config: Config, args: argparse.Namespace) -> None:
-    """Writes the training options into the config."""
+    """Apply the training options to the config."""
     if args.amp and config.optim_wrapper.get('type') != 'AmpOptimWrapper':
         config.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     if args.auto_scale_lr:
@@ -46,7 +48,7 @@ def apply_options(config: Config, args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Reads the config, builds the runner, trains."""
+    """Read the config, build the runner, train."""
     args = parse_args()
     config = read_config(args)
     apply_options(config, args)

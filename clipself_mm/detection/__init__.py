@@ -1,4 +1,4 @@
-"""F-ViT: open-vocabulary detection on a frozen CLIP ViT."""
+"""F-ViT: open-vocabulary detection with a frozen CLIP ViT."""
 
 from .fvit import FViT
 from .fvit_backbone import FViTBackbone

@@ -1,4 +1,4 @@
-"""F-ViT: mmdet's two-stage detector on a frozen CLIP ViT, open to any class names."""
+"""F-ViT: mmdet's two-stage detector with a frozen CLIP ViT, for any class names."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from .fvit_roi_head import PyramidWithDense, full_precision
 class FViT(TwoStageDetector):
     """Two-stage open-vocabulary detector (paper, section 3.3 and appendix A.3).
 
-    Trains as any `TwoStageDetector`. For prediction the dense CLIP map of the same pass reaches the
-    RoI head, where its scores are fused with the detector's.
+    Training is that of `TwoStageDetector`. For prediction, the dense CLIP map of the same forward
+    pass goes to the RoI head, which fuses CLIP's scores with the detector's.
 
-    Under autocast whatever RPN there is gives float32, so that its boxes are decoded and its losses
-    taken in float32, as in mmdet 2; mmdet 3 makes anchors of the type of the scores.
+    Under autocast the RPN's outputs are converted to float32: boxes are decoded and losses computed
+    in float32, as in mmdet 2. mmdet 3 makes anchors in the dtype of the scores.
 
-    The vocabulary is the config's until `set_vocabulary`; a sample that brings a `text` (mmdet's
-    `DetInferencer(texts=...)`) is scored on the classes it names, only that sample.
+    The vocabulary is that of the config until `set_vocabulary`. A sample with a `text` (mmdet's
+    `DetInferencer(texts=...)`) is classified into the classes of its text.
 
     Args:
         **kwargs: As in mmdet's `TwoStageDetector`: an `FViTBackbone`, a neck, an RPN and an
-            `FViTRoIHead`. A classifier without a text tower of its own takes that of the backbone's
-            CLIP.
+            `FViTRoIHead`. By default the classifier uses the text tower of the backbone's CLIP.
     """
 
     def __init__(self, **kwargs: object) -> None:
@@ -44,27 +43,27 @@ class FViT(TwoStageDetector):
             self.backbone.tower, 'model.roi_head.bbox_head.cls_predictor_cfg.text'
         )
         self.classes: tuple[str, ...] = classifier.classes
-        self.aliases = self.roi_head.bbox_head.configured.aliases
+        self.aliases = self.roi_head.bbox_head.train_vocabulary.aliases
 
     def set_vocabulary(self, classes: Sequence[str]) -> None:
-        """Detect these classes from now on, without training.
+        """Change the classes to detect, without training.
 
         Args:
             classes: K names; label i is `classes[i]`.
 
         Raises:
-            ValueError: There is no name, or one is doubled or cannot be encoded, for lack of a text
-                tower; the vocabulary stays as it was.
+            ValueError: There is no name, a name is not unique, or there is no text tower to encode
+                it. The vocabulary does not change.
         """
         classes = tuple(classes)
         if not classes or len(set(classes)) < len(classes):
-            raise ValueError(f'expected distinct class names, got {list(classes)}')
+            raise ValueError(f'expected unique class names, at least one, got {list(classes)}')
         self.roi_head.bbox_head.set_vocabulary(classes)
         self.classes = classes
 
     @contextmanager
     def vocabulary(self, classes: Sequence[str]) -> Iterator[None]:
-        """Detect these classes inside a ``with`` block; arguments as in `set_vocabulary`."""
+        """Change the classes inside a ``with`` block; arguments as in `set_vocabulary`."""
         before = self.classes
         self.set_vocabulary(classes)
         try:
@@ -79,8 +78,9 @@ class FViT(TwoStageDetector):
 
         Args:
             batch_inputs: Normalised images, shape (N, 3, H, W).
-            batch_data_samples: N samples; `proposals` replaces the RPN's, `text` the vocabulary.
-            rescale: Whether boxes are in pixels of the original images.
+            batch_data_samples: N samples; their `proposals` replace the RPN's, their `text` the
+                vocabulary.
+            rescale: Whether to return boxes in source pixels.
 
         Returns:
             The samples with `pred_instances`: boxes, scores, labels, `label_names`, and masks if
@@ -94,23 +94,23 @@ class FViT(TwoStageDetector):
             proposals = [sample.proposals for sample in batch_data_samples]
         if any('text' in sample for sample in batch_data_samples):
             results = [
-                self._recognise_one(pyramid, index, proposals[index], sample, rescale)
+                self._predict_one(pyramid, index, proposals[index], sample, rescale)
                 for index, sample in enumerate(batch_data_samples)
             ]
         else:
-            results = self._recognise(pyramid, proposals, batch_data_samples, rescale)
+            results = self._predict_rois(pyramid, proposals, batch_data_samples, rescale)
         return self.add_pred_to_datasample(batch_data_samples, results)
 
-    def _recognise(
+    def _predict_rois(
         self, pyramid: PyramidWithDense, proposals: list, samples: SampleList, rescale: bool
     ) -> list:
-        """Second stage; results name their labels, since a checkpoint's classes may be others."""
+        """Second stage; adds `label_names`, since the classes of a checkpoint may differ."""
         results = self.roi_head.predict(pyramid, proposals, samples, rescale=rescale)
         for result in results:
             result.label_names = [self.classes[label] for label in result.labels.tolist()]
         return results
 
-    def _recognise_one(
+    def _predict_one(
         self,
         pyramid: PyramidWithDense,
         index: int,
@@ -118,16 +118,16 @@ class FViT(TwoStageDetector):
         sample: DetDataSample,
         rescale: bool,
     ) -> InstanceData:
-        """Second stage of one image, on the classes of its `text` if it brings one."""
+        """Second stage of one image, with the classes of its `text` if there is one."""
         image = slice(index, index + 1)
-        alone = PyramidWithDense((level[image] for level in pyramid), pyramid.dense[image])
+        single = PyramidWithDense((level[image] for level in pyramid), pyramid.dense[image])
         names = read_names(sample.text) if 'text' in sample else self.classes
         with self.vocabulary(names):
-            return self._recognise(alone, [proposals], [sample], rescale)[0]
+            return self._predict_rois(single, [proposals], [sample], rescale)[0]
 
 
 def float_outputs(
     rpn_head: nn.Module, inputs: tuple, outputs: tuple[list[Tensor], ...]
 ) -> tuple[list[Tensor], ...]:
-    """Forward hook of an RPN: its scores and deltas in float32, level by level."""
+    """Forward hook of an RPN: converts scores and deltas of all levels to float32."""
     return tuple(list(full_precision(levels)) for levels in outputs)

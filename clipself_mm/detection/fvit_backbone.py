@@ -1,7 +1,4 @@
-"""A CLIP ViT as the backbone of any mmdet detector: block outputs at four scales.
-
-Knows `clip/` through the `VisionTower` interface only; nothing here is particular to F-ViT's heads.
-"""
+"""A CLIP ViT as backbone of any mmdet detector: block outputs at four scales."""
 
 from __future__ import annotations
 
@@ -16,32 +13,32 @@ from torch import Tensor, nn
 from clipself_mm.clip import ViTTower
 
 DTYPES = ('float32', 'bfloat16', 'float16')
-"""What a frozen tower can be held and run in."""
+"""Dtypes of a frozen tower."""
 
 
 @MODELS.register_module()
 class FViTBackbone(BaseModule):
-    """Maps of chosen ViT blocks, brought to the scales of a pyramid (paper, appendix A.3).
+    """Maps of selected ViT blocks, resized to the scales of a pyramid (paper, appendix A.3).
 
-    The tower is frozen (eval mode, no gradient) and only the upsamplers train, unless `frozen` is
-    False: then its blocks train too, as in rows 4 and 5 of the paper's Table A3, at the rate that
-    `optim_wrapper.paramwise_cfg.custom_keys['backbone.tower']` gives them.
+    The tower is frozen (eval mode, no gradient) and only the upsamplers train. With `frozen=False`
+    its blocks train too, as in rows 4 and 5 of the paper's Table A3; their learning rate is set by
+    `optim_wrapper.paramwise_cfg.custom_keys['backbone.tower']`.
 
     Args:
         tower: Config of the `VisionTower`.
-        out_indices: Block of each map, 0-based. One block may serve several scales.
+        out_indices: Block of each map, 0-based; a block may be used for several scales.
         scales: Size of each map relative to the token grid: 4, 2, 1 or 0.5.
         norm_cfg: Norm between the two deconvolutions of scale 4; None for none.
-        frozen: Whether the tower stays as it is.
-        dtype: What a frozen tower is held and run in: 'float32', 'bfloat16' or 'float16', under
-            autocast too. Its maps leave it in the dtype of the images; the upsamplers and all that
-            follows are as without. Checkpoints then hold the rounded tower; those in float32 load.
+        frozen: Whether the tower is frozen.
+        dtype: Dtype of the weights and the computation of a frozen tower, also under autocast:
+            'float32', 'bfloat16' or 'float16'. Its maps are converted to the dtype of the images.
+            Checkpoints contain the tower in this dtype; checkpoints in float32 can be loaded.
         init_cfg: As in every mm module.
 
     Raises:
-        ValueError: `out_indices` and `scales` differ in length, a scale or the dtype is unknown, or
-            a tower that trains should be held in half.
-        NotImplementedError: The tower is no ViT.
+        ValueError: `out_indices` and `scales` differ in length, a scale or `dtype` is not
+            supported, or a tower that is not frozen has a `dtype` other than float32.
+        NotImplementedError: The tower is not a ViT.
     """
 
     def __init__(
@@ -56,22 +53,22 @@ class FViTBackbone(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if dtype not in DTYPES:
-            raise ValueError(f'dtype is one of {", ".join(DTYPES)}, got {dtype!r}')
+            raise ValueError(f'dtype must be one of {", ".join(DTYPES)}, got {dtype!r}')
         if dtype != 'float32' and not frozen:
-            raise ValueError(f'dtype {dtype} is for a frozen tower: one that trains is float32')
+            raise ValueError(f'dtype {dtype} needs frozen=True, a tower that trains float32')
         if len(out_indices) != len(scales):
-            raise ValueError(f'{len(out_indices)} out_indices for {len(scales)} scales')
+            raise ValueError(f'expected one out_index per scale, got {out_indices} for {scales}')
         self.tower = MODELS.build(tower)
         if not isinstance(self.tower, ViTTower):
             raise NotImplementedError(
-                f'FViTBackbone brings the blocks of a ViT to several scales; '
-                f'{type(self.tower).__name__} has scales of its own'
+                f'FViTBackbone needs a ViT, got {type(self.tower).__name__}: use a CNN of mmdet '
+                'for a backbone with several scales'
             )
         self.out_indices = tuple(out_indices)
         self.frozen = frozen
         self._resizers = []
-        for place, scale in enumerate(scales, start=1):
-            name = f'interpolate{place}'  # the release's names
+        for number, scale in enumerate(scales, start=1):
+            name = f'interpolate{number}'  # as in the official implementation
             self.add_module(name, build_resizer(scale, self.tower.width, norm_cfg))
             self._resizers.append(name)
         self.dtype = getattr(torch, dtype)
@@ -82,7 +79,7 @@ class FViTBackbone(BaseModule):
             self.tower.unlock_blocks(None)
 
     def train(self, mode: bool = True) -> FViTBackbone:
-        """Set the mode of the upsamplers; a frozen tower stays in eval."""
+        """Set the mode of the upsamplers; a frozen tower stays in eval mode."""
         super().train(mode)
         if self.frozen:
             self.tower.eval()
@@ -95,22 +92,22 @@ class FViTBackbone(BaseModule):
             images: Normalised, sides divisible by the patch size, shape (N, 3, H, W).
 
         Returns:
-            One map a scale, each of shape (N, C, scale * h, scale * w).
+            One map per scale, shape (N, C, scale * h, scale * w).
         """
         return self.forward_with_dense(images, with_dense=False)[0]
 
     def forward_with_dense(
         self, images: Tensor, with_dense: bool = True
     ) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        """The maps of `forward` and, of the same pass, the dense CLIP map.
+        """The maps of `forward` and the dense CLIP map of the same pass.
 
         Args:
             images: As in `forward`.
-            with_dense: Whether to project the last block's tokens into the joint space.
+            with_dense: Whether to compute the dense map.
 
         Returns:
-            The maps, and the dense map of shape (N, D, h, w) or None; L2-normalised on the value
-            path, otherwise as `ViTTower.last_block` says.
+            The maps, and the dense map of shape (N, D, h, w) or None. It is L2-normalised on the
+            value path; for other paths see `ViTTower.last_block`.
         """
         stages, dense = self.run_tower(images, with_dense)
         return self.resize(stages), dense
@@ -118,10 +115,10 @@ class FViTBackbone(BaseModule):
     def run_tower(
         self, images: Tensor, with_dense: bool = True
     ) -> tuple[list[Tensor], Tensor | None]:
-        """One pass of the tower, computed in `dtype`; arguments as in `forward_with_dense`.
+        """Forward pass of the tower, in `dtype`; arguments as in `forward_with_dense`.
 
         Returns:
-            Maps of the distinct `out_indices` in ascending order, each of shape (N, C, h, w), and
+            Maps of the unique `out_indices` in ascending order, each of shape (N, C, h, w), and
             the dense map or None, all in the dtype of the images.
         """
         blocks = sorted(set(self.out_indices))
@@ -135,11 +132,7 @@ class FViTBackbone(BaseModule):
             return stages, None if dense is None else dense.to(images.dtype)
 
     def resize(self, stages: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The maps of `forward` from what the blocks gave.
-
-        Args:
-            stages: Of `run_tower`.
-        """
+        """The maps of `forward` from the maps of `run_tower`."""
         map_of = dict(zip(sorted(set(self.out_indices)), stages, strict=True))
         return tuple(
             getattr(self, name)(map_of[block])
@@ -148,15 +141,13 @@ class FViTBackbone(BaseModule):
 
 
 def build_resizer(scale: float, width: int, norm_cfg: dict | None) -> nn.Module:
-    """The module that brings a map of the token grid to a scale (paper, appendix A.3).
+    """Module that resizes a map of the token grid to a scale (paper, appendix A.3).
 
     Args:
-        scale: 4 (two deconvolutions around norm and GELU), 2 (one), 1 (nothing) or 0.5 (max pool).
+        scale: 4 (two deconvolutions around norm and GELU), 2 (one), 1 (identity) or 0.5 (max
+            pooling).
         width: Channels C of the map.
-        norm_cfg: Norm of scale 4, None for none.
-
-    Raises:
-        ValueError: Another scale.
+        norm_cfg: Norm of scale 4; None for none.
     """
     if scale == 4:
         norm = build_norm_layer(norm_cfg, width)[1] if norm_cfg else nn.Identity()
@@ -167,7 +158,7 @@ def build_resizer(scale: float, width: int, norm_cfg: dict | None) -> nn.Module:
         return nn.Identity()
     if scale == 0.5:
         return nn.MaxPool2d(kernel_size=2, stride=2)
-    raise ValueError(f'scales are 4, 2, 1 and 0.5, got {scale}')
+    raise ValueError(f'scales must be 4, 2, 1 or 0.5, got {scale}')
 
 
 def _double(width: int) -> nn.ConvTranspose2d:

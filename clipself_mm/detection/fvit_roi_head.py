@@ -1,4 +1,4 @@
-"""F-ViT's RoI head: mmdet's own, which also pools boxes from the dense CLIP map."""
+"""F-ViT's RoI head: mmdet's `StandardRoIHead` plus pooling from the dense CLIP map."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .score_fusion import PairedLogits
 
 
 class PyramidWithDense(tuple):
-    """Levels of a pyramid, with the dense CLIP map of the same pass as `dense`.
+    """Levels of a pyramid, with the dense CLIP map of the same pass as attribute `dense`.
 
-    A plain tuple for everything in mmdet that slices or walks through the levels. Whoever makes a
-    new tuple of it has to wrap that again.
+    mmdet uses it as a plain tuple of levels. A tuple that is derived from it has no `dense` and
+    must be wrapped again.
 
     Args:
         levels: The pyramid, each level of shape (N, C, h_l, w_l).
@@ -34,26 +34,27 @@ class PyramidWithDense(tuple):
 
 
 def full_precision(values: Iterable[Tensor]) -> tuple[Tensor, ...]:
-    """Tensors of half precision in float32, all others as they are."""
+    """Convert tensors of half precision to float32; others are returned unchanged."""
     half = (torch.float16, torch.bfloat16)
     return tuple(value.float() if value.dtype in half else value for value in values)
 
 
 @MODELS.register_module()
 class FViTRoIHead(StandardRoIHead):
-    """`StandardRoIHead` that at test time pools each box from the dense CLIP map too.
+    """`StandardRoIHead` that at test time also pools each box from the dense CLIP map.
 
-    It predicts from a `PyramidWithDense` only. A detector without CLIP's scores takes mmdet's
+    Prediction needs a `PyramidWithDense`. For a detector without score fusion use mmdet's
     `StandardRoIHead`.
 
-    Under autocast RoIs and their pooling stay in float32, as in mmdet 2. mmdet 3 gives RoIs the
-    type of the features: in half precision the area of one from 256 x 256 px on is infinite, so
-    that it is pooled from the coarsest level, and coordinates are rounded to 0.25 px and more.
+    Under autocast RoIs and their pooling stay in float32, as in mmdet 2. mmdet 3 converts RoIs to
+    the dtype of the features. In half precision the area of a RoI of 256 x 256 px or more is
+    infinite, so it is pooled from the coarsest level, and coordinates are rounded to 0.25 px or
+    more.
 
     Args:
-        clip_roi_extractor: Config of the extractor for the CLIP map: RoIAlign 1 x 1 at the tower's
-            stride (authors' release).
-        **kwargs: As in mmdet's `StandardRoIHead`; the box head is a `FViTBBoxHead`.
+        clip_roi_extractor: Config of the RoI extractor for the CLIP map: RoIAlign 1 x 1 at the
+            tower's stride, as in the official implementation.
+        **kwargs: As in mmdet's `StandardRoIHead`; the bbox head is a `FViTBBoxHead`.
     """
 
     def __init__(self, clip_roi_extractor: dict, **kwargs: object) -> None:
@@ -61,16 +62,16 @@ class FViTRoIHead(StandardRoIHead):
         self.clip_roi_extractor = MODELS.build(clip_roi_extractor)
 
     def predict_bbox(self, x: PyramidWithDense, *args: object, **kwargs: object) -> InstanceList:
-        """As mmdet's.
+        """As in mmdet.
 
         Raises:
-            TypeError: The dense CLIP map got lost on the way.
+            TypeError: `x` has no dense CLIP map.
         """
         if not isinstance(x, PyramidWithDense):
             raise TypeError(
                 f'{type(self).__name__} fuses its scores with those of the dense CLIP map, but got '
-                f'a {type(x).__name__} of levels without it: hand on PyramidWithDense(levels, '
-                'dense), as FViT.predict does, or take a StandardRoIHead, which does not fuse'
+                f'a {type(x).__name__} of levels without it: pass PyramidWithDense(levels, dense), '
+                'as FViT.predict does, or use StandardRoIHead, which does not fuse'
             )
         return super().predict_bbox(x, *args, **kwargs)
 
@@ -84,7 +85,7 @@ class FViTRoIHead(StandardRoIHead):
             rois: Shape (R, 5), index of the image first.
 
         Returns:
-            As mmdet's; with a `PyramidWithDense` `cls_score` is a `PairedLogits`.
+            As in mmdet; for a `PyramidWithDense` `cls_score` is a `PairedLogits`.
         """
         results = super()._bbox_forward(full_precision(x), rois)
         if isinstance(x, PyramidWithDense):
@@ -95,5 +96,5 @@ class FViTRoIHead(StandardRoIHead):
     def _mask_forward(
         self, x: tuple[Tensor, ...], *args: object, **kwargs: object
     ) -> dict[str, Tensor]:
-        """As mmdet's, pooled in float32."""
+        """As in mmdet, pooled in float32."""
         return super()._mask_forward(full_precision(x), *args, **kwargs)

@@ -1,4 +1,4 @@
-"""mmdet's RPN with a norm in its convolutions, which its own cannot take."""
+"""mmdet's RPN head with norms in its shared convolutions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import nn
 
 @MODELS.register_module()
 class NormRPNHead(RPNHead):
-    """`RPNHead` whose shared convolutions are normed, as the release has it on OV-LVIS.
+    """`RPNHead` with norms in the shared convolutions, as in the official OV-LVIS configs.
 
-    Without a norm it is mmdet's, weight for weight.
+    Without `norm_cfg` it is mmdet's `RPNHead`, with the same weight names.
 
     Args:
         norm_cfg: Norm between each shared convolution and its ReLU; None for none.
@@ -24,7 +24,7 @@ class NormRPNHead(RPNHead):
         super().__init__(**kwargs)
 
     def _init_layers(self) -> None:
-        """Build mmdet's layers, then the shared convolutions anew if there is a norm."""
+        """Build mmdet's layers; replace the shared convolutions if there is a norm."""
         super()._init_layers()
         if self.norm_cfg is None:
             return
@@ -37,7 +37,7 @@ class NormRPNHead(RPNHead):
                     3,
                     padding=1,
                     norm_cfg=self.norm_cfg,
-                    inplace=False,  # as in mmdet's: `forward_single` applies a ReLU once more
+                    inplace=False,  # as in mmdet: `forward_single` applies a second ReLU
                 )
                 for channels in inputs
             )

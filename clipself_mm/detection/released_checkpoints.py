@@ -1,7 +1,7 @@
-"""Detectors that others have trained: the authors' F-ViT (mmdet 2) and CLIM's F-VLM (mmdet 3).
+"""Converts released detectors: the official F-ViT (mmdet 2) and CLIM's F-VLM (mmdet 3).
 
-Their weights under this package's names. Both families are read by one table, in which every tensor
-has its line: kept, renamed or known to be dead. What no line matches is an error.
+One table of patterns for both: each tensor is kept, renamed or dropped. A tensor that matches no
+pattern is an error.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ HEAD = r'roi_head\.bbox_head\.'
 TOWER = re.compile(DETECTOR_CLIP + r'(visual\..+)')
 TEMPERATURE = re.compile(HEAD + '(?:detect_temperature|cls_temp)')
 BACKGROUND_VECTOR = re.compile(HEAD + r'bg_embedding(?:\.weight|\.bias)?')
-"""A vector, or a linear layer of one input, whose weight and bias add up to it."""
+"""A vector, or weight and bias of a linear layer with one input, whose sum is the vector."""
 EMBEDDINGS = re.compile(HEAD + '(all|cls)_embeddings')
-"""`all_embeddings` has a class a column, `cls_embeddings` a class a row."""
+"""`all_embeddings` has one column per class, `cls_embeddings` one row per class."""
 _LAYER = r'\.(?:weight|bias|running_mean|running_var|num_batches_tracked)'
 _CONVS = rf'\.\d+\.(?:conv|bn|gn|ln){_LAYER}'
 KEPT = re.compile(
@@ -44,30 +44,28 @@ KEPT = re.compile(
     rf'|roi_head\.mask_head\.(?:convs{_CONVS}|(?:upsample|conv_logits){_LAYER})'
 )
 DEAD = {
-    'linear classifier, which is built and never used': re.compile(HEAD + r'fc_cls\.(weight|bias)'),
-    'rotary tables, which follow from the input': ROPE_BUFFER,
+    'linear classifier, which is not used': re.compile(HEAD + r'fc_cls\.(weight|bias)'),
+    'RoPE tables, which are computed from the input size': ROPE_BUFFER,
     'text tower and logit scale, which a detector does not use': re.compile(
         f'{DETECTOR_CLIP}(?:{layouts.TEXT.pattern})'
     ),
-    'masks and sizes, which follow from the config': re.compile(
+    'masks and sizes, which the config determines': re.compile(
         f'{DETECTOR_CLIP}(?:{layouts.NOT_WEIGHTS.pattern})'
     ),
-    'raw weights beside their moving averages, which mmcv 1 saves in their place': re.compile(
-        r'ema_[^.]+'
-    ),
-    'class embeddings, which follow from the config': EMBEDDINGS,
+    'raw weights, which mmcv 1 saves beside their moving averages': re.compile(r'ema_[^.]+'),
+    'class embeddings, which the config determines': EMBEDDINGS,
 }
 
 
 @dataclass
 class Conversion:
-    """A detector's weights under this package's names.
+    """A detector's weights with the key names of this package.
 
     Attributes:
-        state: The weights.
-        dropped: Names left out, by reason.
-        embeddings: Class embeddings that were in it, shape (K, D), or (K + 1, D) with background.
-        classes: Class names that the file gives, in its order.
+        state: The state dict.
+        dropped: Dropped keys, by reason.
+        embeddings: Class embeddings of the file, shape (K, D), or (K + 1, D) with background.
+        classes: Class names of the file, in its order.
     """
 
     state: State = field(default_factory=dict)
@@ -77,14 +75,15 @@ class Conversion:
 
 
 def read_detector(path: str | Path) -> Conversion:
-    """Read and convert a checkpoint of the authors' F-ViT or of CLIM's F-VLM.
+    """Read and convert a checkpoint of the official F-ViT or of CLIM's F-VLM.
 
     Args:
-        path: File of an mm runner, or of a bare state dict; never run, see `read_weight_file`.
+        path: Checkpoint of an mm runner, or a state dict; no code in it is executed, see
+            `read_weight_file`.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is broken, holds code, or another detector.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is broken, contains code, or is not such a detector.
     """
     content = read_weight_file(path)
     conversion = convert_state(unwrap(content), str(path))
@@ -94,21 +93,18 @@ def read_detector(path: str | Path) -> Conversion:
 
 
 def convert_state(state: Mapping[str, Tensor], origin: str) -> Conversion:
-    """Rename a released detector's tensors.
+    """Rename the keys of a released detector.
 
     Args:
-        state: Its state dict.
-        origin: File it came from, for the error.
-
-    Raises:
-        ValueError: Names are left over, or there is no image tower; all are listed.
+        state: State dict of the detector.
+        origin: File, for the error.
     """
     if any(key.startswith('backbone.tower.') for key in state):
-        raise ValueError(f'{origin}: has the names of clipself_mm already; load it as it is')
+        raise ValueError(f'{origin}: has key names of clipself_mm, load it without conversion')
     result = Conversion()
     towers: dict[str, State] = {}
     background: list[Tensor] = []
-    left_over = []
+    unknown = []
     for key, value in state.items():
         reason = next((why for why, names in DEAD.items() if names.fullmatch(key)), None)
         if reason is not None:
@@ -124,23 +120,23 @@ def convert_state(state: Mapping[str, Tensor], origin: str) -> Conversion:
         elif KEPT.fullmatch(key):
             result.state[key] = value
         else:
-            left_over.append(f'{key} {tuple(value.shape)}')
-    for holder, tower in towers.items():
+            unknown.append(f'{key} {tuple(value.shape)}')
+    for prefix, tower in towers.items():
         known = {k: v for k, v in canonical_names(tower).items() if layouts.VIT.fullmatch(k)}
         result.state |= {f'backbone.tower.{key}': value for key, value in known.items()}
         kept = {id(value) for value in known.values()}
-        left_over += [
-            f'{holder}{key} {tuple(value.shape)}'
+        unknown += [
+            f'{prefix}{key} {tuple(value.shape)}'
             for key, value in tower.items()
             if id(value) not in kept
         ]
     if len(towers) != 1:
-        found = f'several: {sorted(towers)}' if towers else f'{len(state)} tensors, none of them so'
-        left_over.insert(0, f'expected one image tower, e.g. backbone.visual.*, found {found}')
-    if left_over:
+        found = f'several: {sorted(towers)}' if towers else f'none in {len(state)} tensors'
+        unknown.insert(0, f'expected one image tower, e.g. backbone.visual.*, found {found}')
+    if unknown:
         raise ValueError(
-            f"{origin}: is no F-ViT as its authors' or CLIM's code saves it; not known are\n  "
-            + _listed(left_over)
+            f'{origin}: is not an F-ViT of the official implementation or of CLIM, unknown keys:'
+            f'\n  {_listed(unknown)}'
         )
     if background:
         result.state['roi_head.bbox_head.fc_cls.background'] = torch.stack(background).sum(0)
@@ -148,17 +144,17 @@ def convert_state(state: Mapping[str, Tensor], origin: str) -> Conversion:
 
 
 def check_fit(conversion: Conversion, config: str | Path) -> tuple[str, ...]:
-    """Build the detector of a config and make sure that the weights are its weights, all of them.
+    """Build the detector of a config and compare its state dict with the weights.
 
     Args:
         conversion: The weights.
-        config: File of a config whose model is an `FViT`. Its CLIP checkpoint is not needed.
+        config: Config file whose model is an `FViT`. Its CLIP checkpoint is not needed.
 
     Returns:
         The classes of the config, in the order of its labels.
 
     Raises:
-        ValueError: A tensor is missing, left over or of another shape; all are listed.
+        ValueError: State dict mismatch; all missing and unexpected keys and shapes are listed.
     """
     loaded = Config.fromfile(config)
     init_default_scope(loaded.get('default_scope', 'mmdet'))
@@ -166,18 +162,18 @@ def check_fit(conversion: Conversion, config: str | Path) -> tuple[str, ...]:
     model = MODELS.build(loaded.model)
     problems = state_dict_mismatch(model.state_dict(), conversion.state)
     if problems:
-        raise ValueError(f'the weights are not those of {config}:\n  {_listed(problems)}')
+        raise ValueError(f'the weights do not fit the model of {config}:\n  {_listed(problems)}')
     return model.classes
 
 
 def save_detector(conversion: Conversion, path: str | Path, classes: Sequence[str] = ()) -> None:
-    """Write a checkpoint for `load_from`; it appears complete or not at all.
+    """Write a checkpoint for `load_from`.
 
     Args:
         conversion: The weights.
-        path: Where to.
-        classes: Names in the order of the labels, which mmdet's inference shows. The file's own are
-            not taken: their order need not be the config's.
+        path: Output path (written atomically).
+        classes: Class names in the order of the labels, for mmdet's inference. Those of the
+            original file may have another order.
     """
     meta = dict(dataset_meta=dict(classes=tuple(classes))) if classes else {}
     state = {key: value.contiguous().clone() for key, value in conversion.state.items()}
@@ -188,20 +184,20 @@ def save_detector(conversion: Conversion, path: str | Path, classes: Sequence[st
 def save_embeddings(
     conversion: Conversion, path: str | Path, classes: Sequence[str] | None = None
 ) -> None:
-    """Write the class embeddings that were in a detector's checkpoint.
+    """Write the class embeddings of a detector's checkpoint.
 
     Args:
         conversion: The checkpoint.
-        path: A `.pt` or `.safetensors` of names and vectors, or a `.npy` table in the order of the
-            file.
-        classes: Their names in the file's order; by default those that the file gives.
+        path: Output path: `.pt` or `.safetensors` of names and vectors, or `.npy` in the order of
+            the checkpoint.
+        classes: Class names in the order of the checkpoint; by default its own.
 
     Raises:
-        ValueError: There are none, or names are asked for and do not fit.
+        ValueError: There are no embeddings, or their number is not that of the names.
     """
     table = conversion.embeddings
     if table is None:
-        raise ValueError(f'{path}: the checkpoint holds no class embeddings to write')
+        raise ValueError(f'{path}: the checkpoint has no class embeddings to write')
     names = [*(classes or conversion.classes)]
     if check_suffix(path) == '.npy':
         names = [str(row) for row in range(len(table))]
@@ -209,19 +205,19 @@ def save_embeddings(
         names.append(BACKGROUND)
     if len(names) != len(table):
         raise ValueError(
-            f'{path}: {len(table)} embeddings and {len(names)} class names; give the vocabulary in '
-            'whose order they are, or write a .npy'
+            f'{path}: expected one class name per embedding, got {len(table)} embeddings and '
+            f'{len(names)} names: give the vocabulary in the same order, or write a .npy'
         )
     save_class_embeddings(path, names, table)
 
 
 def _class_names(meta: Mapping) -> tuple[str, ...]:
-    """Names as mmdet 2 (`CLASSES`) and mmengine (`dataset_meta`) keep them, or none."""
+    """Class names in the metadata of mmdet 2 (`CLASSES`) or mmengine (`dataset_meta`), or none."""
     inner = meta.get('dataset_meta')
-    for place in (inner if isinstance(inner, Mapping) else {}, meta):
+    for mapping in (inner if isinstance(inner, Mapping) else {}, meta):
         for key in ('classes', 'CLASSES'):
-            if isinstance(place.get(key), list | tuple):
-                return tuple(place[key])
+            if isinstance(mapping.get(key), list | tuple):
+                return tuple(mapping[key])
     return ()
 
 

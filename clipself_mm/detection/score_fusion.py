@@ -1,8 +1,8 @@
-"""The detector's and CLIP's scores of a box, side by side and fused (F-VLM)."""
+"""Score fusion of the detector and CLIP (F-VLM)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PairedLogits:
-    """The logits of the detector and of CLIP for the same boxes.
+    """Logits of the detector and of CLIP for the same boxes.
 
-    They stand in mmdet's `cls_score` from the RoI head to the box head's `predict_by_feat`.
+    Takes the place of mmdet's `cls_score` from the RoI head to the bbox head's `predict_by_feat`.
 
     Attributes:
         detector: Shape (R, K + 1), the background last.
@@ -24,21 +24,21 @@ class PairedLogits:
     clip: Tensor
 
     def split(self, sizes: Sequence[int], dim: int = 0) -> tuple[PairedLogits, ...]:
-        """The boxes of each image, as mmdet's RoI head splits its tensors."""
+        """Split by image, as mmdet's RoI head splits tensors."""
         parts = zip(self.detector.split(sizes, dim), self.clip.split(sizes, dim), strict=True)
         return tuple(PairedLogits(*part) for part in parts)
 
 
 def fusion_weights(
-    classes: Sequence[str], novel: Sequence[str], alpha: float, beta: float
+    classes: Sequence[str], novel: Collection[str], alpha: float, beta: float
 ) -> Tensor:
-    """CLIP's share in the score of each class and of the background.
+    """Weight of CLIP in the score of each class and of the background.
 
     Args:
         classes: K names.
-        novel: Those of them that had no boxes in training; they trust CLIP by `beta`.
-        alpha: Share for all others and for the background.
-        beta: Share for novel classes.
+        novel: Classes without boxes in training.
+        alpha: Weight for the other classes and the background.
+        beta: Weight for novel classes.
 
     Returns:
         Shape (K + 1), the background last.
@@ -48,12 +48,12 @@ def fusion_weights(
 
 
 def fuse_scores(detector: Tensor, clip: Tensor, weights: Tensor) -> Tensor:
-    """Geometric mean of two probability tables, class by class (F-VLM).
+    """Weighted geometric mean of two probability tables, per class (F-VLM).
 
     Args:
         detector: Probabilities of the trained classifier, shape (R, K + 1).
-        clip: Probabilities by the frozen CLIP, shape (R, K + 1).
-        weights: CLIP's exponent of each column, shape (K + 1).
+        clip: Probabilities of the frozen CLIP, shape (R, K + 1).
+        weights: Weight w of CLIP per column, shape (K + 1).
 
     Returns:
         detector^(1 - w) * clip^w, not renormalised, shape (R, K + 1).

@@ -1,4 +1,4 @@
-"""ViTDet's pyramid: every level from the one last map of a ViT."""
+"""ViTDet's simple feature pyramid: all levels from the last map of a ViT."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ from .fvit_backbone import build_resizer
 class SimpleFPN(BaseModule):
     """Simple feature pyramid of ViTDet (Li et al., 2022), row 1 of the paper's Table A3.
 
-    Each level brings the map to its scale, then a 1 x 1 and a 3 x 3 convolution, both with norm and
-    without activation. Further levels take every second position of the one before. Fed by
-    `FViTBackbone(out_indices=(11,), scales=(1,))`, whose map is the token grid; level l then has
-    stride patch size / scale.
+    Each level resizes the map, then applies a 1 x 1 and a 3 x 3 convolution, both with norm and
+    without activation. Additional levels subsample the previous level by 2. The input is that of
+    `FViTBackbone(out_indices=(11,), scales=(1,))`, the token grid; the stride of a level is patch
+    size / scale.
 
-    ViTDet norms with LayerNorm over channels, which neither mmcv nor mmdet registers; the default
-    is BN as everywhere in F-ViT, `dict(type='GN', num_groups=1)` the nearest one without batch
-    statistics.
+    ViTDet uses LayerNorm over channels, which neither mmcv nor mmdet registers. The default is BN,
+    as in F-ViT; `dict(type='GN', num_groups=1)` is the closest norm without batch statistics.
 
     Args:
         in_channels: Channels C of the map.
-        out_channels: Channels of every level.
-        scales: Size of each convolved level relative to the map, from fine to coarse: 4 (down to
+        out_channels: Channels of each level.
+        scales: Size of each convolved level relative to the map, from fine to coarse: 4 (reduced to
             C / 4 channels), 2 (C / 2), 1 or 0.5.
-        num_outs: Levels in all; those beyond `scales` are subsampled.
+        num_outs: Number of levels; those after `scales` are subsampled.
         norm_cfg: Norm of the convolutions and of scale 4; None for none.
         init_cfg: As in every mm module.
 
     Raises:
-        ValueError: There are fewer levels than scales, or a scale is unknown.
+        ValueError: There are fewer levels than scales, or a scale is not supported.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class SimpleFPN(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if num_outs < len(scales):
-            raise ValueError(f'num_outs is {num_outs}, the {len(scales)} scales give more levels')
+            raise ValueError(f'num_outs is {num_outs}, expected at least the {len(scales)} scales')
         self.num_outs = num_outs
         self.levels = nn.ModuleList()
         for scale in scales:
@@ -67,17 +66,14 @@ class SimpleFPN(BaseModule):
         """The pyramid, from fine to coarse.
 
         Args:
-            maps: The one map of the backbone, shape (N, C, h, w).
+            maps: One map, shape (N, C, h, w).
 
         Returns:
-            `num_outs` levels of shape (N, out_channels, scale * h, scale * w), the further ones
-            half the size of the level before, rounded up.
-
-        Raises:
-            ValueError: There is not exactly one map.
+            `num_outs` levels of shape (N, out_channels, scale * h, scale * w); additional levels
+            have half the size of the previous level, rounded up.
         """
         if len(maps) != 1:
-            raise ValueError(f'SimpleFPN takes the last map alone, got {len(maps)} maps')
+            raise ValueError(f'SimpleFPN needs one map of the backbone, got {len(maps)}')
         levels = [level(maps[0]) for level in self.levels]
         while len(levels) < self.num_outs:
             levels.append(F.max_pool2d(levels[-1], kernel_size=1, stride=2))
@@ -85,12 +81,13 @@ class SimpleFPN(BaseModule):
 
 
 def narrowing_resizer(scale: float, width: int, norm_cfg: dict | None) -> tuple[nn.Module, int]:
-    """Like `build_resizer`, but every doubling of the size halves the channels, as in ViTDet.
+    """Like `build_resizer`, but each upsampling by 2 halves the channels, as in ViTDet.
 
     Args:
-        scale: 4 (two deconvolutions around norm and GELU), 2 (one), 1 (nothing) or 0.5 (max pool).
+        scale: 4 (two deconvolutions around norm and GELU), 2 (one), 1 (identity) or 0.5 (max
+            pooling).
         width: Channels C of the map.
-        norm_cfg: Norm of scale 4, None for none.
+        norm_cfg: Norm of scale 4; None for none.
 
     Returns:
         The module and its output channels.

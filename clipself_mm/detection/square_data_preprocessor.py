@@ -1,4 +1,4 @@
-"""mmdet's preprocessor that pads to squares, whose size the data says."""
+"""mmdet's data preprocessor with padding to squares."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 
 @MODELS.register_module()
 class SquareDataPreprocessor(DetDataPreprocessor):
-    """`DetDataPreprocessor` that pads a batch to a square, as the authors' release does.
+    """`DetDataPreprocessor` that pads a batch to a square, as the official implementation does.
 
-    The square's side is that of the training pipeline's `SquareCrop`, without one the batch's
-    longest side: another image scale is set in the pipeline alone.
+    The side is that of `SquareCrop` in the training pipeline, or the longest side in the batch if
+    there is no `SquareCrop`. The image scale is therefore set in the pipeline only.
 
     Args:
-        pad_size_divisor: The side is rounded up to a multiple of it: twice the tower's patch size,
-            so that every level of the pyramid is whole.
+        pad_size_divisor: The side is rounded up to a multiple of it. Twice the tower's patch size
+            gives integer sizes for all levels of the pyramid.
         **kwargs: As in mmdet's `DetDataPreprocessor`.
     """
 
@@ -28,17 +28,14 @@ class SquareDataPreprocessor(DetDataPreprocessor):
         self.side_divisor = pad_size_divisor
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """As mmdet's, which pads each side to a multiple of `pad_size_divisor`: here to one.
+        """As in mmdet, with `pad_size_divisor` set to the side of the square.
 
         Args:
-            data: `inputs`, images of shape (3, h_i, w_i), and perhaps `data_samples`.
-            training: As in mmdet's.
+            data: `inputs`, images of shape (3, h_i, w_i), and optionally `data_samples`.
+            training: As in mmdet.
 
         Returns:
             `inputs` of shape (N, 3, side, side) and `data_samples`.
-
-        Raises:
-            ValueError: An image is larger than its `canvas`.
         """
         side = square_side(data['inputs'], data.get('data_samples') or ())
         self.pad_size_divisor = -(-side // self.side_divisor) * self.side_divisor
@@ -49,8 +46,8 @@ def square_side(images: Iterable[Tensor], samples: Iterable[DetDataSample]) -> i
     """Side of the square for a batch, in pixels.
 
     Args:
-        images: Shape (3, h_i, w_i) each.
-        samples: With `canvas` in the metainfo, see `SquareCrop`, or not.
+        images: Images of shape (3, h_i, w_i).
+        samples: Samples, optionally with `canvas` in the metainfo, see `SquareCrop`.
 
     Raises:
         ValueError: An image is larger than `canvas`.
@@ -59,7 +56,7 @@ def square_side(images: Iterable[Tensor], samples: Iterable[DetDataSample]) -> i
     canvas = max((sample.get('canvas', 0) for sample in samples), default=0)
     if 0 < canvas < longest:
         raise ValueError(
-            f'an image of {longest} px does not fit the square of {canvas} px that SquareCrop of '
-            'the pipeline asks for: nothing behind the crop may enlarge the image'
+            f'an image has {longest} px, more than the {canvas} px of SquareCrop in the pipeline: '
+            'do not enlarge images after SquareCrop'
         )
     return canvas or longest

@@ -1,4 +1,4 @@
-"""Text as a classifier: the layer that takes the place of a detector's last linear one."""
+"""Text-embedding classifier, which replaces the last linear layer of a detector."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from clipself_mm.clip.class_embeddings import BACKGROUND
 class TextClassifier(nn.Module):
     """Temperature times the cosine between a feature and the classes' text embeddings.
 
-    Goes into `cls_predictor_cfg` of an mmdet box head (F-VLM; learned temperature and
-    background last as in the authors' release). The embeddings are no part of checkpoints.
+    Used as `cls_predictor_cfg` of an mmdet bbox head (F-VLM; learned temperature and background as
+    last column, as in the official implementation). Embeddings are not saved in checkpoints.
 
     Args:
-        in_features: Width of the feature, which is CLIP's D; set by the head.
+        in_features: Width of the feature, D of the CLIP; set by the head.
         out_features: Classes and background, K + 1; set by the head.
         embeddings: File of class embeddings, see `TextEmbeddings`.
-        text: Arguments of `TextTower`, see `TextEmbeddings`. Without, `FViT` gives the text tower
-            of its backbone's CLIP.
-        background: 'text' for the embedding of the word, 'learned' for a vector that trains, starts
-            as CLIM's (Xavier) and is normalised as the embeddings are. CLIP's side of the fusion
-            compares with the same vector, as in CLIM.
-        temperature: Its value, or where it starts from.
-        learn_temperature: Whether it trains.
-        synonyms: Other names of classes, see `TextEmbeddings`. Without, `FViTBBoxHead` gives those
-            of its vocabulary.
+        text: Arguments of `TextTower`, see `TextEmbeddings`; in `FViT` by default the text tower of
+            the backbone's CLIP.
+        background: 'text' for the embedding of the word "background", 'learned' for a trained
+            vector with Xavier initialisation, which is L2-normalised. CLIP's scores use the same
+            vector, as in CLIM.
+        temperature: Value, or initial value.
+        learn_temperature: Whether the temperature trains.
+        synonyms: Other names of classes, see `TextEmbeddings`; in `FViTBBoxHead` by default those
+            of the vocabulary.
 
     Attributes:
-        text: Embeddings of the classes and, unless that is learned, of the background.
+        text: Embeddings of the classes and, if `background='text'`, of the background.
 
     Raises:
-        ValueError: `background` is neither.
+        ValueError: `background` is neither 'text' nor 'learned'.
     """
 
     def __init__(
@@ -54,30 +54,30 @@ class TextClassifier(nn.Module):
     ) -> None:
         super().__init__()
         if background not in ('text', 'learned'):
-            raise ValueError(f"background is 'text' or 'learned', not {background!r}")
+            raise ValueError(f"background must be 'text' or 'learned', got {background!r}")
         self.text = TextEmbeddings((), embeddings, text, synonyms, in_features)
         self.classes: tuple[str, ...] = ()
         self.background = None
         if background == 'learned':
-            start = nn.init.xavier_uniform_(torch.empty(in_features, 1))
-            self.background = nn.Parameter(start.flatten())
+            initial = nn.init.xavier_uniform_(torch.empty(in_features, 1))
+            self.background = nn.Parameter(initial.flatten())
         self.temperature: nn.Parameter | float = float(temperature)
         if learn_temperature:
             self.temperature = nn.Parameter(torch.tensor(float(temperature)))
 
     def set_classes(self, classes: Sequence[str], new: bool = False) -> None:
-        """Say which classes the columns stand for, in this order.
+        """Set the classes of the columns.
 
         Args:
-            classes: K names.
+            classes: K names, in the order of the columns.
             new: As in `TextEmbeddings.set_classes`, whose errors are raised.
         """
-        spoken = (*classes, BACKGROUND) if self.background is None else classes
-        self.text.set_classes(spoken, new)
+        names = (*classes, BACKGROUND) if self.background is None else classes
+        self.text.set_classes(names, new)
         self.classes = tuple(classes)
 
     def similarity(self, features: Tensor) -> Tensor:
-        """Cosine with the K classes and the background.
+        """Cosines with the K classes and the background.
 
         Args:
             features: Not normalised, shape (R, D); a row of zeros gives zeros.
@@ -85,11 +85,12 @@ class TextClassifier(nn.Module):
         Returns:
             Shape (R, K + 1).
         """
-        with torch.autocast(features.device.type, enabled=False):  # in half, 50 x cos is off by .2
+        # In half precision, 50 x cos is off by 0.2.
+        with torch.autocast(features.device.type, enabled=False):
             return F.normalize(features.float(), dim=-1) @ self.table().float().T
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits of features of shape (R, D), shape (R, K + 1)."""
+        """Logits, shape (R, K + 1), of features of shape (R, D)."""
         return self.temperature * self.similarity(features)
 
     def table(self) -> Tensor:

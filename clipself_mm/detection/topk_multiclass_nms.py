@@ -1,4 +1,4 @@
-"""Non-maximum suppression over many classes that looks at no more candidates than it must."""
+"""Multi-class NMS on the top-scoring candidates only; exact."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from mmcv.ops import batched_nms
 from torch import Tensor
 
 FIRST = 4
-"""Candidates looked at first, as a multiple of the boxes wanted."""
+"""Candidates of the first round, as a multiple of `max_num`."""
 
 
 def topk_multiclass_nms(
     boxes: Tensor, scores: Tensor, score_thr: float, nms_cfg: dict, max_num: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The best boxes after suppression among those of the same class: mmdet's `multiclass_nms`.
+    """The best boxes after NMS per class; same result as mmdet's `multiclass_nms`.
 
-    A box is suppressed by better ones only. So the `max_num` best of what survives among the best
-    candidates are the best of all, once there are so many: most of the R x K candidates, in a
-    vocabulary of a thousand names nearly all, need no box of their own and no suppression.
+    A box can only be suppressed by a box of higher score. If NMS of the top candidates keeps
+    `max_num` boxes, these are the best of all R x K candidates, and the others need no NMS.
 
     Args:
-        boxes: One box a region or one for each of its classes, shape (R, 4) or (R, 4 K).
+        boxes: One box per region, shape (R, 4), or per region and class, shape (R, 4 K).
         scores: Without background, shape (R, K).
-        score_thr: Candidates at or below are none.
-        nms_cfg: As mmcv's `batched_nms` takes it. Of another type than 'nms', which may lower
-            scores instead of suppressing, all candidates are looked at.
-        max_num: Boxes wanted; -1 or 0 for all.
+        score_thr: Candidates at or below this score are ignored.
+        nms_cfg: As in mmcv's `batched_nms`. Types other than 'nms' may change scores; they use all
+            candidates.
+        max_num: Maximum number of boxes; -1 or 0 for all.
 
     Returns:
         Boxes, scores and labels, best first, of shapes (M, 4), (M) and (M).
@@ -33,7 +32,7 @@ def topk_multiclass_nms(
     classes = scores.shape[1]
     boxes = boxes.unflatten(1, (-1, 4))
     flat = scores.flatten()
-    flat = flat.masked_fill(flat.isnan(), -torch.inf)  # topk would take them for the best
+    flat = flat.masked_fill(flat.isnan(), -torch.inf)  # topk sorts NaN first
     partial = max_num > 0 and nms_cfg.get('type', 'nms') == 'nms'
     count = min(FIRST * max_num, len(flat)) if partial else len(flat)
     while True:

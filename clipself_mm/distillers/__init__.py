@@ -1,4 +1,4 @@
-"""Models that refine a CLIP tower's dense features, and the one that measures them."""
+"""Models that train a CLIP tower's dense features, and models that evaluate them."""
 
 from .clipself import CLIPSelf
 from .foundation_model import FoundationModel

@@ -1,4 +1,4 @@
-"""CLIPSelf: a CLIP ViT teaches its own dense features what its image embeddings know."""
+"""CLIPSelf: distils a CLIP ViT's image embeddings of crops into its own dense features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmengine.model import ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from clipself_mm.clip import roi_pool
+from clipself_mm.clip import ViTTower, roi_pool
 from clipself_mm.datasets import RegionSample
 from clipself_mm.losses import DenseBatch, image_cells
 
@@ -22,7 +22,7 @@ from .teacher_cache import TeacherCache
 class CLIPSelf(RegionDistiller):
     """Self-distillation of a CLIP ViT from image crops to dense regions (paper, section 3.2).
 
-    Student and teacher start from the same weights; the teacher never changes.
+    Student and teacher start from the same weights; the teacher is frozen.
 
     Args:
         tower: Config of the ``VisionTower`` that both start from.
@@ -30,20 +30,21 @@ class CLIPSelf(RegionDistiller):
         unlocked_blocks: How many of the student's last blocks train; None for all.
         distill_loss: Config of the loss between pooled and crop embeddings.
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
-        dense_losses: Configs of further losses on whole dense maps, as later work adds them:
-            modules that make a scalar of a ``DenseBatch`` and have a ``name`` of their own.
-        teacher_cache: Arguments of ``TeacherCache``: the teacher embeds each crop once in all
+        dense_losses: Configs of additional losses on whole dense maps: modules that map a
+            ``DenseBatch`` to a scalar, each with a unique ``name``.
+        teacher_cache: Arguments of ``TeacherCache``: the teacher encodes each crop once for all
             epochs and runs (docs/teacher-cache.md). None for no cache.
-        teacher_dtype: Number format of the teacher's matrix products, ``bfloat16`` or ``float16``,
-            by autocast: its weights stay as they are. None computes as the student does. A gain
-            only where the hardware multiplies it faster (docs/performance.md).
-        teacher_batch: Most crops that the teacher is given at once, which bounds its memory; None
-            for all crops of the batch.
+        teacher_dtype: Autocast dtype of the teacher, ``bfloat16`` or ``float16``; its weights keep
+            their dtype. None uses the precision of the student. Faster only where the hardware
+            supports the dtype (docs/performance.md).
+        teacher_batch: Crops per forward pass of the teacher, to limit memory; None for all crops
+            of the batch.
 
     Raises:
-        ValueError: Two dense losses have one name, ``teacher_dtype`` is another, or
-            ``teacher_batch`` is below 1.
+        ValueError: Two dense losses have the same name, or ``teacher_dtype`` is not supported.
     """
+
+    student: ViTTower
 
     def __init__(
         self,
@@ -62,35 +63,38 @@ class CLIPSelf(RegionDistiller):
         self.dense_losses = ModuleList(MODELS.build(item) for item in dense_losses or ())
         names = ['loss_cosine', *(item.name for item in self.dense_losses)]
         if len(set(names)) < len(names):
-            raise ValueError(f'dense_losses: every loss needs a name of its own, got {names}')
+            raise ValueError(f'dense_losses: the names must be unique, got {names}')
 
         self.teacher_cache = None if teacher_cache is None else TeacherCache(**teacher_cache)
         if teacher_dtype not in (None, 'bfloat16', 'float16'):
-            raise ValueError(f'teacher_dtype is None, bfloat16 or float16, got {teacher_dtype!r}')
+            raise ValueError(
+                f"teacher_dtype must be None, 'bfloat16' or 'float16', got {teacher_dtype!r}"
+            )
         if teacher_batch is not None and teacher_batch < 1:
-            raise ValueError(f'teacher_batch is None or at least 1, got {teacher_batch}')
+            raise ValueError(f'teacher_batch must be None or at least 1, got {teacher_batch}')
         self.teacher_dtype = teacher_dtype
         self.teacher_batch = teacher_batch
 
     def loss(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
     ) -> dict[str, Tensor]:
-        """Distillation loss of a batch, and its ``dense_losses`` by their names.
+        """Distillation loss and ``dense_losses`` of a batch, by name.
 
         Args:
             inputs: ``images`` (N, 3, H, W) for the student and ``crops`` (R, 3, S, S) for the
-                teacher, both normalised; with a cache, only the crops not in it.
+                teacher, both normalised; with a cache, only the crops that are not cached.
             data_samples: The regions of each image, in pixels of ``images``.
         """
-        # The teacher first: what it needs for the moment is free again when the student keeps its
-        # activations.
+        # The teacher runs first: its temporaries are freed before the student keeps activations.
         target = self.targets(inputs['crops'], data_samples)
         images = inputs['images']
         dense, context = self.student.encode_dense_context(images)
         boxes_px = [sample.regions.boxes_px for sample in data_samples]
         pooled = roi_pool(dense, boxes_px, self.student.patch_size)
         if len(target) != len(pooled):
-            raise ValueError(f'the batch has {len(pooled)} regions and {len(target)} crops')
+            raise ValueError(
+                f'expected one crop per region, got {len(pooled)} regions and {len(target)} crops'
+            )
         losses = {'loss_cosine': self.distill_loss(pooled, target)}
         if self.dense_losses:
             inside = image_cells(data_samples, dense.shape[-2:], self.student.patch_size)
@@ -100,19 +104,20 @@ class CLIPSelf(RegionDistiller):
 
     @torch.no_grad()
     def targets(self, crops: Tensor, data_samples: list[RegionSample]) -> Tensor:
-        """The teacher's embeddings (R, D) of all regions, from their crops or a cache.
+        """The teacher's embeddings (R, D) of all regions, from the crops or the cache.
 
         Raises:
-            ValueError: The pipeline uses a cache that the model does not have.
+            ValueError: The pipeline uses a cache and the model has none.
         """
         if self.teacher_cache is not None:
-            with self._teacher_precision(crops.device):  # a cache checks it
+            with self._teacher_precision(crops.device):  # compared with that of the cache
                 return self.teacher_cache.targets(
                     self.teacher, self.encode_crops, crops, data_samples
                 )
         if any('cached_targets' in sample for sample in data_samples):
             raise ValueError(
-                'CropUncachedRegions leaves crops out: set model.teacher_cache to its folder'
+                'the pipeline has CropUncachedRegions, which leaves out cached crops: set '
+                'model.teacher_cache.folder to the same folder'
             )
         return self.encode_crops(crops)
 
@@ -127,5 +132,5 @@ class CLIPSelf(RegionDistiller):
 
     def _teacher_precision(self, device: torch.device) -> AbstractContextManager:
         if self.teacher_dtype is None:
-            return nullcontext()  # the student's, whatever it is
+            return nullcontext()  # the precision of the student
         return torch.autocast(device.type, getattr(torch, self.teacher_dtype))

@@ -1,10 +1,11 @@
-"""A frozen vision foundation model, such as DINOv2, on the token grid of another tower."""
+"""A frozen vision foundation model, such as DINOv2, resampled to the token grid of a tower."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -18,26 +19,29 @@ from clipself_mm.clip.weights.weight_file import read_weight_file
 
 @MODELS.register_module()
 class FoundationModel(nn.Module):
-    """A ViT of timm that is asked for a map of its patches and never trains.
+    """A frozen ViT of timm that returns a map of its patch tokens.
 
-    Its weights are read when training starts (``init_weights``) or on first use, not when the model
-    is built, and are no part of a checkpoint: who only tests a distilled student needs no file of
-    them. Without ``checkpoint`` and ``pretrained`` they are random, drawn from ``seed``: a stand-in
-    for tests.
+    Its weights are loaded when training starts (``init_weights``) or on first use, not when the
+    model is built. They are not saved in checkpoints, so testing a distilled student does not need
+    them. Without ``checkpoint`` and ``pretrained`` the weights are random, for tests.
 
     Args:
         model: Name in timm, with its tag: ``vit_base_patch14_dinov2.lvd142m``.
-        checkpoint: File of its weights, timm's or, where timm can convert them, the authors'.
-        pretrained: Whether timm fetches the weights of the tag.
-        mean: RGB mean of its inputs, in 0-1 units; timm's for the tag by default.
-        std: RGB standard deviation of its inputs, in 0-1 units; timm's for the tag by default.
-        seed: Of random weights.
-        options: More arguments of ``timm.create_model``, such as a size of one's own.
+        checkpoint: File of weights, of timm or of the official implementation where timm can
+            convert them.
+        pretrained: Whether timm downloads the weights of the tag.
+        mean: RGB mean of the input, in 0-1 units; timm's for the tag by default.
+        std: RGB standard deviation of the input, in 0-1 units; timm's for the tag by default.
+        seed: Seed of random weights.
+        options: Additional arguments of ``timm.create_model``, e.g. ``img_size``.
 
     Raises:
         ValueError: Both ``checkpoint`` and ``pretrained`` are given.
-        NotImplementedError: The model has no patches whose number follows the input.
+        NotImplementedError: The model does not accept images of any size.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -51,7 +55,7 @@ class FoundationModel(nn.Module):
     ) -> None:
         super().__init__()
         if checkpoint is not None and pretrained:
-            raise ValueError(f'{model}: give either a checkpoint or pretrained=True')
+            raise ValueError(f'{model}: expected either checkpoint or pretrained=True, got both')
         self.name = model
         self.checkpoint = checkpoint
         self.pretrained = pretrained
@@ -62,59 +66,62 @@ class FoundationModel(nn.Module):
                 network = timm.create_model(model, **self.options)
             except TypeError as error:
                 raise NotImplementedError(
-                    f'{model}: expected a ViT of timm that takes images of any size: {error}'
+                    f'{model}: expected a ViT of timm that accepts images of any size: {error}'
                 ) from error
         for name, given in (('mean', mean), ('std', std)):
             values = torch.tensor(given or network.pretrained_cfg[name]).view(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)
-        self._hold(network)
+        self._keep(network)
         self.ready = False
 
     @property
-    def network(self) -> nn.Module:
-        """The model of timm; no submodule, so that nothing trains, saves or synchronises it."""
-        return self._held[0]
+    def network(self) -> Any:  # noqa: ANN401
+        """The timm model; not a submodule, so it is not trained, saved or synchronised."""
+        return self._kept[0]
 
     def init_weights(self) -> None:
-        """Read the weights; called by the runner before training, else on first use.
+        """Load the weights; called by the runner before training, else on first use.
 
         Raises:
-            FileNotFoundError: There is no such checkpoint.
-            ValueError: It is broken, another model's, or names code in its pickle.
+            FileNotFoundError: The checkpoint does not exist.
+            ValueError: The checkpoint is broken, is not of this model, or its pickle holds code.
         """
         if self.checkpoint is not None and not Path(self.checkpoint).is_file():
-            raise FileNotFoundError(f'{self.checkpoint}: no such file of weights of {self.name}')
+            raise FileNotFoundError(f'{self.checkpoint}: no such file (weights of {self.name})')
         if self.checkpoint is not None or self.pretrained:
             overlay = {}
-            if self.checkpoint is not None:  # read here: older versions of timm run its pickle
+            if self.checkpoint is not None:  # not by timm: older versions execute pickles
                 overlay['state_dict'] = unwrap(read_weight_file(self.checkpoint))
-                if not overlay['state_dict']:  # for which timm would turn to the hub
-                    raise ValueError(f'{self.checkpoint}: no weights of {self.name}: it is empty')
+                if not overlay['state_dict']:  # timm would download weights instead
+                    raise ValueError(
+                        f'{self.checkpoint}: is empty, expected weights of {self.name}'
+                    )
             try:
                 network = timm.create_model(
                     self.name, pretrained=True, pretrained_cfg_overlay=overlay, **self.options
                 )
             except RuntimeError as error:
                 raise ValueError(
-                    f'{self.checkpoint or "timm"}: no weights of {self.name}: {error}'
+                    f'{self.checkpoint or "timm"}: expected weights of {self.name}: {error}'
                 ) from error
-            network.pretrained_cfg.pop('state_dict', None)  # else all weights are kept twice
-            self._hold(network)
+            network.pretrained_cfg.pop('state_dict', None)  # a second copy of all weights
+            self._keep(network)
         else:
-            logging.getLogger(__name__).warning('%s is used with random weights', self.name)
+            logging.getLogger(__name__).warning('%s has random weights', self.name)
         self.ready = True
 
     @torch.no_grad()
     def forward(self, pixels: Tensor, grid: tuple[int, int]) -> Tensor:
-        """A map on a given grid: the input is resized so that its patches are the grid's cells.
+        """Patch tokens on a given grid, to which the input is resized.
 
         Args:
-            pixels: RGB in 0-1, not normalised, any size of the grid's aspect, shape (N, 3, H, W).
-            grid: Wanted (h, w).
+            pixels: RGB in 0-1, not normalised, shape (N, 3, H, W) with the aspect ratio of the
+                grid.
+            grid: (h, w) of the output.
 
         Returns:
-            Patch tokens after the final norm, class and register tokens dropped, not normalised,
-            shape (N, C, h, w).
+            Patch tokens after the final norm, without class and register tokens, not
+            L2-normalised, shape (N, C, h, w).
         """
         if not self.ready:
             self.init_weights()
@@ -127,5 +134,6 @@ class FoundationModel(nn.Module):
         patches = tokens[:, network.num_prefix_tokens :]
         return patches.transpose(1, 2).unflatten(2, grid)
 
-    def _hold(self, network: nn.Module) -> None:
-        self._held = (network.eval().requires_grad_(False),)
+    def _keep(self, network: nn.Module) -> None:
+        # In a tuple, which nn.Module does not register.
+        self._kept = (network.eval().requires_grad_(False),)

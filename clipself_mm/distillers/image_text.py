@@ -1,10 +1,10 @@
-"""Image-level supervision by captions: what a larger input alone does to dense features."""
+"""Image-level supervision by captions, a baseline: the effect of a larger input alone."""
 
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from clipself_mm.clip import CaptionEncoder
+from clipself_mm.clip import CaptionEncoder, ViTTower
 from clipself_mm.clip.text_embeddings import clip_of
 from clipself_mm.clip.weights.checkpoints import read_logit_scale
 from clipself_mm.datasets import RegionSample
@@ -14,19 +14,21 @@ from .region_distiller import RegionDistiller
 
 @MODELS.register_module()
 class ImageText(RegionDistiller):
-    """CLIP's own training, continued at the student's input size (paper, Table 1c, row 5*).
+    """CLIP's training, continued at the input size of the student (paper, Table 1c, row 5*).
 
-    The whole image's embedding is drawn to that of one of its captions; text tower and logit scale
-    stay as they are. No region is looked at but in validation.
+    Contrastive loss between image embeddings and embeddings of their captions. Text tower and logit
+    scale are frozen. Regions are used in validation only.
 
     Args:
-        tower: Config of the ``VisionTower`` to train. Its checkpoint gives the logit scale.
+        tower: Config of the ``VisionTower`` to train. The logit scale is read from its checkpoint.
         data_preprocessor: Config of a ``RegionPreprocessor``.
-        text: Arguments of ``TextTower``; the text tower of the same CLIP if left out.
+        text: Arguments of ``TextTower``; by default the text tower of the same CLIP.
         unlocked_blocks: How many of the student's last blocks train; None for all.
         contrastive_loss: Config of the loss between image and caption embeddings.
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
     """
+
+    student: ViTTower
 
     def __init__(
         self,
@@ -39,8 +41,8 @@ class ImageText(RegionDistiller):
     ) -> None:
         super().__init__(tower, data_preprocessor, unlocked_blocks, classifier)
         if unlocked_blocks != 0:
-            # Idle on the value path and therefore left frozen, queries and keys of the last block
-            # are at work here, where the class token attends.
+            # `unlock_blocks` leaves queries and keys of the last block frozen, which the value path
+            # does not use. Here the class token attends, so they train.
             self.student.blocks[-1].requires_grad_(True)
         self.captions = CaptionEncoder(text or clip_of(self.student))
         self.contrastive_loss = MODELS.build(contrastive_loss or {'type': 'ContrastiveLoss'})
@@ -57,6 +59,6 @@ class ImageText(RegionDistiller):
             data_samples: With the ``caption`` of each image.
         """
         images = inputs['images']
-        target = self.captions.encode([sample.caption for sample in data_samples], images.device)
-        embedded = self.student.encode_image(images)
-        return {'loss_contrastive': self.contrastive_loss(embedded, target, self.logit_scale)}
+        texts = self.captions.encode([sample.caption for sample in data_samples], images.device)
+        embeddings = self.student.encode_image(images)
+        return {'loss_contrastive': self.contrastive_loss(embeddings, texts, self.logit_scale)}

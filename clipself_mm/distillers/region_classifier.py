@@ -1,4 +1,4 @@
-"""Zero-shot classification of given regions by a tower: the measure of dense representation."""
+"""Zero-shot classification of given regions, which measures a tower's dense features."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ from clipself_mm.clip import TextEmbeddings, VisionTower
 from clipself_mm.datasets import RegionSample, load_vocabulary
 
 DEFAULT_EXTRACTORS = ('DenseFeatures', 'CropFeatures')
-"""Those of the paper's Tables 1 and 2."""
+"""As in Tables 1 and 2 of the paper."""
 
 
 def ranked_classes(similarity: Tensor, k: int) -> Tensor:
-    """The k best classes of every region, best first; among equals the lower index first.
+    """The k best classes per region, best first; ties by the lower index.
 
     Args:
         similarity: Scores of all classes, shape (R, K).
-        k: Classes to keep. A vocabulary of fewer than k classes gives all of them.
+        k: Classes to keep; all if the vocabulary has fewer.
 
     Returns:
         Class indices, int64, shape (R, min(k, K)).
@@ -29,17 +29,17 @@ def ranked_classes(similarity: Tensor, k: int) -> Tensor:
 
 
 class RegionClassifier(nn.Module):
-    """Ranks a vocabulary's classes for regions, by several features (paper, Tables 2 and A1).
+    """Ranks the classes of a vocabulary per region, by several features (paper, Tables 2 and A1).
 
     By default boxes and masks are pooled from the dense map and crops are encoded as images. Masks
-    and crops are classified where the samples have them.
+    and crops are classified only if the samples have them.
 
     Args:
         vocabulary: Name or path of the vocabulary; labels are indices into its classes.
         embeddings: File of class embeddings, see `TextEmbeddings`.
-        text: Arguments of ``TextTower``, see `TextEmbeddings`. Without, the models here give the
-            text tower of their own tower's CLIP.
-        topk: How many ranked classes to keep.
+        text: Arguments of ``TextTower``, see `TextEmbeddings`; by default the text tower of the
+            model's CLIP.
+        topk: Number of ranked classes to keep.
         extractors: Types or configs of `RegionFeatures`; `DEFAULT_EXTRACTORS` when None.
 
     Attributes:
@@ -55,13 +55,13 @@ class RegionClassifier(nn.Module):
         extractors: Sequence[str | dict] | None = None,
     ) -> None:
         super().__init__()
-        words = load_vocabulary(vocabulary)
-        self.classes = words.classes
-        self.text = TextEmbeddings(words.classes, embeddings, text, words.synonyms)
+        loaded = load_vocabulary(vocabulary)
+        self.classes = loaded.classes
+        self.text = TextEmbeddings(loaded.classes, embeddings, text, loaded.synonyms)
         self.topk = min(topk, len(self.classes))
         extractors = DEFAULT_EXTRACTORS if extractors is None else extractors
         if not extractors or isinstance(extractors, str):
-            raise ValueError(f'extractors is a list of at least one, got {extractors!r}')
+            raise ValueError(f'extractors must be a list of at least one, got {extractors!r}')
         self.extractors = [
             TASK_UTILS.build({'type': item} if isinstance(item, str) else item)
             for item in extractors
@@ -71,13 +71,13 @@ class RegionClassifier(nn.Module):
     def classify(
         self, tower: VisionTower, images: Tensor, crops: Tensor, samples: Sequence[RegionSample]
     ) -> list[RegionSample]:
-        """Write ``pred_regions`` into samples: ranked classes by each feature, (R_i, topk).
+        """Write ``pred_regions`` into samples: ranked classes per feature, (R_i, topk).
 
         Args:
-            tower: The tower under test.
+            tower: The tower to evaluate.
             images: Normalised, shape (N, 3, H, W).
             crops: Normalised crops of all regions, shape (sum of R_i, 3, S, S), or (0, ...).
-            samples: With ``regions.boxes_px`` and, where known, ``regions.masks``.
+            samples: With ``regions.boxes_px`` and, if known, ``regions.masks``.
 
         Returns:
             The samples.
@@ -96,20 +96,18 @@ class RegionClassifier(nn.Module):
     def features(
         self, tower: VisionTower, images: Tensor, crops: Tensor, samples: Sequence[RegionSample]
     ) -> dict[str, Tensor]:
-        """Region features by name, of all extractors.
+        """Region features of all extractors, by name.
 
-        Arguments as in ``classify``; each value has shape (sum of R_i, D), not normalised. By
-        default the names are ``boxes`` and, where possible, ``masks`` and ``crops``.
-
-        Raises:
-            ValueError: Two extractors give features of one name.
+        Arguments as in ``classify``. Each value has shape (sum of R_i, D), not normalised. The
+        default extractors return ``boxes`` and, if the samples have them, ``masks`` and ``crops``.
         """
         found: dict[str, Tensor] = {}
         for extractor in self.extractors:
             features = extractor.extract(tower, images, crops, samples)
-            if twice := sorted(found.keys() & features.keys()):
+            if repeated := sorted(found.keys() & features.keys()):
                 raise ValueError(
-                    f'{type(extractor).__name__} gives {twice}, as an extractor before it does'
+                    f'{type(extractor).__name__} returns {repeated}, as another extractor does: '
+                    'names must be unique'
                 )
             found |= features
         return found
@@ -117,7 +115,6 @@ class RegionClassifier(nn.Module):
     def similarity(self, features: Tensor) -> Tensor:
         """Cosine of region features (R, D) with the classes, shape (R, K)."""
         classes = self.text.table
-        with torch.autocast(
-            features.device.type, enabled=False
-        ):  # half would make many cosines equal
+        # In half precision many cosines would be equal.
+        with torch.autocast(features.device.type, enabled=False):
             return F.normalize(features.float(), dim=-1) @ classes.T

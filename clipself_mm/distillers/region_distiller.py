@@ -1,4 +1,4 @@
-"""What all ways to refine a tower share: student, frozen start, validation on regions."""
+"""Base class of the distillers: student, frozen teacher, validation on regions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .region_preprocessor import build_tower_for
 
 
 class RegionDistiller(BaseModel):
-    """A student tower, and as ``teacher`` the frozen tower that it started from.
+    """A student tower and its frozen copy, the ``teacher``.
 
-    ``WeightEnsembleHook`` blends and exports the two; validation classifies annotated regions by
-    the student. A subclass adds ``loss``.
+    ``WeightEnsembleHook`` blends the two and exports the result. Validation classifies annotated
+    regions with the student. Subclasses implement ``loss``.
 
     Args:
         tower: Config of the ``VisionTower`` that both start from.
@@ -44,12 +44,12 @@ class RegionDistiller(BaseModel):
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Classes that the labels of validation are indices into, where there is a classifier."""
+        """Classes of the validation labels; None without a classifier."""
         return None if self.classifier is None else self.classifier.classes
 
     @property
     def train_classes(self) -> tuple[str, ...] | None:
-        """Classes that are learned: none, if the subclass does not say so."""
+        """Classes of the training labels; None if training uses no labels."""
         return None
 
     def train(self, mode: bool = True) -> RegionDistiller:
@@ -71,17 +71,13 @@ class RegionDistiller(BaseModel):
     def loss(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
     ) -> dict[str, Tensor]:
-        """Losses of a batch, by name; the subclass's."""
+        """Losses of a batch, by name; implemented by subclasses."""
         raise NotImplementedError(f'{type(self).__name__} has no loss')
 
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
     ) -> list[RegionSample]:
-        """Classify the annotated regions by the student's features.
-
-        Raises:
-            ValueError: The model was built without a ``classifier``.
-        """
+        """Classify the annotated regions with the student's features."""
         if self.classifier is None:
             raise ValueError(
                 f'validation of {type(self).__name__} needs model.classifier in the config'

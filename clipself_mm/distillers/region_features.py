@@ -1,4 +1,4 @@
-"""Extractors of region features: from an image and its regions to one feature each (Table A1)."""
+"""Extractors of region features: one feature per region of an image (Table A1)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from clipself_mm.datasets import RegionSample
 
 
 class RegionFeatures(ABC):
-    """Extracts one feature per region; its numbers stand in one table with those of others.
+    """Base class: extracts one feature per region.
 
-    The names of what it returns say what the features are of: ``boxes``, ``masks`` or ``crops``,
-    with a prefix where another extractor has that name (``masked_boxes``).
+    Features are named by what they are computed from, ``boxes``, ``masks`` or ``crops``, with a
+    prefix that tells extractors apart (``masked_boxes``).
     """
 
     @abstractmethod
@@ -27,14 +27,14 @@ class RegionFeatures(ABC):
         """Features of all regions of a batch.
 
         Args:
-            tower: The tower under test.
+            tower: The tower to evaluate.
             images: Normalised, shape (N, 3, H, W).
             crops: Normalised crops of all regions, shape (sum of R_i, 3, S, S), or (0, ...).
-            samples: With ``regions.boxes_px`` and, where known, ``regions.masks``.
+            samples: With ``regions.boxes_px`` and, if known, ``regions.masks``.
 
         Returns:
-            Name to features of shape (sum of R_i, D), images in order, not normalised. What the
-            samples do not have (masks, crops) is absent.
+            Name to features of shape (sum of R_i, D), in the order of the images, not normalised.
+            Without masks or crops in the samples there are none of their features.
         """
 
 
@@ -42,8 +42,7 @@ class RegionFeatures(ABC):
 class DenseFeatures(RegionFeatures):
     """Regions pooled from the dense map (paper, section 4.2; Table A1, rows 2 and 4).
 
-    Gives ``boxes``, by RoIAlign, and where the samples have masks ``masks``, by the mask-weighted
-    mean.
+    Returns ``boxes`` (RoIAlign) and, if the samples have masks, ``masks`` (mask-weighted mean).
     """
 
     def extract(
@@ -60,12 +59,12 @@ class DenseFeatures(RegionFeatures):
 
 @TASK_UTILS.register_module()
 class CropFeatures(RegionFeatures):
-    """Image embeddings of the regions' crops, the teacher's view (paper, Table A1, row 1).
+    """Image embeddings of the regions' crops, as the teacher computes them (Table A1, row 1).
 
-    Gives ``crops`` where the pipeline cuts them (``CropRegions``).
+    Returns ``crops`` if the pipeline has ``CropRegions``.
 
     Args:
-        crop_batch: Crops encoded at a time.
+        crop_batch: Crops per forward pass.
     """
 
     def __init__(self, crop_batch: int = 128) -> None:
@@ -74,14 +73,12 @@ class CropFeatures(RegionFeatures):
     def extract(
         self, tower: VisionTower, images: Tensor, crops: Tensor, samples: Sequence[RegionSample]
     ) -> dict[str, Tensor]:
-        """Encode the crops (see ``RegionFeatures``).
-
-        Raises:
-            ValueError: There are crops, but not one for each region.
-        """
+        """Encode the crops (see ``RegionFeatures``)."""
         regions = sum(len(sample.regions) for sample in samples)
         if len(crops) not in (0, regions):
-            raise ValueError(f'got {len(crops)} crops of {regions} regions')
+            raise ValueError(
+                f'expected one crop per region, got {len(crops)} crops and {regions} regions'
+            )
         if not len(crops):
             return {}
         encoded = [tower.encode_image(part) for part in crops.split(self.crop_batch)]
@@ -90,28 +87,30 @@ class CropFeatures(RegionFeatures):
 
 @TASK_UTILS.register_module()
 class MaskedAttentionFeatures(RegionFeatures):
-    """Regions encoded by copies of the class token that see nothing else (paper, Table A1, row 3).
+    """Masked attention: one copy of the class token per region, which attends only to the region.
 
-    Gives ``masked_boxes``, where a box is the tokens that ``box_token_masks`` says, and where the
-    samples have masks ``masked_masks``. A segment without a token sees the class token alone.
-    A region costs one more query a block; the image's own tokens are run once for all of them.
+    As in the paper, Table A1, row 3. Returns ``masked_boxes`` (tokens of a box by
+    ``box_token_masks``) and, if the samples have masks, ``masked_masks``. A mask without a token
+    attends to the class token alone. A region costs one query per block; the tokens of the image
+    are computed once for all regions.
 
     Args:
-        region_batch: Boxes and masks of an image that share a pass; beyond, the image is run
-            again. One adds a row of 1 + h * w flags and, where no fused kernel serves masks, as
-            many float32 weights a head: 0.2 MB a region of a ViT-B/16 at 1024 px.
+        region_batch: Boxes and masks per forward pass of an image. Each adds a row of 1 + h * w
+            flags and, without a fused kernel for masks, as many float32 weights per head: 0.2 MB
+            per region for ViT-B/16 at 1024 px.
     """
 
     def __init__(self, region_batch: int = 256) -> None:
         if region_batch < 1:
-            raise ValueError(f'region_batch is at least 1, not {region_batch}')
+            raise ValueError(f'region_batch must be at least 1, got {region_batch}')
         self.region_batch = region_batch
 
     def extract(
         self, tower: VisionTower, images: Tensor, crops: Tensor, samples: Sequence[RegionSample]
     ) -> dict[str, Tensor]:
         """Encode the regions (see ``RegionFeatures``)."""
-        grid = tuple(side // tower.patch_size for side in images.shape[-2:])
+        height, width = images.shape[-2:]
+        grid = (height // tower.patch_size, width // tower.patch_size)
         boxes_px = [sample.regions.boxes_px for sample in samples]
         masks = [box_token_masks(boxes, grid, tower.patch_size) for boxes in boxes_px]
         counts = [len(boxes) for boxes in boxes_px]
@@ -139,21 +138,21 @@ class MaskedAttentionFeatures(RegionFeatures):
 
 
 def box_token_masks(boxes_px: Tensor, grid: tuple[int, int], patch_size: int) -> Tensor:
-    """The tokens a box covers: every one whose cell overlaps the box, and at least one.
+    """Tokens of each box: those whose patch overlaps the box, at least one.
 
     Args:
         boxes_px: xyxy in pixels of the tower's input, shape (R, 4).
-        grid: (h, w), tokens of the input.
-        patch_size: Side of a token's cell in pixels.
+        grid: (h, w) of the token grid.
+        patch_size: Side of a patch in pixels.
 
     Returns:
-        bool of shape (R, h, w). A box without area, or outside, has the token nearest to it.
+        bool of shape (R, h, w). A box without area, or outside the image, has the nearest token.
     """
-    cells = boxes_px / patch_size
+    boxes = boxes_px / patch_size  # in units of the grid
     inside = []
     for axis, tokens in ((1, grid[0]), (0, grid[1])):
-        first = cells[:, axis].floor().clamp(0, tokens - 1)
-        end = torch.maximum(cells[:, axis + 2].ceil(), first + 1)
+        first = boxes[:, axis].floor().clamp(0, tokens - 1)
+        end = torch.maximum(boxes[:, axis + 2].ceil(), first + 1)
         index = torch.arange(tokens, device=boxes_px.device)
         inside.append((index >= first[:, None]) & (index < end[:, None]))
     rows, columns = inside

@@ -1,4 +1,4 @@
-"""From a list of unpadded images and crops to the two normalised batches of a distiller."""
+"""Data preprocessor of the distillers: pads, stacks and normalises images and crops."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from clipself_mm.models import check_normalisation, pad_right_below, round_up
 
 @MODELS.register_module()
 class RegionPreprocessor(BaseDataPreprocessor):
-    """Pad, normalise and move a batch of `PackRegions` samples.
+    """Pads and normalises a batch of `PackRegions` samples and moves it to the device.
 
-    Images are zero-padded to the right and below while they are still 8-bit, so padding becomes
-    -mean / std, as in the release. Crops of all images are joined: no place is wasted on images
-    with few regions.
+    Images are zero-padded to the right and below before normalisation, so padding becomes
+    -mean / std, as in the official implementation. The crops of all images are concatenated
+    without padding.
 
     Args:
-        image_size: Side in pixels of the square the images are padded to. None pads to the
+        image_size: Side in pixels of the square that images are padded to. None pads to the
             largest height and width of the batch, rounded up to `pad_divisor`.
         pad_divisor: See `image_size`.
         mean: Mean per RGB channel, values in 0-1; CLIP's by default.
         std: Standard deviation per RGB channel, values in 0-1; CLIP's by default.
         student_sizes: Multi-scale training: the padded images are resized (bilinear) so that
-            their longest side is one of these, drawn for each iteration from (seed, iteration).
-            None keeps the size. Without effect outside training.
-        non_blocking: Passed on to the copy to the device.
+            their longest side is one of these, chosen per iteration by (seed, iteration).
+            None keeps the size. Ignored outside training.
+        non_blocking: As in mmengine's `BaseDataPreprocessor`.
     """
 
     def __init__(
@@ -48,17 +48,17 @@ class RegionPreprocessor(BaseDataPreprocessor):
     ) -> None:
         super().__init__(non_blocking=non_blocking)
         if student_sizes is not None and not student_sizes:
-            raise ValueError('student_sizes is None or lists at least one size')
+            raise ValueError('student_sizes must be None or list at least one size, got none')
         self.image_size = image_size
         self.pad_divisor = pad_divisor
-        self.student_sizes = None if student_sizes is None else tuple(student_sizes)
+        self.student_sizes = tuple(student_sizes or ())
         for name, given in dict(mean=mean, std=std).items():
-            # On the host even where a model is built on the meta device: their values are checked.
+            # Also in a model on the meta device: `check_normalisation` reads the values.
             constants = torch.tensor(given, device='cpu').view(1, -1, 1, 1)
             self.register_buffer(name, constants, persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Make the batch.
+        """Pad, stack and normalise.
 
         Args:
             data: Collated by `pseudo_collate`: `inputs.image`, a list of N uint8 tensors
@@ -68,13 +68,13 @@ class RegionPreprocessor(BaseDataPreprocessor):
 
         Returns:
             dict of `inputs`, with `images` (float32 of shape (N, 3, H, W)) and `crops` (float32 of
-            shape (sum of R_i, 3, S, S), no crop at all if none are given), and `data_samples`,
-            all on the device.
+            shape (sum of R_i, 3, S, S), empty if none are given), and `data_samples`, all on the
+            device.
         """
         data = self.cast_data(data)
         samples = data['data_samples']
         images = self.normalise(self.stack(data['inputs']['image']))
-        if training and self.student_sizes is not None:
+        if training and self.student_sizes:
             images, samples = self.resize(images, samples)
         if 'crops' in data['inputs']:
             crops = self.normalise(torch.cat(list(data['inputs']['crops'])))
@@ -99,11 +99,11 @@ class RegionPreprocessor(BaseDataPreprocessor):
     def resize(
         self, images: Tensor, samples: list[RegionSample]
     ) -> tuple[Tensor, list[RegionSample]]:
-        """Bring the batch to the size drawn for this iteration.
+        """Resize the batch to the size of this iteration, one of `student_sizes`.
 
         Args:
             images: Normalised batch of shape (N, 3, H, W).
-            samples: Samples on the device; their `boxes_px` and `scale` are changed.
+            samples: Samples on the device; their `boxes_px` and `scale` are updated.
 
         Returns:
             The resized batch and the samples.
@@ -124,15 +124,14 @@ class RegionPreprocessor(BaseDataPreprocessor):
 
 
 def build_tower_for(preprocessor: BaseDataPreprocessor, tower: dict) -> VisionTower:
-    """Build the tower that a preprocessor feeds.
+    """Build a tower and check that its preprocessor normalises as the tower was trained.
 
     Args:
-        preprocessor: A model's; a `RegionPreprocessor` has to normalise as the tower was trained,
-            other kinds pass.
+        preprocessor: Preprocessor of the model; only a `RegionPreprocessor` is checked.
         tower: Config of a `VisionTower`.
 
     Raises:
-        ValueError: Mean or standard deviation are not the tower's.
+        ValueError: Mean or standard deviation are not those of the tower.
     """
     built = MODELS.build(tower)
     if isinstance(preprocessor, RegionPreprocessor):

@@ -1,4 +1,4 @@
-"""Gives each proposal the noun of its image's captions that its crop looks most like."""
+"""Pseudo labels for proposals: the best-matching noun of the image's captions (section A.4)."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ def noun_embeddings(
     Args:
         vocabulary: The nouns, see `load_nouns`.
         embeddings: File of their embeddings, see `TextEmbeddings`.
-        text: Arguments of ``TextTower``, see `TextEmbeddings`. Without, the models here give the
-            text tower of their own tower's CLIP.
+        text: Arguments of ``TextTower``, see `TextEmbeddings`; by default the text tower of the
+            model's CLIP.
     """
-    words = load_nouns(vocabulary)
-    return TextEmbeddings(words.classes, embeddings, text, words.synonyms)
+    nouns = load_nouns(vocabulary)
+    return TextEmbeddings(nouns.classes, embeddings, text, nouns.synonyms)
 
 
 def match_nouns(crops: Tensor, nouns: Tensor, noun_labels: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Choose a noun for each crop by cosine (paper, section A.4).
+    """Choose a noun per crop by cosine (paper, section A.4).
 
     Args:
         crops: Embeddings of the crops of an image, shape (R, D).
         nouns: Unit embeddings of all nouns, shape (K, D).
-        noun_labels: Those that the image's captions name, at least one.
+        noun_labels: Labels of the nouns in the image's captions, at least one.
 
     Returns:
         Labels (int64) and cosines, both of shape (R).
     """
-    choice = torch.as_tensor(noun_labels, device=crops.device)
-    scores, places = (F.normalize(crops.float(), dim=-1) @ nouns[choice].T).max(dim=-1)
-    return choice[places], scores
+    candidates = torch.as_tensor(noun_labels, device=crops.device)
+    scores, best = (F.normalize(crops.float(), dim=-1) @ nouns[candidates].T).max(dim=-1)
+    return candidates[best], scores
 
 
 @MODELS.register_module()
 class RegionPseudoLabeler(FrozenModel):
-    """Associates proposals with nouns, for ``tools/test.py`` (paper, section A.4).
+    """Labels proposals with nouns, for ``tools/test.py`` (paper, section A.4).
 
-    Proposals are classified by their crops, as the dense features of an untuned ViT are too weak.
+    Proposals are classified by their crops, because dense features of an untuned ViT are too weak.
 
     Args:
         tower: Config of a ``VisionTower``.
@@ -74,7 +74,7 @@ class RegionPseudoLabeler(FrozenModel):
         return self.nouns.classes
 
     def _forward(self, inputs: dict[str, Tensor], data_samples: object = None) -> Tensor:
-        """The embeddings of all crops, shape (sum of R_i, D)."""
+        """Embeddings of all crops, shape (sum of R_i, D)."""
         return self.encode_crops(inputs['crops'])
 
     @torch.no_grad()
@@ -89,22 +89,20 @@ class RegionPseudoLabeler(FrozenModel):
 
         Returns:
             The samples; ``labels`` (int64) and ``scores``, the cosines, both of shape (R_i).
-
-        Raises:
-            ValueError: A sample has no nouns, or the number of crops is not that of regions.
         """
         counts = [len(sample.regions) for sample in data_samples]
         if sum(counts) != len(inputs['crops']):
             raise ValueError(
-                f'the batch has {sum(counts)} regions and {len(inputs["crops"])} crops'
+                f'expected one crop per region, got {sum(counts)} regions and '
+                f'{len(inputs["crops"])} crops'
             )
         embeddings = self.encode_crops(inputs['crops'])
         nouns = self.nouns.table
         for sample, crops in zip(data_samples, embeddings.split(counts), strict=True):
             if not sample.get('noun_labels'):
                 raise ValueError(
-                    f'{sample.get("img_path")}: no noun to match; CaptionedRegions gives each '
-                    'image those of its captions'
+                    f'{sample.get("img_path")}: noun_labels is empty; CaptionedRegions leaves out '
+                    'images without nouns'
                 )
             labels, scores = match_nouns(crops, nouns, sample.noun_labels)
             sample.pred_regions = InstanceData(labels=labels, scores=scores)

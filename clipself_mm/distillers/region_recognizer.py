@@ -1,4 +1,4 @@
-"""A tower under region classification alone, for ``tools/test.py`` without a distillation."""
+"""Region classification with a frozen tower, for ``tools/test.py``."""
 
 from mmengine.registry import MODELS
 from torch import Tensor
@@ -12,7 +12,7 @@ from .region_preprocessor import build_tower_for
 
 @MODELS.register_module()
 class RegionRecognizer(FrozenModel):
-    """Classifies annotated regions by a frozen tower's features (paper, Tables 1, 2, A1, A2).
+    """Classifies annotated regions with a frozen tower (paper, Tables 1, 2, A1, A2).
 
     Args:
         tower: Config of a ``VisionTower``.
@@ -30,7 +30,7 @@ class RegionRecognizer(FrozenModel):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Classes that the labels of the data are indices into."""
+        """Classes of the labels."""
         return self.classifier.classes
 
     def predict(
@@ -45,5 +45,5 @@ class RegionRecognizer(FrozenModel):
         return self.classifier.classify(self.tower, inputs['images'], inputs['crops'], data_samples)
 
     def _forward(self, inputs: dict[str, Tensor], data_samples: object = None) -> Tensor:
-        """The dense maps of shape (N, D, h, w)."""
+        """Dense maps of shape (N, D, h, w)."""
         return self.tower.encode_dense(inputs['images'])

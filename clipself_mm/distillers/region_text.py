@@ -1,4 +1,4 @@
-"""The baseline that CLIPSelf is compared with: dense features learn the nouns of pseudo labels."""
+"""Region-text baseline of the paper: dense features are trained with noun pseudo labels."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from .region_pseudo_labeler import noun_embeddings
 class RegionText(RegionDistiller):
     """Fine-tunes a tower with region-text pairs, after RegionCLIP (paper, sections 4.4 and A.4).
 
-    Each region's pooled dense feature is told which noun it shows. The ``teacher`` takes no part
-    in it: it is the tower as it was, which ``WeightEnsembleHook`` blends with the student as for
-    CLIPSelf.
+    The pooled dense feature of each region is classified against noun embeddings. The ``teacher``
+    has no part in the loss; ``WeightEnsembleHook`` blends it with the student as for CLIPSelf.
 
     Args:
-        tower: Config of the ``VisionTower`` that is fine-tuned. Its checkpoint gives the logit
-            scale, which stays as it is.
+        tower: Config of the ``VisionTower`` that is fine-tuned. The logit scale is read from its
+            checkpoint and frozen.
         data_preprocessor: Config of a ``RegionPreprocessor``.
-        nouns: Arguments of ``noun_embeddings``; label i of the data is its noun i.
+        nouns: Arguments of ``noun_embeddings``; label i of the data is noun i.
         unlocked_blocks: How many of the student's last blocks train; None for all.
         region_text_loss: Config of the loss between pooled features and nouns.
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.

@@ -1,4 +1,4 @@
-"""On-disk cache of teacher embeddings, as a distiller uses it."""
+"""On-disk cache of teacher embeddings, the part that runs in the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clipself_mm.datasets import CacheMetadata, EmbeddingCache, RegionSample
 
 
 def tower_digest(tower: VisionTower) -> str:
-    """128 bits of a SHA-256, as hex, of a tower's weights, modules, sizes and normalisation."""
+    """SHA-256 of a tower's weights, modules, sizes and normalisation: 128 bits, as hex."""
     digest = hashlib.sha256()
     parts = [(name, type(module).__name__) for name, module in tower.named_modules()]
     digest.update(repr((parts, tower.patch_size, tower.image_size)).encode())
@@ -37,20 +37,20 @@ def matmul_dtype(device: torch.device) -> str:
 class TeacherCache:
     """Encodes the crops whose embeddings are not cached and adds them to the cache.
 
-    `CropUncachedRegions` in the data pipeline does the look-up, so a cached crop is neither cut nor
-    encoded. A step that encodes crops waits for the device, a step without does not.
+    `CropUncachedRegions` in the data pipeline looks up the cache, so a cached crop is neither cut
+    nor encoded. Only steps that encode crops synchronise with the device.
 
     Args:
-        folder: Folder of the cache on a local disk; the pipeline gives the same.
+        folder: Folder of the cache on a local disk, the same as in the pipeline.
         dtype: Dtype of the embeddings on disk, `float32`, or `float16` for less space.
     """
 
     def __init__(self, folder: str | Path, dtype: str = 'float32') -> None:
         if dtype not in ('float32', 'float16'):
-            raise ValueError(f'dtype of a teacher cache is float32 or float16, got {dtype!r}')
+            raise ValueError(f"teacher_cache.dtype must be 'float32' or 'float16', got {dtype!r}")
         self.cache = EmbeddingCache(folder)
         self.dtype = dtype
-        self._crops: str | None = None  # recipe of the crops once the cache is claimed
+        self._crops: str | None = None  # how the crops are made, once the cache is claimed
 
     def targets(
         self,
@@ -63,44 +63,46 @@ class TeacherCache:
 
         Args:
             teacher: The teacher.
-            encode: Computes its embeddings (M, D) of crops (M, 3, S, S).
-            crops: The crops that were not cached, normalised, shape (M, 3, S, S).
-            samples: Of N images, with `cached_targets`.
+            encode: Computes the teacher's embeddings (M, D) of crops (M, 3, S, S).
+            crops: Crops that are not cached, normalised, shape (M, 3, S, S).
+            samples: N samples with `cached_targets`.
 
         Returns:
-            float32 of shape (R, D), the regions of all images in order.
+            float32 of shape (R, D), in the order of the regions of all images.
 
         Raises:
-            ValueError: The pipeline has no cache or another one, or the cache is of another
+            ValueError: The pipeline does not use this cache, or the cache was made with a different
                 teacher, precision, dtype or kind of crops.
         """
         parts = [self._cached(sample, teacher, crops.device) for sample in samples]
-        fresh = encode(crops).float()
-        if len(fresh):
+        new = encode(crops).float()
+        if len(new):
             keys = [key for part in parts for key in part.missing_keys]
-            self.cache.put(keys, fresh.cpu().numpy())
+            self.cache.put(keys, new.cpu().numpy())
         found = torch.from_numpy(np.concatenate([part.found for part in parts]))
-        targets = fresh.new_empty(len(found), teacher.dim)
+        targets = new.new_empty(len(found), teacher.dim)
         cached = [part.embeddings for part in parts if len(part.embeddings)]
-        # Positions, not masks: a mask on a GPU would make the step wait for it.
-        for places, rows in ((found, cached), (~found, [fresh])):
+        # Indices from the host: indexing with a mask on a GPU would synchronise.
+        for mask, rows in ((found, cached), (~found, [new])):
             if rows:
-                targets[places.nonzero().squeeze(1).to(fresh.device)] = torch.cat(rows)
+                targets[mask.nonzero().squeeze(1).to(new.device)] = torch.cat(rows)
         return targets
 
     def _cached(
         self, sample: RegionSample, teacher: VisionTower, device: torch.device
     ) -> BaseDataElement:
-        """The pipeline's look-up for one image, once it is known to be of the right cache."""
+        """The pipeline's look-up for one image, after checks that it is of this cache."""
         folder = self.cache.folder
         if 'cached_targets' not in sample:
             raise ValueError(
-                f'teacher_cache {folder}: the pipeline needs CropUncachedRegions with this folder '
-                'in place of CropRegions'
+                f'model.teacher_cache has folder {folder}: replace CropRegions in the pipeline by '
+                'CropUncachedRegions with this folder'
             )
         part = sample.cached_targets
         if part.folder != folder:
-            raise ValueError(f'CropUncachedRegions has folder {part.folder}, the model {folder}')
+            raise ValueError(
+                f'CropUncachedRegions has folder {part.folder}, model.teacher_cache has {folder}'
+            )
         if part.crops != self._crops:
             precision = matmul_dtype(device)
             self.cache.claim(

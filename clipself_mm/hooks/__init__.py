@@ -1,4 +1,4 @@
-"""Hooks of the training loop: checkpoints, batch norms, the blend of student and teacher."""
+"""Hooks: checkpoints, batch norms, weight ensemble, vocabulary check."""
 
 from .durable_checkpoint_hook import DurableCheckpointHook
 from .sync_bn_hook import SyncBNHook

@@ -1,10 +1,11 @@
-"""Checkpoints that survive a kill at any moment, also in the middle of a write."""
+"""Crash-safe checkpoints: atomic writes, old checkpoints are deleted last."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import (
@@ -22,33 +23,32 @@ from clipself_mm.io.atomic_write import atomic_write, remove_partial_files
 
 #: Name of the backend in `backend_args`.
 BACKEND_NAME = 'clipself_durable'
-#: Entry of mmengine's message hub, and so of the checkpoint: files to delete once it is complete.
+#: Key in mmengine's message hub, saved with the checkpoint: files to delete after it is complete.
 OUTDATED = 'outdated_ckpts'
 
 
 @HOOKS.register_module()
 class DurableCheckpointHook(CheckpointHook):
-    """mmengine's checkpoint hook, so ordered that a complete checkpoint exists at all times.
+    """mmengine's checkpoint hook with atomic writes: a complete checkpoint exists at all times.
 
-    A checkpoint is written under another name and moved into its place; then `last_checkpoint`
-    follows in the same way; only then the checkpoints that it outdates are deleted, among them
-    the previous best. A run that resumes deletes what its killed predecessor left half written
-    or could not delete any more. Takes the arguments of `CheckpointHook`, for epochs and for
-    iterations: `default_hooks = dict(checkpoint=dict(type='DurableCheckpointHook', interval=1))`.
+    The checkpoint is written atomically, then `last_checkpoint`, then outdated checkpoints are
+    deleted, among them the previous best. A resumed run deletes partial files and outdated
+    checkpoints that a killed run left. Arguments as in `CheckpointHook`, by epoch or by iteration:
+    `default_hooks = dict(checkpoint=dict(type='DurableCheckpointHook', interval=1))`.
 
-    Folders that are not local (a URI prefix, or `file_client_args`) are written by mmengine as
-    they are; the order of writing and deleting holds there too.
+    Remote folders (a URI prefix, or `file_client_args`) are written by mmengine's backends, in the
+    same order.
     """
 
-    def before_train(self, runner: Runner) -> None:
-        """Choose the backend that writes whole files, and clean up after a killed run.
+    backend_args: dict | None
+    file_backend: Any
+    keep_ckpt_ids: deque[int]
 
-        Args:
-            runner: The runner of the training.
-        """
+    def before_train(self, runner: Runner) -> None:
+        """Choose the backend for atomic writes, and clean up after a killed run."""
         if self.file_client_args is None:
-            place = self.out_dir or runner.work_dir
-            if type(get_file_backend(place, backend_args=self.backend_args)) is LocalBackend:
+            out_dir = self.out_dir or runner.work_dir
+            if type(get_file_backend(out_dir, backend_args=self.backend_args)) is LocalBackend:
                 self.backend_args = {'backend': BACKEND_NAME}
         super().before_train(runner)
         if not is_main_process():
@@ -59,12 +59,12 @@ class DurableCheckpointHook(CheckpointHook):
             folders.add(Path(self.out_dir))
         for folder in folders:
             for path in remove_partial_files(folder):
-                runner.logger.info(f'Removed {path}, left half written by a killed run.')
+                runner.logger.info(f'Removed {path}, a partial file of a killed run.')
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        """Write the checkpoint of a step, then `last_checkpoint`, then delete what is outdated."""
+        """Write the checkpoint, then `last_checkpoint`, then delete outdated checkpoints."""
         outdated = []
-        if isinstance(self.file_backend, _DeletionsLater):
+        if isinstance(self.file_backend, _DeferredDeletes):
             outdated += self.file_backend.names
         if self.max_keep_ckpts > 0:
             steps = [kept for kept in self.keep_ckpt_ids if kept != step] + [step]
@@ -93,14 +93,14 @@ class DurableCheckpointHook(CheckpointHook):
             self._delete(outdated)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """Let mmengine save the best checkpoint, but delete the previous best only at the end."""
+        """Save the best checkpoint as mmengine does, then delete the previous best."""
         backend = self.file_backend
-        later = self.file_backend = _DeletionsLater(backend)
+        deferred = self.file_backend = _DeferredDeletes(backend)
         try:
             super()._save_best_checkpoint(runner, metrics)
         finally:
             self.file_backend = backend
-        self._delete(later.names)
+        self._delete(deferred.names)
 
     def _delete(self, names: list[str]) -> None:
         """Delete checkpoints of `out_dir` by file name, except those in use."""
@@ -116,11 +116,11 @@ class DurableCheckpointHook(CheckpointHook):
                 self.file_backend.rmtree(path)
 
 
-class _DeletionsLater:
-    """A storage backend that only notes what it is told to delete.
+class _DeferredDeletes:
+    """A storage backend that collects deletions instead of executing them.
 
     Args:
-        backend: The backend that does everything else.
+        backend: The backend for all other operations.
 
     Attributes:
         names: File names to delete.
@@ -131,11 +131,11 @@ class _DeletionsLater:
         self.names: list[str] = []
 
     def remove(self, path: str | Path) -> None:
-        """Note a file."""
+        """Defer deletion of a file."""
         self.names.append(os.path.basename(path))
 
     def rmtree(self, path: str | Path) -> None:
-        """Note a folder."""
+        """Defer deletion of a folder."""
         self.remove(path)
 
     def __getattr__(self, name: str) -> object:
@@ -144,31 +144,13 @@ class _DeletionsLater:
 
 @register_backend(BACKEND_NAME)
 class DurableLocalBackend(LocalBackend):
-    """mmengine's local backend, writing by way of a partial file in the same folder.
-
-    The bytes are forced to disk under another name, which then takes the place of the old file in
-    one step. A process killed at any moment leaves the old file or the new one, never a piece.
-    """
+    """mmengine's local backend with atomic, synced writes (see `atomic_write`)."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file, making its folder when there is none.
-
-        Args:
-            obj: Content.
-            filepath: Where the file is to appear.
-
-        Raises:
-            OSError: The disk is full or the folder not writable; the old file is still there.
-        """
+        """Write a file and create its folder if needed; on errors the old file stays."""
         with atomic_write(filepath, durable=True) as part:
             part.write_bytes(obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
-        """Write a text file like `put`.
-
-        Args:
-            obj: Content.
-            filepath: Where the file is to appear.
-            encoding: Encoding of the file.
-        """
+        """Write a text file, like `put`."""
         self.put(obj.encode(encoding), filepath)

@@ -1,4 +1,4 @@
-"""Refuses to run a model on data whose labels mean other classes than its own."""
+"""Checks that the labels of model and data set mean the same classes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from clipself_mm.datasets.annotations.vocabulary import class_names
 class VocabularyCheckHook(Hook):
     """Compares the classes of each data set with the model's before the first batch.
 
-    A config names the vocabulary in the model and in every data set; lists of equal length in
-    another order would train and test with shuffled labels and without a sound. The data of
-    validation and test are compared with the model's ``classes``, those of training with its
-    ``train_classes`` if it has them. Where these are None, or there are none, nothing is compared.
-    A model's ``aliases`` are what data may call its classes besides.
+    A config names the vocabulary in the model and in each data set. Lists of equal length but
+    different order would silently train and test with shuffled labels. Validation and test data
+    are compared with the model's ``classes``, training data with its ``train_classes`` if it has
+    the attribute. Nothing is compared if these are None or missing. The ``aliases`` of a model are
+    other names of its classes in data sets.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -44,17 +44,17 @@ class VocabularyCheckHook(Hook):
 
 def bare_model(model: nn.Module) -> nn.Module:
     """The model inside a distributed wrapper or a test-time augmentation."""
-    model = model.module if is_model_wrapper(model) else model
-    return getattr(model, 'module', model)
+    unwrapped: nn.Module = getattr(model, 'module', model) if is_model_wrapper(model) else model
+    return getattr(unwrapped, 'module', unwrapped)
 
 
 def check_classes(model: nn.Module, own: Sequence[str] | None, dataloader: DataLoader) -> None:
     """Compare the classes of a model with those of its data.
 
     Args:
-        model: Named in the error.
-        own: Its classes, in the order of their labels; None to pass.
-        dataloader: Its data set's metainfo says the others; one that says none is passed over.
+        model: The model.
+        own: Its classes, in the order of their labels; None skips the check.
+        dataloader: The data, whose metainfo has the other `classes`; without, no check.
 
     Raises:
         ValueError: The classes differ in number, names or order.
@@ -66,17 +66,16 @@ def check_classes(model: nn.Module, own: Sequence[str] | None, dataloader: DataL
     given = [class_of.get(name, name) for name in given]
     if list(own) == given:
         return
-    where = first_difference(own, given)
+    first = first_difference(own, given)
     raise ValueError(
         f'{type(model).__name__} has {len(own)} classes and the data set {len(given)}, which '
-        f'differ from label {where} on ({list(own)[where : where + 2]} and '
-        f'{given[where : where + 2]}): the vocabulary of the model and that of the '
-        'data set must be the same'
+        f'differ from label {first} on ({list(own)[first : first + 2]} and '
+        f'{given[first : first + 2]}): use the same vocabulary for the model and the data set'
     )
 
 
 def first_difference(own: Sequence[str], given: Sequence[str]) -> int:
-    """The first label that two lists of names disagree about."""
+    """The first label at which two lists of names differ."""
     pairs = zip(own, given, strict=False)
     shorter = min(len(own), len(given))
     return next((i for i, pair in enumerate(pairs) if pair[0] != pair[1]), shorter)

@@ -1,11 +1,11 @@
-"""The weight ensemble: a blend of the distilled tower and the original one (authors' release).
+"""Weight ensemble of the distilled and the original tower (official implementation).
 
-Blending keeps most of what distillation taught and much of the original's classification. The hook
-evaluates and exports the blend while training goes on unblended.
+The blend keeps most of the gain in dense features and most of the original image classification.
+The hook evaluates and exports the blend; training continues with the student's own weights.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -14,8 +14,9 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
+from clipself_mm.clip import VisionTower
 from clipself_mm.clip.export.tower_export import check_exportable, export_tower
 from clipself_mm.clip.weights.tower_source import CONFIG_NAME
 
@@ -24,29 +25,30 @@ from clipself_mm.clip.weights.tower_source import CONFIG_NAME
 class WeightEnsembleHook(Hook):
     """Validates, tests and exports alpha * student + (1 - alpha) * teacher.
 
-    The blend is swapped into the student for validation and test; every checkpoint holds the raw
-    student, which comes back from a saved copy bit for bit. The blend of the last weights is
-    exported to ``<work_dir>/tower``, that of the best checkpoint to ``<work_dir>/best_tower``, both
-    as folders that open_clip loads.
+    The blend is loaded into the student for validation and test. Checkpoints contain the student's
+    own weights, which are restored exactly afterwards. The blend of the last weights is exported to
+    ``<work_dir>/tower``, that of the best checkpoint to ``<work_dir>/best_tower``, both as folders
+    for open_clip.
 
     Args:
-        alpha: Share of the student: 0.7 for ViT-B/16, 0.95 for ViT-L/14 in the release.
-        export: Whether to write the towers.
+        alpha: Weight of the student: 0.7 for ViT-B/16, 0.95 for ViT-L/14 in the official
+            implementation.
+        export: Whether to export the towers.
     """
 
-    # After the checkpoint hook, so that the best checkpoint is known when the blend is still in.
+    # After the checkpoint hook: the best checkpoint is known while the blend is still loaded.
     priority = 'LOWEST'
 
     def __init__(self, alpha: float, export: bool = True) -> None:
         if not 0 <= alpha <= 1:
-            raise ValueError(f'alpha is the share of the student, in 0..1, got {alpha}')
+            raise ValueError(f'WeightEnsembleHook.alpha must be in [0, 1], got {alpha}')
         self.alpha = alpha
         self.export = export
         self._raw: dict[str, Tensor] | None = None
         self._exported_best: str | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse what could not be exported at the end; catch up on a best tower a kill prevented.
+        """Check that the export will work; export the best tower if a killed run did not.
 
         Raises:
             ValueError: The tower cannot be exported, several metrics select a best checkpoint, or
@@ -55,7 +57,7 @@ class WeightEnsembleHook(Hook):
         if sum(isinstance(hook, WeightEnsembleHook) for hook in runner.hooks) > 1:
             raise ValueError(
                 'the config has two WeightEnsembleHooks: set alpha in '
-                'default_hooks.weight_ensemble and take the other one out of custom_hooks'
+                'default_hooks.weight_ensemble and remove the other from custom_hooks'
             )
         if not self.export:
             return
@@ -63,10 +65,10 @@ class WeightEnsembleHook(Hook):
         check_exportable(student.state_dict(), student.source)
         info = runner.message_hub.runtime_info
         if any(key.startswith('best_ckpt_') for key in info):
-            raise ValueError('WeightEnsembleHook exports one best tower: give one save_best metric')
+            raise ValueError('WeightEnsembleHook exports one best tower: set one save_best metric')
         self._exported_best = info.get('best_ckpt')
         exported = self._exported_best is None or self._is_exported(runner, self._exported_best)
-        barrier()  # all have looked before one writes
+        barrier()  # all processes read the file before one writes it
         if exported:
             return
         content = torch.load(self._exported_best, map_location='cpu', weights_only=False)
@@ -81,11 +83,11 @@ class WeightEnsembleHook(Hook):
         self._write(runner, 'best_tower', blend, self._exported_best)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Swap the blend in."""
+        """Load the blend."""
         self._swap_in(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Export the blend if its checkpoint is a new best; swap the raw student back in."""
+        """Export the blend if its checkpoint is a new best; restore the student."""
         best = runner.message_hub.runtime_info.get('best_ckpt')
         if self.export and best is not None and best != self._exported_best:
             self._write(runner, 'best_tower', _towers(runner)[0].state_dict(), best)
@@ -93,15 +95,15 @@ class WeightEnsembleHook(Hook):
         self._swap_out(runner)
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Swap the blend in."""
+        """Load the blend."""
         self._swap_in(runner)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Swap the raw student back in."""
+        """Restore the student."""
         self._swap_out(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put the raw student into a checkpoint that is saved while the blend is in."""
+        """Save the student's own weights, also while the blend is loaded."""
         if self._raw is not None:
             state = checkpoint['state_dict']
             state.update({f'student.{key}': value.cpu() for key, value in self._raw.items()})
@@ -120,8 +122,9 @@ class WeightEnsembleHook(Hook):
         student.load_state_dict(blend_state(self._raw, teacher.state_dict(), self.alpha))
 
     def _swap_out(self, runner: Runner) -> None:
-        _towers(runner)[0].load_state_dict(self._raw)
-        self._raw = None
+        if self._raw is not None:
+            _towers(runner)[0].load_state_dict(self._raw)
+            self._raw = None
 
     def _is_exported(self, runner: Runner, checkpoint: str) -> bool:
         path = Path(runner.work_dir) / 'best_tower' / CONFIG_NAME
@@ -134,17 +137,17 @@ class WeightEnsembleHook(Hook):
         if is_main_process():
             source, folder = _towers(runner)[0].source, Path(runner.work_dir) / name
             path = export_tower(state, source, folder, self._origin(checkpoint))
-            runner.logger.info(f'The blended tower (alpha {self.alpha}) is written to {path}')
+            runner.logger.info(f'Blended tower (alpha {self.alpha}): {path}')
         barrier()
 
 
-def _towers(runner: Runner) -> Sequence[nn.Module]:
+def _towers(runner: Runner) -> tuple[VisionTower, VisionTower]:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     missing = [name for name in ('student', 'teacher') if not hasattr(model, name)]
     if missing:
         raise TypeError(
-            f'WeightEnsembleHook blends a student and a teacher; {type(model).__name__} has no '
-            f'{" and no ".join(missing)}'
+            f'WeightEnsembleHook needs a model with student and teacher; {type(model).__name__} '
+            f'has no {" and no ".join(missing)}'
         )
     return model.student, model.teacher
 
@@ -154,28 +157,23 @@ def blend_state(
 ) -> dict[str, Tensor]:
     """`alpha * student + (1 - alpha) * teacher` for every key of the student.
 
-    Entries that are equal in both stay exactly as they are, alpha 1 gives the student and alpha 0
-    the teacher bit for bit. An entry keeps the student's dtype and device; integer and bool
-    buffers are blended and rounded. Keys that only the teacher has are dropped.
+    Exact for equal entries and for alpha 0 and 1. The result has the student's dtype and device;
+    integer and bool buffers are blended and rounded. Keys of the teacher alone are dropped.
 
     Args:
-        student: State of the distilled tower.
-        teacher: State of the original tower, at least the student's keys.
-        alpha: Share of the student, in [0, 1].
+        student: State dict of the distilled tower.
+        teacher: State dict of the original tower, with at least the student's keys.
+        alpha: Weight of the student, in [0, 1].
 
     Returns:
-        New tensors under the student's keys, in its order.
-
-    Raises:
-        ValueError: `alpha` is outside [0, 1], or an entry has another shape in the teacher.
-        KeyError: The teacher lacks keys of the student; the message names them.
+        New tensors, in the order of the student's keys.
     """
     if not 0 <= alpha <= 1:
-        raise ValueError(f'alpha, the share of the student, must be in [0, 1], got {alpha}')
+        raise ValueError(f'alpha, the weight of the student, must be in [0, 1], got {alpha}')
     missing = [key for key in student if key not in teacher]
     if missing:
         raise KeyError(
-            f'the teacher lacks {len(missing)} of {len(student)} entries of the student: '
+            f'the teacher lacks {len(missing)} of {len(student)} keys of the student: '
             + ', '.join(missing)
         )
     blended = {}

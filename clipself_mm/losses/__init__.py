@@ -1,4 +1,4 @@
-"""Losses of the distillers and detectors; pure functions first, registered modules second."""
+"""Losses of the distillers and detectors: pure functions and registered modules."""
 
 from .context_distill_loss import ContextDistillLoss, correlation_distance
 from .contrastive_loss import ContrastiveLoss, symmetric_info_nce

@@ -1,4 +1,4 @@
-"""DeCLIP's context loss: queries should group patches as a vision foundation model does."""
+"""DeCLIP's context loss: correlations of queries follow those of a vision foundation model."""
 
 import torch
 import torch.nn.functional as F
@@ -10,29 +10,30 @@ from .dense_batch import DenseBatch
 
 
 def correlation_distance(student: Tensor, reference: Tensor) -> Tensor:
-    """Mean over rows of the Euclidean distance of two matrices of cosines.
+    """Mean over rows of the Euclidean distance between two cosine matrices.
 
     Args:
         student: Tokens of one image, shape (L, C).
-        reference: Another model's tokens of the same places, shape (L, C'); C' may differ.
+        reference: Tokens of the reference model at the same positions, shape (L, C').
 
     Returns:
-        Scalar, at least 0; a row's distance grows with L, as in DeCLIP (arXiv 2505.04410).
+        Scalar, at least 0. It is not normalised by L, as in DeCLIP (arXiv 2505.04410).
     """
     return (_cosines(reference) - _cosines(student)).norm(dim=1).mean()
 
 
 @MODELS.register_module()
 class ContextDistillLoss(BaseModule):
-    """Pulls the correlations of the last block's queries to those of a foundation model's patches.
+    """Distils the correlations of a foundation model's patches into the last block's queries.
 
-    Cells of padding alone are left out, as rows and as columns. Every image counts the same. An
-    image of L cells takes several L x L matrices of float32: 64 MiB each at 1024 px and patch 16.
+    Cells that are only padding are excluded, as rows and as columns. All images have equal weight.
+    An image of L cells needs several float32 matrices of L x L: 64 MiB each at 1024 px and patch
+    16.
 
     Args:
-        foundation: Config of the model, a ``FoundationModel``: pixels in 0-1 and a token grid in,
-            a map on this grid out.
-        loss_weight: Factor on the loss, lambda; 0.25 in the paper, 0.1 in the authors' scripts.
+        foundation: Config of a ``FoundationModel``, which maps pixels in 0-1 and a token grid to a
+            feature map on this grid.
+        loss_weight: Factor on the loss, lambda; 0.25 in the paper, 0.1 in the official scripts.
     """
 
     name = 'loss_context'
@@ -46,12 +47,12 @@ class ContextDistillLoss(BaseModule):
         """Mean over the images of a batch, a scalar.
 
         Raises:
-            ValueError: The student's last block has no context.
+            ValueError: The tower's ``last_block`` gives no queries (``DenseBatch.context``).
         """
         if batch.context is None:
             raise ValueError(
-                'ContextDistillLoss compares the queries of a last block by self-correlation: '
-                "give model.tower last_block='qq' or 'csa'"
+                'ContextDistillLoss needs the queries of a last block with self-correlation: '
+                "set model.tower last_block='qq' or 'csa'"
             )
         mean, std = (
             batch.images.new_tensor(values).view(1, 3, 1, 1)
@@ -62,8 +63,8 @@ class ContextDistillLoss(BaseModule):
             reference = self.foundation(batch.images * std + mean, grid)
         pairs = zip(batch.tokens(batch.context), batch.tokens(reference), strict=True)
         with torch.autocast(batch.images.device.type, enabled=False):
-            each = [correlation_distance(student, wanted) for student, wanted in pairs]
-        return self.loss_weight * torch.stack(each).mean()
+            losses = [correlation_distance(student, target) for student, target in pairs]
+        return self.loss_weight * torch.stack(losses).mean()
 
 
 def _cosines(tokens: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""Correlation distillation: tokens should resemble each other as they do in the frozen CLIP.
+"""Correlation distillation: cosines between tokens follow those of the frozen CLIP.
 
-Form of R-SC / SCD (arXiv 2504.02328) as later work restates it; the authors' code is unreleased.
+R-SC / SCD (arXiv 2504.02328) in the form given by later work; there is no official implementation.
 """
 
 import torch
@@ -12,11 +12,11 @@ from .dense_batch import DenseBatch
 
 
 def scaled_correlation(tokens: Tensor) -> Tensor:
-    """Cosine of each token with all, every row scaled from its least and largest to 0 and 1.
+    """Cosines between all tokens, each row min-max scaled to 0-1.
 
     Args:
-        tokens: Tokens of one image, shape (L, D). As what a row is compared with they are
-            detached: a row's gradient reaches its own token alone.
+        tokens: Tokens of one image, shape (L, D). The columns are detached: the gradient of a row
+            reaches only the token of the row.
 
     Returns:
         Shape (L, L); a row of equal cosines is 0.
@@ -33,23 +33,24 @@ def correlation_cross_entropy(student: Tensor, teacher: Tensor, temperature: flo
 
     Args:
         student: Tokens of one image, shape (L, D).
-        teacher: The frozen CLIP's tokens of the same places, shape (L, D).
-        temperature: Divides the scaled correlations of both.
+        teacher: Tokens of the frozen CLIP at the same positions, shape (L, D).
+        temperature: Divisor of the scaled correlations of both.
 
     Returns:
-        Scalar; at least the mean entropy of the teacher's rows, which it is for equal tokens.
+        Scalar; its minimum, for equal tokens, is the mean entropy of the teacher's rows.
     """
-    wanted = (scaled_correlation(teacher) / temperature).softmax(dim=1)
-    found = (scaled_correlation(student) / temperature).log_softmax(dim=1)
-    return -(wanted * found).sum(dim=1).mean()
+    target = (scaled_correlation(teacher) / temperature).softmax(dim=1)
+    log_probs = (scaled_correlation(student) / temperature).log_softmax(dim=1)
+    return -(target * log_probs).sum(dim=1).mean()
 
 
 @MODELS.register_module()
 class CorrelationDistillLoss(nn.Module):
-    """Keeps the correlations within an image those of the frozen CLIP, whose dense map it asks for.
+    """Distils the correlations within the frozen CLIP's dense map into the student's.
 
-    Cells of padding alone are left out, as rows and as columns. Every image counts the same. An
-    image of L cells takes several L x L matrices of float32: 64 MiB each at 1024 px and patch 16.
+    Cells that are only padding are excluded, as rows and as columns. All images have equal weight.
+    An image of L cells needs several float32 matrices of L x L: 64 MiB each at 1024 px and patch
+    16.
 
     Args:
         temperature: See ``correlation_cross_entropy``.
@@ -69,8 +70,8 @@ class CorrelationDistillLoss(nn.Module):
             reference = batch.teacher.encode_dense(batch.images)
         pairs = zip(batch.tokens(batch.dense), batch.tokens(reference), strict=True)
         with torch.autocast(batch.images.device.type, enabled=False):
-            each = [
+            losses = [
                 correlation_cross_entropy(student, teacher, self.temperature)
                 for student, teacher in pairs
             ]
-        return self.loss_weight * torch.stack(each).mean()
+        return self.loss_weight * torch.stack(losses).mean()

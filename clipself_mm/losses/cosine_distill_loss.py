@@ -1,4 +1,4 @@
-"""CLIPSelf's loss: a region's dense feature should point where its crop's embedding points."""
+"""CLIPSelf's loss: cosine distance between dense features of regions and crop embeddings."""
 
 import torch.nn.functional as F
 from mmengine.registry import MODELS
@@ -13,10 +13,10 @@ def cosine_distance(student: Tensor, teacher: Tensor, count: Tensor | int | None
     Args:
         student: Pooled dense features, shape (R, D).
         teacher: Crop embeddings, shape (R, D).
-        count: What to divide by; R by default.
+        count: Divisor; R by default.
 
     Returns:
-        Scalar, in [0, 2] for the default ``count``; 0 with a gradient path where R is 0.
+        Scalar, in [0, 2] for the default ``count``; for R = 0 it is 0 and has a gradient.
     """
     count = max(len(student), 1) if count is None else count
     return (1 - F.cosine_similarity(student.float(), teacher.float(), dim=-1)).sum() / count
@@ -26,8 +26,8 @@ def cosine_distance(student: Tensor, teacher: Tensor, count: Tensor | int | None
 class CosineDistillLoss(nn.Module):
     """Mean of 1 - cos over all regions of the batch, over all processes.
 
-    Each process divides by the mean number of regions a process holds, so that the averaged
-    gradients are those of one process with the whole batch, however the regions are spread.
+    The divisor is the mean number of regions per process, so the averaged gradients are those of
+    one process with the whole batch, however regions are distributed.
 
     Args:
         loss_weight: Factor on the loss.

@@ -1,4 +1,4 @@
-"""What losses on whole dense maps are given, and which of its cells are padding."""
+"""Input of losses on whole dense maps, with a mask of the cells that are not padding."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from clipself_mm.clip import VisionTower
 
 
 class DenseBatch(NamedTuple):
-    """A student's view of a batch of images, and who may be asked about the same images."""
+    """A batch of images with the student's dense maps, and the teacher."""
 
     images: Tensor
-    """Normalised and padded, the student's input, shape (N, 3, H, W)."""
+    """The student's input, normalised and padded, shape (N, 3, H, W)."""
     dense: Tensor
     """The student's dense map, shape (N, D, h, w)."""
     context: Tensor | None
-    """The queries that mixed it, shape (N, C, h, w); None where the last block has no such."""
+    """Queries of the last block, shape (N, C, h, w); None without self-correlation."""
     inside: Tensor
-    """True for cells that show image and not padding alone, shape (N, h, w), on the host."""
+    """False for cells that are only padding, shape (N, h, w), on the CPU."""
     teacher: VisionTower
     """The frozen tower."""
 
     def tokens(self, features: Tensor) -> list[Tensor]:
-        """The inside cells of a map (N, C, h, w), one tensor (L_i, C) an image, row by row."""
+        """The inside cells of a map (N, C, h, w): per image a tensor (L_i, C), row by row."""
         tokens = []
         for item, inside in zip(features.flatten(2), self.inside, strict=True):
-            # Counted on the host: a mask as an index would make it wait for the device.
-            places = torch.from_numpy(np.flatnonzero(inside.numpy()))
-            tokens.append(item[:, places.to(item.device, non_blocking=True)].T)
+            # Indices from the host: indexing with a mask would synchronise with the device.
+            index = torch.from_numpy(np.flatnonzero(inside.numpy()))
+            tokens.append(item[:, index.to(item.device, non_blocking=True)].T)
         return tokens
 
 
 def image_cells(
     samples: Sequence[BaseDataElement],
-    grid: tuple[int, int],
+    grid: Sequence[int],
     patch_size: int,
 ) -> Tensor:
-    """True for every cell that at least one pixel of its image lies in.
+    """Mask of the cells that contain at least one pixel of the image.
 
-    Images are padded to the right and below. The size of one is its sample's ``ori_shape`` times
-    ``scale``, which, unlike ``img_shape``, follows what the preprocessor resizes. A sample without
+    Images are padded to the right and below. The size of an image is ``ori_shape`` times ``scale``
+    of its sample; ``img_shape`` does not change when the preprocessor resizes. A sample without
     them has no padding.
 
     Args:
-        samples: Of N images.
+        samples: Samples of N images.
         grid: (h, w) of the batch's token grid.
         patch_size: Side of a cell in pixels.
 
     Returns:
-        Bool, shape (N, h, w), on the host.
+        bool, shape (N, h, w), on the CPU.
     """
     inside = torch.ones(len(samples), *grid, dtype=torch.bool)
     for cells, sample in zip(inside, samples, strict=True):

@@ -1,4 +1,4 @@
-"""Cross entropy of an open-vocabulary detector: classes without boxes leave the softmax."""
+"""Cross entropy of an open-vocabulary detector: classes without boxes are not in the softmax."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 UNSEEN = 1e-5
-"""A class weight below this marks a class without boxes in training."""
+"""A class weight below this means that the class has no boxes in training."""
 
 
 def mask_unseen(logits: Tensor, class_weight: Tensor) -> Tensor:
-    """Take the columns of unseen classes out of a softmax.
+    """Exclude the columns of unseen classes from a softmax.
 
     Args:
         logits: Shape (R, K).
         class_weight: Shape (K).
 
     Returns:
-        A copy with -inf in the columns whose weight is (nearly) 0.
+        A copy with -inf in the columns of weight below `UNSEEN`.
     """
     return logits.masked_fill(class_weight < UNSEEN, -torch.inf)
 
@@ -33,16 +33,16 @@ def mask_unseen(logits: Tensor, class_weight: Tensor) -> Tensor:
 class OpenVocabCELoss(CrossEntropyLoss):
     """mmdet's cross entropy in which a class weight of 0 also removes the class from the softmax.
 
-    Differs from the release where that gave NaN or had a side effect: a label of a removed class
-    counts nothing, and the caller's logits stay as they are.
+    Two differences from the official implementation, which gives NaN or changes its input there: a
+    label of a removed class is ignored, and the logits are not modified in place.
 
-    As `loss_cls` of a mmdet head it declares the scores that reach the boxes to be probabilities
-    already: fused scores must not pass a second softmax. The head has to supply them so.
+    As `loss_cls` of an mmdet head it applies no activation at test time (`get_activation`): the
+    head passes probabilities, because fused scores must not get a second softmax.
 
     Args:
         **kwargs: As in mmdet's `CrossEntropyLoss`; `class_weight` lists K + 1 weights, background
-            last, or K with `use_sigmoid`, which is there for parity with the release: the heads
-            of this package take a softmax.
+            last, or K with `use_sigmoid`, which exists for parity with the official
+            implementation: the heads of this package use a softmax.
     """
 
     custom_cls_channels = True
@@ -50,15 +50,15 @@ class OpenVocabCELoss(CrossEntropyLoss):
     custom_accuracy = True
 
     def get_cls_channels(self, num_classes: int) -> int:
-        """Columns of the classifier: the classes and, with softmax, the background."""
+        """Columns of the classifier: K with sigmoid, K + 1 with softmax."""
         return num_classes if self.use_sigmoid else num_classes + 1
 
     def get_activation(self, cls_score: Tensor) -> Tensor:
-        """The scores themselves: the head has made them probabilities."""
+        """Identity: the head passes probabilities."""
         return cls_score
 
     def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Share of regions whose highest logit among the trained classes is right, in percent."""
+        """Top-1 accuracy among the trained classes, in percent."""
         if self.class_weight is not None:
             cls_score = mask_unseen(cls_score, cls_score.new_tensor(self.class_weight))
         return {'acc': accuracy(cls_score, labels)}
@@ -77,15 +77,12 @@ class OpenVocabCELoss(CrossEntropyLoss):
 
         Args:
             cls_score: Logits, shape (R, K + 1).
-            label: Shape (R); `ignore_index` (default -100) counts nothing.
-            weight: Weight of each region, shape (R).
-            avg_factor: What the sum is divided by; R by default.
+            label: Shape (R); `ignore_index` (default -100) is ignored.
+            weight: Weight per region, shape (R).
+            avg_factor: Divisor of the sum; R by default.
             reduction_override: 'none', 'mean' or 'sum' instead of the configured one.
-            ignore_index: Instead of the configured one.
+            ignore_index: Replaces the configured one.
             **kwargs: As in mmdet's loss.
-
-        Raises:
-            ValueError: There is not one class weight a column.
         """
         if self.class_weight is None:
             return super().forward(
@@ -93,7 +90,7 @@ class OpenVocabCELoss(CrossEntropyLoss):
             )
         if len(self.class_weight) != cls_score.shape[1]:
             raise ValueError(
-                f'{len(self.class_weight)} class weights for {cls_score.shape[1]} columns'
+                f'class_weight has {len(self.class_weight)} entries, expected {cls_score.shape[1]}'
             )
         class_weight = cls_score.new_tensor(self.class_weight)
         ignored = next(i for i in (ignore_index, self.ignore_index, -100) if i is not None)

@@ -1,4 +1,4 @@
-"""What a loss over regions is divided by, so that several processes train as one."""
+"""Divisor of a loss over regions for distributed training."""
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
@@ -6,16 +6,16 @@ from torch import Tensor
 
 
 def mean_region_count(regions: Tensor) -> Tensor | None:
-    """Mean number of regions a process holds.
+    """Mean number of regions per process.
 
-    A sum of losses divided by it has, once the gradients are averaged, the gradients of one process
-    with the whole batch, however the regions are spread.
+    A sum of losses divided by it has, after DDP averages gradients, the gradients of one process
+    with the whole batch, however regions are distributed.
 
     Args:
-        regions: This process's, one a row, shape (R, ...).
+        regions: Regions of this process, one per row, shape (R, ...).
 
     Returns:
-        Scalar above 0; None with one process, which divides by its own number.
+        Scalar above 0; None with one process, where the divisor is R.
     """
     if get_world_size() == 1:
         return None

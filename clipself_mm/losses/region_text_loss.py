@@ -1,4 +1,4 @@
-"""The region-text baseline's loss: which of some sampled nouns is a region of?"""
+"""Federated binary cross entropy between region features and sampled noun embeddings."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .region_count import mean_region_count
 def sample_categories(
     labels: Tensor, num_categories: int, num_sampled: int, generator: np.random.Generator
 ) -> Tensor:
-    """Choose the categories of a step: those that occur and random others.
+    """Sample the categories of a step: all that occur, then random others.
 
     Args:
-        labels: Of the regions, int64 of shape (R).
-        num_categories: How many there are, K.
-        num_sampled: How many are wanted; more occurring ones are all taken.
-        generator: Draws the others, each at most once.
+        labels: Labels of the regions, int64 of shape (R).
+        num_categories: Number of categories, K.
+        num_sampled: Number of categories to sample; exceeded if more occur.
+        generator: Samples the others, without replacement.
 
     Returns:
-        int64 of shape (S) on the labels' device: the ascending labels that occur, then the others;
+        int64 of shape (S) on the labels' device: the labels that occur, ascending, then the others;
         S is min(K, `num_sampled`) unless more occur.
 
     Raises:
@@ -34,13 +34,13 @@ def sample_categories(
     present = np.unique(labels.cpu().numpy())
     if len(present) and not 0 <= present[0] <= present[-1] < num_categories:
         raise ValueError(
-            f'the batch has labels {present[0]} to {present[-1]}, but there are {num_categories} '
-            'nouns: model.nouns and the data set must have the same vocabulary'
+            f'the batch has labels {present[0]} to {present[-1]}, expected labels of '
+            f'{num_categories} nouns: model.nouns and the data set must have the same vocabulary'
         )
     others = np.setdiff1d(np.arange(num_categories), present)
     missing = min(max(num_sampled - len(present), 0), len(others))
-    drawn = generator.choice(others, missing, replace=False)
-    return torch.from_numpy(np.concatenate([present, drawn])).to(labels.device, torch.int64)
+    negatives = generator.choice(others, missing, replace=False)
+    return torch.from_numpy(np.concatenate([present, negatives])).to(labels.device, torch.int64)
 
 
 def region_text_loss(
@@ -51,24 +51,25 @@ def region_text_loss(
     sampled: Tensor,
     count: Tensor | int | None = None,
 ) -> Tensor:
-    """Binary cross entropy of regions with sampled nouns (paper, section A.4, and the release).
+    """Binary cross entropy of regions with sampled nouns (paper, section A.4).
 
-    The logits are ``scale`` times the cosines. The loss is summed over nouns and over regions and
-    divided by the number of regions.
+    The logits are ``scale`` times the cosines. The loss is summed over nouns and regions and
+    divided by the number of regions, as in the official implementation.
 
     Args:
         features: Pooled dense features, not normalised, shape (R, D).
-        labels: The noun of each region, int64 of shape (R); each is one of `sampled`.
+        labels: Noun of each region, int64 of shape (R); each is one of `sampled`.
         nouns: Embeddings of all nouns, shape (K, D).
-        scale: The CLIP's logit scale.
-        sampled: Indices of the nouns that take part, shape (S).
-        count: What to divide by; R by default.
+        scale: Logit scale of the CLIP.
+        sampled: Indices of the sampled nouns, shape (S).
+        count: Divisor; R by default.
 
     Returns:
-        Scalar; 0 with a gradient path where R is 0.
+        Scalar; for R = 0 it is 0 and has a gradient.
     """
     count = max(len(features), 1) if count is None else count
-    with torch.autocast(features.device.type, enabled=False):  # in half, 100 x cos is off by .4
+    # In half precision, 100 x cos is off by 0.4.
+    with torch.autocast(features.device.type, enabled=False):
         regions = F.normalize(features.float(), dim=-1)
         logits = scale * regions @ F.normalize(nouns[sampled].float(), dim=-1).T
         target = (labels[:, None] == sampled).float()
@@ -77,20 +78,20 @@ def region_text_loss(
 
 @MODELS.register_module()
 class RegionTextLoss(nn.Module):
-    """`region_text_loss` with categories that are sampled anew at each iteration.
+    """`region_text_loss` with categories sampled per iteration.
 
-    The mean is over all regions of all processes, as `CosineDistillLoss` forms it. Each process
-    samples for the regions it holds, from (seed, iteration, rank), so resuming repeats the choice.
+    The mean is over all regions of all processes, as in `CosineDistillLoss`. Each process samples
+    for its own regions, from (seed, iteration, rank), so resumed training samples the same.
 
     Args:
-        num_sampled: Categories a step.
+        num_sampled: Categories per step.
         loss_weight: Factor on the loss.
     """
 
     def __init__(self, num_sampled: int = 100, loss_weight: float = 1.0) -> None:
         super().__init__()
         if num_sampled < 1:
-            raise ValueError(f'num_sampled is at least 1, not {num_sampled}')
+            raise ValueError(f'num_sampled must be at least 1, got {num_sampled}')
         self.num_sampled = num_sampled
         self.loss_weight = loss_weight
 
@@ -106,10 +107,10 @@ class RegionTextLoss(nn.Module):
 
         Args:
             features: Pooled dense features, shape (R, D).
-            labels: The noun of each region, int64 of shape (R).
+            labels: Noun of each region, int64 of shape (R).
             nouns: Embeddings of all nouns, shape (K, D).
-            scale: The CLIP's logit scale.
-            sampled: Categories that take part, instead of sampling them.
+            scale: Logit scale of the CLIP.
+            sampled: Given categories, which are then not sampled.
         """
         if sampled is None:
             sampled = self.sample(labels, len(nouns))

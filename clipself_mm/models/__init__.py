@@ -1,4 +1,4 @@
-"""What models of several rooms share: a base for those that only predict, and checks of configs."""
+"""Shared by models of several packages: a base for models that only predict, config checks."""
 
 from .class_names import find_vocabulary, name_classes, read_names
 from .frozen_model import FrozenModel, read_test_cfg

@@ -1,4 +1,4 @@
-"""Which classes a model is asked for: a vocabulary, those of a data set, or a list."""
+"""Classes of a model from its config: a vocabulary, those of a data set, or a list."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def find_vocabulary(
     """Find a vocabulary.
 
     Args:
-        given: Type of a data set that lists its classes (`ADE20KDataset`); or the name of a
-            vocabulary of the package or a file, see `load_vocabulary`; or the names, as a sequence
-            or as a mapping with `things` and `stuff`.
-        datasets: `DATASETS` of mmdet or mmseg, where types are looked up: both have an
+        given: Type of a data set whose `METAINFO` lists classes (`ADE20KDataset`); or name or file
+            of a vocabulary, see `load_vocabulary`; or class names, as a sequence or as a mapping
+            with `things` and `stuff`.
+        datasets: Registry for data set types: `DATASETS` of mmdet or of mmseg, since both have an
             `ADE20K...Dataset`.
-        needs: What the `METAINFO` of a data set has to list.
+        needs: Keys that the `METAINFO` of the data set must have.
 
     Returns:
-        The vocabulary; label i is its class i.
+        The vocabulary; label i is class i.
 
     Raises:
-        FileNotFoundError: There is no such data set, name or file.
-        ValueError: The type of the data set lacks what is needed, or a name is empty or doubled.
+        FileNotFoundError: There is no such data set, vocabulary or file.
+        ValueError: The data set has no such `METAINFO`, or a name is empty or not unique.
     """
     if isinstance(given, Vocabulary):
         return given
@@ -38,7 +38,7 @@ def find_vocabulary(
         for key, names in lists.items():
             if isinstance(names, str):
                 raise ValueError(
-                    f'vocabulary of the config: expected {key} as names, got {names!r}'
+                    f'vocabulary of the config: expected a list of names as {key}, got {names!r}'
                 )
         return name_classes((*lists['things'], *lists['stuff']), things=lists['things'])
     if not isinstance(given, str):
@@ -49,8 +49,8 @@ def find_vocabulary(
     metainfo = getattr(kind, 'METAINFO', {})
     if not metainfo.get('classes') or not set(needs) <= set(metainfo):
         raise ValueError(
-            f'the type {given} does not list {" and ".join(needs)} in its METAINFO; name the '
-            'vocabulary by a file or list its classes'
+            f'METAINFO of {given} lacks some of {", ".join(needs)}: give a vocabulary file or a '
+            'list of classes instead'
         )
     return name_classes(metainfo['classes'], given, metainfo.get('thing_classes', ()))
 
@@ -58,15 +58,15 @@ def find_vocabulary(
 def name_classes(
     classes: str | Sequence[str], name: str = 'of the config', things: Sequence[str] = ()
 ) -> Vocabulary:
-    """Make a vocabulary of names.
+    """Make a vocabulary from class names.
 
     Args:
         classes: K names; a string is one name.
-        name: What to call it in errors.
-        things: Those of them that are countable objects.
+        name: Name of the vocabulary, for errors.
+        things: The classes that are things.
 
     Raises:
-        ValueError: There is no name, or one is empty or doubled.
+        ValueError: There is no name, or a name is empty or not unique.
     """
     classes = (classes,) if isinstance(classes, str) else tuple(classes)
     if not all(isinstance(label, str) and label.strip() for label in classes):
@@ -78,13 +78,13 @@ def name_classes(
 
 
 def read_names(text: str | Sequence[str]) -> list[str]:
-    """Class names of a prompt as mmdet's open-vocabulary detectors take it.
+    """Class names of a text prompt, in the format of mmdet's open-vocabulary detectors.
 
     Args:
-        text: Names separated by points, or a sequence of names.
+        text: Names separated by full stops, or a sequence of names.
 
     Returns:
-        The names, stripped; doubled ones once.
+        The names, stripped, without duplicates.
     """
     names = text.split('.') if isinstance(text, str) else text
     return list(dict.fromkeys(name.strip() for name in names if name.strip()))

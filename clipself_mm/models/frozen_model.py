@@ -1,4 +1,4 @@
-"""The base of models that only predict: nothing in them trains."""
+"""Base class of models that only predict."""
 
 from __future__ import annotations
 
@@ -14,33 +14,29 @@ from torch import nn
 class FrozenModel(BaseModel):
     """A model for `tools/test.py`: frozen, in eval mode, without a loss.
 
-    Alone it is a base like mmengine's `BaseModel`; before a model class of an mm package
-    (`class Segmentor(FrozenModel, EncoderDecoder)`) it switches that one's training off. A subclass
-    calls `freeze` once all its modules are built. As in mmdet and mmseg, `predict` and `_forward`
-    take inputs and data samples.
+    Use it in place of mmengine's `BaseModel`, or before a model class of an mm package, whose
+    training it disables (`class Segmentor(FrozenModel, EncoderDecoder)`). A subclass calls `freeze`
+    after it has built all modules. `predict` and `_forward` take inputs and data samples, as in
+    mmdet and mmseg.
     """
 
     def freeze(self) -> None:
         """Freeze all parameters and set all modules to eval mode.
 
-        One parameter more, `unused`, asks for a gradient: DistributedDataParallel refuses a model
-        without any.
+        An additional parameter `unused` requires a gradient, because DistributedDataParallel
+        raises if no parameter does.
         """
         self.requires_grad_(False)
         self.unused = nn.Parameter(torch.zeros(1))
         for module in self.modules():
-            module.training = False  # not by `eval`, which would compute text embeddings
+            module.training = False  # not `eval()`, which computes text embeddings
 
     def train(self, mode: bool = True) -> FrozenModel:
-        """Stay in eval mode, whatever the mode."""
+        """Stay in eval mode; `mode` is ignored."""
         return super().train(False)
 
     def forward(self, inputs: object, data_samples: object = None, mode: str = 'tensor') -> object:
-        """Dispatch to `predict` or, with `mode='tensor'`, `_forward`.
-
-        Raises:
-            NotImplementedError: `mode='loss'`.
-        """
+        """Dispatch to `predict` or, for `mode='tensor'`, `_forward`; `mode='loss'` raises."""
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         if mode == 'tensor':
@@ -48,31 +44,26 @@ class FrozenModel(BaseModel):
         return self.loss(inputs, data_samples)
 
     def loss(self, *_: object) -> NoReturn:
-        """Refuse to train.
-
-        Raises:
-            NotImplementedError: Always.
-        """
+        """Raise NotImplementedError."""
         raise NotImplementedError(
-            f'{type(self).__name__} only predicts, nothing in it trains: run its config with '
-            'tools/test.py'
+            f'{type(self).__name__} only predicts, nothing in it trains: use tools/test.py'
         )
 
 
 def read_test_cfg(
     given: Mapping | None, defaults: Mapping, optional: Collection[str] = ()
 ) -> ConfigDict:
-    """Complete the test settings of a model.
+    """Complete the `test_cfg` of a model.
 
     Args:
-        given: From the config.
-        defaults: Settings and their values.
-        optional: Settings without a default.
+        given: `test_cfg` of the config.
+        defaults: Keys and their default values.
+        optional: Keys without a default.
 
     Raises:
-        ValueError: A setting is unknown.
+        ValueError: A key is unknown.
     """
     known = {*defaults, *optional}
     if unknown := sorted(set(given or {}) - known):
-        raise ValueError(f'test_cfg has {unknown}, expected some of {sorted(known)}')
+        raise ValueError(f'test_cfg has {unknown}, expected only keys of {sorted(known)}')
     return ConfigDict({**defaults, **(given or {})})

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mmengine.dist import is_main_process
 
-from clipself_mm.evaluation.metrics.region_classification_metric import route_title
+from clipself_mm.evaluation.metrics.region_classification_metric import extractor_title
 from clipself_mm.io.atomic_write import atomic_write
 
 _PANELS = ('boxes', 'thing_masks', 'stuff_masks')
@@ -222,7 +222,7 @@ def _draw_tower(
             marker=_MARKERS[index % len(_MARKERS)],
             markersize=4,
             linestyle=':' if prefix else '-',
-            label=f'{title}, {route_title(prefix)}',
+            label=f'{title}, {extractor_title(prefix)}',
             **style,
         )
     for row in rows:

@@ -128,7 +128,7 @@ def build_detector(config, seed):
 
 
 def detections(model, side=64):
-    """Everything the detector says of two fixed images."""
+    """All outputs of the detector for two fixed images."""
     images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     samples = []
     for _ in images:

@@ -80,7 +80,7 @@ def test_a_standard_roi_head_does_not_fuse(model, micro_clip):
 
 
 class ForgetfulNeck(nn.Module):
-    """Stands between F-ViT and its RoI head and makes a plain tuple of the pyramid."""
+    """A RoI head wrapper that converts the pyramid to a plain tuple."""
 
     def __init__(self, roi_head):
         super().__init__()
@@ -90,15 +90,15 @@ class ForgetfulNeck(nn.Module):
         return self.roi_head.predict(tuple(level.clone() for level in pyramid), *args, **kwargs)
 
 
-def test_a_lost_clip_map_is_an_error_and_not_other_scores(micro_clip):
+def test_a_missing_clip_map_raises(micro_clip):
     model = build_fvit(micro_clip)
     model.roi_head = ForgetfulNeck(model.roi_head)
     with pytest.raises(TypeError, match=r'dense CLIP map, but got a tuple.*PyramidWithDense'):
         model.predict(images(), samples())
 
 
-def test_fused_scores_are_known_by_their_type(model):
-    """As wide as K + 1 are logits, as wide as twice that could be those of another vocabulary."""
+def test_fused_scores_are_marked_by_type(model):
+    """The width, K + 1 or twice that, does not decide: it could be that of another vocabulary."""
     head = model.roi_head.bbox_head
     logits, features = torch.randn(3, 66), torch.randn(3, DIM)
     pair = head.join_clip(logits, features)
@@ -188,7 +188,7 @@ def test_a_tower_that_is_not_frozen_trains(micro_clip):
     assert changed
     assert changed <= blocks
     idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
-    assert idle == []  # DDP has nothing to search for
+    assert idle == []  # DDP has no unused parameters
 
 
 def test_loss_in_eval_mode_sees_logits(micro_clip):
@@ -244,7 +244,7 @@ def test_texts_of_samples(model):
 
 
 @pytest.mark.parametrize(('names', 'found'), [([], r'\[\]'), (['a', 'a'], r"\['a', 'a'\]")])
-def test_bad_vocabulary(model, names, found):
+def test_invalid_vocabulary_raises(model, names, found):
     with pytest.raises(ValueError, match=found):
         model.set_vocabulary(names)
     assert model.classes == WORDS.classes
@@ -274,13 +274,13 @@ def test_checkpoints_do_not_depend_on_the_vocabulary(model, micro_clip):
         ({'loss_cls.use_sigmoid': True}, "'use_sigmoid': True.*OpenVocabCELoss"),
     ],
 )
-def test_contradictions_are_refused(micro_clip, changes, message):
+def test_contradictory_configs_raise(micro_clip, changes, message):
     changes = {f'model.roi_head.bbox_head.{key}': value for key, value in changes.items()}
     with pytest.raises(ValueError, match=message):
         build_fvit(micro_clip, **changes)
 
 
-def test_wrong_embeddings(micro_clip, tmp_path):
+def test_wrong_embeddings_raise(micro_clip, tmp_path):
     place = 'model.roi_head.bbox_head.cls_predictor_cfg.embeddings'
     names = [*WORDS.classes, 'background']
     cases = {
@@ -295,7 +295,7 @@ def test_wrong_embeddings(micro_clip, tmp_path):
         assert path.name in str(caught.value)
 
 
-def test_no_text_tower_to_ask(micro_clip, tmp_path):
+def test_new_names_without_a_text_tower_raise(micro_clip, tmp_path):
     path = tmp_path / 'words.pt'
     torch.save({name: torch.randn(16) for name in [*WORDS.classes, 'background']}, path)
     model = build_fvit(
@@ -322,7 +322,7 @@ def test_cosines_stay_exact_under_autocast(model):
     torch.testing.assert_close(mixed, exact)
 
 
-def test_a_classifier_of_the_users_own_is_kept(micro_clip):
+def test_a_custom_classifier_is_kept(micro_clip):
     class LouderClassifier(TextClassifier):
         def forward(self, features):
             return 2 * super().forward(features)
@@ -333,7 +333,7 @@ def test_a_classifier_of_the_users_own_is_kept(micro_clip):
     assert type(model.roi_head.bbox_head.fc_cls) is LouderClassifier
 
 
-def test_a_cnn_is_no_backbone_of_f_vit():
+def test_a_cnn_as_backbone_raises():
     with (
         torch.device('meta'),
         pytest.raises(NotImplementedError, match=r'FViTBackbone.*CLIPResNet'),

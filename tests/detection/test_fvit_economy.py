@@ -1,4 +1,4 @@
-"""What a detector computes once, or not at all: tower passes, activations, masks, CLIP maps."""
+"""Cost of a detector: tower passes, activations, masks, CLIP maps."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Calls(list):
 
 @pytest.fixture(scope='module')
 def build(micro_clip, tmp_path_factory):
-    """`build_fvit` with random class embeddings, which costs no text tower."""
+    """`build_fvit` with random class embeddings, without a text tower."""
     path = str(tmp_path_factory.mktemp('words') / 'random.pt')
     names = [*load_vocabulary('shapes_ov').classes, 'background']
     torch.save({name: torch.randn(DIM) for name in names}, path)
@@ -48,7 +48,7 @@ def clip_align(model):
 
 
 @pytest.mark.parametrize('extra', [{}, {'text': '. '.join(NAMES)}])
-def test_one_pass_serves_every_part_of_a_prediction(watched, extra):
+def test_prediction_runs_the_tower_once(watched, extra):
     model, stem, projection, _ = watched
     model.predict(images(), samples(**extra))
     assert stem == [2]  # both images at once
@@ -63,7 +63,7 @@ def test_training_makes_no_clip_map(watched):
     assert align == []
 
 
-def test_views_of_a_test_time_augmentation_pass_once_each(build):
+def test_test_time_augmentation_runs_the_tower_once_per_view(build):
     model = build()
     wrapped = DetTTAModel(
         tta_cfg=ConfigDict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=10), module=model
@@ -131,7 +131,7 @@ def test_masks_are_made_of_kept_boxes_only(tmp_path):
     assert boxes[0] > 100
 
 
-# A tower held in half.
+# A tower in half precision.
 
 
 @pytest.fixture
@@ -182,6 +182,6 @@ def test_a_tower_in_bfloat16_trains_what_is_around_it_and_takes_float32_weights(
         (dict(dtype='bfloat16', frozen=False), r'bfloat16.*\bfloat32'),
     ],
 )
-def test_dtypes_that_do_not_fit(micro_clip, changes, message):
+def test_invalid_dtypes_raise(micro_clip, changes, message):
     with pytest.raises(ValueError, match=message):
         FViTBackbone(tower=dict(type='CLIPTower', model=micro_clip), **changes)

@@ -106,10 +106,10 @@ def test_panel(trained):
 
 @pytest.mark.slow
 def test_flip_at_test_time_merges_both_views(trained, tmp_path):
-    """The mirror image of an image must be scored alike: TTA on either gives mirrored boxes."""
+    """TTA on the mirrored image gives mirrored boxes."""
     boxes = {}
-    picture = np.asarray(Image.open(trained / 'image.png'))
-    for name, pixels in (('plain', picture), ('mirrored', picture[:, ::-1])):
+    image = np.asarray(Image.open(trained / 'image.png'))
+    for name, pixels in (('plain', image), ('mirrored', image[:, ::-1])):
         folder = tmp_path / name
         (folder / 'annotations').mkdir(parents=True)
         (folder / 'val').mkdir()

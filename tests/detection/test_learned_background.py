@@ -1,4 +1,4 @@
-"""A background that is a vector of its own, as CLIM's detectors have it."""
+"""A learned background vector, as in CLIM's detectors."""
 
 import copy
 
@@ -86,7 +86,7 @@ def test_trains_and_is_saved(micro_clip, tmp_path):
     assert other.state_dict()[KEY].equal(after)
 
 
-def test_no_word_for_the_background_is_needed(micro_clip, tmp_path):
+def test_embeddings_without_background_are_accepted(micro_clip, tmp_path):
     words = load_vocabulary('shapes_ov').classes
     table = F.normalize(torch.randn(len(words), 16, generator=torch.Generator().manual_seed(0)))
     save_class_embeddings(tmp_path / 'words.pt', words, table)

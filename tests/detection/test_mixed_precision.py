@@ -38,7 +38,7 @@ def mixed():
 
 
 def pool(model, levels, rois):
-    """What the box head, the mask head and CLIP see of RoIs."""
+    """Features of RoIs for the bbox head, the mask head and CLIP."""
     seen = []
     pyramid = PyramidWithDense(levels, levels[1][:, :1].repeat(1, DIM, 1, 1))
     place = model.roi_head.clip_roi_extractor
@@ -154,7 +154,7 @@ def test_losses_and_gradients_under_autocast(micro_clip):
 
 
 def test_without_autocast_nothing_changes(model):
-    """To the bit what mmdet's own methods give."""
+    """Exactly equal to mmdet's methods."""
     with torch.no_grad():
         pyramid = model.extract_feat(images())
         rois = torch.cat([square(20.3, 3.3, 9.1), square(40.7, 11.9, 2.2)])

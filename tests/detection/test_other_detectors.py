@@ -1,4 +1,4 @@
-"""The frozen tower carries mmdet's own detectors, which know nothing of CLIP."""
+"""mmdet's detectors with the frozen tower as backbone."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def read_config(detector, pyramid, shapes, micro_clip, work_dir):
     )
     config = Config.fromfile(child)
     thresholds = config.model.test_cfg.get('rcnn', config.model.test_cfg)
-    thresholds.score_thr = 0.0  # two steps teach no confidence
+    thresholds.score_thr = 0.0  # scores after two steps are low
     config.merge_from_dict(
         {
             'model.backbone.tower.model': micro_clip,
@@ -117,7 +117,7 @@ def test_trains_on_the_frozen_tower(detector, pyramid, few_shapes, micro_clip, t
 
 @pytest.mark.parametrize('detector', ['retinanet', 'mask-rcnn'])
 def test_only_base_boxes_train(detector):
-    """The head has a column for each class of the vocabulary; novel ones never see a box."""
+    """The head has a column per class of the vocabulary; novel classes get no boxes."""
     config = Config.fromfile(CONFIGS / f'{detector}_tiny_shapes-ov.py')
     head = config.model.get('bbox_head') or config.model.roi_head.bbox_head
     dataset = config.train_dataloader.dataset

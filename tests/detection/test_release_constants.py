@@ -1,4 +1,4 @@
-"""Constants of the published detectors, seen at work in what the configs build."""
+"""Constants of the official implementation, in what the configs build."""
 
 import json
 from pathlib import Path
@@ -27,29 +27,29 @@ def scope():
 
 
 @pytest.mark.parametrize('path', [p for p in FVIT if 'openai' in p.name], ids=lambda p: p.stem)
-def test_openai_detectors_see_images_as_clip_does(path):
+def test_openai_detectors_normalise_as_clip(path):
     """CLIP's mean colour is 0, CLIP's deviation above it 1; mmdet reads BGR."""
     preprocessor = MODELS.build(Config.fromfile(path).model.data_preprocessor)
     deviation = torch.tensor([0.26862954, 0.26130258, 0.27577711]) * 255
     for steps in (0, 1):
         colour = torch.tensor(CLIP_COLOUR) + steps * deviation
-        picture = colour.flip(0)[:, None, None].expand(3, 32, 32)
-        seen = preprocessor(dict(inputs=[picture], data_samples=None))['inputs'][:, :, :32, :32]
+        image = colour.flip(0)[:, None, None].expand(3, 32, 32)
+        seen = preprocessor(dict(inputs=[image], data_samples=None))['inputs'][:, :, :32, :32]
         assert (seen - steps).abs().max() < 1e-4
 
 
-def test_eva_detectors_see_images_normalised_by_imagenet():
+def test_eva_detectors_normalise_as_imagenet():
     paths = [p for p in FVIT if 'eva02' in p.name and 'norm' not in p.name]
     assert paths
     for path in paths:
         preprocessor = MODELS.build(Config.fromfile(path).model.data_preprocessor)
-        picture = torch.tensor(IMAGENET_COLOUR).flip(0)[:, None, None].expand(3, 32, 32)
-        assert preprocessor(dict(inputs=[picture], data_samples=None))['inputs'].abs().max() < 1e-4
+        image = torch.tensor(IMAGENET_COLOUR).flip(0)[:, None, None].expand(3, 32, 32)
+        assert preprocessor(dict(inputs=[image], data_samples=None))['inputs'].abs().max() < 1e-4
 
 
 @pytest.mark.parametrize('path', FVIT[::6] + TRANSFER, ids=lambda p: p.stem)
-def test_2000_boxes_of_a_level_are_looked_at(path, monkeypatch):
-    """Before suppression, at test as in training; 1,000 of an image stay."""
+def test_the_rpn_keeps_2000_boxes_per_level(path, monkeypatch):
+    """Before NMS, at test as in training; 1,000 per image remain."""
     model = Config.fromfile(path).model
     head = MODELS.build(
         dict(model.rpn_head, train_cfg=model.train_cfg.rpn, test_cfg=model.test_cfg.rpn)
@@ -73,7 +73,7 @@ def test_2000_boxes_of_a_level_are_looked_at(path, monkeypatch):
 
 @pytest.mark.parametrize('path', TRANSFER, ids=lambda p: p.stem)
 def test_transfer_counts_300_detections_but_100_for_ap(path, tmp_path):
-    """The only right detection is the 101st."""
+    """Only the 101st detection is correct."""
     truth = content_of([1], [annotation(1, 'ant', [0, 0, 20, 20])])
     (tmp_path / 'truth.json').write_text(json.dumps(truth))
     judge = Evaluator([METRICS.build(Config.fromfile(path).test_evaluator)])

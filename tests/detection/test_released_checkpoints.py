@@ -1,4 +1,4 @@
-"""Released detectors: each layout converts into the weights it was made of, all else is refused."""
+"""Released detectors: each layout converts to the original weights; others raise."""
 
 import io
 import pickle
@@ -90,7 +90,7 @@ def without_tower(model):
 
 
 def eva_weights(holder, text=False):
-    """The CLIP as EVA-CLIP's own code names it, rotary tables included, from its own file."""
+    """The CLIP with EVA-CLIP's key names, RoPE tables included, from its own file."""
     return {
         f'{holder}{key}': value
         for key, value in load_file(FIXTURES / 'eva_tiny_weights.safetensors').items()
@@ -99,7 +99,7 @@ def eva_weights(holder, text=False):
 
 
 def authors_state(model, table, clip):
-    """What mmdet 2 would have saved of the authors' classes."""
+    """A checkpoint as mmdet 2 saves it for the official implementation."""
     state = without_tower(model) | clip
     if f'{CLASSIFIER}.temperature' in state:
         state[f'{HEAD}.detect_temperature'] = state.pop(f'{CLASSIFIER}.temperature')
@@ -112,7 +112,7 @@ def authors_state(model, table, clip):
 
 
 def clim_state(model, table, clip):
-    """What mmdet 3 would have saved of CLIM's classes; the background is a layer of one input."""
+    """A checkpoint as mmdet 3 saves it for CLIM; the background is a linear layer of one input."""
     state = without_tower(model) | clip
     background = state.pop(f'{CLASSIFIER}.background')
     state[f'{HEAD}.bg_embedding.weight'] = background[:, None] / 2
@@ -200,7 +200,7 @@ def test_authors_ov_coco(tmp_path):
 
 @pytest.mark.usefixtures('_golden_tower')
 @pytest.mark.parametrize('holder', ['backbone.', 'backbone.model.'])
-def test_rotary_caches_of_any_number_are_left_out(tmp_path, holder):
+def test_rope_caches_are_dropped(tmp_path, holder):
     config, table = eva_config(tmp_path)
     model = build_detector(config, seed=1)
     state = authors_state(model, table, eva_weights(holder))
@@ -218,7 +218,7 @@ def test_rotary_caches_of_any_number_are_left_out(tmp_path, holder):
     assert read_state(path).keys() == model.backbone.tower.state_dict().keys()
 
 
-def test_what_training_leaves_beside_the_weights_is_left_out(fvlm, tmp_path):
+def test_training_state_is_dropped(fvlm, tmp_path):
     model, config, state = fvlm
     beside = {f'ema_{key.replace(".", "_")}': value * 2 for key, value in state.items()}
     beside |= {'backbone.visual.transformer.attn_mask': torch.zeros(3, 3)}
@@ -271,7 +271,7 @@ def test_clim(micro_clip, tmp_path, holder):
 
 @pytest.fixture
 def fvlm(micro_clip, tmp_path):
-    """A detector, its config and the state that CLIM's code would have saved of it."""
+    """A detector, its config, and its state dict as CLIM saves it."""
     config, table = openai_config(tmp_path, micro_clip, background='learned')
     model = build_detector(config, seed=1)
     clip = load_file(f'{micro_clip.removeprefix("local-dir:")}/open_clip_model.safetensors')
@@ -279,7 +279,7 @@ def fvlm(micro_clip, tmp_path):
     return model, config, clim_state(model, table, clip)
 
 
-def test_leftovers_are_listed_with_their_shapes(fvlm, tmp_path):
+def test_unknown_keys_are_listed_with_their_shapes(fvlm, tmp_path):
     state = fvlm[2] | {
         'backbone.layer1.0.conv1.weight': torch.zeros(2, 3),
         f'{HEAD}.word_scale': torch.zeros(7),
@@ -306,7 +306,7 @@ def test_leftovers_are_listed_with_their_shapes(fvlm, tmp_path):
         'optimizer.weight',
     ],
 )
-def test_what_only_looks_like_a_part_is_refused(fvlm, tmp_path, run_tool, key):
+def test_similar_keys_raise(fvlm, tmp_path, run_tool, key):
     source = mmdet3_file(tmp_path / 'odd.pth', fvlm[2] | {key: torch.zeros(2, 3)})
     with pytest.raises(ValueError, match=r'odd\.pth') as raised:
         run_tool('convert_detector', source, tmp_path / 'fvit.pth')
@@ -314,7 +314,7 @@ def test_what_only_looks_like_a_part_is_refused(fvlm, tmp_path, run_tool, key):
     assert not (tmp_path / 'fvit.pth').exists()
 
 
-def test_a_detector_without_or_with_two_towers_is_refused(fvlm, tmp_path):
+def test_a_detector_without_or_with_two_towers_raises(fvlm, tmp_path):
     state = {k: v for k, v in fvlm[2].items() if not k.startswith('backbone.visual.')}
     with pytest.raises(ValueError, match=r'none\.pth.*\n.*backbone\.visual\.\*'):
         read_detector(mmdet3_file(tmp_path / 'none.pth', state))
@@ -325,7 +325,7 @@ def test_a_detector_without_or_with_two_towers_is_refused(fvlm, tmp_path):
         read_detector(mmdet3_file(tmp_path / 'ours.pth', fvlm[0].state_dict()))
 
 
-def test_another_architecture_is_refused_with_both_shapes(fvlm, tmp_path):
+def test_another_architecture_raises_with_both_shapes(fvlm, tmp_path):
     _, config, state = fvlm
     conversion = read_detector(mmdet3_file(tmp_path / 'fvlm.pth', state))
     narrow = Config(dict(model=config))
@@ -353,7 +353,7 @@ class Payload:
 
 
 @pytest.mark.parametrize('zipped', [True, False])
-def test_code_in_a_pickle_is_named_and_never_runs(fvlm, tmp_path, zipped):
+def test_code_in_a_pickle_raises_and_is_not_executed(fvlm, tmp_path, zipped):
     content = dict(state_dict=fvlm[2], meta=dict(hook=Payload()))
     torch.save(content, tmp_path / 'evil.pth', _use_new_zipfile_serialization=zipped)
     with pytest.raises(ValueError, match=r'evil\.pth.*__builtin__\.setattr'):
@@ -361,13 +361,13 @@ def test_code_in_a_pickle_is_named_and_never_runs(fvlm, tmp_path, zipped):
     assert not Payload.ran
 
 
-def test_a_script_archive_is_refused(tmp_path):
+def test_a_script_archive_raises(tmp_path):
     torch.jit.save(torch.jit.script(torch.nn.Identity()), str(tmp_path / 'script.pth'))
     with pytest.raises(ValueError, match=r'script\.pth'):
         read_detector(tmp_path / 'script.pth')
 
 
-def test_what_runners_write_beside_tensors_is_not_built(tmp_path):
+def test_other_objects_of_a_runner_are_not_built(tmp_path):
     path = mmdet3_file(tmp_path / 'log.pth', dict(weight=torch.arange(3)))
     content = read_weight_file(path)
     assert content['state_dict']['weight'].tolist() == [0, 1, 2]
@@ -378,7 +378,7 @@ def test_what_runners_write_beside_tensors_is_not_built(tmp_path):
 
 
 @pytest.mark.parametrize('keep', [0, 100, 5000, 0.9])
-def test_a_truncated_or_missing_file_is_named(fvlm, tmp_path, keep):
+def test_a_truncated_or_missing_file_raises(fvlm, tmp_path, keep):
     path = tmp_path / 'cut.pth'
     with pytest.raises(FileNotFoundError, match=r'cut\.pth'):
         read_detector(path)
@@ -401,7 +401,7 @@ def test_tool_reports_and_writes_what_inference_reads(fvlm, tmp_path, run_tool, 
     assert load_class_embeddings(embeddings, CLASSES).shape == (4, 16)
 
 
-def test_embeddings_without_names_ask_for_a_vocabulary(fvlm, tmp_path):
+def test_embeddings_without_names_need_a_vocabulary(fvlm, tmp_path):
     torch.save(fvlm[2], tmp_path / 'bare.pth')
     conversion = read_detector(tmp_path / 'bare.pth')
     with pytest.raises(ValueError, match=r'read\.pt.*\b4\b.*\b0\b'):

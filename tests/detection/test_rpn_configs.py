@@ -1,4 +1,4 @@
-"""Configs of region proposal networks: they build, train on base boxes alone, and propose."""
+"""Configs of region proposal networks: build, train on base boxes only, predict."""
 
 import copy
 import json
@@ -145,7 +145,7 @@ def test_proposes_on_every_training_image_as_it_is(name, trained):
 
 @pytest.mark.parametrize('name', PROPOSING)
 def test_pickle_and_json_hold_the_same(name):
-    """The json of the evaluator is what the tool's logic makes of mmdet's pickle."""
+    """The evaluator's json equals the converted pickle of mmdet."""
     config = read(name)
     built = DATASETS.build(dataset_of(config, 'test'))
     sample = built[0]['data_samples']
@@ -186,7 +186,7 @@ def test_the_tower_configs_are_fvit_without_the_second_stage():
 
 
 def test_a_checkpoint_of_fvit_proposes_too():
-    """Its backbone, pyramid and RPN fill the model; only the second stage is left over."""
+    """Backbone, neck and RPN load; only keys of the second stage are unexpected."""
     fvit = MODELS.build(read('shapes/fvit_tiny_shapes-ov').model)
     for value in fvit.parameters():
         torch.nn.init.constant_(value, 0.25)

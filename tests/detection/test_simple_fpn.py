@@ -94,7 +94,7 @@ def test_other_scales_and_more_levels():
     assert len(build(num_outs=4)((torch.randn(1, 8, 4, 4),))) == 4
 
 
-def test_what_does_not_fit_is_refused():
+def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match=r'num_outs.*\b3\b.*\b4\b'):
         SimpleFPN(in_channels=8, num_outs=3)
     with pytest.raises(ValueError, match=r'scales.*4, 2, 1.*0\.5.*\b3\b'):

@@ -1,4 +1,4 @@
-"""Batches are padded to the square of the release, with the image scale in the pipeline alone."""
+"""Batches are padded to squares as in the official implementation; the pipeline sets the size."""
 
 import copy
 from pathlib import Path
@@ -35,16 +35,16 @@ def image(height, width, seed=0):
     return random.integers(0, 256, (height, width, 3), np.uint8)
 
 
-def run(pipeline, picture):
-    """What a pipeline makes of a picture that is in memory."""
+def run(pipeline, pixels):
+    """Output of a pipeline for an image in memory."""
     results = dict(
-        img=picture,
-        img_shape=picture.shape[:2],
-        ori_shape=picture.shape[:2],
+        img=pixels,
+        img_shape=pixels.shape[:2],
+        ori_shape=pixels.shape[:2],
         img_path='',
         img_id=0,
-        height=picture.shape[0],
-        width=picture.shape[1],
+        height=pixels.shape[0],
+        width=pixels.shape[1],
         instances=[dict(bbox=[10, 10, 200, 200], bbox_label=0, ignore_flag=0, mask=[])],
     )
     steps = [
@@ -61,10 +61,10 @@ def square(**settings):
 @pytest.mark.parametrize('name', SIDES)
 @pytest.mark.parametrize('split', ['train', 'test'])
 def test_equals_the_padding_by_a_divisor_of_the_image_size(name, split):
-    """To the bit what `pad_size_divisor` of the image scale gives, the way it was set before."""
+    """Exactly equal to mmdet's padding with the image scale as `pad_size_divisor`."""
     side = SIDES[name]
     pipeline = Config.fromfile(CONFIGS / f'{name}.py')[f'{split}_pipeline']
-    if split == 'train':  # the smallest that jitter makes of the smallest side
+    if split == 'train':  # the smallest side after jitter
         pipeline[2].update(ratio_range=(0.1, 0.1))
     shapes = [(427, 640), (500, 333), (480, 640)]
     batch = [run(pipeline, image(*shape, seed)) for seed, shape in enumerate(shapes)]
@@ -80,8 +80,8 @@ def test_equals_the_padding_by_a_divisor_of_the_image_size(name, split):
                 assert mine.get(key) == other.get(key)
 
 
-def test_one_place_changes_the_size(tmp_path):
-    """A config that asks for 320 px in its pipelines pads to 320 px; the model says nothing."""
+def test_the_pipeline_alone_sets_the_size(tmp_path):
+    """With 320 px in the pipelines the model pads to 320 px."""
     child = tmp_path / 'smaller.py'
     text = (CONFIGS / 'fvit_eva02-l14-336_8xb8-3e_ov-coco.py').read_text()
     base = 'fvit_eva02-b16_8xb8-3e_ov-coco.py'
@@ -102,7 +102,7 @@ def test_the_side_is_a_multiple_of_the_divisor():
     small = dict(inputs=[torch.zeros(3, 20, 30)], data_samples=None)
     preprocessor = square(pad_size_divisor=16)
     preprocessor(data)
-    assert preprocessor(small)['inputs'].shape == (1, 3, 32, 32)  # nothing is left of the last
+    assert preprocessor(small)['inputs'].shape == (1, 3, 32, 32)  # independent of the last batch
 
 
 def test_masks_are_padded_with_the_image():
@@ -114,24 +114,24 @@ def test_masks_are_padded_with_the_image():
     assert out['data_samples'][0].gt_instances.masks.masks.shape == (1, 64, 64)
 
 
-def test_an_image_that_does_not_fit():
+def test_an_image_larger_than_the_square_raises():
     sample = DetDataSample(metainfo=dict(canvas=64))
     data = dict(inputs=[torch.zeros(3, 20, 80)], data_samples=[sample])
     with pytest.raises(ValueError, match=r'\b80\b.*\b64\b.*SquareCrop'):
         square(pad_size_divisor=16)(data, training=True)
 
 
-def test_a_crop_of_two_sides():
+def test_a_crop_that_is_not_square_raises():
     with pytest.raises(ValueError, match=r'SquareCrop.*crop_size=\(640, 480\)'):
         TRANSFORMS.build(dict(type='SquareCrop', crop_size=(640, 480)))
 
 
 def test_a_crop_that_leaves_no_box():
-    """As mmdet's: None, so that the data set takes another image."""
+    """As in mmdet: None, so the data set loads another image."""
     crop = TRANSFORMS.build(dict(type='SquareCrop', crop_size=(64, 64)))
     step = TRANSFORMS.build(dict(type='LoadAnnotations', with_bbox=True))
-    picture = image(400, 400)
-    results = dict(img=picture, img_shape=(400, 400), instances=[])
+    pixels = image(400, 400)
+    results = dict(img=pixels, img_shape=(400, 400), instances=[])
     results['instances'] = [dict(bbox=[0, 0, 1, 1], bbox_label=0, ignore_flag=0)]
     np.random.seed(0)
     assert crop(step(results)) is None

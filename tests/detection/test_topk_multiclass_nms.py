@@ -1,4 +1,4 @@
-"""Suppression over classes: mmdet's result, from fewer candidates."""
+"""Multi-class NMS: mmdet's result from fewer candidates."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ NMS = dict(type='nms', iou_threshold=0.5)
 
 
 def crowd(regions, classes, per_class=False, seed=0):
-    """Boxes on whole pixels, so that no rounding decides, and scores without ties."""
+    """Boxes on whole pixels, without rounding, and scores without ties."""
     source = torch.Generator().manual_seed(seed)
     rows = regions * (classes if per_class else 1)
     corner = torch.randint(0, 40, (rows, 2), generator=source)
@@ -46,7 +46,7 @@ def test_equals_mmdet(per_class, score_thr, max_num, nms):
     assert len(labels)
 
 
-def test_one_pile_of_boxes_by_hand():
+def test_overlapping_boxes_by_hand():
     """Two boxes that overlap by 3 / 4 of their union, in two classes."""
     boxes = torch.tensor([[0.0, 0.0, 8.0, 7.0], [0.0, 0.0, 6.0, 7.0]])
     scores = torch.tensor([[0.9, 0.2], [0.8, 0.3]])
@@ -56,8 +56,8 @@ def test_one_pile_of_boxes_by_hand():
     assert found[2].tolist() == [0, 1]
 
 
-def test_a_region_without_a_number_hides_no_other():
-    """As with mmdet: an overflow in one region costs that region."""
+def test_nan_scores_do_not_affect_other_regions():
+    """As in mmdet: an overflow in one region removes only that region."""
     boxes, scores = crowd(60, 40)
     scores[7] = torch.nan
     found = topk_multiclass_nms(boxes, scores, 0.0, NMS, 5)
@@ -68,7 +68,7 @@ def test_a_region_without_a_number_hides_no_other():
     assert len(found[0]) == 5
 
 
-def test_nothing_passes():
+def test_no_box_above_the_threshold():
     boxes, scores = crowd(5, 3)
     found = topk_multiclass_nms(boxes, scores, 2.0, NMS, 10)
     assert [tuple(item.shape) for item in found] == [(0, 4), (0,), (0,)]
@@ -76,7 +76,7 @@ def test_nothing_passes():
 
 @pytest.mark.parametrize('classes', [65, 1203])
 def test_the_class_count_does_not_matter(classes, monkeypatch):
-    """Of 1,000 regions a few candidates are suppressed, however many classes there are."""
+    """NMS gets few candidates of 1,000 regions, for any number of classes."""
     seen = []
 
     def counting(boxes, *args):

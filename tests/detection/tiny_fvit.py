@@ -1,4 +1,4 @@
-"""A random F-ViT small enough for tests: the Shapes-OV twin's config on the micro CLIP."""
+"""A small random F-ViT: the Shapes-OV config with the micro CLIP."""
 
 import copy
 from pathlib import Path
@@ -20,7 +20,7 @@ NAMES = ['red star', 'blue ring', 'green bolt']
 
 
 def tiny_config(clip, **changes):
-    """The twin's config with the micro CLIP as tower and everything narrowed to it."""
+    """The Shapes-OV config with the micro CLIP as tower and narrower heads."""
     config = Config.fromfile(CONFIG)
     config.merge_from_dict(
         {

@@ -1,4 +1,4 @@
-"""Gradient accumulation, and what DDP needs to know of parameters without a gradient."""
+"""Gradient accumulation, and parameters without gradients under DDP."""
 
 import copy
 
@@ -15,7 +15,7 @@ from tests.distillers.micro_clipself import make_batch, make_model
 
 
 def gradients(model, batches, accumulate):
-    """Gradients that would be applied after the batches."""
+    """Accumulated gradients after the batches."""
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     wrapper = OptimWrapper(
         torch.optim.SGD(trained.values(), lr=0.0), accumulative_counts=accumulate
@@ -48,7 +48,7 @@ def test_two_batches_of_one_with_equally_many_regions_are_a_batch_of_two(micro_c
 
 
 def test_a_region_of_a_batch_with_few_counts_more(micro_clip):
-    """The truth with 1 and 3 regions: the mean of means, not the mean over all four."""
+    """With 1 and 3 regions: the mean of the two means, not the mean over all four."""
     model = make_model(micro_clip)
     counts = [1, 3]
     batch = make_batch(counts)
@@ -79,7 +79,7 @@ DISTILLERS = [
 @pytest.mark.parametrize('blocks', [None, 2])
 @pytest.mark.parametrize('name', DISTILLERS)
 def test_every_parameter_that_trains_gets_a_gradient(name, blocks, shapes):
-    """So DDP waits for none in vain, and no config asks it to search for unused parameters."""
+    """So DDP does not need `find_unused_parameters`, and no config sets it."""
     config = Config.fromfile(ROOT / 'configs/shapes' / name)
     config.model.unlocked_blocks = blocks
     if 'classifier' in config.model:  # only for validation, and seconds of text to encode

@@ -1,4 +1,4 @@
-"""The distiller: what trains, what never changes, and the regions it is fed."""
+"""CLIPSelf: loss, trained and frozen parameters, validation."""
 
 import copy
 import gc
@@ -89,7 +89,7 @@ def test_the_text_tower_is_there_before_the_first_step_only(micro_clip, monkeypa
         (dict(teacher_batch=0), r'teacher_batch.*\b0\b'),
     ],
 )
-def test_teacher_options_that_cannot_be(micro_clip, options, message):
+def test_invalid_teacher_options_raise(micro_clip, options, message):
     with pytest.raises(ValueError, match=message):
         make_model(micro_clip, **options)
 
@@ -139,7 +139,7 @@ def test_student_and_teacher_start_from_the_same_weights():
     assert all(value.equal(teacher[key]) for key, value in model.student.state_dict().items())
 
 
-def test_regions_without_crops_are_refused(micro_clip):
+def test_regions_without_crops_raise(micro_clip):
     inputs, samples = make_batch([2])
     inputs['crops'] = inputs['crops'][:1]
     with pytest.raises(ValueError, match=r'\b2\b.*\b1\b'):
@@ -178,7 +178,7 @@ def test_predict_ranks_classes_by_each_feature(micro_clip, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['mean', 'std'])
-def test_pixels_normalised_for_another_clip_are_refused(micro_clip, name):
+def test_wrong_normalisation_raises(micro_clip, name):
     siglip = dict(type='RegionPreprocessor', image_size=64, **{name: (0.5, 0.5, 0.5)})
     tower = dict(type='CLIPTower', model=micro_clip)
     with pytest.raises(ValueError, match=rf'data_preprocessor.*{name}=\[0\.5, 0\.5, 0\.5\]'):

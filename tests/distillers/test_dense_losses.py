@@ -1,4 +1,4 @@
-"""CLIPSelf with losses on whole dense maps: what they add, what trains, what never changes."""
+"""CLIPSelf with losses on whole dense maps: loss values, trained and frozen parameters."""
 
 import copy
 
@@ -47,8 +47,8 @@ def test_cosine_loss_stays_and_each_further_loss_has_its_name(micro_clip):
     assert total == found['loss_cosine'] + found['loss_correlation']
 
 
-def test_padding_is_told_by_the_samples(micro_clip):
-    """Of a 64 px input, half of the first image is padding: what stands there does not matter."""
+def test_padding_comes_from_the_samples(micro_clip):
+    """Half of the first image, 64 px, is padding; its values have no effect."""
     model = make_model(micro_clip, dense_losses=[CORRELATION])
     (inputs, samples), loss = make_batch([1, 1]), model.dense_losses[0]
     samples[0].set_metainfo(dict(ori_shape=(100, 50), scale=0.64))
@@ -117,7 +117,7 @@ def test_a_batch_without_regions_still_trains_on_whole_maps(micro_clip):
 def test_distributed_training_finds_no_unused_parameter(
     micro_clip, tmp_path, monkeypatch, kind, losses
 ):
-    """DistributedDataParallel fails in the second step if a parameter was left out in the first."""
+    """DDP raises in the second step if a parameter had no gradient in the first."""
     model = declip(micro_clip, *losses)
     if kind == 'eva02':
         model = eva02_student(monkeypatch, *losses)
@@ -134,7 +134,7 @@ def test_distributed_training_finds_no_unused_parameter(
 
 
 def eva02_student(monkeypatch, *losses):
-    """DeCLIP on a small EVA-02 of the fixtures' kind, 16 px a patch, made outside the registry."""
+    """DeCLIP on a small EVA-02 as in the fixtures, patch size 16, built without the registry."""
     from clipself_mm.clip.build_tower import set_last_block
     from tests.clip.small_towers import small_tower
 
@@ -163,7 +163,7 @@ def test_training_reads_the_foundation_models_weights_first(micro_clip):
     assert foundation.ready
 
 
-def test_two_losses_of_one_name_are_refused(micro_clip):
+def test_two_losses_of_the_same_name_raise(micro_clip):
     with pytest.raises(
         ValueError, match=r"\['loss_cosine', 'loss_correlation', 'loss_correlation'\]"
     ):

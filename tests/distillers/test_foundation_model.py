@@ -1,4 +1,4 @@
-"""The foundation model on another tower's grid: token counts, weights, what never changes."""
+"""FoundationModel: token grid, weights, freezing."""
 
 import os
 
@@ -19,7 +19,7 @@ def pixels_of(height, width):
 
 
 @pytest.mark.parametrize('size', [(24, 40), (96, 160), (42, 70)])
-def test_any_input_gives_the_grid_it_is_asked_for(size):
+def test_any_input_size_gives_the_requested_grid(size):
     assert FoundationModel(**DINO)(pixels_of(*size), (3, 5)).shape == (2, 16, 3, 5)
 
 
@@ -36,7 +36,7 @@ def test_patches_are_timms_without_class_and_register_tokens():
         torch.testing.assert_close(found[:, :, cell // 3, cell % 3], token)
 
 
-def test_a_mean_of_ones_own_is_used():
+def test_a_given_mean_replaces_the_default():
     model = FoundationModel(**DINO, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
     pixels = pixels_of(14, 14)
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_a_file_is_read_when_training_starts_or_on_first_use(tmp_path, authors):
     assert all(value.equal(state[key]) for key, value in model.network.state_dict().items())
 
 
-def test_a_file_of_another_model_is_named(tmp_path):
+def test_a_file_of_another_model_raises(tmp_path):
     torch.save({'blocks.0.attn.qkv.weight': torch.zeros(3, 3)}, tmp_path / 'other.pth')
     model = FoundationModel(**DINO, checkpoint=str(tmp_path / 'other.pth'))
     with pytest.raises(ValueError, match=r'other\.pth.*vit_base_patch14_reg4_dinov2'):
@@ -100,7 +100,7 @@ def test_a_training_checkpoint_is_unwrapped(tmp_path, name):
 
 
 class Bomb:
-    """Makes a folder when it is unpickled."""
+    """Creates a folder when unpickled."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -109,8 +109,8 @@ class Bomb:
         return os.mkdir, (self.path,)
 
 
-def test_code_in_a_file_is_not_run(tmp_path, monkeypatch):
-    """Versions of timm that are allowed here read a file by torch.load with all its doors open."""
+def test_code_in_a_file_is_not_executed(tmp_path, monkeypatch):
+    """Supported versions of timm use torch.load with weights_only=False."""
     monkeypatch.setattr(
         timm.models._builder,
         'load_state_dict',
@@ -130,7 +130,7 @@ def test_an_empty_file_does_not_send_timm_to_the_hub(tmp_path):
         model.init_weights()
 
 
-def test_it_stays_in_eval_wants_no_gradient_and_is_in_no_checkpoint():
+def test_the_network_is_frozen_and_not_in_checkpoints():
     model = torch.nn.Sequential(FoundationModel(**DINO)).train()
     assert not any(module.training for module in model[0].network.modules())
     assert not any(p.requires_grad for p in model[0].network.parameters())
@@ -139,7 +139,7 @@ def test_it_stays_in_eval_wants_no_gradient_and_is_in_no_checkpoint():
     assert not model[0](pixels_of(28, 28).requires_grad_(), (2, 2)).requires_grad
 
 
-def test_what_cannot_work_is_refused():
+def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match=r'vit_tiny_patch16_224.*checkpoint.*pretrained'):
         FoundationModel('vit_tiny_patch16_224', checkpoint='a.pth', pretrained=True)
     with pytest.raises(NotImplementedError, match=r'resnet18.*timm'):

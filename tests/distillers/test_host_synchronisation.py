@@ -24,7 +24,7 @@ WAITING = ('_local_scalar_dense', 'nonzero', 'masked_select', 'equal', 'unique',
 
 
 class NoWaiting(TorchDispatchMode):
-    """Refuses what would wait for a device."""
+    """Raises on operations that synchronise with the device."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
@@ -47,7 +47,7 @@ class NoWaiting(TorchDispatchMode):
         lambda x: x.unique(),
     ],
 )
-def test_the_check_sees_what_waits(wait):
+def test_the_check_detects_synchronisation(wait):
     with pytest.raises(AssertionError, match='waits for the device'), NoWaiting():
         wait(torch.arange(3.0))
 
@@ -74,7 +74,7 @@ def raw_batch(counts):
         (dict(last_block='qq'), dict(dense_losses=[CORRELATION, CONTEXT])),
     ],
 )
-def test_a_step_from_pixels_to_gradients_waits_for_nothing(micro_clip, tower, options):
+def test_a_training_step_does_not_synchronise(micro_clip, tower, options):
     model = CLIPSelf(
         tower=dict(type='CLIPTower', model=micro_clip, **tower),
         data_preprocessor=dict(
@@ -95,12 +95,12 @@ def test_a_step_from_pixels_to_gradients_waits_for_nothing(micro_clip, tower, op
 @pytest.mark.parametrize(
     'wait', [lambda x: x.tolist(), lambda x: x.cpu().numpy(), lambda x: x.sum().item()]
 )
-def test_the_meta_device_gives_no_values(wait):
+def test_the_meta_device_has_no_values(wait):
     with pytest.raises((NotImplementedError, RuntimeError)):
         wait(torch.arange(3.0, device='meta'))
 
 
-def test_a_step_runs_on_a_device_that_gives_no_values(micro_clip):
+def test_a_step_runs_on_the_meta_device(micro_clip):
     model = CLIPSelf(
         tower=dict(type='CLIPTower', model=micro_clip),
         data_preprocessor=dict(type='RegionPreprocessor', image_size=64),
@@ -114,7 +114,7 @@ def test_a_step_runs_on_a_device_that_gives_no_values(micro_clip):
 
 
 @pytest.mark.parametrize('kind', ['eva02', 'patch16', 'siglip'])
-def test_every_kind_of_tower_steps_without_waiting(kind):
+def test_a_step_with_any_kind_of_tower_does_not_synchronise(kind):
     student, teacher = small_tower(kind).train(), small_tower(kind)
     student.unlock_blocks()
     images, crops = images_of(student, 5, 3, count=2), images_of(teacher, 4, 4, count=3)
@@ -126,6 +126,6 @@ def test_every_kind_of_tower_steps_without_waiting(kind):
         CosineDistillLoss()(pooled, target).backward()
 
 
-def test_the_preprocessor_of_a_validation_waits_for_nothing():
+def test_the_preprocessor_does_not_synchronise_in_validation():
     with NoWaiting():
         RegionPreprocessor(pad_divisor=16)(raw_batch([2, 1]), False)

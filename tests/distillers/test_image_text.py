@@ -1,4 +1,4 @@
-"""Image-level supervision: loss by hand, what trains, what the data hand over."""
+"""Image-level supervision: loss by hand, trained parameters, data."""
 
 import copy
 import math
@@ -54,7 +54,7 @@ def test_captions_are_encoded_as_open_clip_does(micro_clip):
     torch.testing.assert_close(encoded, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_captions_are_encoded_by_the_towers_own_clip_unless_another_is_named(micro_clip, tmp_path):
+def test_captions_are_encoded_by_the_towers_clip_by_default(micro_clip, tmp_path):
     other = write_micro_clip(tmp_path / 'other', seed=7)
     own, named = make_model(micro_clip), make_model(other, text=dict(model=micro_clip))
     expected = CaptionEncoder(dict(model=micro_clip)).encode(CAPTIONS)
@@ -102,7 +102,7 @@ def test_training_changes_unlocked_blocks_alone_and_no_part_of_the_text_side(mic
 
 
 def test_queries_and_keys_of_the_last_block_train(monkeypatch, micro_clip):
-    """Where they are parameters of their own; CLIPSelf leaves them frozen."""
+    """CLIPSelf leaves them frozen."""
     eva = build_tower('eva_tiny_weights', fixture_json('config.json'))
     eva.unlock_blocks(None)
     off_path = eva.parameters_off_value_path(eva.blocks[-1])

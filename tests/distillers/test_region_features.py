@@ -1,4 +1,4 @@
-"""Region features: what masked attention sees, and how extractors stand side by side."""
+"""Region features: masked attention, crops, several extractors."""
 
 import pytest
 import torch
@@ -74,7 +74,7 @@ def test_box_tokens_are_the_cells_that_overlap_by_a_plain_loop():
 
 
 def test_a_region_of_the_whole_image_is_the_image(tower):
-    """The copy of the class token then sees what the class token sees."""
+    """The copy of the class token then attends to the same tokens as the class token."""
     whole = torch.ones(1, 4, 4, dtype=torch.bool)
     batch = make_batch([[[0, 0, 32, 32]], [[0, 0, 32, 32]]], masks=[whole, whole])
     with torch.no_grad():
@@ -86,7 +86,7 @@ def test_a_region_of_the_whole_image_is_the_image(tower):
 
 @pytest.mark.parametrize('region_batch', [1, 2, 256])
 def test_masked_regions_one_by_one(tower, region_batch):
-    """Batches of regions, images without any and passes in parts change nothing."""
+    """Batch size, images without regions and `region_batch` change nothing."""
     boxes = [[[0, 0, 8, 8], [3, 3, 20, 12], [16, 8, 32, 32]], [], [[8, 0, 24, 32]]]
     generator = torch.Generator().manual_seed(1)
     masks = [torch.rand(len(item), 4, 4, generator=generator) > 0.6 for item in boxes]
@@ -108,7 +108,7 @@ def test_masked_regions_one_by_one(tower, region_batch):
     assert not found['masked_boxes'][0].allclose(found['masked_boxes'][1], atol=1e-3)
 
 
-def test_no_region_at_all(tower):
+def test_no_regions(tower):
     batch = make_batch([[], []])
     with torch.no_grad():
         found = MaskedAttentionFeatures().extract(tower, **batch)
@@ -131,7 +131,7 @@ def test_crops_are_encoded_in_parts(tower):
     assert CropFeatures().extract(tower, **batch) == {}
 
 
-def test_crops_of_other_regions_are_refused(tower):
+def test_wrong_number_of_crops_raises(tower):
     batch = make_batch([[[0, 0, 8, 8]] * 3])
     batch['crops'] = batch['crops'][:2]
     with pytest.raises(ValueError, match=r'\b2\b.*\b3\b'):
@@ -162,7 +162,7 @@ def test_extractors_side_by_side(tower, tmp_path):
     assert sample.pred_regions.boxes_topk.shape == (2, 3)
 
 
-def test_embeddings_of_another_width_are_named(tower, tmp_path):
+def test_embeddings_of_wrong_width_raise(tower, tmp_path):
     classifier = make_classifier(tmp_path)
     torch.save({name: torch.ones(8) for name in classifier.classes}, tmp_path / 'three.pt')
     classifier.text.use_clip_of(tower, 'model.classifier.text')
@@ -176,7 +176,7 @@ def test_default_features_are_the_dense_map_and_the_crops(tmp_path):
     assert isinstance(crops, CropFeatures)
 
 
-def test_two_extractors_of_one_name_are_refused(tower, tmp_path):
+def test_two_features_of_the_same_name_raise(tower, tmp_path):
     classifier = make_classifier(tmp_path, extractors=['DenseFeatures', 'DenseFeatures'])
     with pytest.raises(ValueError, match=r"DenseFeatures.*\['boxes'\]"):
         classifier.features(tower, **make_batch([[[0, 0, 8, 8]]]))
@@ -186,6 +186,6 @@ def test_two_extractors_of_one_name_are_refused(tower, tmp_path):
     ('extractors', 'found'),
     [([], r'extractors.*\[\]'), ('DenseFeatures', "extractors.*'DenseFeatures'")],
 )
-def test_extractors_are_a_list(tmp_path, extractors, found):
+def test_extractors_must_be_a_list(tmp_path, extractors, found):
     with pytest.raises(ValueError, match=found):
         make_classifier(tmp_path, extractors=extractors)

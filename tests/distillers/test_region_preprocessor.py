@@ -85,7 +85,7 @@ def test_without_a_size_the_largest_image_decides():
     assert batch['inputs']['images'].shape == (2, 3, 12, 8)
 
 
-def test_an_image_larger_than_the_size_is_an_error():
+def test_an_image_larger_than_the_size_raises():
     with pytest.raises(ValueError, match=r'6 x 9.*image_size.*8 x 8'):
         RegionPreprocessor(image_size=8)(pseudo_collate([packed(6, 9, 1)]))
 

@@ -1,4 +1,4 @@
-"""The region-text baseline and what makes its pairs, on a micro CLIP."""
+"""The region-text baseline and its pseudo labels, on a micro CLIP."""
 
 import copy
 from types import SimpleNamespace
@@ -42,7 +42,7 @@ def make_model(micro_clip, nouns, **options):
 
 
 def make_pairs(counts, seed=0):
-    """A batch without crops, as `RegionTextPairs` gives, labels 0, 1, 2, ... over all regions."""
+    """A batch without crops, as of `RegionTextPairs`; labels 0, 1, 2, ... over all regions."""
     inputs, samples = make_batch(counts, seed)
     inputs['crops'] = inputs['images'].new_empty(0, 3, 1, 1)
     labels = torch.arange(sum(counts)) % 4
@@ -104,7 +104,7 @@ def test_a_batch_without_regions_gives_zero_gradients(micro_clip, nouns):
 
 
 def test_the_blend_of_student_and_teacher_is_swapped_in_for_validation(micro_clip, nouns):
-    """WeightEnsembleHook finds in it what it finds in CLIPSelf."""
+    """WeightEnsembleHook works as with CLIPSelf."""
     model = make_model(micro_clip, nouns)
     with torch.no_grad():
         for parameter in model.student.parameters():
@@ -134,13 +134,13 @@ def test_nouns_by_the_text_tower_are_its_class_embeddings(micro_clip, nouns, tex
         torch.testing.assert_close(model.train().nouns.table, expected)
 
 
-def test_nouns_that_do_not_fit(micro_clip, nouns):
+def test_noun_embeddings_of_wrong_width_raise(micro_clip, nouns):
     torch.save({name: torch.ones(8) for name in NOUNS}, nouns['embeddings'])
     with pytest.raises(ValueError, match=r'four\.pt.*\b8\b.*\b16\b'):
         make_model(micro_clip, nouns).train()
 
 
-def test_label_without_a_noun(micro_clip, nouns):
+def test_a_label_out_of_range_raises(micro_clip, nouns):
     inputs, samples = make_pairs([2])
     samples[0].regions.labels = torch.tensor([1, 4])
     with pytest.raises(ValueError, match=r'\b1\b.*\b4\b.*\b4\b.*model\.nouns'):
@@ -168,7 +168,7 @@ def make_matcher(micro_clip, nouns):
     ).eval()
 
 
-def test_matcher_asks_the_crops(micro_clip, nouns):
+def test_pseudo_labeler_uses_the_crops(micro_clip, nouns):
     model = make_matcher(micro_clip, nouns)
     inputs, samples = make_batch([3, 0, 2])
     named = [[0, 2, 3], [1], [1, 2]]
@@ -192,7 +192,7 @@ def test_matcher_asks_the_crops(micro_clip, nouns):
     assert [name for name, p in model.named_parameters() if p.requires_grad] == ['unused']
 
 
-def test_matcher_refuses_what_it_cannot_match(micro_clip, nouns):
+def test_pseudo_labeler_raises_on_invalid_samples(micro_clip, nouns):
     model = make_matcher(micro_clip, nouns)
     inputs, samples = make_batch([2])
     samples[0].set_metainfo(dict(img_path='a.png', noun_labels=[]))

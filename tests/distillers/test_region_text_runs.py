@@ -1,4 +1,4 @@
-"""From captions and proposals to a refined tower, by the Shapes-OV configs and the runner."""
+"""From captions and proposals to a trained tower, with the Shapes-OV configs and the runner."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def data_root(shapes, tmp_path):
-    """A Shapes-OV of its own, whose base boxes serve as proposals."""
+    """A small Shapes-OV whose base boxes are used as proposals."""
     root = tmp_path / 'shapes'
     shutil.copytree(shapes, root)
     folder = root / 'annotations'
@@ -74,7 +74,7 @@ def close(one, other):
 
 
 def check_nouns(pairs, captions):
-    """Each noun stands in a caption of its image, as a sentence has it."""
+    """Each noun occurs in a caption of its image."""
     name_of = {entry['id']: entry['name'] for entry in pairs['categories']}
     said = {}
     for entry in captions['annotations']:

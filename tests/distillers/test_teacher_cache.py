@@ -1,4 +1,4 @@
-"""Training with a teacher cache: the same numbers, a silent teacher, wrong caches refused."""
+"""Training with a teacher cache: same numbers, no teacher forward, checks of the cache."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ def make_model(micro_clip, folder=None, sizes=None, **cache):
 
 @pytest.fixture
 def batches(tmp_path):
-    """A function that gives an epoch: two batches of two photos, each time the same regions."""
+    """A function that returns an epoch: two batches of two images, always the same regions."""
     paths = [str(tmp_path / f'{number}.png') for number in range(4)]
     for number, path in enumerate(paths):
         photo(48, 40, number).save(path)
@@ -57,7 +57,7 @@ def batches(tmp_path):
 
 
 def train(model, epochs, context=contextlib.nullcontext):
-    """Losses of each step, and the crops that each step was given."""
+    """Losses and numbers of crops per step."""
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     losses, crops = [], []
     for batches in epochs:
@@ -74,7 +74,7 @@ def train(model, epochs, context=contextlib.nullcontext):
 
 
 def contents(folder):
-    """What a cache has on disk: its metadata, and the values by their keys."""
+    """Content of a cache on disk: metadata, and values by key."""
     environment = EmbeddingCache(folder)
     with environment._transaction() as transaction:
         values = dict(transaction.cursor())
@@ -82,7 +82,7 @@ def contents(folder):
 
 
 def silence(teacher):
-    """Make a teacher that must not be asked."""
+    """A teacher that raises if it is used."""
 
     def refuse(_):
         raise AssertionError('the teacher was asked')
@@ -168,7 +168,7 @@ def test_a_batch_without_regions(micro_clip, batches, tmp_path):
     assert (losses, crops) == ([0], [0])
 
 
-def test_the_digest_sees_the_last_bit_of_a_weight(micro_clip):
+def test_the_digest_depends_on_the_last_bit_of_a_weight(micro_clip):
     model = make_model(micro_clip)
     digest = tower_digest(model.teacher)
     assert digest == tower_digest(model.student)
@@ -177,7 +177,7 @@ def test_the_digest_sees_the_last_bit_of_a_weight(micro_clip):
     assert tower_digest(model.teacher) != digest
 
 
-def test_wrong_caches_are_refused(micro_clip, batches, tmp_path):
+def test_a_cache_that_does_not_fit_raises(micro_clip, batches, tmp_path):
     folder = tmp_path / 'cache'
     train(make_model(micro_clip, folder), [batches(folder)])
     before = contents(folder)
@@ -230,7 +230,7 @@ def shapes_config(*args):
 
 
 @pytest.mark.slow
-def test_two_processes_fill_what_the_training_asks_for(shapes, micro_clip, tmp_path):
+def test_two_processes_fill_the_cache_for_training(shapes, micro_clip, tmp_path):
     folder = tmp_path / 'cache'
     changed = [f'{key}={value}' for key, value in overrides(shapes, micro_clip, folder).items()]
     config = ROOT / 'configs/shapes/clipself_tiny_proposals_shapes-ov.py'
@@ -245,7 +245,7 @@ def test_two_processes_fill_what_the_training_asks_for(shapes, micro_clip, tmp_p
     assert count >= 24
 
 
-def test_the_second_epoch_of_the_config_costs_no_teacher(shapes, micro_clip, tmp_path, monkeypatch):
+def test_the_second_epoch_does_not_run_the_teacher(shapes, micro_clip, tmp_path, monkeypatch):
     name = 'clipself_eva02-l14-336_proposals-cached_8xb2-6e_coco'
     config = Config.fromfile(ROOT / f'configs/clipself/{name}.py')
     config.merge_from_dict(
@@ -269,8 +269,8 @@ def test_the_second_epoch_of_the_config_costs_no_teacher(shapes, micro_clip, tmp
     assert encoded == found >= 24
 
 
-def test_filling_goes_on_in_the_pass_that_it_had_not_made(shapes, micro_clip, tmp_path):
-    """Regions that differ from epoch to epoch: a first pass that is cached is not the end."""
+def test_filling_resumes_with_the_missing_pass(shapes, micro_clip, tmp_path):
+    """Regions differ per epoch, so a cached first pass does not end the filling."""
     config = shapes_config(shapes, micro_clip, tmp_path / 'cache')
     config.train_dataloader.dataset.update(indices=6)
     config.train_dataloader.dataset.pipeline[1].regions.jitter = 0.3
@@ -285,7 +285,7 @@ def test_filling_goes_on_in_the_pass_that_it_had_not_made(shapes, micro_clip, tm
     assert second[1] >= first[0]
 
 
-def test_workers_that_live_on_see_what_the_first_epoch_added(shapes, micro_clip, tmp_path):
+def test_persistent_workers_find_embeddings_of_the_first_epoch(shapes, micro_clip, tmp_path):
     config = shapes_config(shapes, micro_clip, tmp_path / 'cache')
     config.train_dataloader.update(num_workers=2, persistent_workers=True)
     config.train_dataloader.dataset.indices = 8

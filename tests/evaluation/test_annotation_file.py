@@ -1,4 +1,4 @@
-"""A metric without a file reads the one of the data set it judges; its own wins."""
+"""A metric without `ann_file` reads that of the data set."""
 
 import json
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_the_file_of_the_data_set(metric, dataset, tmp_path):
 
 
 @pytest.mark.parametrize('metric', METRIC_KEYS)
-def test_a_file_of_its_own_wins(metric, dataset, tmp_path):
+def test_the_metrics_ann_file_has_priority(metric, dataset, tmp_path):
     own = content_of([7], [annotation(7, 'ant', [5, 5, 30, 30])], categories=TRUTH['categories'])
     own['images'][0].update(neg_category_ids=[], not_exhaustive_category_ids=[])
     (tmp_path / 'own.json').write_text(json.dumps(own))
@@ -87,14 +87,14 @@ def test_a_file_of_its_own_wins(metric, dataset, tmp_path):
 
 
 @pytest.mark.parametrize('metric', METRIC_KEYS)
-def test_no_file_at_all(metric, dataset, tmp_path):
+def test_no_ann_file_raises(metric, dataset, tmp_path):
     meta = dict(dataset(test_mode=False).metainfo, folder=tmp_path)
     with pytest.raises(ValueError, match=f'{metric}.*ann_file'):
         judged(metric, meta, perfect(TRUTH))
 
 
-def test_a_metric_that_moves_on_to_another_data_set(dataset, tmp_path):
-    """Read again if the file is another, and only then."""
+def test_a_metric_reused_for_another_data_set(dataset, tmp_path):
+    """The json is read again only if the path differs."""
     metric = METRICS.build(dict(type='OpenVocabCocoMetric'))
     metric.dataset_meta = dataset().metainfo
     first = metric._coco_api
@@ -108,7 +108,7 @@ def test_a_metric_that_moves_on_to_another_data_set(dataset, tmp_path):
 
 @pytest.mark.parametrize('split', ['training', 'test'])
 def test_concatenated_data_sets(split, dataset, tmp_path):
-    """Two files to train on need nothing, two to test on a json of both for the metric."""
+    """Testing on two files needs a json of both for the metric; training does not."""
     halves = [
         dict(
             TRUTH,

@@ -1,4 +1,4 @@
-"""Novel, base and all AP against pycocotools, by hand, and on what the metric must refuse."""
+"""Novel, base and all AP against pycocotools and by hand; errors."""
 
 import json
 import sys
@@ -256,7 +256,7 @@ def test_the_name_is_free_in_mmdet():
     assert 'OpenVocabCocoMetric' not in MMDET_METRICS.module_dict
 
 
-def test_missing_and_broken_files(tmp_path):
+def test_missing_and_broken_files_raise(tmp_path):
     missing = str(tmp_path / 'none.json')
     with pytest.raises(FileNotFoundError, match=r'none\.json'):
         OpenVocabCocoMetric(missing)
@@ -273,13 +273,13 @@ def test_missing_and_broken_files(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['bee', 'ant'])
-def test_a_json_without_a_class_is_refused_before_the_first_image(path, name):
+def test_a_json_without_a_class_raises_before_the_first_image(path, name):
     left = [entry for entry in PETS['categories'] if entry['name'] != name]
     with pytest.raises(ValueError, match=rf"truth\.json.*\b1\b.*\b6\b.*'{name}'"):
         toy_detection.evaluator(path, dict(PETS, categories=left), type='OpenVocabCocoMetric')
 
 
-def test_doubled_categories_and_odd_metainfo(path):
+def test_duplicate_categories_and_invalid_metainfo_raise(path):
     doubled = dict(PETS, categories=[*PETS['categories'], dict(id=77, name='bee')])
     with pytest.raises(ValueError, match=r"truth\.json.*\['bee'\]"):
         toy_detection.evaluator(path, doubled, type='OpenVocabCocoMetric')
@@ -299,12 +299,12 @@ def test_doubled_categories_and_odd_metainfo(path):
         (dict(proposal_nums=(100, 10)), r'proposal_nums.*\[100, 10\]'),
     ],
 )
-def test_arguments_are_checked(path, config, text):
+def test_invalid_arguments_raise(path, config, text):
     with pytest.raises(ValueError, match=text):
         toy_detection.evaluator(path, PETS, type='OpenVocabCocoMetric', **config)
 
 
-def test_predictions_are_checked(path):
+def test_invalid_predictions_raise(path):
     bee = [('bee', [100, 100, 50, 50], 0.9)]
     with pytest.raises(ValueError, match=r'truth\.json.*\b9\b'):
         evaluate(path, PETS, [sample(9, bee)])

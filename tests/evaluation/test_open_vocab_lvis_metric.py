@@ -1,4 +1,4 @@
-"""LVIS AP: the federated rules by hand, and pycocotools on the images each class is judged in."""
+"""LVIS AP: federated rules by hand, and pycocotools on the images evaluated per class."""
 
 import sys
 
@@ -61,7 +61,7 @@ def bee_in_both(score_away=0.9):
     return samples({1: [('bee', AWAY, score_away)], 2: [('bee', HOME, 0.8)]})
 
 
-def test_a_class_not_looked_for_is_not_judged(path):
+def test_a_class_that_is_not_verified_is_not_evaluated(path):
     metrics = evaluate(path, federated(TWO_IMAGES), bee_in_both())
     assert metrics['lvis/bbox_apr'] == pytest.approx(1)
     assert metrics['lvis/bbox_apf'] == 0  # the ant is missed
@@ -69,13 +69,13 @@ def test_a_class_not_looked_for_is_not_judged(path):
     assert metrics['lvis/bbox_ap'] == pytest.approx(0.5)
 
 
-def test_masks_in_an_image_where_nothing_is_judged(path):
+def test_masks_in_an_image_where_no_class_is_evaluated(path):
     content = content_of([1, 2], TWO_IMAGES['annotations'][1:])
     metrics = evaluate(path, federated(content), bee_in_both(), metric='segm')
     assert metrics['lvis/segm_apr'] == pytest.approx(1)
 
 
-def test_a_class_verified_absent_is_judged(path):
+def test_a_class_verified_as_absent_is_evaluated(path):
     metrics = evaluate(path, federated(TWO_IMAGES, negative={1: ['bee']}), bee_in_both())
     assert metrics['lvis/bbox_apr'] == pytest.approx(0.5)
     metrics = evaluate(path, federated(TWO_IMAGES, negative={1: ['bee']}), bee_in_both(0.7))
@@ -93,7 +93,7 @@ def test_extra_detections_of_a_class_not_exhaustively_annotated(path):
     missed = evaluate(
         path, federated(TWO_IMAGES, loose={2: ['bee']}), samples({1: [], 2: [('bee', AWAY, 0.9)]})
     )
-    assert missed['lvis/bbox_apr'] == 0  # an annotated one still has to be found
+    assert missed['lvis/bbox_apr'] == 0  # annotated objects still count
 
 
 def test_the_limit_is_over_all_classes_of_an_image(path):
@@ -122,7 +122,7 @@ def test_top_detections():
 
 
 def federated_reference(content, found, kind, negative):
-    """AP (T, R) of each annotated class by pycocotools, on the images it is judged in."""
+    """AP (T, R) per annotated class by pycocotools, on the images evaluated for it."""
     precision = {}
     for name in CLASSES:
         judged = {e['image_id'] for e in content['annotations'] if e['category_id'] == IDS[name]}
@@ -136,7 +136,7 @@ def federated_reference(content, found, kind, negative):
 
 
 @pytest.mark.parametrize('kind', ['bbox', 'segm'])
-def test_equals_pycocotools_on_the_judged_images(path, kind, monkeypatch):
+def test_equals_pycocotools_on_the_evaluated_images(path, kind, monkeypatch):
     content, found = random_task()
     random = np.random.default_rng(1)
     negative = {}
@@ -202,7 +202,7 @@ def test_only_predicted_images_count(path):
     assert metrics['lvis/bbox_ap'] == pytest.approx(1)
 
 
-def test_what_lvis_adds_to_coco_must_be_there(path):
+def test_missing_lvis_fields_raise(path):
     content = federated(TWO_IMAGES)
     with pytest.raises(ValueError, match=r"lvis\.json.*'cow'.*None.*'r', 'c'.*'f'"):
         evaluate(path, dict(content, categories=categories()), samples({1: []}))

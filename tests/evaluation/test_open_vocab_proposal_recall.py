@@ -28,7 +28,7 @@ def judge(path, content, predicted, **config):
 
 
 def proposals(image_id, rows):
-    """What an RPN hands over: boxes (x, y, width, height) and scores, every label 0."""
+    """Output of an RPN: boxes (x, y, width, height) and scores, all labels 0."""
     return sample(image_id, [('ant', box, score) for box, score in rows], masks=False)
 
 
@@ -71,7 +71,7 @@ def test_by_hand(path):
     )
 
 
-def test_a_proposal_serves_one_object(path):
+def test_a_proposal_matches_one_object(path):
     twice = [annotation(1, 'ant', [0, 0, 20, 20]), annotation(1, 'cow', [0, 0, 20, 20])]
     numbers = judge(path, content_of([1], twice), [proposals(1, [([0, 0, 20, 20], 0.9)])])
     assert numbers['proposals/base_ar10'] == 0.5
@@ -91,7 +91,7 @@ def test_no_proposal_at_all(path):
     assert numbers['proposals/all_ar100'] == numbers['proposals/all_ar100_iou50'] == 0
 
 
-def test_labels_and_their_lack_change_nothing(path):
+def test_labels_are_ignored(path):
     content, found = random_task(images=4)
     labelled = [sample(image, rows, masks=False) for image, rows in found.items()]
     numbers = judge(path, content, labelled)
@@ -109,7 +109,7 @@ def overlap(one, other):
 
 
 def recall_by_loop(objects, found, limit, threshold):
-    """Each proposal, best first, takes the free object it overlaps most, if that is enough."""
+    """Each proposal, best first, matches the free object of highest IoU above the threshold."""
     hits = total = 0
     for image, rows in found.items():
         free = [box for key, box in objects if key == image]
@@ -143,8 +143,8 @@ def test_against_a_loop(path):
     assert numbers['proposals/novel_ar10'] != numbers['proposals/base_ar10']
 
 
-def test_all_is_what_mmdet_says(path):
-    """mmdet's CocoMetric knows no split; its name of the third limit is AR@1000, whatever it is."""
+def test_all_equals_mmdet(path):
+    """mmdet's CocoMetric has no splits; it calls the third limit AR@1000 in any case."""
     content, found = random_task(images=6)
     predicted = [sample(image, rows, masks=False) for image, rows in found.items()]
     numbers = judge(path, content, predicted)
@@ -182,7 +182,7 @@ def test_only_the_best_are_gathered(path):
         ([proposals(1, []), proposals(1, [])], r'image 1\b'),
     ],
 )
-def test_refuses(path, predicted, text):
+def test_invalid_predictions_raise(path, predicted, text):
     path.write_text(json.dumps(content_of([1], [])))
     metric = METRICS.build(dict(type='OpenVocabProposalRecall', ann_file=str(path)))
     metric.dataset_meta = META

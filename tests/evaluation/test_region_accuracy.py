@@ -17,12 +17,12 @@ def test_mean_is_over_classes_not_regions():
     assert mean == pytest.approx((1 / 3 + 1) / 2, abs=1e-15)
 
 
-def test_half_rounding_is_the_releases():
+def test_rounding_to_half_precision():
     # 1/3 in half precision is 0.333251953125.
     answer = mean_over_classes(np.array([1, 0]), np.array([3, 0]), half_precision=True)
     assert answer == 0.333251953125
 
 
-def test_no_region_is_an_error():
+def test_no_region_raises():
     with pytest.raises(ValueError, match='region'):
         mean_over_classes(np.zeros(3, np.int64), np.zeros(3, np.int64))

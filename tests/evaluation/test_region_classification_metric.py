@@ -1,4 +1,4 @@
-"""The metric by hand, on what it must refuse, and with two processes."""
+"""The metric by hand, errors, two processes."""
 
 import json
 import sys
@@ -26,10 +26,7 @@ def sample(labels, is_thing, name='a.jpg', **topk):
         is_thing=torch.tensor(is_thing, dtype=torch.bool),
     )
     element.pred_regions = InstanceData(
-        **{
-            f'{route}_topk': torch.tensor(ranked, dtype=torch.int64)
-            for route, ranked in topk.items()
-        }
+        **{f'{name}_topk': torch.tensor(ranked, dtype=torch.int64) for name, ranked in topk.items()}
     )
     return element
 
@@ -78,14 +75,14 @@ def test_by_hand():
     }
 
 
-def test_the_rounding_of_the_release_is_an_option():
+def test_rounding_as_in_the_official_implementation():
     """One of three: 1 / 3 in half precision is 0.333251953125."""
     ranked = [[0, 1, 2, 3, 4], [1, 0, 2, 3, 4], [1, 0, 2, 3, 4]]
     metrics = evaluate([sample([0, 0, 0], [True] * 3, boxes=ranked)], half_precision=True)
     assert metrics == {'region/boxes/top1': 33.3251953125, 'region/boxes/top5': 100.0}
 
 
-def test_absent_routes_are_absent():
+def test_missing_features_have_no_keys():
     metrics = evaluate([sample([0], [True], boxes=[[0, 1, 2, 3, 4]])])
     assert metrics == {'region/boxes/top1': 100.0, 'region/boxes/top5': 100.0}
 
@@ -113,7 +110,7 @@ def test_small_vocabulary_ranks_all_its_classes():
     assert metric.evaluate(1) == {'region/boxes/top1': 0.0, 'region/boxes/top5': 100.0}
 
 
-def test_other_routes_keep_their_prefix():
+def test_other_extractors_keep_their_prefix():
     right, wrong = [0, 1, 2, 3, 4], [5, 4, 3, 2, 1]
     metrics = evaluate(
         [
@@ -135,18 +132,18 @@ def test_other_routes_keep_their_prefix():
     }
 
 
-def test_predictions_of_an_unknown_name_are_refused():
+def test_predictions_of_unknown_name_raise():
     with pytest.raises(
         ValueError, match=r'a\.jpg.*boxes_topk, masks_topk.*crops_topk.*points_topk'
     ):
         evaluate([sample([0], [True], points=[[0, 1, 2, 3, 4]])])
 
 
-def test_the_logged_table_has_a_row_a_route(caplog):
+def test_the_logged_table_has_a_row_per_extractor(caplog):
     """As the paper's Table A1: image crops first, in the column of boxes."""
     cat_first, sky_first = [0, 1, 2, 3, 4], [3, 4, 5, 0, 1]
     ranked = [cat_first, cat_first, cat_first]
-    routes = dict(
+    fields = dict(
         masked_boxes=[sky_first, cat_first, cat_first],
         masks=[cat_first, sky_first, sky_first],
         boxes=ranked,
@@ -154,7 +151,7 @@ def test_the_logged_table_has_a_row_a_route(caplog):
     )
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
-    evaluate([sample([0, 1, 3], [True, True, False], **routes)])
+    evaluate([sample([0, 1, 3], [True, True, False], **fields)])
     logger.removeHandler(caplog.handler)
     title, head, line, *rows, counts = caplog.text.splitlines()[-7:]
     assert title.endswith('mean class accuracy top-1 / top-5 in %')
@@ -180,12 +177,12 @@ def test_the_logged_table_has_a_row_a_route(caplog):
         (sample([0], [True], 'b.jpg', boxes=[[0, 1, 2, 3]]), r'boxes_topk.*\(1, 4\).*\(1, >= 5\)'),
     ],
 )
-def test_impossible_indices_name_the_image(broken, message):
+def test_indices_out_of_range_raise(broken, message):
     with pytest.raises(ValueError, match=message):
         evaluate([broken])
 
 
-def test_prediction_of_another_number_of_regions():
+def test_predictions_of_wrong_length_raise():
     broken = sample([0, 1], [True, True], boxes=[[0, 1, 2, 3, 4]] * 2).to_dict()
     broken['pred_regions']['boxes_topk'] = broken['pred_regions']['boxes_topk'][:1]
     with pytest.raises(ValueError, match=r'boxes_topk.*a\.jpg.*\(1, 5\).*\(2, >= 5\)'):
@@ -193,18 +190,18 @@ def test_prediction_of_another_number_of_regions():
 
 
 @pytest.mark.parametrize(('is_thing', 'message'), [(False, 'boxes.*thing'), (True, 'stuff_masks')])
-def test_no_region_of_a_kind_is_an_error(is_thing, message):
+def test_no_region_of_a_kind_raises(is_thing, message):
     ranked = [[0, 1, 2, 3, 4]]
     with pytest.raises(ValueError, match=message):
         evaluate([sample([0], [is_thing], boxes=ranked, masks=ranked)])
 
 
-def test_no_prediction_is_an_error():
+def test_no_prediction_raises():
     with pytest.raises(ValueError, match=r'\b1\b.*boxes_topk, masks_topk.*crops_topk'):
         evaluate([sample([0], [True])])
 
 
-def test_a_route_taken_for_some_images_only():
+def test_features_of_some_images_only_raise():
     ranked = [[0, 1, 2, 3, 4]]
     samples = [
         sample([0], [True], 'a.jpg', boxes=ranked, crops=ranked),
@@ -214,7 +211,7 @@ def test_a_route_taken_for_some_images_only():
         evaluate(samples)
 
 
-def test_missing_class_names_are_an_error():
+def test_missing_class_names_raise():
     metric = RegionClassificationMetric()
     metric.dataset_meta = {'palette': []}
     with pytest.raises(ValueError, match=r"RegionClassificationMetric.*\['palette'\]"):

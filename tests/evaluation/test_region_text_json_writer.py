@@ -72,7 +72,7 @@ def test_best_pairs_above_the_threshold(ann_file, tmp_path):
     assert [(info['img_id'], info['labels'].tolist()) for info in infos] == [(3, [0, 2]), (8, [2])]
 
 
-def test_without_a_file_it_takes_the_data_sets(ann_file, tmp_path):
+def test_the_data_sets_file_is_the_default(ann_file, tmp_path):
     metric = METRICS.build(dict(type='RegionTextJsonWriter', out_file=str(tmp_path / 'pairs.json')))
     metric.dataset_meta = dict(classes=('cup',))
     with pytest.raises(ValueError, match=r'RegionTextJsonWriter.*ann_file'):

@@ -66,6 +66,6 @@ def test_mean_where_annotated_keeps_zeros():
 
 
 @pytest.mark.parametrize('shape', [(9, 101, 1, 4, 3), (10, 101, 1, 4, 1)])
-def test_refuses_other_thresholds_and_limits(shape):
+def test_other_thresholds_and_limits_raise(shape):
     with pytest.raises(ValueError, match=rf'\({shape[0]}, 101, 1, 4, {shape[-1]}\).*\b10\b.*\b3\b'):
         split_average_precision(np.zeros(shape), np.zeros((shape[0], *shape[2:])), [0])

@@ -1,4 +1,4 @@
-"""A random detection task that three libraries can judge: json content and noisy predictions."""
+"""A random detection task for three libraries: json content and noisy predictions."""
 
 import copy
 import json
@@ -114,7 +114,7 @@ def box_mask(box):
 
 
 def sample(image_id, detections, masks=True, classes=CLASSES):
-    """What a detector hands to the evaluator for one image."""
+    """Output of a detector for one image."""
     boxes = torch.tensor([box for _, box, _ in detections], dtype=torch.float64).reshape(-1, 4)
     fields = dict(
         bboxes=torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1),

@@ -27,8 +27,8 @@ def make_sample(index: int) -> BaseDataElement:
     sample.regions = InstanceData(labels=labels, is_thing=labels < 6)
     sample.pred_regions = InstanceData(
         **{
-            f'{route}_topk': torch.rand(regions, CLASSES, generator=generator).argsort(1)[:, :5]
-            for route in ('boxes', 'masks', 'crops')
+            f'{name}_topk': torch.rand(regions, CLASSES, generator=generator).argsort(1)[:, :5]
+            for name in ('boxes', 'masks', 'crops')
         }
     )
     return sample

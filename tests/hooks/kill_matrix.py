@@ -79,7 +79,7 @@ class Points(torch.utils.data.Dataset):
 
 class QuietRunner(Runner):
     def _log_env(self, env_cfg):
-        """The survey of the machine takes longer than the training."""
+        """Collecting environment information takes longer than the training."""
 
 
 def kill_in_write(count, stage):
@@ -180,7 +180,7 @@ def killed_training(work_dir, loop, count, stage):
 
 
 def disk(work_dir):
-    """What stands in the folder: file names, whether each loads, and where the pointer points."""
+    """Content of the folder: file names, whether each loads, and the pointer's target."""
     pointer = work_dir / 'last_checkpoint'
     broken = []
     for path in sorted(work_dir.glob('*.pth')):
@@ -210,7 +210,7 @@ def weights(work_dir):
 
 
 def kill_from_outside(work_dir, loop, count):
-    """Kill a training whose `count`-th write has come to a halt; what was on disk meanwhile."""
+    """Kill a training that stalls in its `count`-th write; returns what was on disk."""
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -38,7 +38,7 @@ class NormedLine(BaseModel):
 
 @DATASETS.register_module()
 class Images(torch.utils.data.Dataset):
-    """Four images; which two a process gets decides its statistics."""
+    """Four images; the statistics of a process depend on its two."""
 
     def __len__(self):
         return 4

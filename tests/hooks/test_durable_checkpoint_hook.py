@@ -1,4 +1,4 @@
-"""A training killed at any stage of saving ends, resumed, with the unbroken run's weights."""
+"""A training killed at any stage of saving and resumed ends with the same weights."""
 
 import json
 import sys
@@ -65,7 +65,7 @@ def hook_before_train(work_dir, **settings):
     return hook, runner
 
 
-def test_leftovers_go_when_training_starts(tmp_path):
+def test_partial_files_are_deleted_when_training_starts(tmp_path):
     mine = tmp_path / f'epoch_1.pth{PARTIAL}'
     foreign = tmp_path / 'epoch_1.pth.part'
     for path in (mine, foreign):
@@ -76,7 +76,7 @@ def test_leftovers_go_when_training_starts(tmp_path):
     assert isinstance(hook.file_backend, DurableLocalBackend)
 
 
-def test_what_a_killed_run_could_not_delete(tmp_path):
+def test_outdated_checkpoints_of_a_killed_run_are_deleted(tmp_path):
     work_dir, elsewhere = tmp_path / 'run', tmp_path / 'epoch_2.pth'
     work_dir.mkdir()
     for path in (work_dir / 'epoch_2.pth', work_dir / 'epoch_3.pth', elsewhere):
@@ -100,7 +100,7 @@ def test_other_folder_for_checkpoints(tmp_path):
 
 def test_other_backends_are_left_to_mmengine(tmp_path):
     class Remote(LocalBackend):
-        """Stands for a store reached by a prefix."""
+        """A remote backend, selected by a prefix."""
 
     register_backend('toy_remote', Remote, force=True)
     hook, _ = hook_before_train(tmp_path, backend_args={'backend': 'toy_remote'})

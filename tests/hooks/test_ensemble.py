@@ -9,13 +9,13 @@ def test_by_hand():
     assert blended['w'].tolist() == [1.5, 3.0]
 
 
-def test_teachers_extra_keys_go_and_order_stays():
+def test_extra_keys_of_the_teacher_are_dropped_and_order_is_kept():
     student = {'b': torch.ones(1), 'a': torch.ones(1)}
     teacher = {'a': torch.ones(1), 'extra': torch.ones(1), 'b': torch.ones(1)}
     assert list(blend_state(student, teacher, 0.5)) == ['b', 'a']
 
 
-def test_equal_entries_and_the_ends_are_exact():
+def test_equal_entries_and_alpha_0_and_1_are_exact():
     generator = torch.Generator().manual_seed(0)
     student, teacher = (torch.randn(1000, generator=generator) for _ in range(2))
     states = {'frozen': teacher, 'w': student}, {'frozen': teacher, 'w': teacher}
@@ -48,7 +48,7 @@ def test_result_shares_no_memory():
     assert not blended['w'].requires_grad
 
 
-def test_what_does_not_fit_is_named():
+def test_state_dict_mismatch_raises():
     with pytest.raises(KeyError, match=r'\b1\b.*\b2\b.*head\.bias'):
         blend_state({'w': torch.ones(1), 'head.bias': torch.ones(1)}, {'w': torch.ones(1)}, 0.5)
     with pytest.raises(ValueError, match=r'\bw\b.*\(2,\).*\(2, 1\)'):

@@ -1,4 +1,4 @@
-"""BN becomes SyncBN on several GPUs only, and nothing that refers to its weights notices."""
+"""BN becomes SyncBN on several GPUs only; parameters stay the same objects."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ CHILD = Path(__file__).with_name('sync_bn_processes.py')
 
 
 class Activated(nn.BatchNorm2d):
-    """A norm that does more than its base, as timm's BatchNormAct2d."""
+    """A subclass with its own forward, as timm's BatchNormAct2d."""
 
     def forward(self, image):
         return super().forward(image).relu()
@@ -65,7 +65,7 @@ def test_weights_and_statistics_stay_the_same_objects(monkeypatch):
     after = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     assert after.keys() == entries.keys()
     assert all(after[name] is entry for name, entry in entries.items())
-    assert lines == ['3 batch norms share statistics across 8 GPUs']
+    assert lines == ['3 batch norms are synchronised across 8 GPUs']
     assert [type(norm) for norm in (model[0][1], model[2], model[4])] == [nn.SyncBatchNorm] * 3
     assert model[1].follower is model[2]
     assert type(model[3][0]) is Activated
@@ -74,7 +74,7 @@ def test_weights_and_statistics_stay_the_same_objects(monkeypatch):
     assert [model[0][1].training, model[2].training] == [False, True]
 
 
-def test_training_goes_on_as_without_it(monkeypatch):
+def test_training_is_the_same_as_without_it(monkeypatch):
     """In one process SyncBN computes what BN does: three steps, converted after one or not."""
     on(monkeypatch, 2, 'cuda')
     results = []
@@ -96,7 +96,7 @@ def test_training_goes_on_as_without_it(monkeypatch):
             assert value.equal(other_momenta['state'][place][name])
 
 
-def test_checkpoints_fit_both_ways():
+def test_checkpoints_load_in_both_directions():
     plain, synchronised = build(), build()
     assert synchronise_batch_norms(synchronised) == 3
     assert synchronise_batch_norms(synchronised) == 0
@@ -105,14 +105,14 @@ def test_checkpoints_fit_both_ways():
 
 
 @pytest.mark.parametrize(('processes', 'device'), [(1, 'cuda'), (2, 'cpu'), (1, 'cpu')])
-def test_nothing_changes_elsewhere(monkeypatch, processes, device):
+def test_nothing_changes_without_several_gpus(monkeypatch, processes, device):
     model = build()
     modules = list(model.modules())
     on(monkeypatch, processes, device)
     runner, lines = runner_of(model)
     SyncBNHook().before_train(runner)
     assert all(now is before for now, before in zip(model.modules(), modules, strict=True))
-    assert lines == [f'Batch norms stay unsynchronised ({processes} x {device})']
+    assert lines == [f'Batch norms are not synchronised ({processes} x {device})']
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A detector and its data speak of the same classes, or nothing runs."""
+"""Classes of model and data must be equal."""
 
 from types import SimpleNamespace
 
@@ -38,14 +38,14 @@ def runner_of(model, classes):
         (['cup', 'pen', 'key', 'jar'], r"Detector.*\b3\b.*\b4\b.*\b3\b.*\['jar'\]"),
     ],
 )
-def test_other_classes_are_refused(moment, classes, message):
+def test_different_classes_raise(moment, classes, message):
     check = getattr(VocabularyCheckHook(), f'before_{moment}')
     with pytest.raises(ValueError, match=message):
         check(runner_of(Detector(), classes))
 
 
-def test_a_model_that_learns_no_classes_takes_any_data_in_training():
-    """CLIPSelf: photos of any json, regions of a vocabulary in validation."""
+def test_training_without_classes_is_not_checked():
+    """CLIPSelf: any images in training, regions of a vocabulary in validation."""
     model = Detector()
     model.train_classes = None
     runner = runner_of(model, ['pen', 'cup', 'key'])
@@ -54,7 +54,7 @@ def test_a_model_that_learns_no_classes_takes_any_data_in_training():
         VocabularyCheckHook().before_val(runner)
 
 
-def test_the_region_models_say_their_classes():
+def test_classes_of_the_region_models():
     classifier = SimpleNamespace(classes=('cup', 'pen'))
     nouns = SimpleNamespace(classes=('sky', 'sea'))
     for kind in (CLIPSelf, RegionText, RegionRecognizer, RegionPseudoLabeler):
@@ -68,8 +68,8 @@ def test_the_region_models_say_their_classes():
             assert model.classes is None
 
 
-def test_data_may_say_an_alias():
-    """VOC's files have `pottedplant`, the model's text tower hears `potted plant`."""
+def test_aliases_in_the_data_are_accepted():
+    """VOC's files have `pottedplant`, the text tower encodes `potted plant`."""
     model = Detector()
     model.aliases = {'pen': ('biro', 'ballpoint')}
     VocabularyCheckHook().before_test(runner_of(model, ['cup', 'ballpoint', 'key']))
@@ -77,12 +77,12 @@ def test_data_may_say_an_alias():
         VocabularyCheckHook().before_test(runner_of(model, ['cup', 'key', 'biro']))
 
 
-def test_behind_wrappers():
+def test_wrapped_models_are_checked():
     model = Augmented(module=Detector())
     with pytest.raises(ValueError, match=r"\b0\b.*\['cup', 'pen'\].*\['pen', 'cup'\]"):
         VocabularyCheckHook().before_test(runner_of(model, ['pen', 'cup', 'key']))
     assert VocabularyCheckHook().before_test(runner_of(model, ['cup', 'pen', 'key'])) is None
 
 
-def test_models_of_others_pass():
+def test_models_without_classes_are_not_checked():
     assert VocabularyCheckHook().before_train(runner_of(nn.Identity(), ['a'])) is None

@@ -1,4 +1,4 @@
-"""Dense batches without a tower: the maps are given."""
+"""Dense batches of given maps, without a tower."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ MEAN, STD = (0.5, 0.25, 0.0), (0.5, 1.0, 2.0)
 
 
 def stub_batch(dense, reference=None, context=None, inside=None):
-    """A batch of maps (N, D, h, w) whose teacher answers ``reference`` to any images."""
+    """A batch of maps (N, D, h, w) whose teacher returns ``reference`` for any images."""
     count, _, height, width = dense.shape
     if inside is None:
         inside = torch.ones(count, height, width, dtype=torch.bool)

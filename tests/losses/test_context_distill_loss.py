@@ -1,4 +1,4 @@
-"""DeCLIP's context loss by hand and by plain loops, and what the foundation model is shown."""
+"""DeCLIP's context loss by hand and by plain loops, and the foundation model's input."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ SMALL = dict(
 
 
 class Answer(torch.nn.Module):
-    """A foundation model that answers one map and keeps what it was asked."""
+    """A foundation model that returns one map and records its inputs."""
 
     def __init__(self, features):
         super().__init__()
@@ -67,7 +67,7 @@ def test_a_batch_is_the_mean_over_images_of_a_plain_loop_over_inside_cells():
     assert found.item() == pytest.approx(0.25 * expected, rel=1e-5)
 
 
-def test_the_foundation_model_sees_pixels_and_the_grid():
+def test_the_foundation_model_gets_pixels_and_the_grid():
     """CLIP's normalisation is undone: padding, 0 before it, is 0 again."""
     loss = loss_with(random_map(1))
     pixels = torch.rand(2, 3, 2, 3, generator=torch.Generator().manual_seed(0))
@@ -79,7 +79,7 @@ def test_the_foundation_model_sees_pixels_and_the_grid():
     assert loss.foundation.grid == (2, 3)
 
 
-def test_queries_are_needed():
+def test_a_tower_without_queries_raises():
     with pytest.raises(
         ValueError, match=r"ContextDistillLoss.*model\.tower.*last_block='qq'.*'csa'"
     ):

@@ -24,13 +24,13 @@ def test_by_hand():
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_one_pair_and_a_perfect_match_cost_nothing():
+def test_one_pair_and_a_perfect_match_give_zero():
     assert symmetric_info_nce(torch.tensor([[1.0, 2.0]]), torch.tensor([[-3.0, 1.0]]), 9.0) == 0
     assert symmetric_info_nce(torch.eye(4), torch.eye(4), 100.0) < 1e-6
     assert symmetric_info_nce(torch.eye(4), torch.eye(4).flip(0), 100.0) > 90
 
 
-def test_no_information_costs_the_logarithm_of_the_batch():
+def test_equal_embeddings_give_the_logarithm_of_the_batch_size():
     same = torch.ones(5, 3)
     assert symmetric_info_nce(same, same, 7.0).item() == pytest.approx(math.log(5), rel=1e-6)
 
@@ -43,7 +43,7 @@ def test_half_precision_is_not_used_inside():
         assert symmetric_info_nce(images, texts, 100.0).equal(expected)
 
 
-def test_text_for_each_image():
+def test_numbers_of_texts_and_images_must_agree():
     with pytest.raises(ValueError, match=r'\b2\b.*\b3\b'):
         symmetric_info_nce(torch.ones(3, 2), torch.ones(2, 2), 1.0)
 

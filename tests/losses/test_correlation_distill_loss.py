@@ -1,4 +1,4 @@
-"""Correlation distillation by hand, by plain loops, and what a row's gradient may reach."""
+"""Correlation distillation by hand and by plain loops; gradient of a row."""
 
 import math
 
@@ -71,7 +71,7 @@ def test_a_row_is_trained_through_its_own_token_alone():
     assert [bool(row.any()) for row in tokens.grad] == [False, False, True, False, False, False]
 
 
-def test_descending_it_brings_the_teachers_correlations():
+def test_minimising_it_gives_the_teachers_correlations():
     torch.manual_seed(0)
     teacher = random_map(1)
     student = torch.nn.Parameter(random_map(0))
@@ -93,7 +93,7 @@ def test_half_precision_does_not_reach_the_correlations():
         assert CorrelationDistillLoss()(stub_batch(student, teacher)).equal(exact)
 
 
-def test_the_teacher_is_asked_without_gradient(micro_clip):
+def test_the_teacher_runs_without_gradient(micro_clip):
     from clipself_mm.clip import build_tower
 
     tower = build_tower(micro_clip)

@@ -1,4 +1,4 @@
-"""The region-text loss by a plain loop, its sampling, and what several processes make of it."""
+"""The region-text loss by a plain loop, sampling of nouns, several processes."""
 
 import math
 import sys
@@ -88,7 +88,7 @@ def test_others_are_drawn_evenly():
 
 
 @pytest.mark.parametrize('labels', [[0, 12], [-1, 3]])
-def test_labels_beyond_the_nouns_are_refused(labels):
+def test_labels_out_of_range_raise(labels):
     with pytest.raises(ValueError, match=rf'{labels[0]}\b.*\b{labels[1]}\b.*\b12\b.*model\.nouns'):
         RegionTextLoss()(torch.randn(2, 8), torch.tensor(labels), torch.randn(12, 8), 1.0)
 
@@ -101,7 +101,7 @@ def test_the_choice_comes_from_seed_and_iteration():
     try:
         for key in [(0, 0), (0, 1), (1, 0), (0, 0)]:
             hub.update_info_dict(dict(zip(('seed', 'iter'), key, strict=True)))
-            torch.manual_seed(len(drawn))  # the state of the process has no say
+            torch.manual_seed(len(drawn))  # the global state has no effect
             sampled = loss.sample(labels, 1000).tolist()
             assert drawn.setdefault(key, sampled) == sampled
     finally:
@@ -122,6 +122,6 @@ def test_two_processes_average_to_the_loss_of_one(tmp_path):
     assert shares['samples'][0] != shares['samples'][1]
 
 
-def test_wrong_number():
+def test_num_sampled_of_zero_raises():
     with pytest.raises(ValueError, match=r'num_sampled.*\b0\b'):
         RegionTextLoss(num_sampled=0)

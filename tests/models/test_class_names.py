@@ -1,4 +1,4 @@
-"""Vocabularies as a config names them: by a data set of mm, a file, or a list."""
+"""Vocabularies of a config: a data set of mm, a file, or a list."""
 
 import pytest
 
@@ -18,12 +18,12 @@ def test_vocabularies_by_data_set_name_and_list():
     assert find_vocabulary(('b', 'a'), DATASETS).classes == ('b', 'a')
 
 
-def test_what_is_no_vocabulary_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="'NoDataset' is neither"):
+def test_invalid_vocabularies_raise(tmp_path):
+    with pytest.raises(FileNotFoundError, match="'NoDataset'"):
         find_vocabulary('NoDataset', DATASETS)
     with pytest.raises(FileNotFoundError, match=r'ade847\.json'):
         find_vocabulary(str(tmp_path / 'ade847.json'), DATASETS)
-    with pytest.raises(ValueError, match='BaseSegDataset does not list classes'):
+    with pytest.raises(ValueError, match=r'BaseSegDataset.*classes'):
         find_vocabulary('BaseSegDataset', DATASETS)
     with pytest.raises(ValueError, match='more than once'):
         find_vocabulary(['a', 'a'], DATASETS)

@@ -27,14 +27,14 @@ def test_the_same_constants_in_both_units():
 
 @pytest.mark.parametrize('white', [1, 255])
 @pytest.mark.parametrize('name', ['mean', 'std'])
-def test_other_constants_are_refused(white, name):
+def test_wrong_constants_raise(white, name):
     given = {key: [white * value for value in getattr(TOWER, key)] for key in ('mean', 'std')}
     given[name][2] += 0.001 * white
-    with pytest.raises(ValueError, match=rf'normalises with {name}=\[.*give Preprocessor that'):
+    with pytest.raises(ValueError, match=rf'{name}=\[.*Preprocessor'):
         check_normalisation(Preprocessor(**given), TOWER, white)
 
 
-def test_no_normalisation_is_refused():
+def test_missing_normalisation_raises():
     with pytest.raises(ValueError, match='mean=None'):
         check_normalisation(nn.Identity(), TOWER, 255)
 
@@ -49,5 +49,5 @@ def test_padding():
     dark = pad_right_below([image.byte() for image in images], 4, 4)
     assert dark.dtype == torch.uint8
     assert dark.flatten(1).sum(1).tolist() == [18, 24]
-    with pytest.raises(ValueError, match='4 x 1 pixels does not fit image_size 3 x 4'):
+    with pytest.raises(ValueError, match=r'4 x 1.*3 x 4'):
         pad_right_below(images, 3, 4)

@@ -1,4 +1,4 @@
-"""Pure functions of the evaluation: tensors in, numbers out."""
+"""Pure functions of the evaluation."""
 
 from .annotation_file import annotation_file
 from .proposal_recall import proposal_recall

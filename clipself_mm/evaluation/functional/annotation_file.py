@@ -1,4 +1,4 @@
-"""Which annotation file a metric reads."""
+"""Choice of the annotation file of a metric."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from collections.abc import Mapping
 
 
 def annotation_file(given: str | None, meta: Mapping | None, reader: str) -> str:
-    """The file a metric was given, else that of the data set it judges.
+    """The metric's `ann_file`, else that of the data set.
 
     Args:
-        given: The metric's own `ann_file`, or None.
-        meta: Metainfo of the data set; `ann_file` is there if it was built with `test_mode=True`.
+        given: `ann_file` of the metric, or None.
+        meta: Metainfo of the data set; has `ann_file` if it was built with `test_mode=True`.
         reader: Name of the metric, for the error.
 
     Raises:
-        ValueError: Neither names a file.
+        ValueError: Neither is set.
     """
     path = given or (meta or {}).get('ann_file')
     if not path:
         raise ValueError(
-            f'{reader} has no ann_file: give it one in the evaluator. The data set names none '
-            f'either ("ann_file" of its metainfo, which OpenVocabCocoDataset and CaptionedRegions '
-            'set with test_mode=True)'
+            f'{reader} has no ann_file and neither has the metainfo of the data set: set ann_file '
+            'in the evaluator, or test_mode=True in OpenVocabCocoDataset or CaptionedRegions'
         )
     return path

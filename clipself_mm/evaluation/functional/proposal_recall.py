@@ -1,7 +1,7 @@
-"""Which share of the objects of each split has a proposal on it, by COCO's rules.
+"""COCO's average recall of class-agnostic proposals, per split of the classes.
 
-Average recall as COCO has it, with all classes as one: a proposal has no class, so those on objects
-of other splits take up places among the best as well.
+All classes are evaluated as one. Proposals on objects of other splits therefore count towards the
+limit of proposals per image.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ def proposal_recall(
 ) -> dict[str, dict[str, float]]:
     """Recall of the best proposals for the objects of each split.
 
-    A recall is the share of all objects of the images, not a mean over images or classes. Each
-    object is matched once at most; a crowd neither counts nor is a proposal on it held against
-    the others.
+    The recall is over all objects of all images, not a mean over images or classes. An object is
+    matched at most once. Crowds are ignored, and so are proposals on them.
 
     Args:
         splits: Name to annotations with `image_id`, `bbox` (x, y, width, height in source pixels)
-            and perhaps `iscrowd`; those of other images are passed over.
-        proposals: Image id to proposals, of the images that count.
-        limits: Numbers of best proposals an image, ascending.
+            and optionally `iscrowd`; annotations of images without an entry in `proposals` are
+            ignored.
+        proposals: Image id to proposals.
+        limits: Numbers of best proposals per image, ascending.
 
     Returns:
         Split to `arN`, the mean over the IoU thresholds 0.50, 0.55, ... 0.95, and `arN_iou50` at
-        0.50, for each limit N: fractions, -1 where the split has no object.
+        0.50, for each limit N: fractions, -1 if the split has no object.
     """
-    found = _index(proposals, _entries(proposals, limits[-1]))
-    answer = {}
+    detections = _index(proposals, _entries(proposals, limits[-1]))
+    numbers: dict[str, dict[str, float]] = {}
     for split, entries in splits.items():
         objects = [
             _entry(number, annotation['image_id'], annotation['bbox'])
@@ -50,17 +50,17 @@ def proposal_recall(
             for number, annotation in enumerate(entries, start=1)
             if annotation['image_id'] in proposals
         ]
-        recall = _recall(_index(proposals, objects), found, limits)
-        answer[split] = {}
-        for place, limit in enumerate(limits):
-            answer[split][f'ar{limit}'] = mean_where_annotated(recall[:, place])
-            answer[split][f'ar{limit}_iou50'] = float(recall[0, place])
-    return answer
+        recall = _recall(_index(proposals, objects), detections, limits)
+        numbers[split] = {}
+        for index, limit in enumerate(limits):
+            numbers[split][f'ar{limit}'] = mean_where_annotated(recall[:, index])
+            numbers[split][f'ar{limit}_iou50'] = float(recall[0, index])
+    return numbers
 
 
 def _entries(proposals: Mapping[int | str, Proposals], limit: int) -> list[dict]:
-    """The best proposals of each image in COCO's format."""
-    entries = []
+    """The best proposals per image in COCO's format."""
+    entries: list[dict] = []
     for image, (boxes, scores) in proposals.items():
         for index in np.argsort(-np.asarray(scores), kind='stable')[:limit]:
             x0, y0, x1, y1 = (float(edge) for edge in boxes[index])
@@ -75,24 +75,24 @@ def _entry(number: int, image: int | str, box: Sequence[float]) -> dict:
 
 
 def _index(images: Mapping[int | str, object], entries: list[dict]) -> COCO:
-    """Index boxes of the one class for pycocotools."""
+    """Index of boxes of one class, for pycocotools."""
     index = COCO()
     index.dataset = {
         'images': [{'id': image} for image in images],
         'annotations': entries,
         'categories': [{'id': 1, 'name': 'object'}],
     }
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         index.createIndex()
     return index
 
 
-def _recall(truth: COCO, found: COCO, limits: Sequence[int]) -> np.ndarray:
-    """Recall at each IoU threshold and limit, shape (10, M); -1 without an object."""
-    judge = COCOeval(truth, found, 'bbox')
-    judge.params.maxDets = list(limits)
-    judge.params.areaRng, judge.params.areaRngLbl = [[0, 1e10]], ['all']
+def _recall(truth: COCO, detections: COCO, limits: Sequence[int]) -> np.ndarray:
+    """Recall per IoU threshold and limit, shape (10, M); -1 without an object."""
+    evaluator = COCOeval(truth, detections, 'bbox')
+    evaluator.params.maxDets = list(limits)
+    evaluator.params.areaRng, evaluator.params.areaRngLbl = [[0, 1e10]], ['all']
     with contextlib.redirect_stdout(io.StringIO()):
-        judge.evaluate()
-        judge.accumulate()
-    return judge.eval['recall'][:, 0, 0]
+        evaluator.evaluate()
+        evaluator.accumulate()
+    return evaluator.eval['recall'][:, 0, 0]

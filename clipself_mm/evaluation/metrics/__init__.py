@@ -1,4 +1,4 @@
-"""Metrics registered for configs."""
+"""Registered metrics."""
 
 from .open_vocab_coco_metric import OpenVocabCocoMetric
 from .open_vocab_lvis_metric import OpenVocabLVISMetric

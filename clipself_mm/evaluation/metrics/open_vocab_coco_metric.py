@@ -1,4 +1,4 @@
-"""Average precision of novel, base and all classes, by COCO's rules (paper, Table 3)."""
+"""COCO average precision of novel, base and all classes (paper, Table 3)."""
 
 from __future__ import annotations
 
@@ -26,36 +26,37 @@ _COLUMNS = ('ap', 'ap50', 'ap75', 'ap_s', 'ap_m', 'ap_l')
 
 @METRICS.register_module()
 class OpenVocabCocoMetric(CocoMetric):
-    """COCO's average precision and recall for each split of the classes.
+    """COCO's average precision and recall per split of the classes.
 
-    A split is `novel`, `base` or `all`; where the data set's metainfo has no `base_classes` and
-    `novel_classes`, only `all`. The answer holds `novel_ap50` and for every split `ap`, `ap50`,
-    `ap75`, `ap_s`, `ap_m`, `ap_l`, `ar1`, `ar10`, `ar100`, `ar_s`, `ar_m`, `ar_l`: fractions, not
-    rounded, -1 where nothing was annotated. Boxes have plain keys, masks the same keys behind
-    `segm_`: `coco/novel_ap50`, `coco/segm_novel_ap50`.
+    The splits are `novel`, `base` and `all`; only `all` if the metainfo of the data set has no
+    `base_classes` and `novel_classes`. The result has for each split `ap`, `ap50`, `ap75`, `ap_s`,
+    `ap_m`, `ap_l`, `ar1`, `ar10`, `ar100`, `ar_s`, `ar_m`, `ar_l`: fractions, not rounded, -1 if
+    nothing is annotated. Keys of masks have the prefix `segm_`: `coco/novel_ap50`,
+    `coco/segm_novel_ap50`.
 
-    Label i of a prediction counts as the category named like class i of the metainfo, or like one
-    of its `aliases`, in whatever order the json lists them. The images that were predicted for are
-    the ones that count.
+    Label i of a prediction is the category with the name of class i in the metainfo, or with one of
+    its `aliases`; the order of the json does not matter. Only images with predictions are
+    evaluated.
 
     Args:
-        ann_file: COCO instances json with every class of the data set; by default the one that the
-            data set itself was read from.
+        ann_file: COCO instances json with every class of the data set; by default the annotation
+            file of the data set.
         metric: `bbox`, `segm` or a list of both.
-        classwise: Log a table of the classes too, by split.
-        proposal_nums: Detections an image and class that count, ascending: a recall for each;
-            `ap` at 100 where that is one of them, every other number at the highest, as in mmdet.
-            mmdet's own default, (100, 300, 1000), is what the transfer results were judged by.
+        classwise: Log a table of the classes per split.
+        proposal_nums: Limits of detections per image and class, ascending, with a recall for each.
+            `ap` is at 100 detections if that is one of them, all other numbers at the highest
+            limit, as in mmdet. The transfer results of the paper use mmdet's default,
+            (100, 300, 1000).
         format_only: Only write the predictions, in COCO's format, to `outfile_prefix`.
-        outfile_prefix: Path and first part of the name of these files (`PREFIX.bbox.json`);
-            None writes to a temporary folder.
-        backend_args: Arguments of MMEngine's file backend for the json.
+        outfile_prefix: Path prefix of these files (`PREFIX.bbox.json`); None writes to a temporary
+            folder.
+        backend_args: Arguments of mmengine's file backend for the json.
         collect_device: Where results of several processes are gathered, 'cpu' or 'gpu'.
-        prefix: Put before every key, `coco` when None.
+        prefix: Prefix of the keys, `coco` if None.
 
     Raises:
-        FileNotFoundError: If the json does not exist.
-        ValueError: If it is broken, or an argument is not one of the above.
+        FileNotFoundError: The json does not exist.
+        ValueError: The json is broken, `metric` is unknown or `proposal_nums` does not ascend.
     """
 
     default_prefix = 'coco'
@@ -74,10 +75,10 @@ class OpenVocabCocoMetric(CocoMetric):
     ) -> None:
         kinds = [metric] if isinstance(metric, str) else list(metric)
         if not kinds or not {'bbox', 'segm'}.issuperset(kinds):
-            raise ValueError(f"metric is 'bbox', 'segm' or a list of both, not {metric!r}")
+            raise ValueError(f"metric must be 'bbox', 'segm' or a list of both, got {metric!r}")
         if list(proposal_nums) != sorted(set(proposal_nums)) or not proposal_nums:
             raise ValueError(f'proposal_nums must ascend, got {list(proposal_nums)}')
-        super().__init__(  # without the file, which mmdet would read unchecked
+        super().__init__(  # without ann_file, which mmdet would read without checks
             metric=kinds,
             classwise=classwise,
             proposal_nums=proposal_nums,
@@ -95,37 +96,33 @@ class OpenVocabCocoMetric(CocoMetric):
 
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, meta: Mapping) -> None:
-        """Match the classes with the json, so that a wrong file is found before the first image.
+        """Match the classes with the json; a wrong file raises before the first image.
 
         Args:
-            meta: Metainfo of the data set: `classes`, and `base_classes`, `novel_classes` or not.
+            meta: Metainfo of the data set: `classes`, optionally `base_classes`, `novel_classes`.
 
         Raises:
-            ValueError: If the json lacks a class, the splits name a class that is none, or neither
-                the metric nor the metainfo (`ann_file`) names a json.
+            ValueError: The json lacks a class, a split has an unknown class, or neither the metric
+                nor the metainfo has an `ann_file`.
         """
         self._dataset_meta = meta
         if not (meta or {}).get('classes'):
             raise ValueError(
-                f'{type(self).__name__} needs the class names in the metainfo of the data set '
-                f'("classes"), which holds {sorted(meta or {})}'
+                f'{type(self).__name__} needs class names ("classes") in the metainfo of the data '
+                f'set, which has {sorted(meta or {})}'
             )
         path = annotation_file(self.given_file, meta, type(self).__name__)
         if path != self.ann_file:
             self.read_annotations(path)
         categories = self._coco_api.dataset['categories']
-        self.cat_ids = category_ids(categories, meta['classes'], self.ann_file, meta.get('aliases'))
+        self.cat_ids = category_ids(categories, meta['classes'], path, meta.get('aliases'))
         self.splits = self.split_classes()
 
     def read_annotations(self, path: str) -> None:
-        """Read and index the json that predictions are judged by.
+        """Read and index the annotation file.
 
         Args:
             path: The json.
-
-        Raises:
-            FileNotFoundError: If it does not exist.
-            ValueError: If it is broken; names the file.
         """
         self.ann_file = path
         content = load_coco_json(path, ('images', 'annotations', 'categories'), self.backend_args)
@@ -133,15 +130,12 @@ class OpenVocabCocoMetric(CocoMetric):
         self._coco_api = self.index_content(content)
 
     def check_content(self, content: dict) -> None:
-        """Make sure that annotations have what the evaluation reads, and number them from 1.
+        """Check the keys of annotations, and number the annotations from 1.
 
-        An id of 0 would count as unmatched, a doubled one would hide a box.
+        pycocotools treats id 0 as unmatched and loses a box if an id is not unique.
 
         Args:
             content: Content of the json; changed in place.
-
-        Raises:
-            ValueError: If an annotation lacks a key; names the file.
         """
         keys = {'image_id', 'category_id', 'bbox', 'area'}
         if 'segm' in self.metrics:
@@ -156,17 +150,14 @@ class OpenVocabCocoMetric(CocoMetric):
             annotation.setdefault('iscrowd', 0)
 
     def index_content(self, content: dict) -> COCO:
-        """Return the evaluation library's index of the json's content."""
+        """Index of the json, for pycocotools."""
         return _index(content)
 
     def split_classes(self) -> dict[str, list[int]]:
-        """Labels of each split, from the metainfo.
+        """Labels per split, from the metainfo.
 
         Returns:
-            Name of the split to labels; splits without a class are left out.
-
-        Raises:
-            ValueError: If a split names a class that the data set has not.
+            Name of the split to labels; without splits that have no class.
         """
         label_of = {name: label for label, name in enumerate(self.dataset_meta['classes'])}
         splits = {}
@@ -175,24 +166,21 @@ class OpenVocabCocoMetric(CocoMetric):
             unknown = [name for name in names if name not in label_of]
             if unknown:
                 raise ValueError(
-                    f'{split}_classes of the data set names {unknown[:5]}, which are not among '
-                    f'its {len(label_of)} classes'
+                    f'{split}_classes of the data set has {unknown[:5]}, which are not among its '
+                    f'{len(label_of)} classes'
                 )
             if names:
                 splits[split] = [label_of[name] for name in names]
         return {**splits, 'all': list(label_of.values())}
 
     def compute_metrics(self, results: list[tuple[dict, dict]]) -> dict[str, float]:
-        """Judge the predictions of all images.
+        """Evaluate the predictions of all images.
 
         Args:
-            results: Ground truth (sizes only) and prediction of each image, of all processes.
+            results: Ground truth (sizes only) and prediction per image, of all processes.
 
         Returns:
-            Key to value; empty if only formatted.
-
-        Raises:
-            ValueError: If there is no image, or a prediction does not fit the data set.
+            Key to value; empty with `format_only`.
         """
         predictions = [prediction for _, prediction in results]
         self._check_predictions(predictions)
@@ -221,23 +209,23 @@ class OpenVocabCocoMetric(CocoMetric):
             Precision (T, R, K, A, M) and recall (T, K, A, M), class i at index i of axis K.
         """
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-            found = self._coco_api.loadRes(detections) if detections else self._no_detections()
-            judge = COCOeval(self._coco_api, found, kind)
-            judge.params.catIds = self.cat_ids
-            judge.params.imgIds = self.img_ids
-            judge.params.maxDets = self.proposal_nums
-            judge.evaluate()
-            judge.accumulate()
-        order = np.searchsorted(judge.params.catIds, self.cat_ids)  # evaluate() sorts the ids
-        return judge.eval['precision'][:, :, order], judge.eval['recall'][:, order]
+            loaded = self._coco_api.loadRes(detections) if detections else self._no_detections()
+            evaluator = COCOeval(self._coco_api, loaded, kind)
+            evaluator.params.catIds = self.cat_ids
+            evaluator.params.imgIds = self.img_ids
+            evaluator.params.maxDets = self.proposal_nums
+            evaluator.evaluate()
+            evaluator.accumulate()
+        order = np.searchsorted(evaluator.params.catIds, self.cat_ids)  # evaluate() sorts the ids
+        return evaluator.eval['precision'][:, :, order], evaluator.eval['recall'][:, order]
 
     def summarize(self, kind: str, precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
-        """The numbers of one kind of prediction, which are logged as tables too.
+        """The numbers of one kind of prediction; logs them as tables.
 
         Args:
             kind: `bbox` or `segm`.
-            precision: As from `precision_recall`.
-            recall: As from `precision_recall`.
+            precision: Result of `precision_recall`.
+            recall: Result of `precision_recall`.
 
         Returns:
             Key to value.
@@ -255,16 +243,16 @@ class OpenVocabCocoMetric(CocoMetric):
     def name_numbers(
         self, kind: str, numbers: Mapping[str, Mapping[str, float]]
     ) -> dict[str, float]:
-        """Flatten the numbers of the splits into the keys of the answer."""
-        marker = 'segm_' if kind == 'segm' else ''
+        """Flatten the numbers of the splits into keys of the result."""
+        prefix = 'segm_' if kind == 'segm' else ''
         return {
-            f'{marker}{split}_{name}': value
+            f'{prefix}{split}_{name}': value
             for split, values in numbers.items()
             for name, value in values.items()
         }
 
     def _log_classes(self, kind: str, precision: np.ndarray, recall: np.ndarray) -> None:
-        """Log a table of the classes of each split, of all classes where there is no split."""
+        """Log a table of the classes per split; of all classes if there is no split."""
         names = self.dataset_meta['classes']
         for split, labels in self.splits.items():
             if split == 'all' and len(self.splits) > 1:
@@ -278,16 +266,16 @@ class OpenVocabCocoMetric(CocoMetric):
             print_log(f'\n{_table(f"{kind}, {split} classes, in %", rows)}', logger='current')
 
     def _check_predictions(self, predictions: list[dict]) -> None:
-        """Raise ValueError where counting the predictions would give a wrong number."""
+        """Raise ValueError if the predictions would give wrong numbers."""
         if not predictions:
-            raise ValueError(f'{type(self).__name__} got no image to judge')
+            raise ValueError(f'{type(self).__name__} got no predictions')
         classes, seen = len(self.cat_ids), set()
         for prediction in predictions:
             image, labels = prediction['img_id'], prediction['labels']
             if image not in self._coco_api.imgs:
-                raise ValueError(f'{self.ann_file} has no image {image}, which was predicted for')
+                raise ValueError(f'{self.ann_file} has no image {image}, which has predictions')
             if image in seen:
-                raise ValueError(f'image {image} was predicted for twice')
+                raise ValueError(f'image {image} has predictions twice')
             seen.add(image)
             if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
                 raise ValueError(
@@ -296,22 +284,22 @@ class OpenVocabCocoMetric(CocoMetric):
                 )
 
     def _detections(self, kind: str, files: Mapping[str, str]) -> list[dict]:
-        """Detections in COCO's format, as `results2json` wrote them."""
+        """Detections in COCO's format, from the files of `results2json`."""
         if kind not in files:
-            raise ValueError(f'metric {kind} needs masks, which the predictions have not')
+            raise ValueError(f'metric {kind} needs masks, the predictions have none')
         detections = load(files[kind])
-        if kind == 'segm':  # with a box there, its area would be taken for the mask's
+        if kind == 'segm':  # with a box, pycocotools takes its area instead of the mask's
             for detection in detections:
                 del detection['bbox']
         return detections
 
     def _no_detections(self) -> COCO:
-        """An empty result, which pycocotools' own `loadRes` refuses."""
+        """An empty result, for which pycocotools' `loadRes` raises."""
         return _index({**self._coco_api.dataset, 'annotations': []})
 
 
 def _index(content: dict) -> COCO:
-    """The COCO api of mmdet on the content of a file that is read already."""
+    """COCO api of mmdet for the content of a json."""
     api = COCO()
     api.dataset = content
     with contextlib.redirect_stdout(io.StringIO()):
@@ -321,7 +309,7 @@ def _index(content: dict) -> COCO:
 
 
 def _table(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Average precision in percent, one line for each row; a dash where nothing is annotated."""
+    """Table of average precision in percent; a dash if nothing is annotated."""
     width = max(map(len, (title, *rows)))
     head = f'{title:<{width}}' + ''.join(f'{column:>7}' for column in _COLUMNS)
     lines = [head, '-' * len(head)]

@@ -14,25 +14,25 @@ from .open_vocab_coco_metric import OpenVocabCocoMetric
 
 @METRICS.register_module()
 class OpenVocabProposalRecall(OpenVocabCocoMetric):
-    """Average recall of proposals for each split of the classes, whatever the proposals' classes.
+    """Class-agnostic average recall of proposals, per split of the classes.
 
-    Says whether an RPN that was trained on base boxes (paper, section 4.2) finds novel objects:
-    for `novel`, `base` and `all` the answer holds `ar10`, `ar100` (IoU 0.50 to 0.95) and
-    `ar10_iou50`, `ar100_iou50`: fractions, not rounded, -1 where nothing was annotated
-    (`proposals/novel_ar100_iou50`). Splits, the matching of class names with the json, and the
-    images that count are those of `OpenVocabCocoMetric`.
+    Measures whether an RPN that was trained on base boxes (paper, section 4.2) finds novel objects.
+    For `novel`, `base` and `all` the result has `ar10`, `ar100` (IoU 0.50 to 0.95) and
+    `ar10_iou50`, `ar100_iou50` (`proposals/novel_ar100_iou50`): fractions, not rounded, -1 if
+    nothing is annotated. Splits, matching of class names and evaluated images are as in
+    `OpenVocabCocoMetric`.
 
     Args:
-        ann_file: COCO instances json with every class of the data set; by default the one that the
-            data set itself was read from.
-        proposal_nums: Numbers of best proposals an image, ascending.
-        backend_args: Arguments of MMEngine's file backend for the json.
+        ann_file: COCO instances json with every class of the data set; by default the annotation
+            file of the data set.
+        proposal_nums: Numbers of best proposals per image, ascending.
+        backend_args: Arguments of mmengine's file backend for the json.
         collect_device: Where results of several processes are gathered, 'cpu' or 'gpu'.
-        prefix: Put before every key, `proposals` when None.
+        prefix: Prefix of the keys, `proposals` if None.
 
     Raises:
-        FileNotFoundError: If the json does not exist.
-        ValueError: If it is broken, or an argument is not one of the above.
+        FileNotFoundError: The json does not exist.
+        ValueError: The json is broken, or `proposal_nums` does not ascend.
     """
 
     default_prefix = 'proposals'
@@ -61,28 +61,25 @@ class OpenVocabProposalRecall(OpenVocabCocoMetric):
             data_samples: With `img_id` and `pred_instances` (`bboxes` xyxy, `scores`).
         """
         for sample in data_samples:
-            found = sample['pred_instances']
-            order = found['scores'].argsort(descending=True, stable=True)
+            predicted = sample['pred_instances']
+            order = predicted['scores'].argsort(descending=True, stable=True)
             order = order[: max(self.proposal_nums)]
             prediction = {
                 'img_id': sample['img_id'],
-                'bboxes': found['bboxes'][order].cpu().numpy(),
-                'scores': found['scores'][order].cpu().numpy(),
+                'bboxes': predicted['bboxes'][order].cpu().numpy(),
+                'scores': predicted['scores'][order].cpu().numpy(),
                 'labels': np.zeros(0, np.int64),
             }
             self.results.append(({}, prediction))
 
     def compute_metrics(self, results: list[tuple[dict, dict]]) -> dict[str, float]:
-        """Judge the proposals of all images.
+        """Evaluate the proposals of all images.
 
         Args:
-            results: Nothing and the proposals of each image, of all processes.
+            results: An empty dict and the proposals per image, of all processes.
 
         Returns:
             Key to value.
-
-        Raises:
-            ValueError: If there is no image, or one is unknown or doubled.
         """
         predictions = [prediction for _, prediction in results]
         self._check_predictions(predictions)
@@ -103,7 +100,7 @@ class OpenVocabProposalRecall(OpenVocabCocoMetric):
         return self.name_numbers('bbox', numbers)
 
     def _split_categories(self) -> dict[str, set[int]]:
-        """Category ids of each split."""
+        """Category ids per split."""
         return {
             split: {self.cat_ids[label] for label in labels}
             for split, labels in self.splits.items()
@@ -111,11 +108,11 @@ class OpenVocabProposalRecall(OpenVocabCocoMetric):
 
 
 def recall_table(numbers: Mapping[str, Mapping[str, float]], images: int) -> str:
-    """Recalls in percent, one line for each split; a dash where nothing is annotated.
+    """Table of recalls in percent, one line per split; a dash if nothing is annotated.
 
     Args:
-        numbers: As from `proposal_recall`.
-        images: Number of images judged.
+        numbers: Result of `proposal_recall`.
+        images: Number of evaluated images.
     """
     title = f'recall on {images} images, in %'
     columns = list(next(iter(numbers.values())))

@@ -1,4 +1,4 @@
-"""Proposals of a region proposal network on disk, as CLIPSelf's proposal regions read them."""
+"""Writes the proposals of an RPN for CLIPSelf with region proposals."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from ..functional import annotation_file
 
 @METRICS.register_module()
 class ProposalJsonWriter(BaseMetric):
-    """Writes what an RPN proposes as a COCO-style json (paper, section 4.2).
+    """Writes the proposals of an RPN as a COCO-style json (paper, section 4.2).
 
-    An evaluator, so that `tools/test.py` makes the file, on one process or many. The annotations
-    have one category, their `score` and boxes in pixels of the original images; suppression and
-    the number considered are the RPN's `test_cfg`.
+    An evaluator, so `tools/test.py` writes the file, with one process or several. The annotations
+    have one category, a `score`, and boxes in source pixels. NMS and the number of candidates are
+    set in the RPN's `test_cfg`.
 
     Args:
-        out_file: Path of the new file; it is whole or absent.
-        ann_file: COCO instances json whose `images` are repeated in the new file; by default the
-            one that the data set itself was read from.
-        score_thr: Least score that is kept.
-        max_per_img: Largest number of proposals of an image, the best ones.
-        backend_args: Arguments of MMEngine's file backend for the json.
+        out_file: Output path (written atomically).
+        ann_file: COCO instances json whose `images` are copied to the output; by default the
+            annotation file of the data set.
+        score_thr: Lowest score to keep.
+        max_per_img: Proposals per image, those with the highest scores.
+        backend_args: Arguments of mmengine's file backend for the json.
         **kwargs: As in mmengine's `BaseMetric`.
 
     Raises:
-        FileNotFoundError: There is no such `ann_file`.
-        ValueError: It is broken, or a number is out of its range.
+        FileNotFoundError: `ann_file` does not exist.
+        ValueError: `ann_file` is broken, or `score_thr` or `max_per_img` is out of range.
     """
 
     default_prefix = 'proposals'
@@ -61,7 +61,7 @@ class ProposalJsonWriter(BaseMetric):
 
     @cached_property
     def images(self) -> list[dict]:
-        """The images of the json, read once."""
+        """`images` of the json, read once."""
         path = annotation_file(self.ann_file, self.dataset_meta, type(self).__name__)
         return load_coco_json(path, ('images',), self.backend_args)['images']
 
@@ -71,16 +71,13 @@ class ProposalJsonWriter(BaseMetric):
         Args:
             data_batch: Unused.
             data_samples: With `img_id` and `pred_instances` (`bboxes` xyxy, `scores`).
-
-        Raises:
-            ValueError: There is no json to read images from; found out at the first batch.
         """
         _ = self.images
         for sample in data_samples:
-            found = sample['pred_instances']
-            boxes = found['bboxes'].cpu().double().numpy().reshape(-1, 4)
+            predicted = sample['pred_instances']
+            boxes = predicted['bboxes'].cpu().double().numpy().reshape(-1, 4)
             boxes[:, 2:] -= boxes[:, :2]
-            scores = found['scores'].cpu().double().numpy()
+            scores = predicted['scores'].cpu().double().numpy()
             kept = self.selection.select(boxes, scores)
             self.results.append((sample['img_id'], boxes[kept], scores[kept]))
 
@@ -91,7 +88,7 @@ class ProposalJsonWriter(BaseMetric):
             results: Image id, boxes and scores of every image, of all processes.
 
         Returns:
-            `per_image`: the mean number of proposals.
+            `per_image`: mean number of proposals per image.
         """
         proposals: dict[int | str, tuple[np.ndarray, np.ndarray]] = {
             image_id: (boxes, scores) for image_id, boxes, scores in results

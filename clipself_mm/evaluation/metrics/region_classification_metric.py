@@ -1,7 +1,4 @@
-"""Region classification as a metric of `val` and `test` (paper, Tables 1, 2 and A1).
-
-Shows whether the dense features of a tower know what stands where: the number CLIPSelf raises.
-"""
+"""Mean class accuracy of region classification (paper, Tables 1, 2 and A1)."""
 
 from __future__ import annotations
 
@@ -18,12 +15,12 @@ from mmengine.registry import METRICS
 from ..functional import mean_over_classes, rank_of_truth
 
 _TITLES = {'': 'dense features', 'masked': 'masked attention'}
-"""What the rows of dense features are called, by the prefix of their fields."""
+"""Prefix of an extractor's features to its row title."""
 _FIELD = re.compile('(?P<prefix>.*?)(?P<kind>boxes|masks|crops)_topk')
 
 
 class _Score(NamedTuple):
-    """One cell of the table: a field of predictions, and whose regions count."""
+    """One cell of the table: a score, and whether it counts things or stuff."""
 
     name: str
     row: str
@@ -33,27 +30,27 @@ class _Score(NamedTuple):
 
 @METRICS.register_module()
 class RegionClassificationMetric(BaseMetric):
-    """Mean class accuracy of regions, by box, by mask and by image crop.
+    """Mean class accuracy of regions, by the features of boxes, masks and image crops.
 
-    The model leaves in each sample `pred_regions` with any of the fields `boxes_topk`,
-    `masks_topk`, `crops_topk` (class indices, best first, int64, shape (R, k)) next to `regions`
-    with `labels` (int64, shape (R,)) and `is_thing` (bool, shape (R,)). The answer holds, in
-    percent, `boxes/top1`, `thing_masks/top1`, `stuff_masks/top1`, `image_crops/top1` and the
-    same with `top5`; a route the model did not take is absent. Accuracy is averaged over the
-    classes that occur; boxes and image crops count things only.
+    Each sample has `pred_regions` with any of the fields `boxes_topk`, `masks_topk`, `crops_topk`
+    (class indices, best first, int64, shape (R, k)), and `regions` with `labels` (int64, shape
+    (R,)) and `is_thing` (bool, shape (R,)). The result has, in percent, `boxes/top1`,
+    `thing_masks/top1`, `stuff_masks/top1`, `image_crops/top1` and the same with `top5`, for the
+    fields that exist. Accuracy is averaged over the classes that occur; boxes and image crops
+    count things only.
 
-    Other ways to the features put a prefix before the field, which the answer keeps:
-    `masked_boxes_topk` is `masked_boxes/top1`. The log holds one table with a row a way, as the
-    paper's Table A1.
+    Further extractors of region features have a prefix, which the keys keep: `masked_boxes_topk`
+    gives `masked_boxes/top1`. The log has one table with a row per extractor, as Table A1 of the
+    paper.
 
-    Each image adds one item of integers, so the digits do not depend on the number of processes.
+    Results are integers per image, so the numbers do not depend on the number of processes.
 
     Args:
         topk: Ranks to report, each at least 1.
-        half_precision: Whether each class's accuracy is rounded to half precision before the mean,
-            as in the authors' release; it moves a number by less than 0.1.
+        half_precision: Whether the accuracy of each class is rounded to half precision before the
+            mean, as in the official implementation; changes a number by less than 0.1.
         collect_device: Where results of several processes are gathered, 'cpu' or 'gpu'.
-        prefix: Put before every key, `region` when None.
+        prefix: Prefix of the keys, `region` if None.
         collect_dir: Folder shared by the processes for gathering on the CPU.
     """
 
@@ -71,19 +68,18 @@ class RegionClassificationMetric(BaseMetric):
         self.topk = tuple(topk)
         self.half_precision = half_precision
         if not self.topk or min(self.topk) < 1:
-            raise ValueError(f'topk must list ranks of at least 1, got {self.topk}')
+            raise ValueError(f'topk must be a list of ranks of at least 1, got {self.topk}')
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Add one item for each image: labels, thing flags and the true class's rank by route.
+        """Add one item per image: labels, thing flags and the rank of the true class per field.
 
         Args:
             data_batch: Not used.
-            data_samples: `RegionSample`s as dicts, as mmengine's evaluator hands them over.
+            data_samples: `RegionSample`s as dicts.
 
         Raises:
-            ValueError: A label or a prediction is outside the class list, the predictions of an
-                image do not fit its regions, or their field has another name. The message names
-                the image.
+            ValueError: A label or a prediction is not a class index, or the predictions of an
+                image have an unknown name or not one row per region.
         """
         for sample in data_samples:
             image = sample.get('img_path', sample.get('img_id'))
@@ -112,35 +108,35 @@ class RegionClassificationMetric(BaseMetric):
             results: Items of all images, of all processes.
 
         Returns:
-            Score name and rank, `boxes/top1`, to percent.
+            Score and rank (`boxes/top1`) to percent.
 
         Raises:
-            ValueError: There is no result, a route was taken for some images only, or there is no
-                thing (stuff) region for a score that needs it.
+            ValueError: There are no predictions, or a field exists for some images only, or there
+                is no thing (stuff) region for a score of things (stuff).
         """
         classes = len(self._classes)
-        routes = sorted({field for item in results for field in item['ranks']}, key=_place)
-        if not routes:
+        fields = sorted({field for item in results for field in item['ranks']}, key=_row_order)
+        if not fields:
             raise ValueError(
                 f'none of {len(results)} images has a prediction: expected pred_regions with '
                 'boxes_topk, masks_topk or crops_topk'
             )
         for item in results:
-            if len(item['labels']) and set(item['ranks']) != set(routes):
+            if len(item['labels']) and set(item['ranks']) != set(fields):
                 raise ValueError(
-                    f'{item["image"]} has predictions by {sorted(item["ranks"])}, other images by '
-                    f'{routes}'
+                    f'{item["image"]} has the predictions {sorted(item["ranks"])}, other images '
+                    f'have {fields}'
                 )
         metrics: dict[str, float] = {}
         table: dict[str, dict[str, str]] = {}
         counted: dict[str, str] = {}
-        for field in routes:
+        for field in fields:
             for score in _scores_of(field):
                 labels, ranks = _gather(results, field, score.things)
                 if not len(labels):
                     raise ValueError(
                         f'{score.name} needs {"thing" if score.things else "stuff"} regions, the '
-                        f'{len(results)} images evaluated have none'
+                        f'{len(results)} evaluated images have none'
                     )
                 total = np.bincount(labels, minlength=classes)
                 values = []
@@ -162,8 +158,8 @@ class RegionClassificationMetric(BaseMetric):
         meta = self.dataset_meta or {}
         if not meta.get('classes'):
             raise ValueError(
-                "RegionClassificationMetric needs the class names in the data set's metainfo "
-                f'("classes"), which holds {sorted(meta)}'
+                'RegionClassificationMetric needs class names ("classes") in the metainfo of the '
+                f'data set, which has {sorted(meta)}'
             )
         return meta['classes']
 
@@ -172,7 +168,7 @@ class RegionClassificationMetric(BaseMetric):
         if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < classes:
             raise ValueError(
                 f'{what}: class indices {int(indices.min())}..{int(indices.max())}, but the data '
-                f'set lists {classes} classes'
+                f'set has {classes} classes'
             )
 
     def _check_predictions(self, topk: torch.Tensor, regions: int, what: str) -> None:
@@ -184,33 +180,32 @@ class RegionClassificationMetric(BaseMetric):
         self._check_classes(topk, what)
 
 
-def route_title(prefix: str) -> str:
-    """What tables and figures call a way to a region's feature.
+def extractor_title(prefix: str) -> str:
+    """Title of an extractor of region features in tables and figures.
 
     Args:
-        prefix: Prefix of its fields and scores: ``masked_`` of ``masked_boxes``, empty for the
-            pooled dense map.
+        prefix: Prefix of its features: ``masked_`` of ``masked_boxes``, empty for the dense map.
 
     Returns:
-        A known route's name, else the prefix in words.
+        The title, by default the prefix in words.
     """
     words = prefix.strip('_')
     return _TITLES.get(words, words.replace('_', ' '))
 
 
-def _place(field: str) -> tuple[bool, str, str]:
-    """Rows of the table in order: image crops, dense features, the others by name."""
-    prefix, kind = _FIELD.fullmatch(field).groups()
+def _row_order(field: str) -> tuple[bool, str, str]:
+    """Sort key of table rows: image crops, dense features, the others by name."""
+    prefix, kind = _FIELD.findall(field)[0]
     return kind != 'crops', prefix, kind
 
 
 def _scores_of(field: str) -> list[_Score]:
-    """What is reported of a field: Table A1 has image crops in the column of boxes."""
-    prefix, kind = _FIELD.fullmatch(field).groups()
+    """Scores of a field; image crops are in the column of boxes, as in Table A1."""
+    prefix, kind = _FIELD.findall(field)[0]
     if kind == 'crops':
-        row = f'{route_title(prefix)} image crops' if prefix else 'image crops'
+        row = f'{extractor_title(prefix)} image crops' if prefix else 'image crops'
         return [_Score(f'{prefix}image_crops', row, 'boxes', True)]
-    row = route_title(prefix)
+    row = extractor_title(prefix)
     if kind == 'boxes':
         return [_Score(f'{prefix}boxes', row, 'boxes', True)]
     return [
@@ -220,7 +215,7 @@ def _scores_of(field: str) -> list[_Score]:
 
 
 def _predictions(sample: Mapping, image: object) -> dict[str, torch.Tensor]:
-    """Ranked classes of one image by field, only the routes that the model took."""
+    """Ranked classes of one image, by field."""
     fields = sorted(key for key in sample['pred_regions'] if key.endswith('_topk'))
     for field in fields:
         if not _FIELD.fullmatch(field):
@@ -232,7 +227,7 @@ def _predictions(sample: Mapping, image: object) -> dict[str, torch.Tensor]:
 
 
 def _gather(results: list[dict], field: str, things: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and ranks, both shape (R,), of all regions that a score counts."""
+    """Labels and ranks, both of shape (R,), of all thing or stuff regions."""
     labels, ranks = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for item in results:
         if field in item['ranks']:
@@ -243,7 +238,7 @@ def _gather(results: list[dict], field: str, things: bool) -> tuple[np.ndarray, 
 
 
 def _format(table: Mapping[str, Mapping[str, str]]) -> str:
-    """Rows and columns as text, a dash where a row has no cell."""
+    """The table as text, with a dash for a missing cell."""
     columns = [
         column
         for column in ('boxes', 'thing masks', 'stuff masks')

@@ -1,4 +1,4 @@
-"""Region-text pairs on disk, as `RegionTextPairs` reads them."""
+"""Writes region-text pairs for the `RegionTextPairs` data set."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ..functional import annotation_file
 
 @METRICS.register_module()
 class RegionTextJsonWriter(BaseMetric):
-    """Writes which noun each region was given, as a COCO-style json (paper, section A.4).
+    """Writes the noun of each region as a COCO-style json (paper, section A.4).
 
-    An evaluator, so that `tools/test.py` makes the file, on one process or many. The categories
-    are the data set's nouns (`metainfo['classes']`), ids from 1 in their order; `score` of an
-    annotation is the cosine; boxes are in pixels of the original images, to hundredths.
+    An evaluator, so `tools/test.py` writes the file, with one process or several. The categories
+    are the nouns of the data set (`metainfo['classes']`), with ids from 1 in their order. `score`
+    of an annotation is the cosine. Boxes are in source pixels, rounded to 0.01.
 
     Args:
-        out_file: Path of the new file; it is whole or absent.
-        ann_file: COCO-style json whose `images` are repeated in the new file; by default the one
-            that the data set itself was read from.
-        min_score: Least cosine that is kept.
-        max_per_img: Largest number of pairs of an image, the best ones; None keeps all.
-        backend_args: Arguments of MMEngine's file backend for the json.
+        out_file: Output path (written atomically).
+        ann_file: COCO-style json whose `images` are copied to the output; by default the
+            annotation file of the data set.
+        min_score: Lowest cosine to keep.
+        max_per_img: Pairs per image, those with the highest cosines; None keeps all.
+        backend_args: Arguments of mmengine's file backend for the json.
         **kwargs: As in mmengine's `BaseMetric`.
     """
 
@@ -55,7 +55,7 @@ class RegionTextJsonWriter(BaseMetric):
 
     @cached_property
     def images(self) -> list[dict]:
-        """The images of the json, read once."""
+        """`images` of the json, read once."""
         path = annotation_file(self.ann_file, self.dataset_meta, type(self).__name__)
         return load_coco_json(path, ('images',), self.backend_args)['images']
 
@@ -68,17 +68,18 @@ class RegionTextJsonWriter(BaseMetric):
                 and `pred_regions` (`labels`, `scores`).
 
         Raises:
-            FileNotFoundError: The json does not exist; found out at the first batch.
-            ValueError: It is broken, or none is named.
+            FileNotFoundError: The json does not exist; raised at the first batch.
+            ValueError: The json is broken, or neither metric nor data set has an `ann_file`.
         """
         _ = self.images
         for sample in data_samples:
-            found = sample['pred_regions']
-            order = found['scores'].argsort(descending=True, stable=True)[: self.max_per_img]
-            order = order[found['scores'][order] >= self.min_score]
+            predicted = sample['pred_regions']
+            order = predicted['scores'].argsort(descending=True, stable=True)[: self.max_per_img]
+            order = order[predicted['scores'][order] >= self.min_score]
             corners = sample['regions']['boxes_px'][order].double() / sample['scale']
             boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1)
-            labels, scores = found['labels'][order].tolist(), found['scores'][order].tolist()
+            labels = predicted['labels'][order].tolist()
+            scores = predicted['scores'][order].tolist()
             self.results.append((sample['img_id'], boxes.tolist(), labels, scores))
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
@@ -88,16 +89,15 @@ class RegionTextJsonWriter(BaseMetric):
             results: Image id, boxes, labels and scores of every image, of all processes.
 
         Returns:
-            `pairs`: how many there are; `nouns`: how many different ones; `per_image`: the mean
-            number over the images that were looked at.
-
-        Raises:
-            ValueError: The data set does not name its nouns.
+            `pairs`: number of pairs; `nouns`: number of distinct nouns; `per_image`: mean number of
+            pairs per image.
         """
         nouns = (self.dataset_meta or {}).get('classes')
         if nouns is None:
-            raise ValueError("RegionTextJsonWriter needs the nouns as metainfo['classes']")
-        annotations = []
+            raise ValueError(
+                "RegionTextJsonWriter needs the nouns as metainfo['classes'] of the data set"
+            )
+        annotations: list[dict] = []
         for image_id, boxes, labels, scores in results:
             for (x, y, width, height), label, score in zip(boxes, labels, scores, strict=True):
                 annotations.append(
