@@ -198,9 +198,7 @@ def test_invalid_finetune_raises(build):
     config = copy.deepcopy(MODEL)
     config['decode_head'].update(finetune='attention', templates=['{}'])
     config['backbone']['tower'] = dict(type='CLIPTower', model='ViT-B-32')
-    with pytest.raises(
-        ValueError, match=r"finetune='attention'.*checkpoint.*decode_head\.text"
-    ):
+    with pytest.raises(ValueError, match=r"finetune='attention'.*checkpoint.*decode_head\.text"):
         MODELS.build(config)
 
 
