@@ -30,7 +30,7 @@ class ThingMaskMetric(OpenVocabCocoMetric):
         ann_file: str,
         seen: str | Mapping | None = None,
         metric: str | list[str] = 'segm',
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,
     ) -> None:
         self.seen = None if seen is None else set(find_panoptic_vocabulary(seen).classes)
         super().__init__(ann_file=ann_file, metric=metric, **kwargs)
