@@ -1,4 +1,4 @@
-"""Writes the embedded benchmark Shapes-OV in COCO's layout; an existing complete set is reused.
+"""Write the synthetic benchmark Shapes-OV in the layout of COCO; a complete data set is kept.
 
 python tools/make_shapes_ov.py --out data/shapes_ov --train 600 --val 240
 """
@@ -18,7 +18,7 @@ from clipself_mm.shapes.export import ShapesOV, export_shapes_ov
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', type=Path, default=Path('data/shapes_ov'))
     parser.add_argument('--train', type=int, default=ShapesOV.train, help='training images')
@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Writes the set and says where it is."""
+    """Write the data set and print its path."""
     args = parse_args()
     spec = ShapesOV(train=args.train, val=args.val, size=args.size, seed=args.seed)
     written = export_shapes_ov(args.out, spec, args.workers, progress=tqdm)

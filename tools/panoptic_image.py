@@ -1,4 +1,4 @@
-"""Draws the segments of an image: tools/panoptic_image.py IMG CONFIG [--things "cat. dog"]."""
+"""Panoptic segmentation of an image: tools/panoptic_image.py IMG CONFIG [--things "cat. dog"]."""
 
 from __future__ import annotations
 
@@ -22,54 +22,58 @@ from clipself_mm.visualization import draw_panoptic
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description='Segment an image into things and stuff.')
-    parser.add_argument('image', help='picture')
+    parser.add_argument('image', help='image file')
     parser.add_argument('config', help='config of a FusedPanopticSegmentor or TextMask2Former')
-    parser.add_argument('checkpoint', nargs='?', help='trained weights, for a TextMask2Former')
+    parser.add_argument('checkpoint', nargs='?', help='trained weights of a TextMask2Former')
     parser.add_argument(
-        '--tower', help='weights (FILE) or CLIP (local-dir:FOLDER) instead of the config model'
+        '--tower', help='weights (FILE) or CLIP (local-dir:FOLDER) to replace those of the config'
     )
-    parser.add_argument('--things', help="countable classes, separated by points, not the config's")
-    parser.add_argument('--stuff', help='other classes, separated by points; goes with --things')
-    parser.add_argument('--score', choices=('fused', 'clip', 'pred'), help="not the config's")
-    parser.add_argument('--out', default='work_dirs/panoptic_image.png', help='picture to write')
-    parser.add_argument('--opacity', type=float, default=0.6, help='share of the colours, 0-1')
+    parser.add_argument('--things', help="countable classes, separated by '.'; replaces the config")
+    parser.add_argument('--stuff', help="other classes, separated by '.'; used with --things")
+    parser.add_argument(
+        '--score', choices=('fused', 'clip', 'pred'), help="test_cfg.score; default: the config's"
+    )
+    parser.add_argument('--out', default='work_dirs/panoptic_image.png', help='output file')
+    parser.add_argument('--opacity', type=float, default=0.6, help='weight of the colours, 0-1')
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
     return parser.parse_args()
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """The config with what the command line changes of it."""
+    """Read the config and apply the options of the command line."""
     config = Config.fromfile(args.config)
     if args.tower is not None:
         replace_tower(config, args.tower)
     if args.score is not None:
         if config.model.type != 'FusedPanopticSegmentor':
-            raise SystemExit(f'--score: a {config.model.type} has one way to score only')
+            raise SystemExit(
+                f'--score: expected a FusedPanopticSegmentor, got a {config.model.type}'
+            )
         config.model.test_cfg.score = args.score
     config.model.test_cfg.update(instance_on=False, semantic_on=False)
     return config
 
 
 def main() -> None:
-    """Builds the model, predicts, draws."""
+    """Build the model, predict, draw."""
     args = parse_args()
     config = read_config(args)
     init_default_scope(config.default_scope)
     model = MODELS.build(config.model)
     if args.checkpoint is not None:
         load_checkpoint(model, args.checkpoint, map_location='cpu')
-    model.cfg = config  # where mmdet looks for the pipeline
+    model.cfg = config  # inference_detector reads the pipeline from here
     model.to(args.device).eval()
     if args.things is not None or args.stuff is not None:
         things, stuff = read_names(args.things or ''), read_names(args.stuff or '')
         model.set_vocabulary(dict(things=things, stuff=stuff))
-    picture = ImageOps.exif_transpose(Image.open(args.image)).convert('RGB')
-    found = inference_detector(model, cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR))
+    image = ImageOps.exif_transpose(Image.open(args.image)).convert('RGB')
+    found = inference_detector(model, cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
     segments = found.pred_panoptic_seg.sem_seg[0].cpu().numpy()
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    draw_panoptic(picture, segments, model.classes, args.opacity).save(args.out)
+    draw_panoptic(image, segments, model.classes, args.opacity).save(args.out)
     print(args.out)
 
 

@@ -1,4 +1,4 @@
-r"""Draw several towers' accuracies over the input size into one figure.
+r"""Draw the accuracies of several towers against the input size in one figure.
 
 python tools/plot_region_accuracy.py original=work_dirs/a/accuracy.csv \
     CLIPSelf=work_dirs/b/accuracy.csv --out figure_a1.png
@@ -16,7 +16,7 @@ from projects.size_sweep.accuracy import draw_accuracy_by_size, read_accuracy
 
 
 def labelled(text: str) -> tuple[str, str]:
-    """Split LABEL=PATH; without a label the file's folder stands for it."""
+    """Split LABEL=PATH; the default label is the name of the file's folder."""
     label, equals, path = text.partition('=')
     if not equals or Path(text).is_file():  # a path may hold an equals sign
         return Path(text).resolve().parent.name, text
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
         metavar='[LABEL=]FILE.csv',
         help='files of tools/region_accuracy_by_size.py',
     )
-    parser.add_argument('--out', type=Path, default=Path('accuracy.png'), help='picture to write')
+    parser.add_argument('--out', type=Path, default=Path('accuracy.png'), help='output file')
     return parser.parse_args()
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     args = parse_args()
     labels = [label for label, _ in args.tables]
     if len(set(labels)) != len(labels):
-        raise SystemExit(f'every table needs a label of its own, LABEL=FILE; got {labels}')
+        raise SystemExit(f'expected different labels (LABEL=FILE), got {labels}')
     tables = {label: read_accuracy(path) for label, path in args.tables}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     draw_accuracy_by_size(tables).savefig(args.out, dpi=100)

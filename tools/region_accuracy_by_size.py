@@ -1,4 +1,4 @@
-r"""Measure region accuracy at several input sizes and draw it, as Figure A1 of the paper.
+r"""Measure region accuracy at several input sizes and draw it, as in Figure A1 of the paper.
 
 python tools/region_accuracy_by_size.py \
     configs/region_eval/region-eval_openai-b16_coco-panoptic.py \
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure what is missing in the csv, draw all of it, print the paths."""
+    """Measure the sizes that are not in the csv file, draw all, print the paths."""
     args = parse_args()
     config = read_config(args)
     out = args.out or Path(config.work_dir)
@@ -46,9 +46,9 @@ def main() -> None:
         config, args.sizes, out / 'accuracy.csv', progress=lambda s: tqdm(s, unit='size')
     )
     if is_main_process():
-        picture = out / 'accuracy.png'
-        draw_accuracy_by_size({Path(args.config).stem: table.rows}).savefig(picture, dpi=100)
-        print(f'{table.path}\n{picture}')
+        figure = out / 'accuracy.png'
+        draw_accuracy_by_size({Path(args.config).stem: table.rows}).savefig(figure, dpi=100)
+        print(f'{table.path}\n{figure}')
 
 
 if __name__ == '__main__':

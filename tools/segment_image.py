@@ -1,4 +1,4 @@
-"""Segments an image by text: tools/segment_image.py IMG CONFIG [--texts "red star. grass"]."""
+"""Segment an image by class names: tools/segment_image.py IMG CONFIG [--texts "red star"]."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from clipself_mm.visualization import draw_segmentation
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description='Segment an image by class names and draw it.')
-    parser.add_argument('image', help='picture')
+    parser.add_argument('image', help='image file')
     parser.add_argument('config', help='config of a segmentor with set_vocabulary')
-    parser.add_argument('checkpoint', nargs='?', help='trained weights, if there are any')
+    parser.add_argument('checkpoint', nargs='?', help='trained weights, if any')
     parser.add_argument(
-        '--tower', help='weights (FILE) or CLIP (local-dir:FOLDER) instead of the config model'
+        '--tower', help='weights (FILE) or CLIP (local-dir:FOLDER) to replace those of the config'
     )
-    parser.add_argument('--texts', help="class names separated by points, instead of the config's")
-    parser.add_argument('--out', default='work_dirs/segment_image.png', help='picture to write')
-    parser.add_argument('--opacity', type=float, default=0.6, help='share of the colours, 0-1')
+    parser.add_argument('--texts', help="class names, separated by '.'; default: the config's")
+    parser.add_argument('--out', default='work_dirs/segment_image.png', help='output file')
+    parser.add_argument('--opacity', type=float, default=0.6, help='weight of the colours, 0-1')
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Builds the model, predicts, draws."""
+    """Build the model, predict, draw."""
     args = parse_args()
     config = Config.fromfile(args.config)
     if args.tower is not None:
@@ -44,9 +44,9 @@ def main() -> None:
         model.set_vocabulary(read_names(args.texts))
     found = inference_model(model, args.image)
     labels = found.pred_sem_seg.data[0].cpu().numpy()
-    picture = ImageOps.exif_transpose(Image.open(args.image))
+    image = ImageOps.exif_transpose(Image.open(args.image))
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    draw_segmentation(picture, labels, model.classes, args.opacity).save(args.out)
+    draw_segmentation(image, labels, model.classes, args.opacity).save(args.out)
     print(args.out)
 
 

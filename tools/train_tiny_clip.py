@@ -1,4 +1,4 @@
-"""Trains the tiny CLIP that ships in clipself_mm/shapes/tiny_clip (about 25 minutes on two cores).
+"""Train the tiny CLIP of clipself_mm/shapes/tiny_clip (about 25 minutes on two cores).
 
 python tools/train_tiny_clip.py --out work_dirs/tiny_clip --seed 0
 
@@ -25,7 +25,7 @@ NUMBERS = ('seed', 'steps', 'batch', 'scenes', 'singles')
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--tower', choices=IMAGE_TOWERS, default='vit', help='image tower')
     parser.add_argument('--out', type=Path, help='default work_dirs/tiny_clip[_resnet]')
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Trains, exports, reloads the export with open_clip and prints its zero-shot accuracy."""
+    """Train, export, load the export with open_clip and print its zero-shot accuracy."""
     args = parse_args()
     torch.set_num_threads(args.threads)
     plan = TrainingPlan(**{name: getattr(args, name) for name in NUMBERS})

@@ -1,6 +1,6 @@
-r"""Draw k-means of dense features, as Figure 4 of the paper.
+r"""Draw k-means clusters of dense features, as in Figure 4 of the paper.
 
-python tools/visualize_dense.py PHOTO.jpg --model EVA02-B-16 --size 1024 --out dense.png \
+python tools/visualize_dense.py IMAGE.jpg --model EVA02-B-16 --size 1024 --out dense.png \
     --checkpoint original=eva02_b16.pt --checkpoint CLIPSelf=clipself_eva02_b16.pt
 """
 
@@ -19,7 +19,7 @@ from clipself_mm.visualization import draw_dense_clusters
 
 
 def labelled(text: str) -> tuple[str, str | None]:
-    """Split LABEL=PATH; no path means the model's own weights."""
+    """Split LABEL=PATH; without PATH the weights of the model."""
     label, equals, path = text.partition('=')
     if not label or not equals:
         raise argparse.ArgumentTypeError(f'expected LABEL=PATH or LABEL=, got {text!r}')
@@ -28,8 +28,8 @@ def labelled(text: str) -> tuple[str, str | None]:
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Draw k-means of dense features.')
-    parser.add_argument('images', nargs='+', help='pictures, one column each')
+    parser = argparse.ArgumentParser(description='Draw k-means clusters of dense features.')
+    parser.add_argument('images', nargs='+', help='image files, one per column')
     parser.add_argument(
         '--model', required=True, help='open_clip name, local-dir:FOLDER or pkg:PACKAGE/FOLDER'
     )
@@ -38,22 +38,22 @@ def parse_args() -> argparse.Namespace:
         action='append',
         type=labelled,
         metavar='LABEL=PATH',
-        help='weights of one row, may be repeated; LABEL= (or none) for what --model brings',
+        help='weights of one row, may be repeated; LABEL= for the weights of --model',
     )
     parser.add_argument('--size', type=int, default=1024, help='longest side of the input, pixels')
-    parser.add_argument('--clusters', type=int, default=8, help='clusters of each picture')
+    parser.add_argument('--clusters', type=int, default=8, help='clusters per image')
     parser.add_argument('--seed', type=int, default=0, help='seed of the clustering')
-    parser.add_argument('--out', default='dense_clusters.png', help='picture to write')
+    parser.add_argument('--out', default='dense_clusters.png', help='output file')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Write the panel and print its path."""
+    """Write the figure and print its path."""
     args = parse_args()
     given = args.checkpoint or [('original', None)]
     rows = dict(given)
     if len(rows) < len(given):
-        sys.exit(f'--checkpoint: a label names one row, got {[label for label, _ in given]}')
+        sys.exit(f'--checkpoint: expected different labels, got {[label for label, _ in given]}')
     towers = {label: build_tower(args.model, path) for label, path in rows.items()}
     images = [ImageOps.exif_transpose(Image.open(path)) for path in args.images]
     panel = draw_dense_clusters(images, towers, args.size, args.clusters, args.seed)

@@ -1,4 +1,4 @@
-"""Panoptic segmentation in mmdet. Not imported by the package: configs name it in custom_imports.
+"""Panoptic segmentation with mmdet. `clipself_mm` does not import it; configs do.
 
 ``custom_imports = dict(imports=['clipself_mm', 'clipself_mm.panoptic'])``. Needs `panopticapi`.
 """

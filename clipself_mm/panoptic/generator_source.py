@@ -1,4 +1,4 @@
-"""Where a generator of masks comes from: a config, a file of mmdet, a checkpoint."""
+"""Reading of config and checkpoint of a mask generator."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def read_generator(given: Mapping | str) -> ConfigDict:
     """Config of a generator.
 
     Args:
-        given: Itself; or a file whose `model` it is, of an mm package (``mmdet::FOLDER/FILE.py``)
-            or a path.
+        given: The config; or a config file with `model`, a path or a file of an mm package
+            (``mmdet::FOLDER/FILE.py``).
 
     Returns:
         A copy.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: The file has no `model`.
     """
     if not isinstance(given, str):
@@ -35,29 +35,30 @@ def read_generator(given: Mapping | str) -> ConfigDict:
 
 
 def load_generator(generator: nn.Module, path: str) -> None:
-    """Load a checkpoint that mmdet wrote.
+    """Load a checkpoint of mmdet; unexpected keys are ignored with a warning.
 
     Args:
-        generator: Takes the weights.
+        generator: Changed in place.
         path: File or URL.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: Weights are missing or of another shape; names some.
+        FileNotFoundError: The file does not exist.
+        ValueError: State dict mismatch: keys are missing or shapes differ.
     """
     content = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     state = content.get('state_dict', content)
-    own = generator.state_dict()
-    wrong = [key for key in own if key not in state or state[key].shape != own[key].shape]
+    expected = generator.state_dict()
+    wrong = [key for key in expected if key not in state or state[key].shape != expected[key].shape]
     if wrong:
         raise ValueError(
-            f'{path} does not fit the generator: {len(wrong)} of {len(own)} weights are missing '
-            f'or of another shape, as {wrong[:3]}'
+            f'{path} does not fit the generator: {len(wrong)} of {len(expected)} keys are missing '
+            f'or differ in shape, for example {wrong[:3]}'
         )
-    if over := sorted(state.keys() - own.keys()):
+    if unexpected := sorted(state.keys() - expected.keys()):
         print_log(
-            f'{path}: the generator has no place for {len(over)} weights, as {over[:3]}',
+            f'{path}: ignored {len(unexpected)} keys that the generator does not have, '
+            f'for example {unexpected[:3]}',
             logger='current',
             level=logging.WARNING,
         )
-    generator.load_state_dict({key: state[key] for key in own})
+    generator.load_state_dict({key: state[key] for key in expected})

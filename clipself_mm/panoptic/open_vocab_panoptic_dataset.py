@@ -1,4 +1,4 @@
-"""Panoptic data whose labels follow a vocabulary, whatever order the json lists its categories."""
+"""Panoptic data set whose labels follow a vocabulary."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from .panoptic_vocabulary import find_panoptic_vocabulary
 class OpenVocabPanopticDataset(CocoPanopticDataset):
     """mmdet's `CocoPanopticDataset` with the classes of a vocabulary.
 
-    Label i is class i of the vocabulary, things first; categories are matched by name. An id image
-    is found by the `file_name` of its annotation. An image without an annotation is left out.
+    Label i is class i of the vocabulary, things first; categories are matched by name. The id image
+    is the `file_name` of an annotation. Images without annotation are ignored.
 
     Args:
         ann_file: COCO panoptic json.
-        vocabulary: As `find_panoptic_vocabulary` takes it (`coco_panoptic`, `shapes_ov_panoptic`,
+        vocabulary: See `find_panoptic_vocabulary` (`coco_panoptic`, `shapes_ov_panoptic`,
             `ADE20KPanopticDataset`).
-        ignore_unknown: Whether the json may have categories that the vocabulary lacks; their
-            segments are then void, as novel things are in training.
-        metainfo: More meta information; it may not contradict the vocabulary.
-        **kwargs: As in mmdet's `CocoPanopticDataset`; `data_prefix` has `img`, the folder of the
-            images, and `seg`, that of the id images.
+        ignore_unknown: Whether the json may have categories that are not in the vocabulary; their
+            segments are void. Use it to hide novel things in training.
+        metainfo: Further metainfo; it must agree with the vocabulary.
+        **kwargs: As in mmdet's `CocoPanopticDataset`; `data_prefix` has `img` (images) and `seg`
+            (id images).
     """
 
     METAINFO: ClassVar[dict] = {}
@@ -56,17 +56,17 @@ class OpenVocabPanopticDataset(CocoPanopticDataset):
         """Read the annotation file.
 
         Returns:
-            One dict per annotated image as mmdet's, in the order of the annotations.
+            One dict per annotated image in mmdet's format, in the order of the annotations.
 
         Raises:
-            FileNotFoundError: If the file does not exist.
-            ValueError: If it is broken or disagrees with the vocabulary; names the file.
+            FileNotFoundError: The file does not exist.
+            ValueError: The file is broken or its categories do not match the vocabulary.
         """
         found = read_panoptic_json(
             self.ann_file, self.vocabulary, self.ignore_unknown, self.backend_args
         )
         self.cat2label = found.label_of
-        self.cat_ids = sorted(self.cat2label, key=self.cat2label.get)
+        self.cat_ids = sorted(found.label_of, key=found.label_of.__getitem__)
         self.coco = self.COCOAPI()
         self.coco.dataset = found.content
         self.coco.createIndex()
@@ -86,14 +86,14 @@ class OpenVocabPanopticDataset(CocoPanopticDataset):
         )
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """Bring one image into mmdet's format.
+        """Convert one image to mmdet's format.
 
         Args:
-            raw_data_info: `raw_img_info`, an entry of `images`; `raw_ann_info`, its segments; and
-                `seg_file`, the file of its id image.
+            raw_data_info: `raw_img_info`, an entry of `images`; `raw_ann_info`, its segments;
+                `seg_file`, its id image.
 
         Returns:
-            As mmdet's `CocoPanopticDataset`, without the segments outside the vocabulary.
+            As in mmdet's `CocoPanopticDataset`, without segments outside of the vocabulary.
         """
         known = [
             part for part in raw_data_info['raw_ann_info'] if part['category_id'] in self.cat2label

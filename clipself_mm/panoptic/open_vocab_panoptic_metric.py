@@ -1,8 +1,8 @@
-"""Panoptic quality whose labels follow a vocabulary, of seen and unseen classes apart."""
+"""Panoptic quality with classes matched by name, split into seen and unseen classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mmdet.evaluation import CocoPanopticMetric
 from mmengine.evaluator import BaseMetric
@@ -23,22 +23,22 @@ _PARTS = (('', None), ('_th', True), ('_st', False))
 class OpenVocabPanopticMetric(CocoPanopticMetric):
     """mmdet's `CocoPanopticMetric` (Kirillov et al. 2019) with classes matched by name.
 
-    Label i of a prediction counts as the category named like class i of the data set, in whatever
-    order the json lists them. With `seen`, the answer has `PQ_seen` and `PQ_unseen` too, and of
-    each `_th` (things) and `_st` (stuff): means over those classes that occur, in percent; a group
-    of which no class occurs is left out.
+    Label i is the category of the json with the name of class i of the data set. With `seen`, the
+    metric adds `PQ_seen` and `PQ_unseen`, each also for things (`_th`) and stuff (`_st`): means
+    over the classes that occur, in percent. A group without such a class is left out.
 
     Args:
-        ann_file: COCO panoptic json with every class of the data set. As mmdet has it, the id image
-            of ``x.jpg`` is ``x.png``, whatever folder the photo is in.
-        seg_prefix: Folder of its id images.
-        seen: Vocabulary of the classes that the generator was trained on, as
-            `find_panoptic_vocabulary` takes it; None for no split. Classes are compared by name.
-        **kwargs: As in mmdet's metric. With `outfile_prefix` there is no split.
+        ann_file: COCO panoptic json with every class of the data set. As in mmdet, the id image of
+            ``FOLDER/x.jpg`` is ``x.png``.
+        seg_prefix: Folder of the id images.
+        seen: Vocabulary of the classes that the generator was trained on, see
+            `find_panoptic_vocabulary`; matched by name. None for no split.
+        backend_args: Arguments of MMEngine's file backend.
+        **kwargs: As in mmdet's metric. `outfile_prefix` excludes `seen`.
 
     Raises:
         FileNotFoundError: The json does not exist.
-        ValueError: It is broken, or `seen` and `outfile_prefix` are both given.
+        ValueError: The json is broken, or `seen` and `outfile_prefix` are both given.
     """
 
     def __init__(
@@ -46,69 +46,76 @@ class OpenVocabPanopticMetric(CocoPanopticMetric):
         ann_file: str,
         seg_prefix: str,
         seen: str | Mapping | None = None,
+        backend_args: dict | None = None,
         **kwargs: object,
     ) -> None:
         if seen is not None and kwargs.get('outfile_prefix') is not None:
-            raise ValueError('seen and outfile_prefix do not go together: leave one out')
+            raise ValueError(
+                f'{type(self).__name__}: seen and outfile_prefix exclude each other, remove one'
+            )
         keys = ('images', 'annotations', 'categories')
-        load_coco_json(ann_file, keys, kwargs.get('backend_args'))  # a clear error, if need be
-        super().__init__(ann_file=ann_file, seg_prefix=seg_prefix, **kwargs)
+        load_coco_json(ann_file, keys, backend_args)  # mmdet reads the file without checks
+        super().__init__(
+            ann_file=ann_file, seg_prefix=seg_prefix, backend_args=backend_args, **kwargs
+        )
         self.ann_file = ann_file
         self.seen = None if seen is None else set(find_panoptic_vocabulary(seen).classes)
 
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, meta: Mapping) -> None:
-        """Match the classes with the json, so that a wrong file is found before the first image.
+        """Match the classes with the json before the first image.
 
         Args:
             meta: Metainfo of the data set with `classes` and `thing_classes`.
 
         Raises:
-            ValueError: The json lacks a class or has others, or calls a thing stuff.
+            ValueError: The categories of the json are not the classes of the data set, or things
+                and stuff differ.
         """
         lacking = [key for key in ('classes', 'thing_classes') if not (meta or {}).get(key)]
         if lacking:
             raise ValueError(
-                f'{type(self).__name__} needs {lacking} in the metainfo of the data set, which '
-                f'holds {sorted(meta or {})}'
+                f'{type(self).__name__} needs {lacking} in the metainfo of the data set, found '
+                f'{sorted(meta or {})}'
             )
         self._dataset_meta = meta
-        words = name_classes(meta['classes'], 'of the data set', meta['thing_classes'])
+        vocabulary = name_classes(meta['classes'], 'of the data set', meta['thing_classes'])
         categories = self._coco_api.dataset['categories']
-        label_of = category_labels(categories, words, self.ann_file)
-        if absent := set(range(len(words.classes))) - set(label_of.values()):
-            names = [words.classes[label] for label in sorted(absent)]
+        label_of = category_labels(categories, vocabulary, self.ann_file)
+        if missing := set(range(len(vocabulary.classes))) - set(label_of.values()):
+            names = [vocabulary.classes[label] for label in sorted(missing)]
             raise ValueError(f'{self.ann_file} has no category {names[:5]} of the data set')
-        # mmdet numbers the classes as they come here.
-        place = {name: label for label, name in enumerate(meta['classes'])}
-        categories.sort(key=lambda entry: place[entry['name']])
+        # mmdet takes the position in this list as the label.
+        order = {name: label for label, name in enumerate(meta['classes'])}
+        categories.sort(key=lambda entry: order[entry['name']])
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Sum up all images.
+        """Compute the metrics over all images.
 
         Args:
-            results: Of each image its statistics (a `PQStat`), or truth and prediction.
+            results: Per image a `PQStat`, or ground truth and prediction.
 
         Returns:
-            Key to percent: `PQ`, `SQ`, `RQ`, each of things (`_th`) and stuff (`_st`) too, and the
-            split.
+            Metric to percent: `PQ`, `SQ`, `RQ`, each also for things (`_th`) and stuff (`_st`), and
+            the split.
         """
         numbers = super().compute_metrics(results)
         if self.seen is None:
             return numbers
-        numbers |= self.split_quality(results)
+        numbers |= self.split_quality(results, self.seen)
         shown = '  '.join(f'{key} {value:.2f}' for key, value in numbers.items() if 'seen' in key)
         print_log(shown, logger='current')
         return numbers
 
-    def split_quality(self, results: Sequence[PQStat]) -> dict[str, float]:
-        """PQ of seen and unseen classes, things and stuff apart.
+    def split_quality(self, results: Sequence[PQStat], seen: Collection[str]) -> dict[str, float]:
+        """PQ of seen and unseen classes, for all, things and stuff.
 
         Args:
-            results: Statistics of each image.
+            results: Statistics per image.
+            seen: Names of the seen classes.
 
         Returns:
-            Key to percent.
+            Metric to percent.
         """
         total = PQStat()
         for result in results:
@@ -118,7 +125,7 @@ class OpenVocabPanopticMetric(CocoPanopticMetric):
             chosen = {
                 key: entry
                 for key, entry in self.categories.items()
-                if (entry['name'] in self.seen) == wanted and _occurs(total, key)
+                if (entry['name'] in seen) == wanted and _occurs(total, key)
             }
             for part, isthing in _PARTS:
                 kinds = [bool(entry['isthing']) for entry in chosen.values()]
@@ -129,6 +136,6 @@ class OpenVocabPanopticMetric(CocoPanopticMetric):
 
 
 def _occurs(total: PQStat, category: int) -> bool:
-    """Whether a category was annotated or predicted at all."""
+    """Whether a category is annotated or predicted in some image."""
     stat = total[category]
     return stat.tp + stat.fp + stat.fn > 0

@@ -1,4 +1,4 @@
-"""mmdet's Mask2Former around a head of text: the generator of masks that knows any class."""
+"""mmdet's Mask2Former with an open-vocabulary head: the mask generator."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from .text_mask2former_head import TextMask2FormerHead
 
 @MODELS.register_module()
 class TextMask2Former(Mask2Former):
-    """Trains on some classes and segments others (the mask generator of the paper's section 4.3).
+    """Mask2Former whose classes of training and prediction may differ (paper, section 4.3).
 
-    All but the vocabulary is mmdet's `Mask2Former`. The fusion head gets the number of things and
-    stuff from the vocabulary of prediction. With an `FViTBackbone`, a head that names no text tower
-    takes that of the backbone's CLIP.
+    The fusion head gets the number of things and stuff from the vocabulary of prediction. With an
+    `FViTBackbone`, a head without `text` or `embeddings` uses the text tower of the backbone's
+    CLIP.
 
     Args:
         **kwargs: As in mmdet's `Mask2Former`, with a `TextMask2FormerHead` as `panoptic_head`.
 
     Raises:
-        TypeError: `panoptic_head` is another.
+        TypeError: `panoptic_head` is not a `TextMask2FormerHead`.
     """
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         if not isinstance(self.panoptic_head, TextMask2FormerHead):
             raise TypeError(
-                f'panoptic_head is a TextMask2FormerHead, got {type(self.panoptic_head).__name__}'
+                'panoptic_head: expected a TextMask2FormerHead, got '
+                f'{type(self.panoptic_head).__name__}'
             )
         if hasattr(self.backbone, 'tower'):
             self.panoptic_head.classifier.text.use_clip_of(
@@ -41,26 +42,26 @@ class TextMask2Former(Mask2Former):
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The classes of prediction, with what is known of them."""
-        return self.panoptic_head.test_words
+        """Vocabulary of prediction."""
+        return self.panoptic_head.test_vocabulary
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes of prediction, in the order of their labels."""
+        """Classes of prediction; label i is `classes[i]`."""
         return self.vocabulary.classes
 
     @property
     def train_classes(self) -> tuple[str, ...]:
-        """The classes of training, in the order of their labels."""
-        return self.panoptic_head.train_words.classes
+        """Classes of training; label i is `train_classes[i]`."""
+        return self.panoptic_head.train_vocabulary.classes
 
     def set_vocabulary(self, vocabulary: str | Mapping | Vocabulary, new: bool = True) -> None:
-        """Segment these classes from now on, see `TextMask2FormerHead.set_vocabulary`."""
+        """Change the classes of prediction, see `TextMask2FormerHead.set_vocabulary`."""
         self.panoptic_head.set_vocabulary(vocabulary, new)
         self._count()
 
     def _count(self) -> None:
-        """Tell detector and fusion head how many things and stuff there are."""
+        """Set the number of classes of detector and fusion head."""
         things = len(self.vocabulary.things)
         stuff = len(self.classes) - things
         for module in (self, self.panoptic_fusion_head):

@@ -1,8 +1,9 @@
-"""Mask2Former's head with text in place of its last linear layer."""
+"""Head of Mask2Former with a text classifier in place of the linear layer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmdet.models.dense_heads import Mask2FormerHead
 from mmdet.structures import SampleList
@@ -20,26 +21,28 @@ _LOSS = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=2.0, reduct
 
 @MODELS.register_module()
 class TextMask2FormerHead(Mask2FormerHead):
-    """Scores queries on any classes: temperature times cosine with their text (as ODISE's head).
+    """Class logits are temperature times cosine with the class embeddings, as in ODISE.
 
-    `cls_embed`, mmdet's slot, is a linear layer into CLIP's joint space and a `TextClassifier`
-    whose no-object embedding is learned. The loss is over the classes of training, predictions are
-    over those of the test; no weight depends on either.
+    `cls_embed` is a linear layer into CLIP's joint space and a `TextClassifier` with a learned
+    no-object embedding. No weight depends on the classes.
 
     Args:
-        vocabulary: Classes of training, as `find_panoptic_vocabulary` takes them.
-        test_vocabulary: Classes of prediction; those of training if left out.
-        embed_dim: Dimension of the CLIP, D.
-        no_object_weight: Weight of the queries without an object in the loss of classes.
+        vocabulary: Classes of training, see `find_panoptic_vocabulary`.
+        feat_channels: As in mmdet's head.
+        test_vocabulary: Classes of prediction; those of training by default.
+        embed_dim: Width of CLIP's joint space, D.
+        no_object_weight: Weight of queries without an object in the classification loss.
         loss_cls: As in mmdet's head, without `class_weight`.
         embeddings: File of class embeddings, see `TextEmbeddings`.
         text: Arguments of `TextTower`, see `TextEmbeddings`.
-        temperature: Of the cosines; where it starts from if it trains.
-        learn_temperature: Whether it trains.
-        **kwargs: As in mmdet's `Mask2FormerHead`; the number of classes is the vocabulary's.
+        temperature: Factor of the cosines; initial value if it trains.
+        learn_temperature: Whether the temperature trains.
+        **kwargs: As in mmdet's `Mask2FormerHead`, without the numbers of classes.
 
     Attributes:
-        words: The vocabulary in use; after a loss that of training.
+        train_vocabulary: Vocabulary of training.
+        test_vocabulary: Vocabulary of prediction.
+        vocabulary: The one in use; that of training after a loss.
     """
 
     def __init__(
@@ -56,21 +59,18 @@ class TextMask2FormerHead(Mask2FormerHead):
         learn_temperature: bool = True,
         **kwargs: object,
     ) -> None:
-        self.train_words = find_panoptic_vocabulary(vocabulary)
-        count = len(self.train_words.classes)
+        train = find_panoptic_vocabulary(vocabulary)
+        test = train if test_vocabulary is None else find_panoptic_vocabulary(test_vocabulary)
+        count = len(train.classes)
         loss_cls = ConfigDict(loss_cls, class_weight=[1.0] * count + [no_object_weight])
         super().__init__(
             feat_channels=feat_channels,
-            num_things_classes=len(self.train_words.things),
-            num_stuff_classes=count - len(self.train_words.things),
+            num_things_classes=len(train.things),
+            num_stuff_classes=count - len(train.things),
             loss_cls=loss_cls,
             **kwargs,
         )
-        self.test_words = (
-            self.train_words
-            if test_vocabulary is None
-            else find_panoptic_vocabulary(test_vocabulary)
-        )
+        self.train_vocabulary, self.test_vocabulary = train, test
         classifier = TextClassifier(
             embed_dim,
             count + 1,
@@ -79,65 +79,65 @@ class TextMask2FormerHead(Mask2FormerHead):
             'learned',
             temperature,
             learn_temperature,
-            {**self.test_words.synonyms, **self.train_words.synonyms},
+            {**test.synonyms, **train.synonyms},
         )
-        self.cls_embed = nn.Sequential(nn.Linear(feat_channels, embed_dim), classifier)
-        self.words: Vocabulary | None = None
+        self.cls_embed: Any = nn.Sequential(nn.Linear(feat_channels, embed_dim), classifier)
+        self.vocabulary: Vocabulary | None = None
         self._new = False
         self._use_test()
 
     @property
     def classifier(self) -> TextClassifier:
-        """The layer that holds the text."""
+        """The layer with the class embeddings."""
         return self.cls_embed[1]
 
-    def use(self, words: Vocabulary, new: bool = False) -> None:
-        """Score these classes from now on.
+    def use(self, vocabulary: Vocabulary, new: bool = False) -> None:
+        """Change the classes in use.
 
         Args:
-            words: The classes, things first.
-            new: As in `TextEmbeddings.set_classes`, whose errors are raised.
+            vocabulary: The classes, things first.
+            new: As in `TextEmbeddings.set_classes`; raises the same errors.
         """
-        if words is self.words:
+        if vocabulary is self.vocabulary:
             return
-        self.classifier.set_classes(words.classes, new)
-        self.words = words
-        self.num_classes = len(words.classes)
-        self.num_things_classes = len(words.things)
+        self.classifier.set_classes(vocabulary.classes, new)
+        self.vocabulary = vocabulary
+        self.num_classes = len(vocabulary.classes)
+        self.num_things_classes = len(vocabulary.things)
         self.num_stuff_classes = self.num_classes - self.num_things_classes
 
     def _use_test(self) -> None:
-        self.use(self.test_words, self._new)
+        self.use(self.test_vocabulary, self._new)
 
     def set_vocabulary(self, vocabulary: str | Mapping | Vocabulary, new: bool = True) -> None:
-        """Predict these classes from now on; training keeps its own.
+        """Change the classes of prediction; those of training stay.
 
         Args:
-            vocabulary: As `find_panoptic_vocabulary` takes them.
-            new: As for `use`.
+            vocabulary: See `find_panoptic_vocabulary`.
+            new: As in `use`.
 
         Raises:
-            ValueError: As `find_panoptic_vocabulary`; or a name cannot be encoded, for lack of a
-                text tower. The vocabulary stays as it was.
+            ValueError: As in `find_panoptic_vocabulary`, or there is no text tower to encode a
+                name. The vocabulary stays as it was.
         """
-        words = find_panoptic_vocabulary(vocabulary)
-        self.use(words, new)
-        self.test_words, self._new = words, new
+        found = find_panoptic_vocabulary(vocabulary)
+        self.use(found, new)
+        self.test_vocabulary, self._new = found, new
 
     def train(self, mode: bool = True) -> TextMask2FormerHead:
-        """Set the mode, and with it the classes."""
+        """Set the mode and with it the classes in use."""
         if mode:
-            self.use(self.train_words)
+            self.use(self.train_vocabulary)
         else:
             self._use_test()
         return super().train(mode)
 
     def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Losses over the classes of training; as mmdet's."""
-        self.use(self.train_words)
+        """Losses over the classes of training, as in mmdet."""
+        self.use(self.train_vocabulary)
         return super().loss(x, batch_data_samples)
 
     def predict(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> tuple[Tensor, Tensor]:
-        """Logits of the classes of prediction, (N, Q, K + 1), and of masks, (N, Q, H, W)."""
+        """Logits of the classes of prediction (N, Q, K + 1) and of masks (N, Q, H, W)."""
         self._use_test()
         return super().predict(x, batch_data_samples)

@@ -1,4 +1,4 @@
-"""The picture a detector sees, brought to the size and the pixels of a CLIP tower."""
+"""Conversion of a detector's input image to the input of a CLIP tower."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from clipself_mm.models import pad_right_below, round_up
 
 
 class TowerImages:
-    """Undoes a detector's normalisation, resizes, normalises as the tower was trained, pads.
+    """Undoes the detector's normalisation, resizes, normalises for the tower, pads.
 
-    The image is resized bicubically with antialiasing, longest side to the size, as distillation
-    does, and filled with black to whole patches, right and below.
+    As in distillation, the longest side is resized to `size` (bicubic, antialiased), and the image
+    is padded with black at the right and bottom to whole patches.
 
     Args:
-        preprocessor: Of the detector; images come as OpenCV reads them, BGR.
+        preprocessor: That of the detector; its input is BGR.
         tower: The tower.
-        size: Longest side in pixels; None for the side of the tower's training images.
+        size: Longest side in pixels; None for the tower's training size.
 
     Raises:
         ValueError: The size is less than a patch.
@@ -36,13 +36,13 @@ class TowerImages:
         self.mean, self.std = tower.mean, tower.std
 
     def __call__(self, image: Tensor) -> tuple[Tensor, tuple[float, float]]:
-        """Bring one image into the tower's form.
+        """Convert one image.
 
         Args:
             image: Normalised by the preprocessor, without padding, shape (3, H, W).
 
         Returns:
-            Shape (1, 3, H', W'), whole patches; and height and width without padding, in patches.
+            Input of the tower, shape (1, 3, H', W'); (height, width) without padding in patches.
         """
         pixels = self.pixels(image)
         height, width = image.shape[1:]
@@ -54,14 +54,14 @@ class TowerImages:
             )[0].clamp(0, 255)
         mean = 255 * pixels.new_tensor(self.mean).view(3, 1, 1)
         std = 255 * pixels.new_tensor(self.std).view(3, 1, 1)
-        sides = [round_up(side, self.patch_size) for side in new]
-        padded = pad_right_below([(pixels - mean) / std], *sides, -mean / std)
+        padded_height, padded_width = (round_up(side, self.patch_size) for side in new)
+        padded = pad_right_below([(pixels - mean) / std], padded_height, padded_width, -mean / std)
         return padded, (new[0] / self.patch_size, new[1] / self.patch_size)
 
     def pixels(self, image: Tensor) -> Tensor:
-        """What the preprocessor was given: RGB of 0-255, shape (3, H, W)."""
+        """Undo the preprocessor: RGB in 0-255, shape (3, H, W)."""
         pixels = image.float()
-        # Private names in MMEngine, but the only place that knows.
+        # MMEngine has no public attributes for these.
         if self.preprocessor._enable_normalize:
             pixels = pixels * self.preprocessor.std.to(pixels)
             pixels = pixels + self.preprocessor.mean.to(pixels)

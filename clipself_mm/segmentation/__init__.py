@@ -1,4 +1,4 @@
-"""Semantic segmentation in mmseg. Not imported by the package: configs name it in custom_imports.
+"""Semantic segmentation with mmseg. `clipself_mm` does not import it; configs do.
 
 ``custom_imports = dict(imports=['clipself_mm', 'clipself_mm.segmentation'])``
 """
@@ -8,11 +8,11 @@ from .cat_seg import CATSeg
 from .cat_seg_backbone import CATSegBackbone
 from .cat_seg_head import CATSegHead
 from .dense_text_head import DenseTextHead, dense_logits
-from .label_map import label_map
 from .load_panoptic_semantic import LoadPanopticSemantic
 from .load_uint16_labels import LoadUint16Labels
 from .panoptic_seg_dataset import PanopticSegDataset
 from .pixel_bce_loss import PixelBCELoss
+from .upsample_argmax import upsample_argmax
 from .zero_shot_segmentor import ZeroShotSegmentor
 
 __all__ = [
@@ -27,5 +27,5 @@ __all__ = [
     'PixelBCELoss',
     'ZeroShotSegmentor',
     'dense_logits',
-    'label_map',
+    'upsample_argmax',
 ]

@@ -1,4 +1,4 @@
-"""The 847 classes of the full ADE20K."""
+"""ADE20K-847: 847 classes of the full ADE20K."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ IGNORE = 65535
 
 @DATASETS.register_module()
 class ADE847Dataset(BaseSegDataset):
-    """ADE20K-847: images of the full release, label maps of tools/convert_ade847.py.
+    """Images of the full ADE20K with the label maps of tools/convert_ade847.py.
 
-    The names are not part of the package; the converter writes them beside the label maps. Labels
-    have 16 bit (255 is a class), so `LoadUint16Labels` reads them, and 65535 is ignored: the metric
-    needs `ignore_index=65535` too.
+    The converter also writes the class names, which are not part of the package. Labels are uint16
+    (255 is a class): load them with `LoadUint16Labels`. 65535 is ignored; the metric needs
+    `ignore_index=65535` too.
 
     Args:
         classes_file: Vocabulary of the 847 names.
-        metainfo: More meta information, as a `palette`.
-        img_suffix: End of the names of images.
-        seg_map_suffix: End of the names of label maps; .tif of other converters serves.
-        ignore_index: Label of what does not count.
+        metainfo: Further metainfo, for example a `palette`.
+        img_suffix: Suffix of image files.
+        seg_map_suffix: Suffix of label maps; .tif for those of other converters.
+        ignore_index: Label of ignored pixels.
         **kwargs: As in mmseg's `BaseSegDataset`.
 
     Raises:
-        FileNotFoundError: If there is no `classes_file`; says who writes it.
-        ValueError: If it has not 847 classes.
+        FileNotFoundError: `classes_file` does not exist.
+        ValueError: `classes_file` does not list 847 classes.
     """
 
     METAINFO: ClassVar[dict] = {}
@@ -50,7 +50,7 @@ class ADE847Dataset(BaseSegDataset):
         if not Path(classes_file).is_file():
             raise FileNotFoundError(
                 f'{classes_file}: no such file; expected the names of the {NUM_CLASSES} classes, '
-                'which tools/convert_ade847.py writes'
+                'as written by tools/convert_ade847.py'
             )
         classes = load_vocabulary(classes_file).classes
         if len(classes) != NUM_CLASSES:

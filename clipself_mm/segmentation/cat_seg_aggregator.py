@@ -1,6 +1,8 @@
-"""Cost aggregation of CAT-Seg: spatial, then over classes, a number of times."""
+"""Cost aggregation of CAT-Seg: layers of spatial and class aggregation."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -9,21 +11,21 @@ from .cat_seg_spatial import CATSegSpatial
 
 
 class CATSegAggregator(nn.Module):
-    """Layers of two Swin blocks over each class's map and one block over classes.
+    """Layers of two Swin blocks per class map and one transformer block over classes.
 
-    The image guides by its dense map, the classes by their text embeddings, both projected once
-    for all layers (arXiv 2303.11797, sections 3.3 and 3.4).
+    Spatial aggregation is guided by the dense map, class aggregation by the text embeddings. Both
+    are projected once for all layers (arXiv 2303.11797, sections 3.3 and 3.4).
 
     Args:
         embed_dim: Width of CLIP's joint space, D.
         channels: Width of the features, C.
         guidance_channels: Width of each guidance, G.
         layers: Number of layers.
-        heads: Attention heads of every block.
-        window: Side in tokens of the Swin blocks' windows.
-        pooling: Tokens a side that class aggregation averages before, in training.
+        heads: Attention heads per block.
+        window: Window side of the Swin blocks, in tokens.
+        pooling: Pooling factor of class aggregation in training, see `CATSegClasses`.
         test_pooling: The same in eval mode.
-        padding: How many classes class aggregation sees at least.
+        padding: Least number of classes in class aggregation, see `CATSegClasses`.
     """
 
     def __init__(
@@ -55,19 +57,21 @@ class CATSegAggregator(nn.Module):
             self.layers.append(nn.ModuleList([*blocks, over_classes]))
 
     def forward(self, features: Tensor, dense: Tensor, text: Tensor) -> Tensor:
-        """Aggregate.
+        """Aggregate an embedded cost volume.
 
         Args:
             features: Embedded cost, shape (N, K, h, w, C).
             dense: Dense map of the image, shape (N, D, h, w).
-            text: One unit embedding a class, shape (N, K, D).
+            text: One unit embedding per class, shape (N, K, D).
 
         Returns:
             Shape (N, K, h, w, C).
         """
         appearance = self.appearance(dense).permute(0, 2, 3, 1)
         text = self.text(text)
-        for regular, shifted, over_classes in self.layers:
+        layer: Any
+        for layer in self.layers:
+            regular, shifted, over_classes = layer
             features = shifted(regular(features, appearance), appearance)
             features = over_classes(features, text)
         return features

@@ -1,7 +1,4 @@
-"""A CLIP ViT as CAT-Seg looks through it: dense map, maps of earlier blocks, attention that trains.
-
-Needs mmseg's decode heads above it only; nothing here imports mmseg.
-"""
+"""Backbone of CAT-Seg: dense map and intermediate maps of a CLIP ViT. Does not need mmseg."""
 
 from __future__ import annotations
 
@@ -19,14 +16,14 @@ FINETUNE = ('attention', 'none')
 
 
 def tower_size(size: tuple[int, int], patch_size: int) -> tuple[int, int]:
-    """The sides an image is brought to so that it is cut into whole patches.
+    """Round an image size up to whole patches.
 
     Args:
         size: (height, width) in pixels.
-        patch_size: Pixels a side of a patch.
+        patch_size: Side of a patch in pixels.
 
     Returns:
-        The next multiples of the patch size, (height, width) in pixels.
+        (height, width) in pixels, multiples of the patch size.
     """
     height, width = (-(-side // patch_size) * patch_size for side in size)
     return height, width
@@ -34,28 +31,27 @@ def tower_size(size: tuple[int, int], patch_size: int) -> tuple[int, int]:
 
 @MODELS.register_module()
 class CATSegBackbone(BaseModule):
-    """The tower of CAT-Seg (Cho et al. 2023, arXiv 2303.11797; here paper, section 4.3).
+    """The tower of CAT-Seg (Cho et al. 2023, arXiv 2303.11797; CLIPSelf paper, section 4.3).
 
-    Images are stretched, never padded: to `input_size`, or to the next whole patches. A map thus
-    covers exactly the image, and logits made of it are resized back to it.
+    Images are stretched, never padded: to `input_size`, or to the next multiple of the patch size.
+    A map therefore covers exactly the image.
 
     The tower's modules stay in eval mode. `finetune='attention'` trains the query and value weights
-    of its blocks (see `unlock_attention`), at the rate that
-    `optim_wrapper.paramwise_cfg.custom_keys['backbone.tower']` gives them.
+    of its blocks (see `unlock_attention`); set their learning rate with
+    `optim_wrapper.paramwise_cfg.custom_keys['backbone.tower']`.
 
     Args:
-        tower: Config of the `VisionTower`; its dense path is the value path unless it says
-            otherwise.
+        tower: Config of the `VisionTower`; its default dense path is the value path.
         out_indices: Blocks of the guidance maps, 0-based, ascending.
-        input_size: Side in pixels of the square every image is stretched to, as the method feeds
-            384 px crops to a tower of 336; None leaves the size.
+        input_size: Side in pixels of the square that every image is resized to (the method feeds
+            384 px crops to a tower of 336 px); None keeps the image size.
         finetune: 'attention', or 'none' for a frozen tower.
-        init_cfg: As in every mm module.
+        init_cfg: As in mmengine's `BaseModule`.
 
     Raises:
-        NotImplementedError: The tower is no ViT.
-        ValueError: `input_size` is no multiple of the patch size, `finetune` is unknown, or the
-            last block is among `out_indices` (its map is the dense one).
+        NotImplementedError: The tower is not a ViT.
+        ValueError: `input_size` is not a multiple of the patch size, `finetune` is unknown, or
+            `out_indices` contains the last block (its map is the dense map).
     """
 
     def __init__(
@@ -68,17 +64,19 @@ class CATSegBackbone(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if finetune not in FINETUNE:
-            raise ValueError(f'finetune is one of {", ".join(FINETUNE)}, got {finetune!r}')
+            raise ValueError(
+                f'backbone.finetune: expected one of {", ".join(FINETUNE)}, got {finetune!r}'
+            )
         self.tower = MODELS.build(tower)
         if not isinstance(self.tower, ViTTower):
             raise NotImplementedError(
-                f'CATSegBackbone takes guidance from the blocks of a ViT; '
-                f'{type(self.tower).__name__} has none'
+                f'backbone.tower: CATSegBackbone needs a ViT, got {type(self.tower).__name__}'
             )
         self.tower.check_stages(out_indices, len(self.tower.blocks) - 1)
         if input_size is not None and input_size % self.tower.patch_size:
             raise ValueError(
-                f'input_size {input_size} is no multiple of the patch size {self.tower.patch_size}'
+                f'backbone.input_size: expected a multiple of the patch size '
+                f'{self.tower.patch_size}, got {input_size}'
             )
         self.out_indices = tuple(out_indices)
         self.input_size = input_size
@@ -90,10 +88,10 @@ class CATSegBackbone(BaseModule):
         self.train()
 
     def train(self, mode: bool = True) -> CATSegBackbone:
-        """Set the mode; every module of the tower stays in eval.
+        """Set the mode; all modules inside the tower stay in eval mode.
 
-        The tower's own flag alone follows where its attention trains: activation checkpointing
-        asks for it.
+        If the attention trains, the tower's own `training` flag follows the mode, since activation
+        checkpointing depends on it.
         """
         super().train(mode)
         self.tower.eval()
@@ -109,8 +107,10 @@ class CATSegBackbone(BaseModule):
         Returns:
             A map (N, C, h, w) for each of `out_indices`, then the dense map (N, D, h, w).
         """
-        size = (self.input_size,) * 2 if self.input_size else images.shape[-2:]
-        size = tower_size(size, self.tower.patch_size)
+        height, width = images.shape[-2:]
+        if self.input_size:
+            height = width = self.input_size
+        size = tower_size((height, width), self.tower.patch_size)
         if size != tuple(images.shape[-2:]):
             images = F.interpolate(images, size=size, mode='bilinear', align_corners=False)
         maps, dense = self.tower.stages(images, self.out_indices, with_dense=True)

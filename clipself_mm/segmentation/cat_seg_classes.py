@@ -1,4 +1,4 @@
-"""Class aggregation of CAT-Seg: at every token the classes attend to each other, guided by text."""
+"""Class aggregation of CAT-Seg: attention between classes at every token, guided by text."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from torch import Tensor, nn
 def linear_attention(
     query: Tensor, key: Tensor, value: Tensor, times: Tensor | None = None
 ) -> Tensor:
-    """Attention whose weights are products of elu + 1, linear in the number of tokens.
+    """Linear attention (Katharopoulos et al. 2020, arXiv 2006.16236), float32.
 
-    Katharopoulos et al. 2020 (arXiv 2006.16236): out_i = sum_j f(q_i) . f(k_j) v_j over
-    sum_j f(q_i) . f(k_j), f(x) = elu(x) + 1. In single precision.
+    out_i = sum_j f(q_i) . f(k_j) v_j / sum_j f(q_i) . f(k_j), with f(x) = elu(x) + 1.
 
     Args:
         query: Shape (..., Q, d).
         key: Shape (..., L, d).
         value: Shape (..., L, e).
-        times: How often each key stands in the sum, shape (L); once by default.
+        times: Multiplicity of each key, shape (L); 1 by default.
 
     Returns:
         Shape (..., Q, e).
     """
     with torch.autocast(query.device.type, enabled=False):
         query, key = F.elu(query.float()) + 1, F.elu(key.float()) + 1
-        # Divided first by their number: sums over many classes stay small.
+        # Dividing by the number of keys first keeps sums over many classes small.
         key = key / key.shape[-2]
         if times is not None:
             key = key * times[:, None]
@@ -36,22 +35,23 @@ def linear_attention(
 
 
 class CATSegClasses(nn.Module):
-    """A transformer block over classes, without positions: their order does not matter.
+    """A transformer block over classes, without position embeddings.
 
-    Runs on a pooled grid, whose outcome is brought back to the full grid and added to the features
-    (arXiv 2303.11797, section 3.4; the pooled features count twice, as in the public code). Queries
-    and keys see the class's features beside its text embedding, values the features alone. No
-    weight depends on the pooling: it saves time in training, prediction does without. Fewer classes
-    than `padding` are filled up to it with a learned one, the same each time.
+    The block runs on a pooled grid; its output is resized to the full grid and added to the
+    features (arXiv 2303.11797, section 3.4). The output contains the pooled features, which thus
+    count twice, as in the official implementation. Queries and keys are computed from features and
+    text embedding, values from features only. No weight depends on the pooling, which saves time in
+    training. If there are fewer classes than `padding`, copies of one learned class fill up the
+    keys and values.
 
     Args:
         channels: Width of the features, C; divisible by `heads`.
         guidance_channels: Width of the text guidance, G.
         heads: Attention heads.
-        pooling: Tokens a side that are averaged before, in training; 1 for none.
+        pooling: Side in tokens of the average pooling in training; 1 for none.
         test_pooling: The same in eval mode.
-        padding: How many classes attention sees at least; 0 for no learned ones.
-        mlp_ratio: Inner width of the MLP over C.
+        padding: Least number of classes in attention; 0 for no learned class.
+        mlp_ratio: Inner width of the MLP divided by C.
     """
 
     def __init__(
@@ -84,15 +84,15 @@ class CATSegClasses(nn.Module):
 
     @property
     def pooling(self) -> int:
-        """Tokens a side that are averaged in the present mode."""
+        """Side in tokens of the average pooling in the current mode."""
         return self.train_pooling if self.training else self.test_pooling
 
     def forward(self, features: Tensor, guidance: Tensor) -> Tensor:
-        """Let the classes of every place know of each other.
+        """Attention over classes and MLP.
 
         Args:
             features: Shape (N, K, h, w, C).
-            guidance: Shape (N, K, G).
+            guidance: Text guidance, shape (N, K, G).
 
         Returns:
             Shape (N, K, h, w, C).
@@ -100,12 +100,13 @@ class CATSegClasses(nn.Module):
         pooled = self.pool(features)
         pooled = pooled + self.attend(self.norm_attention(pooled), guidance)
         pooled = pooled + self.mlp(self.norm_mlp(pooled))
-        return features + self.spread(pooled, tuple(features.shape[2:4]))
+        height, width = features.shape[2:4]
+        return features + self.unpool(pooled, (height, width))
 
     def attend(self, features: Tensor, guidance: Tensor) -> Tensor:
         """Attention over classes; features of shape (N, K, h, w, C) in and out."""
         parts = self._project(features, guidance[:, :, None, None])
-        # (N, K, h, w, C) to (N, h, w, heads, K, C / heads)
+        # (N, K, h, w, C) -> (N, h, w, heads, K, C / heads)
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 4, 1, 5) for part in parts
         )
@@ -122,21 +123,21 @@ class CATSegClasses(nn.Module):
         return mixed.permute(0, 4, 1, 2, 3, 5).flatten(-2)
 
     def _project(self, features: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries and keys of features and guidance, values of features, (..., C) each."""
+        """Queries and keys from features and guidance, values from features, (..., C) each."""
         query, key, value = self.query_key_value(features).chunk(3, dim=-1)
         hint_query, hint_key = self.guidance_query_key(guidance).chunk(2, dim=-1)
         return query + hint_query, key + hint_key, value
 
     def pool(self, features: Tensor) -> Tensor:
-        """Average over squares of tokens, those at the border over what there is of them."""
+        """Average pooling over squares of tokens; padding does not count at the border."""
         if self.pooling == 1:
             return features
         maps = features.flatten(0, 1).permute(0, 3, 1, 2)
         maps = F.avg_pool2d(maps, self.pooling, ceil_mode=True, count_include_pad=False)
         return maps.permute(0, 2, 3, 1).unflatten(0, features.shape[:2])
 
-    def spread(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Resize pooled features to the full grid, bilinear."""
+    def unpool(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Bilinear resize of pooled features to the full grid (h, w)."""
         if self.pooling == 1:
             return features
         maps = features.flatten(0, 1).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""The cost volume of CAT-Seg: how alike every token and every prompt of every class are."""
+"""The cost volume of CAT-Seg: cosine of every token with every prompt of every class."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 
 def cost_volume(dense: Tensor, text: Tensor) -> Tensor:
-    """Cosine of tokens and prompts (arXiv 2303.11797, section 3.2), in single precision.
+    """Cosine of tokens and prompts (arXiv 2303.11797, section 3.2), float32.
 
     Args:
-        dense: Dense map of any length, shape (N, D, h, w).
-        text: Embeddings of prompts of any length, shape (K, P, D), or (N, K, P, D) where the
-            images have classes of their own.
+        dense: Dense map, not necessarily normalised, shape (N, D, h, w).
+        text: Prompt embeddings, not necessarily normalised, shape (K, P, D), or (N, K, P, D) with
+            separate classes per image.
 
     Returns:
-        In [-1, 1], shape (N, P, K, h, w).
+        Cosines, shape (N, P, K, h, w).
     """
     with torch.autocast(dense.device.type, enabled=False):
         dense = F.normalize(dense.float(), dim=1)
@@ -27,19 +27,18 @@ def cost_volume(dense: Tensor, text: Tensor) -> Tensor:
 
 
 def select_classes(dense: Tensor, text: Tensor, count: int) -> Tensor:
-    """The classes that fit some token of an image best; the others need not be aggregated.
+    """Choose the best classes per image, ranked by the maximum over tokens of the mean cosine.
 
     Args:
-        dense: Shape (N, D, h, w).
-        text: Shape (K, P, D), K > `count`.
-        count: How many to keep of each image.
+        dense: Dense map, shape (N, D, h, w).
+        text: Prompt embeddings, shape (K, P, D), K > `count`.
+        count: Number of classes to keep per image.
 
     Returns:
-        Indices in ascending order, shape (N, count). A class is ranked by the largest, over
-        tokens, of its mean cosine over prompts.
+        Class indices in ascending order, shape (N, count).
     """
     with torch.no_grad():
-        # The mean of cosines is the product with the mean of the unit vectors.
+        # The mean of the cosines over prompts is the product with the mean unit vector.
         mean = F.normalize(text.float(), dim=-1).mean(dim=1)
         dense = F.normalize(dense.float(), dim=1)
         best = torch.einsum('ndhw,kd->nkhw', dense, mean).flatten(2).amax(dim=-1)
@@ -47,10 +46,10 @@ def select_classes(dense: Tensor, text: Tensor, count: int) -> Tensor:
 
 
 class CATSegCost(nn.Module):
-    """A class's slice of the cost volume as features of a width, by one convolution.
+    """Embeds the cost map of each class with one convolution.
 
     Args:
-        prompts: Prompts a class, P.
+        prompts: Prompts per class, P.
         channels: Width of the features, C.
         kernel_size: Side of the convolution in tokens, odd.
     """

@@ -1,4 +1,4 @@
-"""CAT-Seg's decode head: from dense map and text to a logit for each pixel and class."""
+"""Decode head of CAT-Seg: from dense map and text to logits per pixel and class."""
 
 from __future__ import annotations
 
@@ -20,43 +20,40 @@ from .cat_seg_prompts import PROMPTS, CATSegPrompts
 from .cat_seg_upsampling import CATSegUpsampling
 
 LEFT_OUT = -100.0
-"""Logit of a class that was not aggregated."""
+"""Logit of classes outside `top_classes`."""
 
 
 @MODELS.register_module()
 class CATSegHead(BaseDecodeHead):
     """Cost volume, aggregation and upsampling (Cho et al. 2023, arXiv 2303.11797).
 
-    No weight depends on the classes, so that what is trained on some segments any others. Every
-    class is a yes or no at every pixel; ignored pixels are a no for all (`PixelBCELoss`).
+    No weight depends on the classes: classes of prediction may differ from those of training. The
+    loss is per-class binary cross entropy; ignored pixels are negatives (`PixelBCELoss`).
 
     Args:
         vocabulary: Classes of training, see `find_vocabulary`; label i is class i.
-        test_vocabulary: Classes of prediction; by default the same.
-        text: Arguments of `TextTower`. Without, `CATSeg` gives the text tower of its backbone's
-            CLIP.
+        test_vocabulary: Classes of prediction; those of training by default.
+        text: Arguments of `TextTower`; that of the backbone's CLIP by default.
         embeddings: File of class embeddings in place of a text tower, see `CATSegPrompts`.
         templates: Prompts, see `CATSegPrompts`; each is a channel of the cost volume.
-        finetune: 'attention' trains the query and value weights of the text tower, 'none' nothing,
-            see `CATSegPrompts`.
+        finetune: 'attention' trains query and value weights of the text tower, 'none' nothing.
         embed_dim: Width of CLIP's joint space, D.
         tower_width: Channels of the tower's blocks.
         channels: Width of aggregation, C.
-        guidance_channels: Width of the image's and the text's guidance in aggregation.
+        guidance_channels: Width of the image and text guidance in aggregation.
         layers: Layers of aggregation.
         heads: Attention heads.
-        window: Side in tokens of the windows of spatial aggregation.
-        pooling: Tokens a side that class aggregation averages before, in training.
+        window: Window side of spatial aggregation, in tokens.
+        pooling: Pooling factor of class aggregation in training, see `CATSegClasses`.
         test_pooling: The same in prediction.
-        padding: How many classes class aggregation sees at least; what is missing is filled with
-            learned ones.
-        up_channels: Width after each stage of upsampling.
-        up_guidance_channels: Guidance channels of each stage.
-        up_inner_channels: Width of each stage's guidance before its projection.
-        top_classes: How many classes of an image are aggregated when predicting, those that fit
-            some token best; the others get the logit `LEFT_OUT`. None for all.
-        decode_classes: How many classes are upsampled at once when no gradient is asked for; the
-            answer does not depend on it.
+        padding: Least number of classes in class aggregation, see `CATSegClasses`.
+        up_channels: Width after each upsampling stage.
+        up_guidance_channels: Guidance channels per stage.
+        up_inner_channels: Width of the guidance per stage before its projection.
+        top_classes: Number of classes per image that are aggregated in prediction, see
+            `select_classes`; the others get the logit `LEFT_OUT`. None for all.
+        decode_classes: Number of classes upsampled at once without gradients; saves memory and does
+            not change the result.
         loss_decode: As in mmseg; `PixelBCELoss` by default.
         **kwargs: As in mmseg's `BaseDecodeHead`.
     """
@@ -87,24 +84,24 @@ class CATSegHead(BaseDecodeHead):
         loss_decode: ConfigType | Sequence[ConfigType] | None = None,
         **kwargs: object,
     ) -> None:
-        learned = find_vocabulary(vocabulary, DATASETS)
-        asked = learned if test_vocabulary is None else find_vocabulary(test_vocabulary, DATASETS)
+        train = find_vocabulary(vocabulary, DATASETS)
+        test = train if test_vocabulary is None else find_vocabulary(test_vocabulary, DATASETS)
         super().__init__(
             in_channels=embed_dim,
             channels=channels,
-            num_classes=len(asked.classes),
-            out_channels=len(asked.classes),
+            num_classes=len(test.classes),
+            out_channels=len(test.classes),
             threshold=0.5,
             dropout_ratio=0,
             loss_decode=loss_decode or dict(type='PixelBCELoss'),
             init_cfg=kwargs.pop('init_cfg', None),
             **kwargs,
         )
-        del self.conv_seg  # no layer has an output a class
-        self.train_classes = learned.classes
-        synonyms = {**asked.synonyms, **learned.synonyms}
+        del self.conv_seg  # the only layer with one output per class
+        self.train_classes = train.classes
+        synonyms = {**test.synonyms, **train.synonyms}
         self.prompts = CATSegPrompts(text, embeddings, templates, synonyms, finetune)
-        self.set_classes(asked.classes)
+        self.set_classes(test.classes)
         self.cost = CATSegCost(self.prompts.count, channels)
         self.aggregator = CATSegAggregator(
             embed_dim,
@@ -124,26 +121,25 @@ class CATSegHead(BaseDecodeHead):
         self.decode_classes = decode_classes
 
     def set_classes(self, classes: Sequence[str]) -> None:
-        """Predict these classes from now on; training keeps its own.
+        """Change the classes of prediction; those of training stay.
 
         Args:
-            classes: K names, two or more: one alone would be everywhere.
+            classes: K names, two or more: argmax over a single class labels every pixel with it.
 
         Raises:
-            ValueError: There are fewer, or one is empty or doubled or cannot be encoded.
+            ValueError: There are fewer than two names, or a name is empty, occurs twice or cannot
+                be encoded.
         """
         names = name_classes(classes).classes
         if len(names) < 2:
-            raise ValueError(
-                f'expected two or more classes, among which pixels choose, got {list(names)}'
-            )
+            raise ValueError(f'vocabulary: expected two or more classes, got {list(names)}')
         self.prompts.set_classes(names)
         self.classes = names
         self.num_classes = self.out_channels = len(names)
 
     def train(self, mode: bool = True) -> CATSegHead:
-        """Set the mode, and with it the classes."""
-        if not (mode and self.prompts.trains):  # then there is no table
+        """Set the mode and with it the classes of the text embeddings."""
+        if not (mode and self.prompts.trains):  # a text tower that trains has no table
             self.prompts.set_classes(self.train_classes if mode else self.classes)
         return super().train(mode)
 
@@ -151,10 +147,10 @@ class CATSegHead(BaseDecodeHead):
         """Logits of the classes of prediction.
 
         Args:
-            inputs: Of `CATSegBackbone`: maps of earlier blocks, then the dense map (N, D, h, w).
+            inputs: From `CATSegBackbone`: guidance maps, then the dense map (N, D, h, w).
 
         Returns:
-            Shape (N, K, 2^S h, 2^S w), S the number of upsampling stages.
+            Shape (N, K, 2^S h, 2^S w) with S upsampling stages.
         """
         return self.segment(inputs, self.classes, self.top_classes)
 
@@ -169,10 +165,10 @@ class CATSegHead(BaseDecodeHead):
         Args:
             inputs: As in `forward`.
             batch_data_samples: N samples with `gt_sem_seg` of one size.
-            train_cfg: Nothing of it is read.
+            train_cfg: Ignored.
 
         Returns:
-            The losses, named as `loss_decode` says, and `acc_seg`.
+            The losses under their `loss_name`, and `acc_seg`.
         """
         return self.loss_by_feat(self.segment(inputs, self.train_classes), batch_data_samples)
 
@@ -184,7 +180,7 @@ class CATSegHead(BaseDecodeHead):
         Args:
             inputs: As in `forward`.
             classes: K names.
-            top: How many classes of each image are aggregated; None for all.
+            top: Number of classes aggregated per image; None for all.
 
         Returns:
             As `forward`.
@@ -200,8 +196,8 @@ class CATSegHead(BaseDecodeHead):
         logits = self._upsample(self.aggregator(features, dense, mean), maps)
         if chosen is None:
             return logits
-        everything = logits.new_full((len(logits), len(classes), *logits.shape[2:]), LEFT_OUT)
-        return everything.scatter(1, chosen[:, :, None, None].expand_as(logits), logits)
+        all_logits = logits.new_full((len(logits), len(classes), *logits.shape[2:]), LEFT_OUT)
+        return all_logits.scatter(1, chosen[:, :, None, None].expand_as(logits), logits)
 
     def _upsample(self, features: Tensor, maps: Sequence[Tensor]) -> Tensor:
         guidance = self.upsampling.guide(maps)

@@ -1,4 +1,4 @@
-"""Text embeddings of classes prompt by prompt, as the cost volume of CAT-Seg takes them."""
+"""Text embeddings per class and prompt, the input of CAT-Seg's cost volume."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ from clipself_mm.clip.prompts import check_templates, read_templates
 from clipself_mm.clip.text_tower import encode_short
 
 PROMPTS = ('A photo of a {} in the scene',)
-"""The one prompt of CAT-Seg's public code."""
+"""The prompt of CAT-Seg's official implementation."""
 FINETUNE = ('attention', 'none')
 BATCH = 512
-"""Prompts a pass of the text tower, where nothing trains."""
+"""Prompts per forward pass of a frozen text tower."""
 LONG = 4
-"""Passes from which on a bar shows how far they are."""
+"""Number of passes from which on a progress bar is shown."""
 
 
 class CATSegPrompts(TextEmbeddings):
-    """Embeddings of classes, one for each prompt: a table of shape (K, P, D).
+    """One embedding per class and prompt: a table of shape (K, P, D).
 
-    Of a class that is several names with commas (`building, edifice`) the first is taken.
+    Of a class name that lists several names (`building, edifice`) only the first is used.
 
-    With `finetune='attention'` the query and value weights of the text tower train, as those of the
-    image tower do: in training mode embeddings are made anew and with a gradient in each step, in
-    eval mode once for each vocabulary, until the weights can have changed (a training, a loaded
-    checkpoint). The tower is then part of checkpoints. With 'none' it is not.
+    With `finetune='attention'` the query and value weights of the text tower train, and checkpoints
+    contain the text tower. In training mode each step encodes the classes with gradients. In eval
+    mode a vocabulary is encoded once; the table is computed again after training or after loading
+    a checkpoint. With `finetune='none'` the text tower is frozen and not part of checkpoints.
 
     Args:
-        text: Arguments of `TextTower`; without, that of the tower of `use_clip_of`.
-        embeddings: A file of class embeddings (`TextEmbeddings`); it holds means over prompts, so
-            `templates` must be None, and nothing of it trains.
+        text: Arguments of `TextTower`; that of `use_clip_of` by default.
+        embeddings: File of class embeddings, see `TextEmbeddings`. It holds means over prompts:
+            `templates` must be None, `finetune` 'none'.
         templates: 'vild' for the 63 prompts of the package, a `.json` or `.txt` file of prompts, a
-            list of them, or None for the mean over the 63, which is then the only prompt.
-        synonyms: Other names of classes, averaged into what the text tower computes.
-        finetune: 'attention' or 'none'; with None templates 'none'.
+            list of prompts, or None for the mean over the 63 prompts (P = 1).
+        synonyms: Other names of classes, averaged into the embeddings of the text tower.
+        finetune: 'attention' or 'none'; 'none' if `templates` is None.
 
     Attributes:
         tower: The text tower that trains, or None.
 
     Raises:
-        FileNotFoundError: The file of prompts is missing.
+        FileNotFoundError: The file of prompts does not exist.
         NotImplementedError: The text tower cannot be fine-tuned.
-        ValueError: A template has no place for the class, there are templates and a file of
-            embeddings, or what is to train cannot.
+        ValueError: A template has no `{}`, or `templates`, `embeddings` and `finetune` contradict
+            each other.
     """
 
     def __init__(
@@ -71,36 +71,38 @@ class CATSegPrompts(TextEmbeddings):
         self.templates = read_prompt_set(templates)
         self.trains = finetune == 'attention'
         if finetune not in FINETUNE:
-            raise ValueError(f'finetune is one of {", ".join(FINETUNE)}, got {finetune!r}')
+            raise ValueError(
+                f'decode_head.finetune: expected one of {", ".join(FINETUNE)}, got {finetune!r}'
+            )
         if embeddings is not None and self.templates is not None:
             raise ValueError(
-                f'{embeddings} holds one vector a class, not one a prompt: expected '
-                f'templates=None with it, got {len(self.templates)} templates'
+                f'{embeddings} holds one vector per class, not per prompt: expected '
+                f'templates=None, got {len(self.templates)} templates'
             )
         if self.trains and self.templates is None:
             raise ValueError(
-                'templates=None is the mean of embeddings that do not train: expected '
-                "finetune='none' with it, or templates with finetune='attention'"
+                'templates=None uses frozen mean embeddings: expected '
+                "finetune='none', or templates with finetune='attention'"
             )
         self._load_tower()
 
     @property
     def count(self) -> int:
-        """Prompts a class, P."""
+        """Prompts per class, P."""
         return 1 if self.templates is None else len(self.templates)
 
     @property
     def encodes_anew(self) -> bool:
-        """Whether there is no table now, since each step changes the text tower."""
+        """Whether each forward pass encodes the classes, since the text tower is training."""
         return self.tower is not None and self.training
 
     def use_clip_of(self, tower: VisionTower, key: str) -> None:
-        """As `TextEmbeddings.use_clip_of`; a text tower that trains is loaded now."""
+        """As `TextEmbeddings.use_clip_of`; also loads a text tower that trains."""
         super().use_clip_of(tower, key)
         self._load_tower()
 
     def train(self, mode: bool = True) -> CATSegPrompts:
-        """Set the mode; the tower's modules stay in eval. What training outdates is forgotten."""
+        """Set the mode; the text tower stays in eval mode. Training outdates the table."""
         if self.tower is not None and mode:
             self._forget()
         super().train(mode)
@@ -109,15 +111,15 @@ class CATSegPrompts(TextEmbeddings):
         return self
 
     def forward(self, classes: Sequence[str]) -> Tensor:
-        """Unit embeddings of the prompts of classes; errors as in `encode`.
+        """Unit embeddings of classes per prompt; errors as in `encode`.
 
         Args:
             classes: K names.
 
         Returns:
-            Shape (K, P, D), with a gradient in training where the text tower trains.
+            Shape (K, P, D), with a gradient if the text tower is training.
         """
-        if self.encodes_anew:
+        if self.tower is not None and self.training:
             rows = self._embed(self.tower, classes)
             self._check_width(rows)
             return rows
@@ -138,13 +140,14 @@ class CATSegPrompts(TextEmbeddings):
         self._forget()
 
     def _compute(self, classes: Sequence[str]) -> Tensor:
-        """Embeddings of K names, shape (K, P, D), or (K, D) where there is no set of prompts."""
+        """Embeddings of K names, shape (K, P, D), or (K, D) without templates."""
         if self.templates is None:
             return super()._compute(classes)
         return self._embed(self.tower or self._text_tower().to(self.device), classes, BATCH)
 
     def _embed(self, tower: TextTower, classes: Sequence[str], batch: int | None = None) -> Tensor:
-        """Embeddings by a text tower, `batch` prompts a pass, shape (K, P, D)."""
+        """Embeddings of a text tower, `batch` prompts per pass, shape (K, P, D)."""
+        assert self.templates is not None
         names = [(name.split(', ')[0], *self.synonyms.get(name, ())) for name in classes]
         prompts = [
             prompt
@@ -154,7 +157,7 @@ class CATSegPrompts(TextEmbeddings):
         ]
         device = next(tower.parameters()).device
         tokens = tower.tokenizer(prompts).to(device).split(batch or len(prompts))
-        # Single precision: autocast of torch 2.1 refuses the causal mask of the tower, a float one.
+        # float32: autocast of torch 2.1 rejects the float causal mask of the text tower.
         with torch.autocast(device.type, enabled=False):
             rows = [
                 encode_short(tower.text, part)
@@ -166,7 +169,7 @@ class CATSegPrompts(TextEmbeddings):
 
 
 def read_prompt_set(templates: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """The prompts that `CATSegPrompts` is given by name, by file or as they are."""
+    """Resolve the argument `templates` of `CATSegPrompts`."""
     if templates is None:
         return None
     if isinstance(templates, str):

@@ -1,4 +1,4 @@
-"""Spatial aggregation of CAT-Seg: a Swin block over each class's map, guided by the image."""
+"""Spatial aggregation of CAT-Seg: a Swin block per class map, guided by the image."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ Pair = tuple[int, int]
 
 
 def fit_windows(grid: Pair, window: int, shifted: bool) -> tuple[Pair, Pair]:
-    """Sides and shift of the windows on a grid.
+    """Size and shift of the windows on a grid.
 
     Args:
         grid: (h, w) tokens.
-        window: Wanted side in tokens.
-        shifted: Whether the windows are moved by half their side.
+        window: Nominal window side in tokens.
+        shifted: Whether the windows are shifted by half their side.
 
     Returns:
-        (rows, columns) of a window, not more than the grid has, and its shift; an axis with one
-        window only is not shifted.
+        (rows, columns) of a window, at most those of the grid, and the (down, right) shift, which
+        is 0 along an axis with a single window.
     """
     rows, columns = (min(window, side) for side in grid)
     if not shifted:
         return (rows, columns), (0, 0)
-    shift = tuple(
+    down, right = (
         part // 2 if part < side else 0 for part, side in zip((rows, columns), grid, strict=True)
     )
-    return (rows, columns), shift
+    return (rows, columns), (down, right)
 
 
 def split_windows(maps: Tensor, window: Pair, shift: Pair = (0, 0)) -> Tensor:
-    """Cut maps into windows, zeros behind the last row and column.
+    """Cut maps into windows; zero padding after the last row and column.
 
     Args:
         maps: Shape (B, h, w, C).
         window: (rows, columns) of a window.
-        shift: By how much the windows are moved down and right; what stands before the first
-            window goes behind the last.
+        shift: (down, right) shift of the windows in tokens; cyclic.
 
     Returns:
         Windows row by row, shape (B, windows, rows * columns, C).
@@ -50,7 +49,7 @@ def split_windows(maps: Tensor, window: Pair, shift: Pair = (0, 0)) -> Tensor:
 
 
 def join_windows(windows: Tensor, grid: Pair, window: Pair, shift: Pair = (0, 0)) -> Tensor:
-    """Put windows together again, the inverse of `split_windows`.
+    """Inverse of `split_windows`.
 
     Args:
         windows: Shape (B, windows, rows * columns, C).
@@ -70,25 +69,27 @@ def join_windows(windows: Tensor, grid: Pair, window: Pair, shift: Pair = (0, 0)
 def window_mask(
     grid: Pair, window: Pair, shift: Pair, device: torch.device | None = None
 ) -> Tensor | None:
-    """Which tokens of a window may look at each other.
+    """Attention mask of windows.
 
-    Tokens that the shift brought together from opposite sides may not, nor a token and padding.
+    Masked are pairs of tokens from opposite sides of the map, which the cyclic shift puts into one
+    window, and pairs of a token and padding.
 
     Args:
         grid: (h, w) of the maps.
         window: As in `split_windows`.
         shift: As in `split_windows`.
-        device: Where it is made.
+        device: Device of the mask.
 
     Returns:
-        Booleans of shape (windows, L, L), L tokens a window; None where all may.
+        Bool, True where a token attends, shape (windows, L, L) with L tokens per window; None if
+        nothing is masked.
     """
     if shift == (0, 0) and not (grid[0] % window[0] or grid[1] % window[1]):
         return None
     labels = []
     for side, part, moved in zip(grid, window, shift, strict=True):
         label = torch.arange(side + -side % part, device=device)
-        # 2 for padding, 1 for what the shift takes from the front to the back.
+        # 2: padding. 1: tokens that the cyclic shift moves from the start to the end.
         labels.append(torch.where(label >= side, 2, (label < moved).long()))
     region = labels[0][:, None] * 3 + labels[1]
     padding = (labels[0] == 2)[:, None] | (labels[1] == 2)
@@ -100,17 +101,17 @@ def window_mask(
 class CATSegSpatial(nn.Module):
     """One Swin block without position bias (arXiv 2303.11797, section 3.3).
 
-    Queries and keys see the class's features beside the image's, values the class's alone. A
-    linear layer of the two side by side is the sum of a layer for each, so the image's share is
-    computed once for all classes.
+    Queries and keys are computed from the class features and the image guidance, values from the
+    class features only. The linear layer over their concatenation is split into a sum of two
+    layers, so that the part of the image is computed once for all classes.
 
     Args:
         channels: Width of the features, C; divisible by `heads`.
-        guidance_channels: Width of the image's guidance, G.
+        guidance_channels: Width of the image guidance, G.
         heads: Attention heads.
-        window: Side of a window in tokens.
+        window: Window side in tokens.
         shifted: Whether the windows are shifted by half their side.
-        mlp_ratio: Inner width of the MLP over C.
+        mlp_ratio: Inner width of the MLP divided by C.
     """
 
     def __init__(
@@ -139,11 +140,11 @@ class CATSegSpatial(nn.Module):
         )
 
     def forward(self, features: Tensor, guidance: Tensor) -> Tensor:
-        """Refine every class's map, each for itself.
+        """Window attention and MLP on each class map separately.
 
         Args:
             features: Shape (N, K, h, w, C).
-            guidance: Shape (N, h, w, G).
+            guidance: Image guidance, shape (N, h, w, G).
 
         Returns:
             Shape (N, K, h, w, C).
@@ -152,8 +153,9 @@ class CATSegSpatial(nn.Module):
         return features + self.mlp(self.norm_mlp(features))
 
     def attend(self, features: Tensor, guidance: Tensor) -> Tensor:
-        """Attention inside the windows; shapes as in `forward`."""
-        classes, grid = features.shape[1], tuple(features.shape[2:4])
+        """Attention within windows; shapes as in `forward`."""
+        classes, height, width = features.shape[1:4]
+        grid = (height, width)
         query, key, value = self.query_key_value(features).chunk(3, dim=-1)
         hint = self.guidance_query_key(self.guidance_norm(guidance))[:, None]
         hint_query, hint_key = hint.chunk(2, dim=-1)
@@ -171,5 +173,5 @@ class CATSegSpatial(nn.Module):
         return self.out(maps.unflatten(0, (-1, classes)))
 
     def _heads(self, windows: Tensor) -> Tensor:
-        """(B, windows, L, C) to (B * windows, heads, L, C / heads)."""
+        """(B, windows, L, C) -> (B * windows, heads, L, C / heads)."""
         return windows.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Upsampling decoder of CAT-Seg: from aggregated cost to one logit a class at finer steps."""
+"""Upsampling decoder of CAT-Seg: from aggregated cost to logits at a higher resolution."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Group norm in groups of 16 channels; one group where there are fewer."""
+    """Group norm with 16 channels per group, at least one group."""
     return nn.GroupNorm(max(1, channels // 16), channels)
 
 
 class _Stage(nn.Module):
-    """Doubles the grid: deconvolution, guidance beside it, two convolutions.
+    """Doubles the grid: deconvolution, concatenated guidance, two convolutions.
 
-    The first convolution over features and guidance side by side is the sum of one for each: the
-    guidance's share is computed once for all classes.
+    The first convolution over the concatenation is split into a sum of two, so that the part of the
+    guidance is computed once for all classes.
     """
 
     def __init__(self, channels: int, out_channels: int, guidance_channels: int) -> None:
@@ -36,27 +36,27 @@ class _Stage(nn.Module):
         )
 
     def forward(self, maps: Tensor, guidance: Tensor) -> Tensor:
-        """Maps (N * K, C, h, w) and guidance (N, G, 2h, 2w) to (N * K, C', 2h, 2w)."""
-        own = self.first(self.up(maps)).unflatten(0, (len(guidance), -1))
-        mixed = own + self.first_of_guidance(guidance)[:, None]
+        """Maps (N * K, C, h, w) and guidance (N, G, 2h, 2w) -> (N * K, C', 2h, 2w)."""
+        features = self.first(self.up(maps)).unflatten(0, (len(guidance), -1))
+        mixed = features + self.first_of_guidance(guidance)[:, None]
         return self.rest(mixed.flatten(0, 1))
 
 
 class CATSegUpsampling(nn.Module):
-    """Up-convolutions guided by earlier blocks of the tower (arXiv 2303.11797, section 3.5).
+    """Upsampling stages guided by earlier blocks of the tower (arXiv 2303.11797, section 3.5).
 
-    The first of the guidance maps, which is the shallowest, guides the first and coarsest stage, as
-    in the public code. Each is brought to its stage's grid by one deconvolution and then projected.
+    The shallowest guidance map guides the first, coarsest stage, as in the official implementation.
+    Each map is resized to the grid of its stage by a deconvolution and then projected.
 
     Args:
         tower_width: Channels of a guidance map.
         channels: Width of the aggregated features, C.
-        out_channels: Width after each stage.
-        guidance_channels: Guidance channels of each stage, fewer than what comes in.
-        inner_channels: Width of each guidance map between its deconvolution and its projection.
+        out_channels: Width after each of the S stages.
+        guidance_channels: Guidance channels per stage, fewer than the input channels of the stage.
+        inner_channels: Width of each guidance map between deconvolution and projection.
 
     Raises:
-        ValueError: The three lists differ in length, or a guidance is too wide.
+        ValueError: The three sequences differ in length, or a guidance is too wide.
     """
 
     def __init__(
@@ -68,22 +68,16 @@ class CATSegUpsampling(nn.Module):
         inner_channels: Sequence[int] = (256, 128),
     ) -> None:
         super().__init__()
-        lengths = [len(item) for item in (out_channels, guidance_channels, inner_channels)]
-        if len(set(lengths)) > 1 or lengths[0] == 0:
-            raise ValueError(
-                'out_channels, guidance_channels and inner_channels have an entry a stage; got '
-                f'{lengths[0]}, {lengths[1]} and {lengths[2]}'
-            )
         self.guidance = nn.ModuleList()
         self.stages = nn.ModuleList()
-        plan = zip(out_channels, guidance_channels, inner_channels, strict=True)
-        for place, (width, guiding, inner) in enumerate(plan, start=1):
+        widths = zip(out_channels, guidance_channels, inner_channels, strict=True)
+        for number, (width, guiding, inner) in enumerate(widths, start=1):
             if guiding >= channels:
                 raise ValueError(
-                    f'stage {place} takes {channels} channels, expected a narrower guidance, '
-                    f'got {guiding}'
+                    f'guidance_channels of upsampling stage {number}: expected fewer than the '
+                    f'{channels} input channels of the stage, got {guiding}'
                 )
-            step = 2**place
+            step = 2**number
             self.guidance.append(
                 nn.Sequential(
                     nn.ConvTranspose2d(tower_width, inner, kernel_size=step, stride=step),
@@ -96,10 +90,10 @@ class CATSegUpsampling(nn.Module):
         self.predict = nn.Conv2d(channels, 1, kernel_size=3, padding=1)
 
     def guide(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """The guidance of every stage, the same for all classes.
+        """Project the guidance maps; the result is shared by all classes.
 
         Args:
-            maps: Maps of the tower's blocks, ascending, one a stage, each (N, C_tower, h, w).
+            maps: Maps of ascending blocks, one per stage, each (N, C_tower, h, w).
 
         Returns:
             For stage s a map (N, G_s, 2^s h, 2^s w).
@@ -107,11 +101,11 @@ class CATSegUpsampling(nn.Module):
         return [project(level) for project, level in zip(self.guidance, maps, strict=True)]
 
     def forward(self, features: Tensor, guidance: Sequence[Tensor]) -> Tensor:
-        """Decode each class's features for itself.
+        """Decode the features of each class separately.
 
         Args:
             features: Shape (N, K, h, w, C).
-            guidance: What `guide` gives.
+            guidance: From `guide`.
 
         Returns:
             Logits, shape (N, K, 2^S h, 2^S w) after S stages.

@@ -1,4 +1,4 @@
-"""Text as the classifier of every token: the head of a segmentor that trains nothing."""
+"""Head that classifies every token by class embeddings, without trained weights."""
 
 from __future__ import annotations
 
@@ -18,31 +18,33 @@ def dense_logits(dense: Tensor, text: Tensor, temperature: float) -> Tensor:
     """Temperature times the cosine of every token with every class.
 
     Args:
-        dense: Dense features, of any length, shape (N, D, h, w).
-        text: Unit embeddings of the classes, shape (K, D).
-        temperature: Factor.
+        dense: Dense map, not necessarily normalised, shape (N, D, h, w).
+        text: Class embeddings, shape (K, D).
+        temperature: Factor of the cosines.
 
     Returns:
         Shape (N, K, h, w), float32.
     """
-    with torch.autocast(dense.device.type, enabled=False):  # in half, 100 x cos is off by .05
+    # In half precision 100 * cosine has an error of 0.05.
+    with torch.autocast(dense.device.type, enabled=False):
         unit = F.normalize(dense.float(), dim=1)
         return temperature * torch.einsum('ndhw,kd->nkhw', unit, text.float())
 
 
 @MODELS.register_module()
 class DenseTextHead(nn.Module):
-    """Takes the place of mmseg's `decode_head`; it has no weights.
+    """Decode head of a `ZeroShotSegmentor`; it has no weights.
 
     Args:
         vocabulary: The classes, see `find_vocabulary`.
         embeddings: File of class embeddings, see `TextEmbeddings`.
-        text: Arguments of `TextTower`, see `TextEmbeddings`. Without, `ZeroShotSegmentor` gives the
-            text tower of its CLIP.
-        temperature: Between cosines and logits; it decides nothing but what `prob_thr` compares.
+        text: Arguments of `TextTower`, see `TextEmbeddings`; that of the segmentor's CLIP by
+            default.
+        temperature: Factor between cosines and logits. It affects the probabilities that
+            `prob_thr` is compared with, not the argmax.
 
     Attributes:
-        text: Their embeddings.
+        text: The class embeddings.
     """
 
     align_corners = False
@@ -55,13 +57,13 @@ class DenseTextHead(nn.Module):
         temperature: float = 100.0,
     ) -> None:
         super().__init__()
-        words = find_vocabulary(vocabulary, DATASETS)
-        self.text = TextEmbeddings(words.classes, embeddings, text, words.synonyms)
+        found = find_vocabulary(vocabulary, DATASETS)
+        self.text = TextEmbeddings(found.classes, embeddings, text, found.synonyms)
         self.temperature = temperature
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The K names, in the order of their labels."""
+        """The K class names; label i is `classes[i]`."""
         return self.text.classes
 
     @property
@@ -75,13 +77,13 @@ class DenseTextHead(nn.Module):
         return len(self.classes)
 
     def set_classes(self, classes: Sequence[str]) -> None:
-        """Change the classes; a file of embeddings may lack them if there is a text tower.
+        """Change the classes; a text tower encodes those that a file of embeddings lacks.
 
         Args:
             classes: K names.
 
         Raises:
-            ValueError: There is no name, or one is empty or doubled or cannot be encoded.
+            ValueError: There is no name, or a name is empty, occurs twice or cannot be encoded.
         """
         self.text.set_classes(name_classes(classes).classes)
 

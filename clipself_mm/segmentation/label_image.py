@@ -1,4 +1,4 @@
-"""Reading an image file whose pixels are labels."""
+"""Reading of image files whose pixel values are labels."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from clipself_mm.datasets.transforms.load_rgb import decode_image, read_bytes
 def read_label_image(
     results: dict, modes: Collection[str], backend_args: dict | None = None
 ) -> np.ndarray:
-    """Read `seg_map_path` of a sample and compare it with the image it annotates.
+    """Read `seg_map_path` of a sample and check mode and size.
 
     Args:
         results: The sample, with `seg_map_path`, `ori_shape` (height, width) and `img_path`.
-        modes: Modes of PIL that the file may have.
+        modes: Allowed PIL modes.
         backend_args: Arguments of MMEngine's file backend.
 
     Returns:
         The pixels, shape (H, W) or (H, W, channels).
 
     Raises:
-        ImageReadError: The file is broken, of another mode, or of another size than its image.
+        ImageReadError: The file is broken, or mode or size are not the expected ones.
     """
     path = results['seg_map_path']
     image = decode_image(read_bytes(path, backend_args), path)
     if image.mode not in modes:
         raise ImageReadError(
-            path, f'expected labels in mode {", ".join(modes)}, got an image of mode {image.mode}'
+            path, f'expected labels in mode {", ".join(modes)}, got mode {image.mode}'
         )
     height, width = results['ori_shape'][:2]
     if image.size != (width, height):
         raise ImageReadError(
             path,
-            f'the labels are {image.width} x {image.height} pixels, their image '
-            f'{results["img_path"]} {width} x {height}',
+            f'the labels have {image.width} x {image.height} pixels, their image '
+            f'{results["img_path"]} has {width} x {height}',
         )
     return np.asarray(image)

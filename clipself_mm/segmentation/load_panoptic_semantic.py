@@ -1,4 +1,4 @@
-"""Read a panoptic id image as a map of class labels."""
+"""Load a panoptic id image as a semantic label map."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clipself_mm.datasets.transforms.load_segments import segment_ids_of
 from .label_image import read_label_image
 
 _VOID = 0
-"""Segment id of the pixels that nobody annotated, in COCO's panoptic format."""
+"""Segment id of unlabelled pixels in COCO's panoptic format."""
 
 
 def labels_of(segment_map: np.ndarray, labels: Mapping[int, int], ignore_index: int) -> np.ndarray:
@@ -28,15 +28,15 @@ def labels_of(segment_map: np.ndarray, labels: Mapping[int, int], ignore_index: 
         Labels, int64 of shape (H, W).
 
     Raises:
-        ValueError: A pixel has the id of no segment.
+        ValueError: A segment id has no label.
     """
     ids, place = np.unique(segment_map, return_inverse=True)
     known = {_VOID: ignore_index, **labels}
     unknown = [int(number) for number in ids if int(number) not in known]
     if unknown:
         raise ValueError(
-            f'pixels of segments {unknown[:5]}, which the json does not list among its '
-            f'{len(labels)}'
+            f'found pixels of segments {unknown[:5]}, which are not among the {len(labels)} '
+            'segments of the json'
         )
     table = np.array([known[int(number)] for number in ids], np.int64)
     return table[place.reshape(segment_map.shape)]
@@ -46,16 +46,16 @@ def labels_of(segment_map: np.ndarray, labels: Mapping[int, int], ignore_index: 
 class LoadPanopticSemantic:
     """Load the id image `seg_map_path` of a `PanopticSegDataset` sample.
 
-    Adds `gt_seg_map`, int64 of the image's shape (H, W). Stands after the image is loaded, and
-    after its resizing where results are compared at the original size. A sample without
-    `seg_map_path`, an image to look at, passes.
+    Adds `gt_seg_map`, int64 of the original image's shape (H, W). Put it after loading of the
+    image, and in test pipelines after `Resize`, since metrics compare at the original size. A
+    sample without `seg_map_path` (inference on an image) is returned unchanged.
 
     Args:
         backend_args: Arguments of MMEngine's file backend.
 
     Raises:
-        ImageReadError: If the file is no RGB picture of the photo's size, or has a segment that
-            the json lacks.
+        ImageReadError: The file is not an RGB image of the image's size, or has a segment that the
+            json does not list.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Read label maps of more than 255 classes."""
+"""Load label maps with more than 255 classes."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ _MODES = ('L', 'I', 'I;16', 'I;16L', 'I;16B')
 
 @TRANSFORMS.register_module()
 class LoadUint16Labels:
-    """Load `seg_map_path`, a picture of 8 or 16 bit (png, tif) whose values are labels.
+    """Load the 8- or 16-bit label image (png, tif) `seg_map_path`.
 
-    Like mmseg's `LoadAnnotations`, which cuts values to 8 bit. Adds `gt_seg_map`, int64 of shape
-    (H, W). A sample without `seg_map_path`, an image to look at, passes.
+    mmseg's `LoadAnnotations` truncates labels to 8 bits. Adds `gt_seg_map`, int64 of shape (H, W).
+    A sample without `seg_map_path` (inference on an image) is returned unchanged.
 
     Args:
-        num_classes: K; other values than 0..K-1 and `ignore_index` are refused.
-        ignore_index: Value of the pixels that do not count; metric and data set need the same.
+        num_classes: K; labels are 0..K-1 or `ignore_index`.
+        ignore_index: Label of ignored pixels; metric and data set need the same.
         backend_args: Arguments of MMEngine's file backend.
 
     Raises:
-        ValueError: If `ignore_index` is the label of a class.
-        ImageReadError: If the file is no gray picture of the photo's size, or has a value that is
-            no label.
+        ValueError: `ignore_index` is the label of a class.
+        ImageReadError: The file is not a grey image of the image's size, or has a value that is not
+            a label.
     """
 
     def __init__(
         self, num_classes: int, ignore_index: int = 65535, backend_args: dict | None = None
     ) -> None:
         if 0 <= ignore_index < num_classes:
-            raise ValueError(f'ignore_index {ignore_index} is the label of one of {num_classes}')
+            raise ValueError(
+                f'ignore_index {ignore_index} is the label of one of the {num_classes} classes: '
+                'set it to a larger value'
+            )
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.backend_args = backend_args
@@ -49,8 +52,8 @@ class LoadUint16Labels:
         if wrong.size:
             raise ImageReadError(
                 path,
-                f'expected labels 0..{self.num_classes - 1} and {self.ignore_index} for what does '
-                f'not count, found {int(wrong[0])}',
+                f'expected labels 0..{self.num_classes - 1} or ignore_index {self.ignore_index}, '
+                f'found {int(wrong[0])}',
             )
         results['gt_seg_map'] = labels
         results.setdefault('seg_fields', []).append('gt_seg_map')

@@ -1,4 +1,4 @@
-"""Semantic labels out of a COCO panoptic json and its id images, without converting anything."""
+"""Semantic segmentation labels from a COCO panoptic json and its id images."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from clipself_mm.datasets.annotations.panoptic_json import read_panoptic_json
 
 @DATASETS.register_module()
 class PanopticSegDataset(BaseSegDataset):
-    """Things and stuff of a panoptic data set as the classes of semantic segmentation.
+    """Things and stuff of a panoptic data set as semantic classes.
 
-    Label i is class i of the vocabulary; categories are matched by name. All segments count, crowd
-    segments too: which of several people a pixel is of makes no difference here. A sample has
-    `segment_labels`, segment id to label, for `LoadPanopticSemantic`.
+    Label i is class i of the vocabulary; categories are matched by name. Crowd segments count like
+    any other. A sample has `segment_labels` (segment id to label) for `LoadPanopticSemantic`.
 
     Args:
         ann_file: COCO panoptic json.
         vocabulary: Name or file of the vocabulary (`coco_panoptic`, `shapes_ov_panoptic`).
-        ignore_unknown: Whether the json may have categories that the vocabulary lacks; their
-            pixels are then ignored.
-        metainfo: More meta information, as a `palette`.
-        **kwargs: As in mmseg's `BaseSegDataset`; `data_prefix` has `img_path`, the folder of the
-            images, and `seg_map_path`, that of the id images.
+        ignore_unknown: Whether the json may have categories that are not in the vocabulary; their
+            pixels are ignored.
+        metainfo: Further metainfo, for example a `palette`.
+        ignore_index: Label of ignored pixels.
+        **kwargs: As in mmseg's `BaseSegDataset`; `data_prefix` has `img_path` (images) and
+            `seg_map_path` (id images).
 
     Raises:
-        ValueError: If `ignore_index` is the label of a class.
+        ValueError: `ignore_index` is the label of a class.
     """
 
     def __init__(
@@ -40,19 +40,20 @@ class PanopticSegDataset(BaseSegDataset):
         vocabulary: str = 'coco_panoptic',
         ignore_unknown: bool = False,
         metainfo: Mapping | None = None,
+        ignore_index: int = 255,
         **kwargs: object,
     ) -> None:
         self.vocabulary = load_vocabulary(vocabulary)
         self.ignore_unknown = ignore_unknown
-        count, ignored = len(self.vocabulary.classes), kwargs.get('ignore_index', 255)
-        if 0 <= ignored < count:
+        count = len(self.vocabulary.classes)
+        if 0 <= ignore_index < count:
             raise ValueError(
-                f'ignore_index {ignored} is the label of a class of vocabulary '
-                f'{self.vocabulary.name}, which has {count}: give both the data set and the metric '
-                'a larger one, as 65535'
+                f'ignore_index {ignore_index} is the label of a class of vocabulary '
+                f'{self.vocabulary.name} ({count} classes): set a larger ignore_index, for example '
+                '65535, in the data set and in the metric'
             )
         metainfo = dict(metainfo or {}, classes=self.vocabulary.classes)
-        super().__init__(ann_file=ann_file, metainfo=metainfo, **kwargs)
+        super().__init__(ann_file=ann_file, metainfo=metainfo, ignore_index=ignore_index, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Read the annotation file.
@@ -61,8 +62,8 @@ class PanopticSegDataset(BaseSegDataset):
             One dict per annotated image, in the order of the annotations.
 
         Raises:
-            FileNotFoundError: If the file does not exist.
-            ValueError: If it is broken or disagrees with the vocabulary; names the file.
+            FileNotFoundError: The file does not exist.
+            ValueError: The file is broken or its categories do not match the vocabulary.
         """
         found = read_panoptic_json(
             self.ann_file, self.vocabulary, self.ignore_unknown, self.backend_args
@@ -70,7 +71,7 @@ class PanopticSegDataset(BaseSegDataset):
         return [self._sample(image, entry, found.label_of) for image, entry in found.entries]
 
     def _sample(self, image: dict, entry: dict, label_of: dict[int, int]) -> dict:
-        """What the file says about one image."""
+        """The entry of one image."""
         folders = {key: self.data_prefix.get(key) or '' for key in ('img_path', 'seg_map_path')}
         return dict(
             img_path=join_path(folders['img_path'], image_file_name(image, self.ann_file)),

@@ -1,4 +1,4 @@
-"""Binary cross entropy of every class at every pixel, as CAT-Seg trains with it."""
+"""Per-class binary cross entropy per pixel, the loss of CAT-Seg."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class PixelBCELoss(nn.Module):
-    """Each class is a yes or no at each pixel; an ignored pixel is a no for all classes.
+    """Binary cross entropy per class and pixel; an ignored pixel is a negative of all classes.
 
-    So it is in CAT-Seg's public code. mmseg's `CrossEntropyLoss` with `use_sigmoid` leaves ignored
-    pixels out.
+    As in CAT-Seg's official implementation. mmseg's `CrossEntropyLoss(use_sigmoid=True)` excludes
+    ignored pixels instead.
 
     Args:
-        loss_weight: Factor.
-        loss_name: Its name in the log.
+        loss_weight: Factor of the loss.
+        loss_name: Key of the loss in the log.
     """
 
     def __init__(self, loss_weight: float = 1.0, loss_name: str = 'loss_bce') -> None:
@@ -32,13 +32,13 @@ class PixelBCELoss(nn.Module):
         weight: Tensor | None = None,
         ignore_index: int = 255,
     ) -> Tensor:
-        """The mean over all N * K * H * W answers.
+        """Mean over N * K * H * W terms.
 
         Args:
             cls_score: Logits, shape (N, K, H, W).
-            label: Class of every pixel, shape (N, H, W).
+            label: Label of every pixel, shape (N, H, W).
             weight: Weight of every pixel, shape (N, H, W).
-            ignore_index: Label of what is of no class.
+            ignore_index: Label of ignored pixels.
         """
         scores = cls_score.float()
         known = (label != ignore_index)[:, None]

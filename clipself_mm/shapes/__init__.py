@@ -1,4 +1,4 @@
-"""Shapes-OV, the embedded benchmark: scenes in COCO's layout and a tiny CLIP that knows them."""
+"""Shapes-OV, the synthetic benchmark of the package, and its tiny CLIP."""
 
 from .classes import ALL_CLASSES, BASE_CLASSES, NOVEL_CLASSES, STUFF_CLASSES, THING_CLASSES
 from .export import ShapesOV, export_shapes_ov, is_complete

@@ -1,4 +1,4 @@
-"""What COCO's, LVIS's and the panoptic json say about one scene and about the classes."""
+"""Records of COCO, LVIS and panoptic json files for scenes and classes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Record = dict[str, Any]
 
 
 def instance_of(scene: Scene, number: int) -> Record:
-    """Describes one object as COCO does.
+    """COCO instance record of one object.
 
     Args:
         scene: The scene.
-        number: Which of its objects.
+        number: Index of the object.
 
     Returns:
-        category_id, segmentation (a polygon if the object is wholly seen and has no hole, else
-        compressed RLE), area and bbox [x, y, w, h] of the seen pixels, iscrowd.
+        category_id, segmentation (a polygon if the object is fully visible and has no hole, else
+        compressed RLE), area and bbox [x, y, w, h] of the visible pixels, iscrowd.
     """
     item = scene.objects[number]
     mask = scene.visible_mask(number)
@@ -50,14 +50,14 @@ def instance_of(scene: Scene, number: int) -> Record:
 
 
 def panoptic_of(scene: Scene) -> tuple[np.ndarray, list[Record]]:
-    """Describes a scene as COCO panoptic does.
+    """COCO panoptic records of a scene.
 
     Args:
         scene: The scene.
 
     Returns:
-        Map of segment ids, int (size, size), 0 where an object is too hidden to be annotated, and
-        the segments' records: things in drawing order, then stuff.
+        Map of segment ids, int64 (size, size), 0 for objects too occluded to be annotated; and the
+        segment records: things in drawing order, then stuff.
     """
     ids = np.zeros(scene.object_map.shape, np.int64)
     segments: list[Record] = []
@@ -65,9 +65,9 @@ def panoptic_of(scene: Scene) -> tuple[np.ndarray, list[Record]]:
     free = scene.object_map == 0
     for kind in np.unique(scene.stuff_map[free]):
         parts.append((len(THING_CLASSES) + int(kind) + 1, free & (scene.stuff_map == kind)))
-    for place, (category_id, mask) in enumerate(parts, start=1):
-        # Ids spread over all three bytes of the PNG, as COCO's do.
-        segment_id = category_id + 256 * place + 65536 * (category_id % 7)
+    for number, (category_id, mask) in enumerate(parts, start=1):
+        # Ids use all three bytes of the PNG, as in COCO.
+        segment_id = category_id + 256 * number + 65536 * (category_id % 7)
         ids[mask] = segment_id
         x0, y0, x1, y1 = mask_box(mask)
         segments.append(
@@ -83,13 +83,13 @@ def panoptic_of(scene: Scene) -> tuple[np.ndarray, list[Record]]:
 
 
 def captions_of(scene: Scene, rng: np.random.Generator) -> list[str]:
-    """Writes two captions: all objects and the ground, then at most three objects of them."""
+    """Two captions: one with all objects, one with at most three; both with the stuff."""
     names = [scene.objects[number].name for number in scene.annotated()]
     kinds, counts = np.unique(scene.stuff_map[scene.object_map == 0], return_counts=True)
     ground = ' and '.join(STUFF_CLASSES[kind] for kind in kinds[np.argsort(-counts)][:2])
     sentences = []
     for limit in (len(names), 3):
-        some = [f'a {names[place]}' for place in rng.permutation(len(names))[:limit]]
+        some = [f'a {names[number]}' for number in rng.permutation(len(names))[:limit]]
         listing = ' and '.join(filter(None, [', '.join(some[:-1]), *some[-1:]])) or 'nothing'
         opening = ('', 'A photo of ', 'There is ')[int(rng.integers(3))]
         sentence = f'{opening}{listing} on {ground}.'
@@ -98,7 +98,7 @@ def captions_of(scene: Scene, rng: np.random.Generator) -> list[str]:
 
 
 def thing_categories() -> list[Record]:
-    """COCO's category records of the 65 things; the supercategory is the shape."""
+    """COCO category records of the 65 things; the supercategory is the shape."""
     return [
         {'id': label + 1, 'name': name, 'supercategory': shape_of(label)}
         for label, name in enumerate(THING_CLASSES)
@@ -106,12 +106,12 @@ def thing_categories() -> list[Record]:
 
 
 def panoptic_categories() -> list[Record]:
-    """COCO panoptic's category records of things, then stuff, with a colour to draw each."""
+    """COCO panoptic category records of things, then stuff, with colours."""
     records = [{**record, 'isthing': 1} for record in thing_categories()]
-    for place, name in enumerate(STUFF_CLASSES):
+    for index, name in enumerate(STUFF_CLASSES):
         records.append(
             {
-                'id': len(THING_CLASSES) + place + 1,
+                'id': len(THING_CLASSES) + index + 1,
                 'name': name,
                 'supercategory': 'stuff',
                 'isthing': 0,
@@ -123,10 +123,10 @@ def panoptic_categories() -> list[Record]:
 
 
 def lvis_categories(instances: Iterable[Record]) -> list[Record]:
-    """LVIS's category records: novel classes are rare, base ones common or frequent by turns.
+    """LVIS category records. Novel classes are rare, base classes common or frequent by shape.
 
     Args:
-        instances: Annotations to count.
+        instances: The annotations, to count images and instances per class.
 
     Returns:
         65 records.

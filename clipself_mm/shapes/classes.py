@@ -1,7 +1,6 @@
-"""The names of Shapes-OV, from its vocabularies: 65 things, base and novel, 8 kinds of stuff.
+"""Class names of Shapes-OV: 65 things (base and novel) and 8 stuff classes.
 
-A thing is one of 13 shapes in one of 5 colours. Thing label = 5 * shape + colour; stuff labels
-follow the things.
+A thing is one of 13 shapes in one of 5 colours: label = 5 * shape + colour. Stuff labels follow.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ STUFF_CLASSES = ALL_CLASSES[len(THING_CLASSES) :]
 
 
 def shape_of(label: int) -> str:
-    """Returns the shape's name of a thing label."""
+    """Name of the shape of a thing label."""
     return THING_CLASSES[label].split()[1]
 
 
 def colour_of(label: int) -> str:
-    """Returns the colour's name of a thing label."""
+    """Name of the colour of a thing label."""
     return THING_CLASSES[label].split()[0]
 
 
 SHAPES = tuple(dict.fromkeys(map(shape_of, range(len(THING_CLASSES)))))
 NOVEL_SHAPES = tuple(dict.fromkeys(name.split()[1] for name in NOVEL_CLASSES))
-"""Shapes held out in every colour, so that no novel class can be composed from base ones."""
+"""Shapes that are novel in every colour, so that no novel class is a new colour of a base shape."""

@@ -1,12 +1,12 @@
-"""Writes Shapes-OV to disk in COCO's own layout, for every tool that reads COCO or LVIS.
+"""Export of Shapes-OV in the layout of COCO, with COCO, LVIS and panoptic annotations.
 
-Same parameters, same bytes. A complete set is recognised by its manifest and reused.
+The files are a deterministic function of the parameters. A complete data set has a manifest and is
+not written again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from clipself_mm.io.atomic_write import save_json
 
 from .annotation_records import (
     Record,
@@ -25,26 +27,25 @@ from .annotation_records import (
     panoptic_of,
     thing_categories,
 )
-from .classes import (
-    NOVEL_CLASSES,
-    THING_CLASSES,
-)
+from .classes import NOVEL_CLASSES, THING_CLASSES
 from .scene import SceneStyle
 from .scenes import render_scene
 
 FORMAT_VERSION = 2
-"""Raised when the renderer or the files change: sets on disk are then written anew."""
+"""Increase it when the renderer or the files change: data sets on disk are then replaced."""
 MANIFEST = 'shapes_ov.json'
+MARKER = f'{MANIFEST}.part'
+"""Exists while the data set is incomplete."""
 FIRST_SCENE = {'train': 0, 'val': 500_000}
-"""Scene index of a split's first image: a longer split begins with the shorter one's images."""
+"""Scene index of the first image per split. A longer split starts with the images of a shorter."""
 JPEG_QUALITY = 92
 LVIS_URL = 'http://images.cocodataset.org/'
-"""LVIS names images by COCO's address; only the last two parts of the path mean something here."""
+"""Prefix of `coco_url`: LVIS takes the image path from the last two parts of this URL."""
 
 
 @dataclass(frozen=True)
 class ShapesOV:
-    """What a data set on disk depends on.
+    """Parameters of a data set on disk.
 
     Attributes:
         train: Number of training images.
@@ -60,30 +61,32 @@ class ShapesOV:
 
     @property
     def style(self) -> SceneStyle:
-        """Scenes a notch calmer than those the tiny CLIP is trained on.
+        """Style of the scenes.
 
-        Objects differ less in size, turn less and hardly cover each other, so that a distillation
-        of minutes has something to show.
+        Objects vary less in size and angle and overlap less than those that the tiny CLIP is
+        trained on, so that a distillation of a few minutes has a measurable effect.
         """
         return SceneStyle(size=self.size, side=(0.2, 0.36), max_angle=15, max_cover=0.1)
 
     def __post_init__(self) -> None:
-        """Checks the numbers.
+        """Check the parameters.
 
         Raises:
-            ValueError: If a split would run into the next one or a scene would be too small.
+            ValueError: The splits overlap, the image size is out of range, or the seed is negative.
         """
-        room = FIRST_SCENE['val'] - FIRST_SCENE['train']
-        if not (0 < self.train <= room and 0 < self.val <= room):
-            raise ValueError(f'1 to {room} images a split, got {self.train} train, {self.val} val')
+        most = FIRST_SCENE['val'] - FIRST_SCENE['train']
+        if not (0 < self.train <= most and 0 < self.val <= most):
+            raise ValueError(
+                f'expected 1 to {most} images per split, got train {self.train}, val {self.val}'
+            )
         if not 64 <= self.size <= 2048:
-            raise ValueError(f'images of 64 to 2048 px, got {self.size}')
+            raise ValueError(f'size: expected 64 to 2048 px, got {self.size}')
         if self.seed < 0:
-            raise ValueError(f'a seed of 0 or more, got {self.seed}')
+            raise ValueError(f'seed: expected 0 or more, got {self.seed}')
 
 
 def is_complete(out: Path, spec: ShapesOV) -> bool:
-    """Whether a folder holds this very data set, written to the end."""
+    """Whether a folder has the complete data set with these parameters."""
     try:
         manifest = json.loads((out / MANIFEST).read_text(encoding='utf-8'))
     except (OSError, ValueError):
@@ -97,20 +100,20 @@ def export_shapes_ov(
     workers: int = 1,
     progress: Callable[..., Iterable] | None = None,
 ) -> bool:
-    """Writes images and annotations; the manifest comes last.
+    """Write images and annotations, then the manifest.
 
     Args:
-        out: Folder of the data set. Of an incomplete or different set in it, the folders `train`,
-            `val` and `annotations` are replaced.
-        spec: What to render.
-        workers: Processes that render; the bytes do not depend on it.
+        out: Folder of the data set. In an incomplete or different data set, `train`, `val` and
+            `annotations` are replaced.
+        spec: Parameters of the data set.
+        workers: Number of processes; does not affect the files.
         progress: Wraps the iteration over images, for example ``tqdm``; takes `total`, `desc`.
 
     Returns:
-        False if the folder held this very set already and was left as it is.
+        False if the folder was complete and nothing was written.
 
     Raises:
-        FileExistsError: If the folder has content but no sign of being a Shapes-OV set.
+        FileExistsError: The folder is not empty and is not a Shapes-OV data set.
     """
     out = Path(out)
     if is_complete(out, spec):
@@ -123,7 +126,8 @@ def export_shapes_ov(
         stream = _run(jobs, workers)
         records = list(progress(stream, total=count, desc=split) if progress else stream)
         _write_annotations(out / 'annotations', split, records)
-    _write_json(out / MANIFEST, _manifest(spec))
+    save_json(_manifest(spec), out / MANIFEST)
+    (out / MARKER).unlink()
     return True
 
 
@@ -137,12 +141,12 @@ def _manifest(spec: ShapesOV) -> Record:
 
 
 def _clear(out: Path) -> None:
-    """Removes an earlier set; a mark tells a half-written set from somebody's folder."""
-    mark = out / f'{MANIFEST}.part'
-    if out.exists() and any(out.iterdir()) and not (mark.exists() or (out / MANIFEST).exists()):
-        raise FileExistsError(f'{out} is not empty and holds no {MANIFEST}: choose another folder')
+    """Remove an earlier data set, complete or not, but no other folder's content."""
+    marker = out / MARKER
+    if out.exists() and any(out.iterdir()) and not (marker.exists() or (out / MANIFEST).exists()):
+        raise FileExistsError(f'{out} is not empty and has no {MANIFEST}: choose another folder')
     out.mkdir(parents=True, exist_ok=True)
-    mark.touch()
+    marker.touch()
     (out / MANIFEST).unlink(missing_ok=True)
     for folder in ('train', 'val', 'annotations'):
         shutil.rmtree(out / folder, ignore_errors=True)
@@ -157,7 +161,7 @@ def _run(jobs: list[tuple[Path, ShapesOV, str, int]], workers: int) -> Iterator[
 
 
 def _write_scene(job: tuple[Path, ShapesOV, str, int]) -> Record:
-    """Writes one JPEG and its panoptic PNG; returns the annotations of the image."""
+    """Write one JPEG and its panoptic PNG; return the annotations of the image."""
     out, spec, split, number = job
     index = FIRST_SCENE[split] + number
     scene = render_scene(spec.seed, index, spec.style)
@@ -187,7 +191,7 @@ def _write_scene(job: tuple[Path, ShapesOV, str, int]) -> Record:
 def _write_annotations(folder: Path, split: str, records: list[Record]) -> None:
     images = [record['image'] for record in records]
     pairs = [(record['image']['id'], item) for record in records for item in record['instances']]
-    every = [
+    instances = [
         {'id': number, 'image_id': image_id, **instance}
         for number, (image_id, instance) in enumerate(pairs, start=1)
     ]
@@ -196,21 +200,19 @@ def _write_annotations(folder: Path, split: str, records: list[Record]) -> None:
         'licenses': [{'id': 1, 'name': 'Apache-2.0', 'url': ''}],
         'images': images,
     }
-    shown = every
     if split == 'train':
-        novel = {THING_CLASSES.index(name) + 1 for name in NOVEL_CLASSES}
-        shown = [instance for instance in every if instance['category_id'] not in novel]
-        _write_json(
+        save_json(
+            {**head, 'annotations': instances, 'categories': thing_categories()},
             folder / 'instances_train_all.json',
-            {**head, 'annotations': every, 'categories': thing_categories()},
         )
-    _write_json(
+        novel = {THING_CLASSES.index(name) + 1 for name in NOVEL_CLASSES}
+        instances = [instance for instance in instances if instance['category_id'] not in novel]
+    save_json(
+        {**head, 'annotations': instances, 'categories': thing_categories()},
         folder / f'instances_{split}.json',
-        {**head, 'annotations': shown, 'categories': thing_categories()},
     )
-    _write_json(folder / f'lvis_{split}.json', _lvis(head, shown))
-    _write_json(
-        folder / f'panoptic_{split}.json',
+    save_json(_lvis(head, instances), folder / f'lvis_{split}.json')
+    save_json(
         {
             **head,
             'annotations': [
@@ -223,10 +225,10 @@ def _write_annotations(folder: Path, split: str, records: list[Record]) -> None:
             ],
             'categories': panoptic_categories(),
         },
+        folder / f'panoptic_{split}.json',
     )
     sentences = [(record['image']['id'], text) for record in records for text in record['captions']]
-    _write_json(
-        folder / f'captions_{split}.json',
+    save_json(
         {
             **head,
             'annotations': [
@@ -234,19 +236,22 @@ def _write_annotations(folder: Path, split: str, records: list[Record]) -> None:
                 for number, (image_id, text) in enumerate(sentences, start=1)
             ],
         },
+        folder / f'captions_{split}.json',
     )
 
 
 def _lvis(head: Record, instances: list[Record]) -> Record:
-    """The LVIS file: all classes were looked for in every image."""
+    """LVIS json. Annotations are exhaustive: classes without instances are negatives."""
     present: dict[int, set[int]] = {image['id']: set() for image in head['images']}
     for instance in instances:
         present[instance['image_id']].add(instance['category_id'])
-    every = range(1, len(THING_CLASSES) + 1)
+    all_ids = range(1, len(THING_CLASSES) + 1)
     images = [
         {
             **{key: value for key, value in image.items() if key != 'file_name'},
-            'neg_category_ids': [number for number in every if number not in present[image['id']]],
+            'neg_category_ids': [
+                number for number in all_ids if number not in present[image['id']]
+            ],
             'not_exhaustive_category_ids': [],
         }
         for image in head['images']
@@ -257,10 +262,3 @@ def _lvis(head: Record, instances: list[Record]) -> Record:
         'annotations': instances,
         'categories': lvis_categories(instances),
     }
-
-
-def _write_json(path: Path, content: Record) -> None:
-    """Writes a file that is either whole or absent."""
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(json.dumps(content, separators=(',', ':')), encoding='utf-8')
-    os.replace(part, path)

@@ -1,4 +1,4 @@
-"""Silhouettes of the 13 shapes as polygons: what drawing and annotation share."""
+"""Polygons of the 13 shapes, used for rendering and annotation."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _heart() -> np.ndarray:
 
 
 def _crescent() -> np.ndarray:
-    """A unit disc without the disc of radius 0.8 about (0.55, 0)."""
+    """A unit disc minus the disc of radius 0.8 about (0.55, 0)."""
     x = (1 - 0.8**2 + 0.55**2) / (2 * 0.55)
     outer_tip = np.arctan2(np.sqrt(1 - x**2), x)
     inner_tip = np.arctan2(np.sqrt(1 - x**2), x - 0.55)
@@ -77,17 +77,14 @@ def _crescent() -> np.ndarray:
 
 @cache
 def unit_outline(shape: str) -> tuple[np.ndarray, ...]:
-    """Gives the outline of a shape before scaling and rotation.
+    """Outline of a shape before scaling and rotation.
 
     Args:
         shape: One of `SHAPES`.
 
     Returns:
-        Closed rings of shape (P, 2), x right and y down, longest half side about 1. The first is
-        the outer border, a second one is a hole.
-
-    Raises:
-        KeyError: If the shape is unknown.
+        Closed rings of shape (P, 2), x right and y down, half of the longest side about 1. The
+        first is the outer border, the second, if any, a hole.
     """
     if shape in _STRAIGHT:
         rings = [np.array(_STRAIGHT[shape], dtype=np.float64)]
@@ -106,7 +103,7 @@ def unit_outline(shape: str) -> tuple[np.ndarray, ...]:
 def place_outline(
     shape: str, centre: tuple[float, float], side: float, angle: float, aspect: float = 1.0
 ) -> list[np.ndarray]:
-    """Scales, rotates and moves a shape into an image.
+    """Scale, rotate and translate a shape.
 
     Args:
         shape: Name of the shape.

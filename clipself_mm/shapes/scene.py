@@ -1,4 +1,4 @@
-"""A scene: how it is drawn, what it holds, and which of that is annotated."""
+"""Scenes: style, objects, and which objects are annotated."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class SceneStyle:
 
     Attributes:
         size: Side of the square image in pixels.
-        objects: Least and greatest number of objects.
-        side: Least and greatest longest side of an object, as a share of the image.
-        max_angle: Objects are rotated by at most this many degrees to either side.
-        max_cover: Greatest intersection of two objects' boxes as a share of the smaller one.
-        max_stuff: Greatest number of stuff regions.
+        objects: Minimum and maximum number of objects.
+        side: Minimum and maximum of an object's longest side, as a share of the image side.
+        max_angle: Maximum rotation in degrees, in both directions.
+        max_cover: Maximum intersection of two objects' boxes, as a share of the smaller box.
+        max_stuff: Maximum number of stuff regions.
     """
 
     size: int = 256
@@ -43,8 +43,8 @@ class SceneObject:
     Attributes:
         label: Index into THING_CLASSES.
         rings: Outline in pixels, a list of (P, 2) arrays; a second ring is a hole.
-        full_area: Pixels of its mask as if nothing stood before it.
-        visible_area: Pixels of it that are seen.
+        full_area: Area of its mask in pixels without occlusion.
+        visible_area: Area of its visible pixels.
     """
 
     label: int
@@ -60,12 +60,12 @@ class SceneObject:
 
 @dataclass
 class Scene:
-    """A rendered scene and what is known about it.
+    """A rendered scene and its ground truth.
 
     Attributes:
         image: RGB, uint8 (size, size, 3).
-        objects: All drawn objects from back to front, also those too hidden to be annotated.
-        object_map: uint8 (size, size): 0 where stuff is seen, i + 1 where objects[i] is.
+        objects: All objects from back to front, including those too occluded to be annotated.
+        object_map: uint8 (size, size): 0 where stuff is visible, i + 1 where objects[i] is.
         stuff_map: uint8 (size, size): index into STUFF_CLASSES, also beneath the objects.
     """
 
@@ -75,11 +75,11 @@ class Scene:
     objects: list[SceneObject] = field(default_factory=list)
 
     def visible_mask(self, number: int) -> np.ndarray:
-        """Returns the seen pixels of objects[number], bool (size, size)."""
+        """Visible pixels of objects[number], bool (size, size)."""
         return self.object_map == number + 1
 
     def is_annotated(self, number: int) -> bool:
-        """Whether enough of objects[number] is seen: 30% of it and 8 x 8 pixels."""
+        """Whether enough of objects[number] is visible: 30% of its area and 8 x 8 pixels."""
         item = self.objects[number]
         if item.visible_area < MIN_VISIBLE * item.full_area:
             return False
@@ -87,15 +87,15 @@ class Scene:
         return x1 - x0 >= MIN_EXTENT and y1 - y0 >= MIN_EXTENT
 
     def annotated(self) -> list[int]:
-        """Returns the numbers of the objects that annotations list."""
+        """Indices of the annotated objects."""
         return [number for number in range(len(self.objects)) if self.is_annotated(number)]
 
 
 def mask_box(mask: np.ndarray) -> Box:
-    """Gives the tight box of a mask.
+    """Tight box of a mask.
 
     Args:
-        mask: Shape (H, W), anything with truth values.
+        mask: Bool or numeric, shape (H, W).
 
     Returns:
         x0, y0, x1, y1 in pixels, the maxima exclusive; zeros for an empty mask.

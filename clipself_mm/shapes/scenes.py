@@ -1,7 +1,6 @@
 """The renderer of Shapes-OV: a scene is a pure function of (seed, index).
 
-A package cannot ship photos, and a distillation can only be judged on images whose objects are
-known. Scenes hold objects of 65 classes over textured stuff, with exact masks of what is seen.
+Scenes have objects of 65 classes over textured stuff, with exact masks of the visible pixels.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SUPERSAMPLING = 4
 
 
 def rasterise(rings: list[np.ndarray], size: int) -> np.ndarray:
-    """Turns an outline into the mask that pycocotools reads from it.
+    """Rasterise an outline as pycocotools does.
 
     Args:
         rings: Outer ring and optional hole, (P, 2) in pixels.
@@ -41,15 +40,15 @@ def rasterise(rings: list[np.ndarray], size: int) -> np.ndarray:
 
 
 def render_scene(seed: int, index: int, style: SceneStyle | None = None) -> Scene:
-    """Renders one scene.
+    """Render one scene.
 
     Args:
         seed: Seed of the data set.
-        index: Number of the scene in it.
-        style: Statistics to draw from, the defaults if None.
+        index: Index of the scene.
+        style: Statistics of the scene, the default style if None.
 
     Returns:
-        The scene; equal arguments give equal bytes.
+        The scene, a deterministic function of the arguments.
     """
     style = style or SceneStyle()
     rng = np.random.default_rng([seed, index])
@@ -72,7 +71,7 @@ def render_scene(seed: int, index: int, style: SceneStyle | None = None) -> Scen
 
 
 def _draw_stuff(rng: np.random.Generator, style: SceneStyle) -> tuple[np.ndarray, np.ndarray]:
-    """Paints 1 to `max_stuff` regions split by wavy lines: canvas (float32) and label map."""
+    """Paint 1 to `max_stuff` regions with wavy borders: canvas (float32) and label map."""
     count = int(rng.integers(1, style.max_stuff + 1))
     kinds = rng.permutation(len(STUFF_CLASSES))[:count]
     size = style.size
@@ -100,9 +99,9 @@ def _draw_stuff(rng: np.random.Generator, style: SceneStyle) -> tuple[np.ndarray
 def _place_objects(
     rng: np.random.Generator, style: SceneStyle
 ) -> list[tuple[int, list[np.ndarray]]]:
-    """Draws classes and outlines; an object without a free place after 40 trials is left out."""
+    """Sample classes and outlines; an object that finds no place in 40 trials is left out."""
     low, high = style.objects
-    # Fewer objects are likelier: the number is the smaller of two draws.
+    # The smaller of two random numbers: fewer objects are more likely.
     count = int(rng.integers(low, high + 1, 2).min())
     boxes: list[np.ndarray] = []
     placed: list[tuple[int, list[np.ndarray]]] = []
@@ -122,7 +121,7 @@ def _place_objects(
                 boxes.append(box)
                 placed.append((label, [np.round(ring - least + corner, 2) for ring in outline]))
                 break
-            # A crowded scene gets smaller objects.
+            # Retry with a smaller object.
             largest = max(style.side[0], 0.95 * largest)
     return placed
 
@@ -137,15 +136,15 @@ def _cover(box: np.ndarray, other: np.ndarray) -> float:
 def _draw_object(
     rng: np.random.Generator, canvas: np.ndarray, label: int, rings: list[np.ndarray]
 ) -> None:
-    """Blends an object with a shaded fill and a darker rim into the canvas, anti-aliased."""
+    """Draw an object with shading and a darker rim into the canvas, anti-aliased."""
     size = canvas.shape[0]
-    colour = np.float32(PALETTE[colour_of(label)]) * rng.uniform(0.88, 1.08)
+    colour = np.array(PALETTE[colour_of(label)], np.float32) * rng.uniform(0.88, 1.08)
     direction, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.22)
     x0, y0 = np.maximum(np.floor(rings[0].min(axis=0)).astype(int) - 1, 0)
     x1, y1 = np.minimum(np.ceil(rings[0].max(axis=0)).astype(int) + 1, size)
     height, width = y1 - y0, x1 - x0
     fine = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING), np.uint8)
-    # OpenCV puts integers at pixel centres, outlines at pixel corners.
+    # OpenCV has integer coordinates at pixel centres, outlines have them at pixel corners.
     corners = [np.rint((ring - (x0, y0)) * SUPERSAMPLING - 0.5).astype(np.int32) for ring in rings]
     cv2.fillPoly(fine, corners, 255)
     rim = fine.copy()
@@ -160,6 +159,6 @@ def _draw_object(
 
 
 def _shrink(fine: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Averages a supersampled mask (0 to 255) to coverage in 0 to 1, (height, width, 1)."""
+    """Average a supersampled mask (0-255) to coverage 0-1, (height, width, 1)."""
     coverage = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
     return coverage.astype(np.float32)[..., None] / 255

@@ -1,4 +1,4 @@
-"""Textures of the eight kinds of stuff, drawn from a random generator and nothing else."""
+"""Procedural textures of the eight stuff classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Texture = Callable[[np.random.Generator, int], np.ndarray]
 def _noise(
     rng: np.random.Generator, size: int, cell_x: float, cell_y: float | None = None
 ) -> np.ndarray:
-    """Smooth noise of shape (size, size) about 0 whose blobs are `cell_x` by `cell_y` pixels."""
+    """Smooth zero-mean noise (size, size) with cells of `cell_x` by `cell_y` pixels."""
     cell_y = cell_x if cell_y is None else cell_y
     rows, columns = (max(2, round(size / cell)) for cell in (cell_y, cell_x))
     coarse = rng.random((rows, columns), dtype=np.float32) - 0.5
@@ -26,8 +26,8 @@ def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _paint(base: tuple[int, int, int], value: np.ndarray, contrast: float) -> np.ndarray:
-    """Colours a map of brightness (about 0) around a base colour: float32 (size, size, 3)."""
-    return np.float32(base) * (1 + contrast * value)[..., None]
+    """Modulate a base colour by a zero-mean brightness map: float32 (size, size, 3)."""
+    return np.array(base, np.float32) * (1 + contrast * value)[..., None]
 
 
 def _grass(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -96,4 +96,4 @@ TEXTURES: dict[str, Texture] = {
     'gravel': _gravel,
     'tile': _tile,
 }
-"""Kind of stuff -> function (generator, size) -> float32 RGB (size, size, 3), about 0 to 255."""
+"""Stuff class to a function (generator, size) that returns float32 RGB (size, size, 3), 0-255."""

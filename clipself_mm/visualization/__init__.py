@@ -1,4 +1,4 @@
-"""Pictures of what the package does: regions of a data set, clusters of dense features."""
+"""Figures: regions of a data set, clusters of dense features, detections, segmentations."""
 
 from .dense_clusters import (
     cluster_dense_maps,

@@ -1,7 +1,4 @@
-"""What a tower groups together: k-means of its dense features (paper, Figures 1c and 4).
-
-A good dense feature gives one object one colour; the original CLIP ViT's maps are noisy.
-"""
+"""k-means clusters of dense features (paper, Figures 1c and 4)."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from torch import Tensor
 
 from clipself_mm.clip import VisionTower
 
-#: Index of a token whose cluster was discarded as too small.
 DISCARDED = -1
+"""Index of tokens in clusters that are too small."""
 
 _GAP = 10
 _TITLE_SIZE = 18
@@ -27,30 +24,31 @@ _BLANK = (236, 236, 236)
 def cluster_dense_maps(
     maps: Tensor | Sequence[Tensor], clusters: int, seed: int = 0, min_share: float = 0.0
 ) -> list[Tensor]:
-    """Group the tokens of each map by the direction of their features.
+    """Cluster the tokens of each map separately by spherical k-means.
 
-    Spherical k-means, each map on its own: k-means++ starts, Lloyd's steps, the best of eight
-    runs. The same input and seed give the same answer.
+    Best of eight runs with k-means++ initialisation; deterministic for a seed.
 
     Args:
         maps: Dense maps, shape (N, D, h, w), or a list of (D, h, w) of any sizes.
         clusters: Number of clusters.
-        seed: Seed of the starts.
-        min_share: Clusters with a smaller share of the tokens are discarded, as the paper does
-            "for clarity".
+        seed: Seed of the initialisation.
+        min_share: Clusters with a smaller share of the tokens are discarded, as in the paper.
 
     Returns:
-        Cluster indices, one int64 map (h, w) each: 0 is the largest cluster, `DISCARDED` stands
-        for tokens of discarded ones. Fewer clusters appear when tokens coincide.
+        One map of cluster indices per image, int64 of shape (h, w), ordered by size: 0 is the
+        largest cluster. Tokens of discarded clusters are `DISCARDED`. There are fewer clusters if
+        tokens coincide.
 
     Raises:
-        ValueError: There are not as many tokens as clusters, or `clusters` is less than 1.
+        ValueError: `clusters` is less than 1 or more than the number of tokens.
     """
-    answers = []
+    results = []
     for dense in maps:
         points = F.normalize(dense.detach().float().cpu().flatten(1).T, dim=1)
         if not 1 <= clusters <= len(points):
-            raise ValueError(f'cannot make {clusters} clusters of {len(points)} tokens')
+            raise ValueError(
+                f'clusters: expected 1 to {len(points)}, the number of tokens, got {clusters}'
+            )
         generator = torch.Generator().manual_seed(seed)
         runs = [_spherical_kmeans(points, clusters, generator) for _ in range(8)]
         indices = max(runs, key=lambda run: run[1])[0]
@@ -59,19 +57,19 @@ def cluster_dense_maps(
         rank = torch.empty_like(by_size)
         rank[by_size] = torch.arange(clusters)
         rank[sizes < min_share * len(points)] = DISCARDED
-        answers.append(rank[indices].reshape(dense.shape[1:]))
-    return answers
+        results.append(rank[indices].reshape(dense.shape[1:]))
+    return results
 
 
 def encode_dense_map(tower: VisionTower, image: Image.Image, size: int) -> Tensor:
-    """Dense features of one picture, its longest side resized to `size`.
+    """Dense map of one image, its longest side resized to `size`.
 
-    Both sides are rounded to whole patches, so nothing is padded or cut.
+    Both sides are rounded to whole patches; there is no padding and no cropping.
 
     Args:
-        tower: Image tower.
-        image: Picture of any mode and shape.
-        size: Longest side, pixels.
+        tower: The tower.
+        image: Image of any mode and size.
+        size: Longest side in pixels.
 
     Returns:
         L2-normalised features, shape (D, h, w).
@@ -96,24 +94,16 @@ def draw_clusters(
     rows: Mapping[str, Sequence[Tensor]],
     width: int = 224,
 ) -> Image.Image:
-    """A panel: the pictures in the first row, their cluster maps in the rows below.
+    """A figure with the images in the first row and cluster maps in the rows below.
 
     Args:
-        images: Pictures, one column each.
-        rows: Title to the cluster maps of all pictures, from `cluster_dense_maps`.
-        width: Width of a column, pixels.
+        images: Images, one per column; at least one.
+        rows: Title of a row to its cluster maps (`cluster_dense_maps`), one per image.
+        width: Width of a column in pixels.
 
     Returns:
-        RGB picture.
-
-    Raises:
-        ValueError: There is no picture, or a row has not one map for each picture.
+        The figure, RGB.
     """
-    if not images:
-        raise ValueError('there is no picture to draw: images is empty')
-    for title, maps in rows.items():
-        if len(maps) != len(images):
-            raise ValueError(f'row {title!r} has {len(maps)} maps for {len(images)} pictures')
     sizes = [(width, max(1, round(width * image.height / image.width))) for image in images]
     cells = {
         'input': [
@@ -136,12 +126,12 @@ def draw_clusters(
         'white',
     )
     pen = ImageDraw.Draw(panel)
-    for row, (title, pictures) in enumerate(cells.items()):
+    for row, (title, drawn) in enumerate(cells.items()):
         top = _GAP + row * (row_height + _GAP)
         pen.text((_GAP, top + row_height / 2), title, fill='black', font=font, anchor='lm')
-        for column, picture in enumerate(pictures):
+        for column, cell in enumerate(drawn):
             left = margin + column * (width + _GAP)
-            panel.paste(picture, (left, top + (row_height - picture.height) // 2))
+            panel.paste(cell, (left, top + (row_height - cell.height) // 2))
     return panel
 
 
@@ -153,18 +143,18 @@ def draw_dense_clusters(
     seed: int = 0,
     min_share: float = 0.01,
 ) -> Image.Image:
-    """The panel of Figure 4: pictures, and what each tower groups together in them.
+    """Figure 4 of the paper: images and the clusters of each tower.
 
     Args:
-        images: Pictures.
+        images: Images, at least one.
         towers: Title of a row to its tower.
-        size: Longest side of a tower's input, pixels.
-        clusters: Clusters of each picture.
+        size: Longest side of a tower's input in pixels.
+        clusters: Clusters per image.
         seed: Seed of the clustering.
         min_share: Clusters with a smaller share of the tokens are drawn grey.
 
     Returns:
-        RGB picture.
+        The figure, RGB.
     """
     rows = {
         title: cluster_dense_maps(
@@ -178,22 +168,22 @@ def draw_dense_clusters(
 def _spherical_kmeans(
     points: Tensor, clusters: int, generator: torch.Generator, steps: int = 50
 ) -> tuple[Tensor, float]:
-    """One run on unit vectors (P, D): indices (P,) and the sum of cosines to the centres."""
+    """One run on unit vectors (P, D): indices (P), and the sum of cosines with the centres."""
     first = int(torch.randint(len(points), (), generator=generator))
     centres = points[first : first + 1]
     while len(centres) < clusters:
         distance = (1 - (points @ centres.T).amax(dim=1)).clamp(min=0)
-        # The small constant lets coinciding points, at distance 0, be drawn when nothing is left.
+        # The constant allows sampling when all points coincide with a centre (distance 0).
         chosen = torch.multinomial(distance + 1e-12, 1, generator=generator)
         centres = torch.cat([centres, points[chosen]])
-    indices = None
+    indices = torch.full((len(points),), -1)
     for _ in range(steps):
         cosine, nearest = (points @ centres.T).max(dim=1)
-        if indices is not None and torch.equal(nearest, indices):
+        if torch.equal(nearest, indices):
             break
         indices = nearest
         sums = torch.zeros_like(centres).index_add_(0, indices, points)
-        # A cluster that lost all its points starts anew at the point served worst.
+        # An empty cluster restarts at the point farthest from its centre.
         empty = torch.bincount(indices, minlength=clusters) == 0
         sums[empty] = points[cosine.argmin()]
         centres = F.normalize(sums, dim=1)
@@ -201,14 +191,14 @@ def _spherical_kmeans(
 
 
 def _paint(indices: Tensor) -> Image.Image:
-    """One pixel a token, every cluster in its own colour."""
-    indices = indices.numpy()
-    colours = [_colour(index) for index in range(int(indices.max(initial=0)) + 1)]
-    return Image.fromarray(np.array([*colours, _BLANK], np.uint8)[indices])
+    """One pixel per token, one colour per cluster; the index -1 selects `_BLANK`."""
+    labels = indices.numpy()
+    colours = [_colour(index) for index in range(int(labels.max(initial=0)) + 1)]
+    return Image.fromarray(np.array([*colours, _BLANK], np.uint8)[labels])
 
 
 def _colour(index: int) -> tuple[int, int, int]:
-    """Colour of a cluster: hues a golden section apart, so that neighbours differ."""
+    """Colour of a cluster; hues are spaced by the golden ratio."""
     hue = (0.58 + index * 0.618034) % 1
     red, green, blue = colorsys.hsv_to_rgb(hue, (0.62, 0.42)[index // 2 % 2], 0.9)
     return round(255 * red), round(255 * green), round(255 * blue)

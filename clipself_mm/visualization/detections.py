@@ -1,4 +1,4 @@
-"""Detections drawn as in the paper's Figure A2: novel classes red, base classes blue."""
+"""Figures of detections: novel classes red, base classes blue (paper, Figure A2)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from clipself_mm.datasets.open_vocab_coco_dataset import BASE_COLOUR, NOVEL_COLO
 
 @VISUALIZERS.register_module()
 class OpenVocabVisualizer(DetLocalVisualizer):
-    """mmdet's visualizer, whose colours follow the names that `FViT` gives its detections.
+    """mmdet's visualizer with colours by `label_names`, which `FViT` adds to its detections.
 
-    `label_names` in the instances are blue if the metainfo lists them among `base_classes` and red
-    if not. Where the metainfo splits nothing, and for annotations, the palette decides.
+    A class is blue if it is in `base_classes` of the metainfo, else red. Annotations, and
+    detections without `base_classes`, have the colours of the palette.
 
     Args:
         *args: As in `DetLocalVisualizer`.
@@ -33,18 +33,18 @@ class OpenVocabVisualizer(DetLocalVisualizer):
         image: np.ndarray,
         instances: InstanceData,
         classes: list[str] | None,
-        palette: list[tuple] | None,
+        palette: list[tuple] | str | None,
     ) -> np.ndarray:
-        """As mmdet's, arguments and result as there."""
+        """As in `DetLocalVisualizer`."""
         base = set((self.dataset_meta or {}).get('base_classes', ()))
         if 'label_names' in instances:
             count = max(instances.labels.tolist(), default=-1) + 1
             if base:
-                palette = [NOVEL_COLOUR] * count
-                for label, name in zip(
-                    instances.labels.tolist(), instances.label_names, strict=True
-                ):
-                    palette[label] = BASE_COLOUR if name in base else NOVEL_COLOUR
+                names = dict(zip(instances.labels.tolist(), instances.label_names, strict=True))
+                palette = [
+                    BASE_COLOUR if names.get(label) in base else NOVEL_COLOUR
+                    for label in range(count)
+                ]
             elif isinstance(palette, list) and len(palette) < count:
                 palette = 'random'
         return super()._draw_instances(image, instances, classes, palette)
@@ -60,33 +60,34 @@ def draw_detections(
     """Detect and draw; novel classes are red, base classes blue.
 
     Args:
-        config: Config of the detector; its test pipeline reads the pictures.
+        config: Config of the detector; its test pipeline loads the images.
         checkpoint: Trained weights.
-        images: Pictures, at least one.
-        score_thr: Least score that is drawn.
-        side: Longest side in pixels of a picture in the panel.
+        images: Image files, at least one.
+        score_thr: Least score of a drawn detection.
+        side: Longest side of an image in the figure, in pixels.
 
     Returns:
-        The pictures side by side.
+        The figure: images side by side.
     """
     model = init_detector(config, checkpoint, device='cpu')
     visualizer = OpenVocabVisualizer()
     visualizer.dataset_meta = model.dataset_meta
     drawn = []
     for path in images:
-        picture = Image.open(path).convert('RGB')
-        scale = side / max(picture.size)
-        picture = np.asarray(picture.resize([round(scale * length) for length in picture.size]))
+        image = Image.open(path).convert('RGB')
+        scale = side / max(image.size)
+        width, height = (round(scale * length) for length in image.size)
+        pixels = np.asarray(image.resize((width, height)))
         found = inference_detector(model, str(path))
         found.pred_instances.bboxes *= scale
         visualizer.add_datasample(
-            path.stem, picture, found, draw_gt=False, pred_score_thr=score_thr, show=False
+            path.stem, pixels, found, draw_gt=False, pred_score_thr=score_thr, show=False
         )
-        drawn.append(visualizer.get_image())
-    height = max(picture.shape[0] for picture in drawn)
-    panel = Image.new('RGB', (sum(picture.shape[1] for picture in drawn), height), 'white')
+        drawn.append(Image.fromarray(visualizer.get_image()))
+    size = sum(image.width for image in drawn), max(image.height for image in drawn)
+    panel = Image.new('RGB', size, 'white')
     left = 0
-    for picture in drawn:
-        panel.paste(Image.fromarray(picture), (left, 0))
-        left += picture.shape[1]
+    for image in drawn:
+        panel.paste(image, (left, 0))
+        left += image.width
     return panel

@@ -1,4 +1,4 @@
-"""Draw what a data set hands to the model: the regions of an image and the crops beside them."""
+"""Figures of data set samples: an image with its regions, and the crops."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ def draw_boxes(
     Args:
         image: uint8 RGB of shape (H, W, 3).
         boxes_px: Boxes xyxy in pixels of the image, shape (R, 4).
-        names: A name per box, or None.
+        names: One name per box, or None.
 
     Returns:
-        The picture with the boxes.
+        The image with the boxes.
     """
-    picture = Image.fromarray(image)
-    pen = ImageDraw.Draw(picture)
+    drawn = Image.fromarray(image)
+    pen = ImageDraw.Draw(drawn)
     for number, box_px in enumerate(np.asarray(boxes_px, np.float64)):
         colour = COLOURS[number % len(COLOURS)]
         text = f'{number}' if names is None else f'{number} {names[number]}'
         pen.rectangle(box_px.tolist(), outline=colour, width=2)
         pen.text((box_px[0] + 3, box_px[1] + 2), text, fill=colour)
-    return picture
+    return drawn
 
 
 def crop_sheet(crops: np.ndarray, height: int) -> Image.Image:
-    """Put crops side by side in columns, each framed in the colour of its box.
+    """Arrange crops in columns, each framed in the colour of its box.
 
     Args:
         crops: uint8 of shape (R, 3, S, S).
-        height: Height of the sheet in pixels; it holds at least one crop a column.
+        height: Height of the sheet in pixels; at least one crop per column.
 
     Returns:
-        The sheet, of width 0 if there is no crop.
+        The sheet, of width 0 without crops.
     """
     size = crops.shape[-1]
     rows = max(height // size, 1)
@@ -72,14 +72,14 @@ def crop_sheet(crops: np.ndarray, height: int) -> Image.Image:
 
 
 def draw_sample(packed: dict, classes: Sequence[str] | None = None) -> Image.Image:
-    """Draw one sample: its image with the regions, and the crops to the right of it.
+    """Draw one sample: the image with regions, the crops to the right.
 
     Args:
-        packed: What `PackRegions` gives.
-        classes: Class names, to name the labels of annotated regions.
+        packed: Output of `PackRegions`.
+        classes: Class names, to draw the labels of annotated regions.
 
     Returns:
-        The picture.
+        The figure.
     """
     image = packed['inputs']['image'].permute(1, 2, 0).contiguous().numpy()
     regions = packed['data_samples'].regions
@@ -99,20 +99,20 @@ def draw_sample(packed: dict, classes: Sequence[str] | None = None) -> Image.Ima
 def browse(
     config: Config, folder: str | Path, number: int, split: str = 'train', epoch: int = 0
 ) -> Iterator[Path]:
-    """Write pictures of the first samples of a config's data set.
+    """Write figures of the first samples of a config's data set.
 
     Args:
         config: Config with `<split>_dataloader`; its modules are imported already.
-        folder: Where the PNG files go; made if need be.
-        number: How many samples.
+        folder: Folder of the PNG files; created if missing.
+        number: Number of samples.
         split: `train`, `val` or `test`.
-        epoch: Epoch whose random regions are drawn, with the config's seed.
+        epoch: Epoch whose random regions are chosen, with the config's seed.
 
     Yields:
-        The path of each picture written.
+        The path of each figure.
 
     Raises:
-        ValueError: If the config has no such data set.
+        ValueError: The config has no `<split>_dataloader`.
     """
     loader = config.get(f'{split}_dataloader')
     if not loader:

@@ -1,4 +1,4 @@
-"""A picture under its labels or segments, class names beside it (paper, Figure A3)."""
+"""Figures of semantic and panoptic segmentation with a legend (paper, Figure A3)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 INSTANCE_OFFSET = 1000
-"""mmdet's: a pixel's number is its label and 1000 times the number of the instance."""
+"""As in mmdet: value of a pixel = label + 1000 * instance."""
 _GAP = 10
 _SWATCH = 18
 _TEXT = 16
 
 
 def class_colours(count: int) -> np.ndarray:
-    """Colours that differ well for neighbouring labels, the same in every picture.
+    """Fixed colours, distinct for neighbouring labels.
 
     Args:
         count: Number of classes.
@@ -33,54 +33,54 @@ def class_colours(count: int) -> np.ndarray:
 
 
 def blend_labels(
-    picture: np.ndarray, labels: np.ndarray, colours: np.ndarray, opacity: float = 0.6
+    pixels: np.ndarray, labels: np.ndarray, colours: np.ndarray, opacity: float = 0.6
 ) -> np.ndarray:
-    """Lay the colours of labels over a picture.
+    """Blend an image with the colours of its labels.
 
     Args:
-        picture: uint8 RGB of shape (H, W, 3).
-        labels: Integers of shape (H, W); one that has no colour leaves the pixel as it is.
+        pixels: uint8 RGB of shape (H, W, 3).
+        labels: Integers of shape (H, W); pixels with other labels than 0..K-1 stay unchanged.
         colours: uint8 RGB of shape (K, 3).
-        opacity: Share of the colour, 0-1.
+        opacity: Weight of the colour, 0-1.
 
     Returns:
         uint8 RGB of shape (H, W, 3).
 
     Raises:
-        ValueError: Picture and labels differ in size.
+        ValueError: Image and labels differ in size.
     """
-    if picture.shape[:2] != labels.shape:
-        raise ValueError(f'picture {picture.shape[:2]} and labels {labels.shape} differ in size')
-    blended = picture.astype(np.float64)
+    if pixels.shape[:2] != labels.shape:
+        raise ValueError(f'image {pixels.shape[:2]} and labels {labels.shape} differ in size')
+    blended = pixels.astype(np.float64)
     known = (labels >= 0) & (labels < len(colours))
     blended[known] = (1 - opacity) * blended[known] + opacity * colours[labels[known]]
     return np.rint(blended).astype(np.uint8)
 
 
 def draw_segmentation(
-    picture: Image.Image,
+    image: Image.Image,
     labels: np.ndarray,
     classes: Sequence[str],
     opacity: float = 0.6,
     most: int = 20,
 ) -> Image.Image:
-    """The blended picture and its legend.
+    """Draw the labels of an image, with a legend to the right.
 
     Args:
-        picture: Picture of any mode.
-        labels: Integers of the picture's shape (H, W).
+        image: Image of any mode.
+        labels: Integers of the image's shape (H, W).
         classes: Names of the K labels.
-        opacity: Share of the colour, 0-1.
-        most: How many classes the legend names, the largest first.
+        opacity: Weight of the colours, 0-1.
+        most: Number of classes in the legend, the largest first.
 
     Returns:
-        RGB picture; the legend, with each class's share of the pixels, is right of the picture.
+        The figure, RGB; the legend has each class's share of the pixels.
 
     Raises:
-        ValueError: Picture and labels differ in size.
+        ValueError: Image and labels differ in size.
     """
     colours = class_colours(len(classes))
-    blended = blend_labels(np.asarray(picture.convert('RGB')), labels, colours, opacity)
+    blended = blend_labels(np.asarray(image.convert('RGB')), labels, colours, opacity)
     known = labels[(labels >= 0) & (labels < len(classes))]
     counts = np.bincount(known.ravel(), minlength=len(classes))
     order = [label for label in np.argsort(-counts, kind='stable') if counts[label]][:most]
@@ -103,13 +103,13 @@ def draw_segmentation(
 
 
 def outlines(segments: np.ndarray) -> np.ndarray:
-    """Pixels at which a segment ends.
+    """Borders between segments.
 
     Args:
-        segments: Numbers of segments, shape (H, W).
+        segments: Segment ids, shape (H, W).
 
     Returns:
-        Bool of shape (H, W): the right or the lower neighbour is of another segment.
+        Bool of shape (H, W): the right or lower neighbour has a different id.
     """
     edge = np.zeros(segments.shape, bool)
     edge[:, :-1] |= segments[:, :-1] != segments[:, 1:]
@@ -118,29 +118,29 @@ def outlines(segments: np.ndarray) -> np.ndarray:
 
 
 def draw_panoptic(
-    picture: Image.Image,
+    image: Image.Image,
     segments: np.ndarray,
     classes: Sequence[str],
     opacity: float = 0.6,
     most: int = 20,
 ) -> Image.Image:
-    """The blended picture with white outlines, and its legend.
+    """Draw the segments of an image with white outlines, and a legend to the right.
 
     Args:
-        picture: Picture of any mode.
-        segments: `pred_panoptic_seg.sem_seg` of mmdet, integers of the picture's shape (H, W);
-            pixels of no segment have the label K.
+        image: Image of any mode.
+        segments: `pred_panoptic_seg.sem_seg` of mmdet, integers of the image's shape (H, W);
+            pixels without a segment have label K.
         classes: Names of the K labels.
-        opacity: Share of the colour, 0-1.
-        most: How many classes the legend names, the largest first.
+        opacity: Weight of the colours, 0-1.
+        most: Number of classes in the legend, the largest first.
 
     Returns:
-        RGB picture; the legend is right of the picture.
+        The figure, RGB.
 
     Raises:
-        ValueError: Picture and segments differ in size.
+        ValueError: Image and segments differ in size.
     """
-    panel = draw_segmentation(picture, segments % INSTANCE_OFFSET, classes, opacity, most)
+    panel = draw_segmentation(image, segments % INSTANCE_OFFSET, classes, opacity, most)
     white = Image.fromarray(np.where(outlines(segments), 255, 0).astype(np.uint8))
     panel.paste('white', (0, 0), white)
     return panel

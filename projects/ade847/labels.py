@@ -1,4 +1,4 @@
-"""From the full ADE20K release (2021_17_01) to label maps of its 847 classes."""
+"""Label maps of ADE20K-847 from the full ADE20K release (2021_17_01)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ CLASSES_NAME = 'ade847.json'
 
 @dataclass(frozen=True)
 class ADEIndex:
-    """What ``index_ade20k.pkl`` says.
+    """Content of ``index_ade20k.pkl``.
 
     Attributes:
         path: The file.
-        images: Path of each of the N images as the release writes it, folder and name.
-        names: Name of each of the C objects; in the pictures object c has the value c + 1.
-        whole: How often each is in each image other than as a part, integers of shape (C, N).
+        images: Paths of the N images in the release.
+        names: Names of the C objects; object c has the value c + 1 in the ``_seg.png`` files.
+        whole: Number of occurrences per object and image, not counting parts, int64 (C, N).
     """
 
     path: Path
@@ -38,7 +38,7 @@ class ADEIndex:
 
     @property
     def validation(self) -> np.ndarray:
-        """Which images are of the validation set, booleans of shape (N)."""
+        """Mask of the images of the validation set, bool (N)."""
         return np.array([Path(image).name.startswith('ADE_val_') for image in self.images])
 
 
@@ -49,8 +49,9 @@ def read_index(path: str | Path) -> ADEIndex:
         path: ``ADE20K_2021_17_01/index_ade20k.pkl``.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is broken, asks for something to run, or is another file; names it.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is broken, is not the index, or its pickle has types that are not
+            allowed.
     """
     path = Path(path)
     content = load_pickle(path, {**ARRAYS, **SCALARS}, 'index_ade20k.pkl of ADE20K')
@@ -70,10 +71,10 @@ def read_index(path: str | Path) -> ADEIndex:
 
 
 def shared_names(index: ADEIndex) -> list[str]:
-    """Names of objects that both training and validation images show other than as parts.
+    """Names of objects that occur, not as parts, in both training and validation images.
 
     Returns:
-        The names, the one of most images first; of equally frequent ones the earlier.
+        The names by descending number of images; ties in the order of the index.
     """
     seen = index.whole > 0
     both = seen[:, index.validation].any(1) & seen[:, ~index.validation].any(1)
@@ -85,14 +86,14 @@ def shared_names(index: ADEIndex) -> list[str]:
 
 
 def label_table(index: ADEIndex, classes: Sequence[str]) -> np.ndarray:
-    """Label of every value that a picture of the release may have.
+    """Look-up table from object value to label.
 
     Args:
         index: The index.
-        classes: K names; objects of one name become one class.
+        classes: K names; objects of the same name become one class.
 
     Returns:
-        uint16 of shape (C + 1); `IGNORE` for what is of no class and for value 0, unlabelled.
+        uint16 of shape (C + 1); `IGNORE` for objects of no class and for 0 (unlabelled).
 
     Raises:
         ValueError: A class is not among the objects of the index.
@@ -111,7 +112,7 @@ def object_values(colours: np.ndarray) -> np.ndarray:
         colours: uint8 RGB of shape (H, W, 3).
 
     Returns:
-        Object values R // 10 * 256 + G, 0 where nothing is labelled, int64 of shape (H, W).
+        Object values R // 10 * 256 + G, int64 of shape (H, W); 0 is unlabelled.
     """
     colours = colours.astype(np.int64)
     return colours[..., 0] // 10 * 256 + colours[..., 1]
@@ -127,25 +128,25 @@ def convert_ade847(
     """Write the label maps of a split and the vocabulary.
 
     Args:
-        index: The index; its images lie beside it.
-        classes: The 847 names in the order of their labels.
-        out: Folder for ``ade847.json`` and ``annotations_847/SPLIT/``, there in the sub-folders of
-            the images, 16-bit png.
+        index: The index; its images are in the same folder.
+        classes: The 847 names in label order.
+        out: Folder for ``ade847.json`` and ``annotations_847/SPLIT/`` (16-bit png in the
+            sub-folders of the images).
         split: 'validation' or 'training'.
-        progress: Wraps the loop.
+        progress: Wraps the iteration over images.
 
     Returns:
-        How many label maps were written.
+        Number of label maps.
 
     Raises:
-        FileNotFoundError: A picture of the release is missing.
-        ValueError: There are not 847 classes, one is unknown, or a picture disagrees with the
-            index.
+        FileNotFoundError: A ``_seg.png`` of the release is missing.
+        ValueError: There are not 847 classes, a class is unknown, or a ``_seg.png`` does not match
+            the index.
     """
     if len(classes) != NUM_CLASSES:
         raise ValueError(
-            f'expected {NUM_CLASSES} classes, got {len(classes)}: give the published list of names '
-            'by --classes'
+            f'expected {NUM_CLASSES} classes, got {len(classes)}: pass the published list of names '
+            'as --classes'
         )
     table, out = label_table(index, classes), Path(out)
     wanted = np.flatnonzero(index.validation == (split == 'validation'))
@@ -164,12 +165,12 @@ def convert_ade847(
 
 
 def _find(index: ADEIndex, name: str) -> Path:
-    """The index writes folders from the release's own folder on, which it lies in itself."""
-    places = [index.path.parent / name, index.path.parent.parent / name]
-    for place in places:
-        if place.is_file():
-            return place
-    raise FileNotFoundError(f'{places[1]}: no such file, though {index.path} lists its image')
+    """Find a file of the release: paths in the index start at the parent of its folder."""
+    paths = [index.path.parent / name, index.path.parent.parent / name]
+    for path in paths:
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f'{paths[1]}: no such file, but {index.path} lists its image')
 
 
 def _open_rgb(path: Path) -> Image.Image:
@@ -180,10 +181,12 @@ def _open_rgb(path: Path) -> Image.Image:
 
 
 def _check(values: np.ndarray, index: ADEIndex, number: int, path: Path) -> None:
-    """A picture whose objects are none of the index's is of another release."""
-    shown = [int(value) for value in np.unique(values) if value]
-    if shown and shown[-1] > len(index.names):
-        raise ValueError(f'{path}: object {shown[-1]}, {index.path} names {len(index.names)}')
-    if shown and not any(index.whole[value - 1, number] > 0 for value in shown):
-        named = [index.names[value - 1] for value in shown[:3]]
-        raise ValueError(f'{path} shows {named}, of which {index.path} knows nothing there')
+    """Check that the objects of a file are those of the index: releases differ in the values."""
+    found = [int(value) for value in np.unique(values) if value]
+    if found and found[-1] > len(index.names):
+        raise ValueError(
+            f'{path}: found object {found[-1]}, but {index.path} has {len(index.names)} objects'
+        )
+    if found and not any(index.whole[value - 1, number] > 0 for value in found):
+        names = [index.names[value - 1] for value in found[:3]]
+        raise ValueError(f'{path}: its objects {names} are not in {index.path} for this image')

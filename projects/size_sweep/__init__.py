@@ -1,1 +1,1 @@
-"""Region accuracy over the size of the dense input (paper, Figure A1)."""
+"""Region accuracy against the size of the dense input (paper, Figure A1)."""

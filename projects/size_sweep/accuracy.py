@@ -1,11 +1,11 @@
-"""Region accuracies of towers at several input sizes: kept in a csv file, drawn as Figure A1."""
+"""Region accuracies at several input sizes: the csv file and Figure A1 of the paper."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,15 +21,15 @@ _MARKERS = 'os^Dv'
 
 
 class AccuracyRow(NamedTuple):
-    """One line of the file.
+    """One row of the csv file.
 
     Attributes:
-        size: Side in pixels of the dense input; of image crops, that of the crops.
-        route: Name of ``RegionClassificationMetric``: boxes, thing_masks, stuff_masks, ...
-        kind: Which regions count, ``things`` or ``stuff``.
+        size: Side of the dense input in pixels; of the crops for image crops.
+        route: Name in ``RegionClassificationMetric``: boxes, thing_masks, stuff_masks, ...
+        kind: Evaluated regions, ``things`` or ``stuff``.
         top1: Mean class accuracy in percent.
-        top5: The same of the five best.
-        config: Digest of the config, but for the size.
+        top5: Mean class accuracy of the top 5 in percent.
+        config: Digest of the config without the size.
         weights: Digest of the weights.
     """
 
@@ -46,8 +46,8 @@ def read_accuracy(path: str | Path) -> list[AccuracyRow]:
     """Read a csv file of accuracies.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: A line is not one of these; names the file and the line.
+        FileNotFoundError: The file does not exist.
+        ValueError: The header or a line is wrong.
     """
     path = Path(path)
     with path.open(newline='', encoding='utf-8') as file:
@@ -70,15 +70,15 @@ def read_accuracy(path: str | Path) -> list[AccuracyRow]:
 
 
 class AccuracyTable:
-    """The rows measured so far; written anew, and whole, after each size.
+    """The rows measured so far; the file is rewritten atomically after each size.
 
     Args:
-        path: File to write, read first if it is there.
-        config: Digest of the config that measures.
-        weights: Digest of the weights measured.
+        path: The csv file; existing rows are kept.
+        config: Digest of the config.
+        weights: Digest of the weights.
 
     Raises:
-        ValueError: The file holds rows of another config or of other weights.
+        ValueError: The file has rows of a different config or of different weights.
     """
 
     def __init__(self, path: str | Path, config: str, weights: str) -> None:
@@ -87,34 +87,34 @@ class AccuracyTable:
         self.weights = weights
         self.rows = read_accuracy(self.path) if self.path.exists() else []
         for row in self.rows:
-            for what in ('config', 'weights'):
-                there, here = getattr(row, what), getattr(self, what)
-                if there != here:
+            for key in ('config', 'weights'):
+                found, expected = getattr(row, key), getattr(self, key)
+                if found != expected:
                     raise ValueError(
-                        f'{self.path} was measured with other {what} (digest {there}, now {here}): '
-                        'write to another file, or remove this one'
+                        f'{self.path}: digest of {key} is {found}, expected {expected}: choose '
+                        'another file or delete this one'
                     )
 
     @property
     def crops_measured(self) -> bool:
-        """Whether the accuracy of image crops, which no dense size changes, is there."""
+        """Whether there is a row of image crops, which do not depend on the dense size."""
         return any(_is_crops(row.route) for row in self.rows)
 
     @property
     def sizes(self) -> set[int]:
-        """Dense sizes that are there."""
+        """Dense sizes measured so far."""
         return {row.size for row in self.rows if not _is_crops(row.route)}
 
     def add(self, metrics: dict[str, float], size: int, crop_size: int | None) -> None:
-        """Add what was measured at a size, and write the file.
+        """Add the results of one size and write the file.
 
         Args:
-            metrics: Answer of the evaluator, ``region/boxes/top1`` and so on to percent.
+            metrics: Result of the evaluator: ``region/boxes/top1`` etc. to percent.
             size: Side of the dense input in pixels.
-            crop_size: Side of the crops in pixels, None where none were measured.
+            crop_size: Side of the crops in pixels; None if no crops were measured.
 
         Raises:
-            ValueError: The evaluator has not answered with top-1 and top-5 accuracies.
+            ValueError: There is no pair of top-1 and top-5 accuracy.
         """
         rows = []
         for key, top1 in metrics.items():
@@ -122,9 +122,12 @@ class AccuracyTable:
             if rank != 'top1' or f'{name}/top5' not in metrics:
                 continue
             route = name.rpartition('/')[2]
+            measured = crop_size if _is_crops(route) else size
+            if measured is None:
+                raise ValueError(f'{key}: expected crop_size with accuracies of crops, got None')
             rows.append(
                 AccuracyRow(
-                    crop_size if _is_crops(route) else size,
+                    measured,
                     route,
                     'stuff' if route.endswith('stuff_masks') else 'things',
                     round(top1, 4),
@@ -157,25 +160,23 @@ def _is_crops(route: str) -> bool:
 
 
 def draw_accuracy_by_size(tables: Mapping[str, Sequence[AccuracyRow]]) -> Figure:
-    """Draw one or several towers: top-1 above, top-5 below; a column for each kind of regions.
+    """Draw one or more towers: top-1 above, top-5 below, one column per kind of regions.
 
-    A tower has its colour. Its dense features are the solid line, its image crops the dashed one,
-    at whatever size they were; other routes (``masked_boxes``) are dotted.
+    One colour per tower. Dense features are solid lines, image crops dashed horizontal lines, other
+    routes (``masked_boxes``) dotted lines.
 
     Args:
-        tables: Title of a tower to its rows, from ``read_accuracy``.
+        tables: Title of a tower to its rows (``read_accuracy``), at least one.
 
     Returns:
-        A figure to save; it belongs to no window.
+        The figure, without a window.
 
     Raises:
-        ValueError: There is no table, or one has no row to draw.
+        ValueError: A table has no row of boxes or masks.
     """
-    if not tables:
-        raise ValueError('there is no table to draw')
     for title, rows in tables.items():
         if not any(_panel(row) for row in rows):
-            raise ValueError(f'{title}: no accuracy of boxes or masks to draw')
+            raise ValueError(f'{title}: expected rows of boxes or masks, found none')
     drawn = [_panel(row) for rows in tables.values() for row in rows]
     panels = [panel for panel in _PANELS if panel in drawn]
     figure = Figure(figsize=(3.4 * len(panels), 5.2), layout='constrained')
@@ -199,21 +200,21 @@ def draw_accuracy_by_size(tables: Mapping[str, Sequence[AccuracyRow]]) -> Figure
         for axes in grid.flat
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    inches = 0.8 + 0.075 * max(map(len, lines))  # of a legend's column: the line and its label
+    inches = 0.8 + 0.075 * max(map(len, lines))  # width of a legend column: line and label
     columns = max(1, min(3, int(figure.get_figwidth() / inches)))
     figure.legend(lines.values(), lines.keys(), loc='outside lower center', ncols=columns)
     return figure
 
 
 def _panel(row: AccuracyRow) -> str | None:
-    """The column a row is drawn in; none for image crops, which are a line across."""
+    """The column of a row; None for image crops, which are drawn in several."""
     return next((panel for panel in _PANELS if row.route.endswith(panel)), None)
 
 
 def _draw_tower(
     axes: Axes, panel: str, top: str, title: str, rows: Sequence[AccuracyRow], index: int
 ) -> None:
-    style = {'color': f'C{index % 10}', 'linewidth': 1.5}
+    style: dict[str, Any] = {'color': f'C{index % 10}', 'linewidth': 1.5}
     for route in dict.fromkeys(row.route for row in rows if _panel(row) == panel):
         points = sorted((row.size, getattr(row, top)) for row in rows if row.route == route)
         prefix = route.removesuffix(panel)
@@ -226,6 +227,6 @@ def _draw_tower(
             **style,
         )
     for row in rows:
-        # The metric counts image crops of things only.
+        # The metric evaluates image crops of things only.
         if row.route == _CROPS and panel != 'stuff_masks':
             axes.axhline(getattr(row, top), linestyle='--', label=f'{title}, image crops', **style)

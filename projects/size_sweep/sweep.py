@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
@@ -24,24 +23,24 @@ def measure_by_size(
     path: str | Path,
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> AccuracyTable:
-    """Run a config's test at several sizes of the dense input; crops keep theirs.
+    """Run the test of a config at several sizes of the dense input; the size of crops stays.
 
-    Sizes that are in the file already are not run again. Crops are measured once, with the first
-    size. With several processes, all see the file.
+    Sizes that are in the file are skipped. Crops are measured once, with the first size. With
+    several processes, all must have access to the file.
 
     Args:
-        config: Config of a test with ``RegionClassificationMetric``. Its ``work_dir`` receives a
-            folder a size.
-        sizes: Sides of the padded square in pixels, multiples of the tower's patch.
+        config: Config of a test with ``RegionClassificationMetric``. Its ``work_dir`` gets one
+            folder per size.
+        sizes: Sides of the padded square in pixels, multiples of the patch size.
         path: csv file, written after each size.
-        progress: Wraps the sizes to run, for example ``tqdm``.
+        progress: Wraps the iteration over sizes, for example ``tqdm``.
 
     Returns:
         The table, with the rows of earlier runs.
 
     Raises:
-        ValueError: The config does not say its input size, a size does not fit the tower, or the
-            file is another config's.
+        ValueError: The config has no input size, a size is not a multiple of the patch size, or the
+            file is of a different config or weights.
     """
     input_size(config)
     init_default_scope(config.get('default_scope', 'mmengine'))
@@ -55,12 +54,12 @@ def measure_by_size(
 
 
 def config_at_size(config: Config, size: int, with_crops: bool = True) -> Config:
-    """A copy of a config that tests at another size of the dense input.
+    """A copy of a config with another size of the dense input.
 
     Args:
-        config: Stays as it is.
+        config: Not changed.
         size: Side of the padded square in pixels.
-        with_crops: Whether crops are cut and classified too.
+        with_crops: Whether crops are classified too.
     """
     run = copy.deepcopy(config)
     set_input_size(run, size)
@@ -72,7 +71,7 @@ def config_at_size(config: Config, size: int, with_crops: bool = True) -> Config
 
 
 def config_digest(config: Config) -> str:
-    """Twelve hex digits of what decides a config's numbers, but for the size and the weights."""
+    """Digest of model, test data and evaluator of a config, without the size: 12 hex digits."""
     sizeless = copy.deepcopy(config)
     set_input_size(sizeless, 0)
     parts = [sizeless.model, sizeless.test_dataloader.dataset, sizeless.test_evaluator]
@@ -81,24 +80,21 @@ def config_digest(config: Config) -> str:
 
 
 def weights_digest(config: Config) -> str:
-    """Twelve hex digits of the files that a config's tower and class embeddings come from."""
+    """Digest of the files of a config's tower, text and class embeddings: 12 hex digits."""
     classifier = config.model.get('classifier', {})
     sources = [config.model.tower, classifier.get('text')]
     files = [find_source(s['model'], s.get('checkpoint')).checkpoint for s in sources if s]
     files += [classifier.get('embeddings'), config.get('load_from')]
-    digests: dict[str | None, str] = {None: ''}
-    for name in files:
-        if name not in digests:
-            with open(name, 'rb') as file:
-                digests[name] = _file_digest(file)
-    joined = ' '.join(digests[name] for name in files)
+    digests = {path: '' if path is None else _file_digest(path) for path in set(files)}
+    joined = ' '.join(digests[path] for path in files)
     return hashlib.sha256(joined.encode()).hexdigest()[:12]
 
 
-def _file_digest(file: BinaryIO) -> str:
+def _file_digest(path: str) -> str:
     digest = hashlib.sha256()
-    while chunk := file.read(2**20):
-        digest.update(chunk)
+    with open(path, 'rb') as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -107,7 +103,7 @@ def _crop_sizes(config: Config) -> list[int]:
 
 
 def _drop_transform(node: object, name: str) -> None:
-    """Take every transform of a type out of the lists below a node of a config."""
+    """Remove the transforms of a type from all lists below a node of a config."""
     if isinstance(node, dict):
         node = list(node.values())
     elif isinstance(node, list):
@@ -118,14 +114,14 @@ def _drop_transform(node: object, name: str) -> None:
 
 
 def find_transforms(node: object, name: str) -> Iterator[dict]:
-    """Every transform of a type below a node of a config, whatever wraps its data set.
+    """Find the transforms of a type below a node of a config, also in wrapped data sets.
 
     Args:
-        node: A data set's config, or a part of it.
-        name: Type of the transform, without a registry's prefix.
+        node: Config of a data set, or a part of it.
+        name: Type of the transform, without scope.
 
     Yields:
-        The transforms' configs themselves, to be changed in place.
+        The configs of the transforms, not copied.
     """
     if isinstance(node, dict):
         if type_name(node) == name:
@@ -137,37 +133,42 @@ def find_transforms(node: object, name: str) -> Iterator[dict]:
 
 
 def type_name(node: object) -> str | None:
-    """The type a config names, by word or by class, without a prefix; None if it names none."""
+    """Name of the `type` of a config (a string or a class) without scope, or None."""
     kind = node.get('type') if isinstance(node, dict) else None
     return None if kind is None else getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
 def input_size(config: Config) -> int:
-    """Side in pixels of the padded square that a config's test images are brought to.
+    """Side in pixels of the padded square of a config's test images.
 
     Raises:
-        ValueError: The config has no ``ResizeLongest`` in its test pipeline or no ``image_size`` of
-            the preprocessor, or they do not agree.
+        ValueError: The test pipeline has no ``ResizeLongest``, the preprocessor has no
+            ``image_size``, or they differ.
     """
     if config.get('test_dataloader') is None:
-        raise ValueError(f'{config.filename}: expected a test_dataloader to measure with')
+        raise ValueError(f'{config.filename}: expected a test_dataloader, found none')
     resizes = list(find_transforms(config.test_dataloader.dataset, 'ResizeLongest'))
     if not resizes:
-        raise ValueError(f'{config.filename}: no ResizeLongest in the pipeline of test_dataloader')
+        raise ValueError(
+            f'{config.filename}: expected ResizeLongest in the pipeline of test_dataloader, '
+            'found none'
+        )
     padded = config.model.get('data_preprocessor', {}).get('image_size')
     if padded is None:
-        raise ValueError(f'{config.filename}: expected an image_size in model.data_preprocessor')
+        raise ValueError(
+            f'{config.filename}: expected image_size in model.data_preprocessor, found none'
+        )
     sizes = {resize['size'] for resize in resizes}
     if sizes != {padded}:
         raise ValueError(
-            f'{config.filename}: ResizeLongest names {sorted(sizes)} px, '
-            f'model.data_preprocessor.image_size {padded}; expected one size'
+            f'{config.filename}: ResizeLongest has size {sorted(sizes)}, '
+            f'model.data_preprocessor.image_size is {padded}: expected one size'
         )
     return padded
 
 
 def set_input_size(config: Config, size: int) -> None:
-    """Bring a config's test images to another size, in its pipeline and its preprocessor.
+    """Set the size of a config's test images, in the pipeline and in the preprocessor.
 
     Args:
         config: Changed in place.
@@ -183,24 +184,25 @@ def set_input_size(config: Config, size: int) -> None:
 
 
 def check_sizes(sizes: Sequence[int], patch_size: int) -> None:
-    """Refuse sizes that a tower cannot divide into whole patches.
+    """Check that all sizes are multiples of the patch size.
 
     Args:
         sizes: Sides in pixels.
-        patch_size: Side of a token in pixels.
+        patch_size: Side of a patch in pixels.
 
     Raises:
-        ValueError: There is none, one is doubled, or one is no multiple; names its neighbours.
+        ValueError: There is no size, a size occurs twice, or a size is not a multiple of the patch
+            size.
     """
     if not sizes or len(set(sizes)) != len(sizes):
-        raise ValueError(f'expected different sizes, at least one, got {list(sizes)}')
+        raise ValueError(f'sizes: expected at least one, each once, got {list(sizes)}')
     wrong = [size for size in sizes if size < patch_size or size % patch_size]
     if wrong:
         pairs = [(size // patch_size * patch_size, size) for size in wrong]
         advice = [
-            f'{size} (allowed near it: {f"{below} and " if below > 0 else ""}{below + patch_size})'
+            f'{size} (nearest: {f"{below} and " if below > 0 else ""}{below + patch_size})'
             for below, size in pairs
         ]
         raise ValueError(
-            f'sizes must be multiples of the {patch_size} px of a patch, got {", ".join(advice)}'
+            f'sizes: expected multiples of the patch size {patch_size} px, got {", ".join(advice)}'
         )

@@ -1,1 +1,1 @@
-"""How the tiny CLIP of clipself_mm/shapes/tiny_clip was trained."""
+"""Training of the tiny CLIP in clipself_mm/shapes/tiny_clip."""

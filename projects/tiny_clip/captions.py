@@ -1,4 +1,4 @@
-"""What a caption of a window says, and how far two captions say the same."""
+"""Captions of windows of a scene, and soft targets between captions."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from clipself_mm.shapes.scene import Box, Scene
 
 
 def name_content(scene: Scene, box: Box) -> list[int]:
-    """Says which classes a caption of a window would name.
+    """Classes for the caption of a window.
 
     Args:
         scene: The scene.
-        box: The window in pixels.
+        box: x0, y0, x1, y1 of the window in pixels.
 
     Returns:
-        Indices into ALL_CLASSES, largest first: up to three objects that lie in the window with at
-        least 35% of what the scene shows of them; else an object that fills 8% of the window with
-        a part; else the kind of stuff seen most.
+        Indices into ALL_CLASSES, largest first: up to three objects with at least 35% of their
+        visible area in the window; else an object of which a part fills 8% of the window; else the
+        stuff class with the largest area.
     """
     x0, y0, x1, y1 = box
     inside = scene.object_map[y0:y1, x0:x1]
@@ -42,30 +42,29 @@ def name_content(scene: Scene, box: Box) -> list[int]:
 
 
 def dominant_stuff(scene: Scene, box: Box) -> int:
-    """Returns the index in ALL_CLASSES of the stuff a window shows most."""
+    """Index into ALL_CLASSES of the stuff class with the largest visible area in a window."""
     x0, y0, x1, y1 = box
     free = scene.object_map[y0:y1, x0:x1] == 0
     kinds = scene.stuff_map[y0:y1, x0:x1]
-    shown = kinds[free] if free.any() else kinds.ravel()
-    return len(THING_CLASSES) + int(np.bincount(shown, minlength=len(STUFF_CLASSES)).argmax())
+    visible = kinds[free] if free.any() else kinds.ravel()
+    return len(THING_CLASSES) + int(np.bincount(visible, minlength=len(STUFF_CLASSES)).argmax())
 
 
 def with_article(label: int) -> str:
-    """Names a class as a phrase: 'a red star', but 'grass'."""
+    """Class name with article: 'a red star', but 'grass'."""
     name = ALL_CLASSES[label]
     return f'a {name}' if label < len(THING_CLASSES) else name
 
 
 def caption(labels: Sequence[int], rng: np.random.Generator) -> str:
-    """Writes a caption that names the given classes.
+    """Random caption with the names of classes.
 
     Args:
         labels: Indices into ALL_CLASSES, at least one.
-        rng: Chooses the wording.
+        rng: Random generator.
 
     Returns:
-        One of the 63 evaluation prompts or a plain phrase for a single class, an enumeration
-        for several.
+        One of the 63 evaluation prompts or a plain phrase for one class, a list for several.
     """
     if len(labels) == 1:
         name = ALL_CLASSES[labels[0]]
@@ -80,14 +79,14 @@ def caption(labels: Sequence[int], rng: np.random.Generator) -> str:
 
 
 def overlap_targets(label_sets: Sequence[Sequence[int]]) -> np.ndarray:
-    """Soft targets of a contrastive batch: captions that name the same classes are not negatives.
+    """Soft targets of a contrastive batch: captions with common classes are not negatives.
 
     Args:
-        label_sets: What each of the N captions names.
+        label_sets: Classes of each of the N captions.
 
     Returns:
-        float32 (N, N); row i is proportional to the Jaccard overlap of caption i with caption j and
-        sums to 1.
+        float32 (N, N); entry (i, j) is proportional to the Jaccard index of captions i and j, rows
+        sum to 1.
     """
     named = np.zeros((len(label_sets), len(ALL_CLASSES)), np.float32)
     for row, labels in zip(named, label_sets, strict=True):

@@ -1,16 +1,15 @@
-"""Captioned images for the contrastive training of the tiny CLIP, cut out of rendered scenes.
+"""Captioned crops of rendered scenes for the contrastive training of the tiny CLIP.
 
-A teacher of CLIPSelf must be right on cells and boxes of scenes, so it sees centred objects,
-enlarged boxes, windows of every scale and offset, and windows that show nothing but stuff.
+A teacher of CLIPSelf classifies patches and boxes of scenes. It is therefore trained on centred
+objects, enlarged boxes, windows of all scales and offsets, and windows of stuff only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from clipself_mm.datasets.regions.enlarge_boxes import enlarge_about
 from clipself_mm.datasets.transforms.crop_regions import crop_regions
@@ -20,7 +19,7 @@ from clipself_mm.shapes.scenes import render_scene
 from .captions import caption, dominant_stuff, name_content
 
 TRAINING_SCENES = 1_000_000
-"""First scene index of the training pool; exported data sets stay below it."""
+"""First scene index of the training pool; exported data sets use lower ones."""
 SINGLE_STYLE = SceneStyle(size=96, objects=(1, 1), side=(0.45, 0.95), max_stuff=2)
 GRID_LIMIT = 6
 
@@ -31,8 +30,8 @@ class CaptionedBatch:
 
     Attributes:
         images: uint8 (N, size, size, 3).
-        captions: N sentences.
-        labels: What each caption names, indices into ALL_CLASSES.
+        captions: N captions.
+        labels: Classes in each caption, indices into ALL_CLASSES.
     """
 
     images: np.ndarray
@@ -41,18 +40,18 @@ class CaptionedBatch:
 
 
 class CaptionedCrops:
-    """Endless captioned crops of a pool of scenes; batch `step` is a pure function of (seed, step).
+    """Captioned crops of a pool of scenes; the batch of a step is a pure function of (seed, step).
 
     Args:
         scenes: Number of scenes in the pool.
         singles: Number of small renders of one centred object.
-        seed: Seed of the scenes and of the draws.
+        seed: Seed of scenes and batches.
         size: Side of the crops in pixels.
         progress: Wraps the iteration over scene numbers, for example ``tqdm``.
     """
 
     SHARES = (0.2, 0.4, 0.28, 0.12)
-    """Shares of centred renders, enlarged boxes, windows and stuff windows."""
+    """Shares of centred objects, enlarged boxes, windows and stuff windows."""
 
     def __init__(
         self,
@@ -70,18 +69,16 @@ class CaptionedCrops:
             render_scene(seed, n, None if n < start + scenes else SINGLE_STYLE) for n in numbers
         ]
         self.scenes, self.singles = rendered[:scenes], rendered[scenes:]
-        self._pictures = {id(scene): Image.fromarray(scene.image) for scene in rendered}
 
     def batch(self, step: int, count: int) -> CaptionedBatch:
-        """Draws the batch of a step."""
+        """The batch of a step, `count` crops."""
         rng = np.random.default_rng([self.seed, step])
         batch = CaptionedBatch(np.empty((count, self.size, self.size, 3), np.uint8), [], [])
         kinds = rng.choice(len(self.SHARES), size=count, p=self.SHARES)
-        draws = (self._centred, self._boxed, self._window, self._stuff)
+        samplers = (self._centred, self._boxed, self._window, self._stuff)
         for row, kind in enumerate(kinds):
-            scene, box, labels = draws[kind](rng)
-            picture = self._pictures[id(scene)]
-            batch.images[row] = cut_square(picture, box, self.size)
+            scene, box, labels = samplers[kind](rng)
+            batch.images[row] = cut_square(scene.image, box, self.size)
             batch.labels.append(labels)
             batch.captions.append(caption(labels, rng))
         return batch
@@ -100,7 +97,8 @@ class CaptionedCrops:
         number = numbers[rng.integers(len(numbers))]
         tight = mask_box(scene.visible_mask(number))
         scale = np.exp(rng.uniform(np.log(0.7), np.log(2.2)))
-        box = enlarge_box(tight, scale, scene.image.shape[0], rng.uniform(-0.15, 0.15, 2))
+        shift_x, shift_y = rng.uniform(-0.15, 0.15, 2)
+        box = enlarge_box(tight, scale, scene.image.shape[0], (shift_x, shift_y))
         return scene, box, [scene.objects[number].label]
 
     def _window(self, rng: np.random.Generator) -> tuple[Scene, Box, list[int]]:
@@ -109,11 +107,11 @@ class CaptionedCrops:
         sides = size / rng.uniform(1, GRID_LIMIT, 2)
         sides = np.maximum(sides, sides.max() / 2.5)
         corner = rng.uniform(0, 1, 2) * (size - sides)
-        box = tuple(int(value) for value in np.rint(np.concatenate([corner, corner + sides])))
+        box = _rounded(np.concatenate([corner, corner + sides]))
         return scene, box, name_content(scene, box)
 
     def _stuff(self, rng: np.random.Generator) -> tuple[Scene, Box, list[int]]:
-        """A window that shows (nearly) no object; any window after 20 vain trials."""
+        """A window with less than 3% objects; any window after 20 trials."""
         for _ in range(20):
             scene, box, labels = self._window(rng)
             x0, y0, x1, y1 = box
@@ -125,14 +123,14 @@ class CaptionedCrops:
         return self.scenes[rng.integers(len(self.scenes))]
 
 
-def cut_square(image: Image.Image, box: Box, size: int) -> np.ndarray:
-    """Cuts a box out and brings it to a square as the teacher's crops are.
+def cut_square(image: np.ndarray, box: Box, size: int) -> np.ndarray:
+    """Crop a box, resized and padded to a square as the crops of a teacher.
 
     Args:
-        image: RGB image.
+        image: RGB, uint8 (H, W, 3).
         box: x0, y0, x1, y1 in pixels within the image.
-        size: Side of the square; the box's longest side is resized to it, bicubic, the rest is
-            centred zeros.
+        size: Side of the square. The longest side of the box is resized to it (bicubic), the rest
+            is zero padding on both sides.
 
     Returns:
         uint8 (size, size, 3).
@@ -140,21 +138,24 @@ def cut_square(image: Image.Image, box: Box, size: int) -> np.ndarray:
     return crop_regions(image, np.array([box]), size)[0].transpose(1, 2, 0)
 
 
-def enlarge_box(
-    box: Sequence[float], scale: float, size: int, shift: Sequence[float] = (0.0, 0.0)
-) -> Box:
-    """Enlarges a box about its centre and clips it to the image.
+def enlarge_box(box: Box, scale: float, size: int, shift: tuple[float, float] = (0.0, 0.0)) -> Box:
+    """Scale a box about its centre and clip it to the image.
 
     Args:
         box: x0, y0, x1, y1 in pixels.
         scale: Factor on both sides.
-        size: Side of the image.
-        shift: Offset of the centre as a share of the box's sides.
+        size: Side of the image in pixels.
+        shift: Offset (x, y) of the centre as a share of the sides.
 
     Returns:
-        Integer corners, rounded half to even.
+        x0, y0, x1, y1 in pixels, rounded half to even.
     """
     low, high = np.array(box[:2], float), np.array(box[2:], float)
     centre = (low + high) / 2 + np.array(shift) * (high - low)
     corners = enlarge_about(centre[None], (high - low)[None], scale, size, size)[0]
-    return tuple(int(value) for value in np.rint(corners))
+    return _rounded(corners)
+
+
+def _rounded(corners: np.ndarray) -> Box:
+    x0, y0, x1, y1 = (int(value) for value in np.rint(corners))
+    return x0, y0, x1, y1

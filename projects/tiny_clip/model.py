@@ -1,4 +1,4 @@
-"""The tiny CLIP as an open_clip model: built, written, read, and the pixels it expects."""
+"""The tiny CLIP as an open_clip model: build, export, load, normalise pixels."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from clipself_mm.io.atomic_write import atomic_write
 TINY_CLIP = Path(shapes.__file__).parent / 'tiny_clip'
 """The folder that ships with the package, for open_clip's ``local-dir:``."""
 
-IMAGE_TOWERS = {
+IMAGE_TOWERS: dict[str, dict] = {
     'vit': {},
     'resnet': {
         'vision_cfg': {'image_size': 64, 'layers': [1, 2, 2, 1], 'width': 16, 'head_width': 64}
     },
 }
-"""What differs from the shipped config. The ResNet is open_clip's with attention pooling: stride
-32, 1.45 M parameters against the ViT's 1.04 M."""
+"""Changes of the shipped config. The ResNet is open_clip's with attention pooling: stride 32,
+1.45 M parameters (ViT: 1.04 M)."""
 
 
 def tiny_clip_config(tower: str = 'vit') -> dict:
-    """open_clip's config of the model with one of the image towers; text and pixels are the same.
+    """open_clip config of the model with one of the image towers.
 
     Args:
         tower: Key of ``IMAGE_TOWERS``.
@@ -42,7 +42,7 @@ def tiny_clip_config(tower: str = 'vit') -> dict:
 
 
 def build_tiny_clip(seed: int, tower: str = 'vit') -> nn.Module:
-    """Builds the untrained model with one of ``IMAGE_TOWERS``."""
+    """Build the untrained model with one of ``IMAGE_TOWERS``."""
     from open_clip import CLIP
 
     with torch.random.fork_rng(devices=[]):
@@ -51,7 +51,7 @@ def build_tiny_clip(seed: int, tower: str = 'vit') -> nn.Module:
 
 
 def normalise_pixels(images: np.ndarray) -> Tensor:
-    """Brings uint8 images (N, H, W, 3) to CLIP's input (N, 3, H, W)."""
+    """Normalise uint8 images (N, H, W, 3) to CLIP's input (N, 3, H, W)."""
     config = json.loads((TINY_CLIP / 'open_clip_config.json').read_text(encoding='utf-8'))
     mean, std = (torch.tensor(config['preprocess_cfg'][key]) for key in ('mean', 'std'))
     pixels = torch.from_numpy(images).float() / 255
@@ -59,17 +59,17 @@ def normalise_pixels(images: np.ndarray) -> Tensor:
 
 
 def export_tiny_clip(model: nn.Module, out: Path, tower: str = 'vit') -> Path:
-    """Writes half-precision weights and the config as a folder for open_clip's ``local-dir:``.
+    """Write float16 weights and the config as a folder for open_clip's ``local-dir:``.
 
-    Running statistics of batch norms keep their precision.
+    Buffers (running statistics of batch norms) keep their precision.
 
     Args:
         model: Trained model.
-        out: Folder to write to.
-        tower: Its image tower, a key of ``IMAGE_TOWERS``.
+        out: Output folder.
+        tower: The image tower, a key of ``IMAGE_TOWERS``.
 
     Returns:
-        The weight file, which appears whole or not at all.
+        The weight file (written atomically).
     """
     from safetensors.torch import save
 
@@ -91,7 +91,7 @@ def export_tiny_clip(model: nn.Module, out: Path, tower: str = 'vit') -> Path:
 
 
 def load_tiny_clip(folder: Path = TINY_CLIP) -> nn.Module:
-    """Loads an exported model through open_clip, in eval mode."""
+    """Load an exported model with open_clip, in eval mode."""
     from open_clip import create_model_and_transforms
 
     return create_model_and_transforms(f'local-dir:{folder}')[0].eval()

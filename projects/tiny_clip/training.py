@@ -1,7 +1,4 @@
-"""Contrastive training of the tiny CLIP that ships with the package, and of its ResNet twin.
-
-It stands in for a web-scale CLIP: right on crops, never taught anything about dense features.
-"""
+"""Contrastive training of the tiny CLIP with a ViT or a ResNet as image tower."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,20 +24,20 @@ from .zero_shot import zero_shot_accuracy
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a training run depends on.
+    """Parameters of a training run.
 
     Attributes:
         steps: Optimizer steps.
-        restart: Step at which the learning rate has come down to 0 and starts again from half its
-            peak; no restart if `steps` is not above it.
-        batch: Images a step.
-        scenes: Scenes in the pool crops are cut from.
-        singles: Renders of single objects in the pool.
+        restart: Step at which the cosine schedule ends at 0 and restarts from half the peak; no
+            restart if `steps` is not larger.
+        batch: Batch size.
+        scenes: Number of scenes in the pool.
+        singles: Number of renders of single objects in the pool.
         lr: Peak learning rate, reached after `warmup` steps, then cosine to 0.
         warmup: Steps of linear warm-up.
-        weight_decay: Decay of matrices, embeddings excepted.
+        weight_decay: Weight decay of matrices, except embeddings.
         seed: Seed of scenes, crops, captions and initial weights.
-        bfloat16: Run the forward pass in bfloat16 autocast.
+        bfloat16: Run the image tower in bfloat16 autocast.
     """
 
     steps: int = 3000
@@ -54,7 +52,7 @@ class TrainingPlan:
     bfloat16: bool = True
 
     def lr_at(self, step: int) -> float:
-        """Learning rate of a step counted from 0."""
+        """Learning rate of a step, 0-based."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         if step < self.restart:
@@ -71,8 +69,8 @@ def contrastive_loss(image: Tensor, text: Tensor, targets: Tensor, scale: Tensor
     Args:
         image: Image embeddings, (N, D).
         text: Caption embeddings, (N, D).
-        targets: Rows that sum to 1, (N, N); symmetric before that normalisation.
-        scale: Factor on the cosines.
+        targets: Soft targets, (N, N); rows sum to 1, symmetric before that normalisation.
+        scale: Factor of the cosines.
 
     Returns:
         Scalar.
@@ -91,39 +89,40 @@ def train_tiny_clip(
     check_scenes: int = 60,
     tower: str = 'vit',
 ) -> nn.Module:
-    """Trains the tiny CLIP.
+    """Train the tiny CLIP.
 
-    Step t depends on (seed, t) and the state before it alone, so that resuming is exact.
+    A step depends only on the seed, its number and the state before it, so resuming is exact.
 
     Args:
-        plan: The run.
-        work_dir: Receives ``checkpoint.pth`` every `report_every` steps, replaced atomically.
-        resume: Continue from that checkpoint if there is one.
-        progress: Wraps ranges of steps, for example ``tqdm``.
+        plan: Parameters of the run.
+        work_dir: Folder of ``checkpoint.pth``, written atomically every `report_every` steps.
+        resume: Continue from the checkpoint if it exists.
+        progress: Wraps iterations over scenes and steps, for example ``tqdm``.
         report_every: Steps between checkpoints and zero-shot checks.
-        report: Receives one line a check.
-        check_scenes: Held-out scenes of a check.
+        report: Called with one line per check.
+        check_scenes: Number of held-out scenes of a check.
         tower: Image tower, ``vit`` or ``resnet`` (``IMAGE_TOWERS``).
 
     Returns:
         The trained model in eval mode.
 
     Raises:
-        ValueError: If the checkpoint to resume belongs to another plan or image tower.
+        ValueError: The checkpoint to resume has a different plan or image tower.
     """
     from open_clip import SimpleTokenizer
 
-    model = build_tiny_clip(plan.seed, tower)
+    model: Any = build_tiny_clip(plan.seed, tower)
     tokenizer = SimpleTokenizer(context_length=model.context_length)
     optimizer = _optimizer(model, plan)
     checkpoint = Path(work_dir) / 'checkpoint.pth'
     start = 0
     if resume and checkpoint.exists():
         state = torch.load(checkpoint, map_location='cpu', weights_only=True)
-        written = (state.get('tower', 'vit'), state['plan'])  # the first ones name no tower
-        if written != (tower, asdict(plan)):
+        found = (state.get('tower', 'vit'), state['plan'])  # old checkpoints have no tower
+        if found != (tower, asdict(plan)):
             raise ValueError(
-                f'{checkpoint} was written by {written}, asked for {(tower, asdict(plan))}'
+                f'{checkpoint} has tower and plan {found}, expected {(tower, asdict(plan))}: '
+                'resume with the same arguments, or use another folder'
             )
         model.load_state_dict(state['model'])
         optimizer.load_state_dict(state['optimizer'])
@@ -153,19 +152,20 @@ def train_tiny_clip(
 
 
 def _optimizer(model: nn.Module, plan: TrainingPlan) -> torch.optim.Optimizer:
-    decayed, free = [], []
+    decay: list[nn.Parameter] = []
+    no_decay: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         matrix = parameter.ndim >= 2 and 'embedding' not in name
-        (decayed if matrix else free).append(parameter)
+        (decay if matrix else no_decay).append(parameter)
     groups = [
-        {'params': decayed, 'weight_decay': plan.weight_decay},
-        {'params': free, 'weight_decay': 0.0},
+        {'params': decay, 'weight_decay': plan.weight_decay},
+        {'params': no_decay, 'weight_decay': 0.0},
     ]
     return torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, 0.98), eps=1e-6)
 
 
 def _train_step(
-    model: nn.Module,
+    model: Any,  # noqa: ANN401 - open_clip's CLIP
     tokenizer: Callable,
     optimizer: torch.optim.Optimizer,
     crops: CaptionedCrops,
@@ -178,9 +178,9 @@ def _train_step(
     pixels, tokens = normalise_pixels(batch.images), tokenizer(batch.captions)
     targets = torch.from_numpy(overlap_targets(batch.labels))
     model.train()
-    with _plain_attention(), torch.autocast('cpu', torch.bfloat16, enabled=plan.bfloat16):
+    with _unfused_attention(), torch.autocast('cpu', torch.bfloat16, enabled=plan.bfloat16):
         image = model.encode_image(pixels)
-    text = model.encode_text(tokens)  # full precision: torch 2.1 mixes no mask with bf16
+    text = model.encode_text(tokens)  # float32: torch 2.1 rejects the float mask in bfloat16
     loss = contrastive_loss(image.float(), text.float(), targets, model.logit_scale.exp())
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -192,9 +192,9 @@ def _train_step(
 
 
 @contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Turns off the fused attention kernel: in bfloat16 it is slow for short sequences on a CPU."""
-    enabled = torch.backends.cuda.flash_sdp_enabled()  # the switch holds for CPU tensors as well
+def _unfused_attention() -> Iterator[None]:
+    """Disable flash attention, which is slow for short bfloat16 sequences on a CPU."""
+    enabled = torch.backends.cuda.flash_sdp_enabled()  # also applies to CPU tensors
     torch.backends.cuda.enable_flash_sdp(False)
     try:
         yield

@@ -1,13 +1,13 @@
-"""Zero-shot check of the tiny CLIP on crops of scenes it has not seen."""
+"""Zero-shot accuracy of the tiny CLIP on crops of held-out scenes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from clipself_mm.clip import average_prompts, expand_prompts
 from clipself_mm.shapes.classes import ALL_CLASSES
@@ -20,22 +20,26 @@ from .model import normalise_pixels
 
 
 @torch.no_grad()
-def class_weights(model: nn.Module, tokenizer: Callable, prompts: slice = slice(None)) -> Tensor:
-    """Text embeddings of the 73 classes, averaged over prompts: (K, D) unit vectors."""
+def class_weights(
+    model: Any,  # noqa: ANN401 - open_clip's CLIP
+    tokenizer: Callable,
+    prompts: slice = slice(None),
+) -> Tensor:
+    """Class embeddings of the 73 classes, averaged over prompts: (K, D) unit vectors."""
     texts = [expand_prompts(name)[prompts] for name in ALL_CLASSES]
     return average_prompts(torch.stack([model.encode_text(tokenizer(text)) for text in texts]))
 
 
 @torch.no_grad()
 def zero_shot_accuracy(
-    model: nn.Module,
+    model: Any,  # noqa: ANN401 - open_clip's CLIP
     tokenizer: Callable,
     scenes: int = 200,
     seed: int = 0,
     first: int = FIRST_SCENE['val'],
     prompts: slice = slice(None),
 ) -> dict[str, float]:
-    """Classifies crops of held-out objects among all 73 classes.
+    """Classify crops of held-out objects into the 73 classes.
 
     Args:
         model: An open_clip model for 64 px images.
@@ -43,7 +47,7 @@ def zero_shot_accuracy(
         scenes: Number of scenes.
         seed: Seed of the scenes.
         first: Index of the first scene.
-        prompts: Which of the 63 prompts to average.
+        prompts: Slice of the 63 prompts to average.
 
     Returns:
         ``top1`` and ``top5`` in percent over the annotated objects (box enlarged 1.5x).
@@ -51,10 +55,9 @@ def zero_shot_accuracy(
     crops, labels = [], []
     for index in range(first, first + scenes):
         scene = render_scene(seed, index)
-        picture = Image.fromarray(scene.image)
         for number in scene.annotated():
             box = enlarge_box(mask_box(scene.visible_mask(number)), 1.5, scene.image.shape[0])
-            crops.append(cut_square(picture, box, 64))
+            crops.append(cut_square(scene.image, box, 64))
             labels.append(scene.objects[number].label)
     weights = class_weights(model, tokenizer, prompts)
     pixels = normalise_pixels(np.stack(crops))

@@ -67,7 +67,7 @@ def segment(model, *args, **kwargs):
 
 
 @pytest.mark.parametrize(('size', 'original'), [((64, 96), (50, 75)), ((37, 51), (37, 51))])
-def test_pred_is_what_mmdet_gives(build, size, original):
+def test_pred_equals_mmdet(build, size, original):
     expected = segment(build.plain, size, original)
     found = segment(build(score='pred'), size, original)
     assert len(expected.pred_panoptic_seg.sem_seg.unique()) > 1
@@ -81,7 +81,7 @@ def test_pred_is_what_mmdet_gives(build, size, original):
 
 
 @pytest.mark.parametrize('kept', [True, False])
-def test_leaving_results_out_changes_no_other(build, kept):
+def test_switching_off_results_does_not_change_the_others(build, kept):
     """Without instances only the queries that are objects reach the size of the image."""
     model = build(test_cfg=dict(semantic_on=True))
     everything = segment(model, (40, 64))
@@ -96,7 +96,7 @@ def test_leaving_results_out_changes_no_other(build, kept):
 
 
 @pytest.mark.parametrize('score', ['clip', 'fused'])
-def test_scores_by_loops(build, score):
+def test_scores_equal_plain_loops(build, score):
     """Two masks over an image of two colours, the tower's tokens worked out one by one."""
     model = build(score=score, test_cfg=dict(temperature=3.0, alpha=0.3))
     mean, std = (torch.tensor(PREPROCESSOR[key]).view(3, 1, 1) for key in ('mean', 'std'))
@@ -124,7 +124,7 @@ def test_scores_by_loops(build, score):
         torch.testing.assert_close(found[query], expected, atol=1e-4, rtol=1e-4)
 
 
-def test_an_unknown_class_takes_clip_alone(build):
+def test_class_without_match_is_scored_by_clip(build):
     model = build(dict(things=['red', 'yellow'], stuff=['blue']), test_cfg=dict(alpha=0.2))
     assert model._weights.tolist() == pytest.approx([0.2, 1.0, 0.2])
     assert model._matches.tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
@@ -143,7 +143,7 @@ def test_classes_of_the_generator_add_up(build):
     torch.testing.assert_close(found, torch.stack(expected))
 
 
-def test_a_mask_threshold_pools_pixels_alike(build):
+def test_mask_threshold_pools_binary_masks(build):
     image = torch.zeros(3, 16, 16)
     image[0] = torch.arange(-8.0, 8.0)
     masks = torch.arange(-8.0, 8.0).expand(1, 16, 16) / 4
@@ -161,7 +161,7 @@ def test_a_mask_threshold_pools_pixels_alike(build):
 
 
 @pytest.mark.parametrize('size', [(33, 47), (16, 120), (300, 40), (1, 70)])
-def test_any_size_works(build, size):
+def test_images_of_any_size(build, size):
     model = build(test_cfg=dict(semantic_on=True))
     original = (2 * size[0] + 1, 2 * size[1])
     found = segment(model, size, original)
@@ -173,7 +173,7 @@ def test_any_size_works(build, size):
     assert all(side % 4 == 0 for side in seen.shape[2:])
 
 
-def test_images_of_a_batch_do_not_see_each_other(build):
+def test_images_of_a_batch_are_independent(build):
     model = build()
     one, other = one_image((40, 64)), one_image((64, 48), seed=1)
     both = {key: one[key] + other[key] for key in one}
@@ -188,7 +188,7 @@ def test_images_of_a_batch_do_not_see_each_other(build):
 
 @pytest.mark.parametrize('rgb', [True, False])
 @pytest.mark.parametrize('normalise', [True, False])
-def test_the_tower_sees_the_pixels_of_the_file(rgb, normalise):
+def test_tower_input_has_the_pixels_of_the_file(rgb, normalise):
     settings = dict(PREPROCESSOR, bgr_to_rgb=rgb)
     if not normalise:
         del settings['mean'], settings['std']
@@ -207,7 +207,7 @@ def test_the_tower_sees_the_pixels_of_the_file(rgb, normalise):
         torch.testing.assert_close(seen[0, channel, :, 10:], torch.full((12, 2), black))
 
 
-def test_the_tower_sees_the_image_smaller():
+def test_tower_input_is_resized():
     preprocessor, tower = MODELS.build(PREPROCESSOR), PatchColourTower()
     images = TowerImages(preprocessor, tower, 8)
     seen, size = images(torch.zeros(3, 32, 20))
@@ -271,12 +271,12 @@ def test_all_is_frozen(build):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(build, settings, error, message):
+def test_invalid_settings_raise(build, settings, error, message):
     with pytest.raises(error, match=message):
         build(**settings)
 
 
-def test_a_checkpoint_that_does_not_fit_is_refused(build):
+def test_state_dict_mismatch_raises(build):
     state = build.plain.state_dict()
     file = build.folder / 'other.pth'
     del state['panoptic_head.cls_embed.weight']
@@ -290,7 +290,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(build):
     load_generator(build.plain, str(file))
 
 
-def test_the_generator_can_be_a_file(build):
+def test_generator_from_a_config_file(build):
     path = build.folder / 'generator.py'
     path.write_text(f'model = {micro_generator().to_dict()!r}\n')
     found = segment(build(generator=str(path)), (40, 64))

@@ -71,7 +71,7 @@ def test_coco_matches_itself_and_part_of_ade20k():
     assert len(whose) == 10
 
 
-def test_the_miniature_has_the_shares_of_odises_caption_model():
+def test_tiny_config_has_the_exponents_of_odises_caption_model():
     """0.35 of CLIP for classes that the generator learned, 0.65 for those it did not."""
     config = Config.fromfile(FUSED)
     init_default_scope(config.default_scope)
@@ -84,7 +84,7 @@ def test_the_miniature_has_the_shares_of_odises_caption_model():
 
 
 @pytest.mark.slow
-def test_the_miniature_trains_and_is_tested(shapes, run_tool, capsys):
+def test_tiny_config_trains_and_tests(shapes, run_tool, capsys):
     """Two steps by tools/train.py, then tools/test.py and the picture, on three scenes."""
     config = Config.fromfile(TRAIN)
     for split in ('train', 'val', 'test'):

@@ -101,7 +101,7 @@ def test_labels_are_those_of_the_vocabulary(folder):
     assert sample.gt_instances.masks.masks[1].tolist() == (IDS == 12).tolist()
 
 
-def test_what_the_vocabulary_lacks_is_void_or_refused(folder):
+def test_unknown_categories_are_void_or_raise(folder):
     words = dict(things=['cat'], stuff=['sky', 'sea'])
     sample = dataset(folder, vocabulary=words, ignore_unknown=True)[0]['data_samples']
     assert sample.gt_instances.labels.tolist() == [0]
@@ -114,7 +114,7 @@ def test_what_the_vocabulary_lacks_is_void_or_refused(folder):
         dataset(folder, vocabulary=words)[0]
 
 
-def test_a_broken_entry_is_named(folder):
+def test_broken_entry_raises(folder):
     path = folder / 'panoptic.json'
     content = json.loads(path.read_text())
     del content['annotations'][0]['file_name']
@@ -167,7 +167,7 @@ def test_quality_by_hand(folder):
     assert 'coco_panoptic/PQ_seen' not in measure(folder, predicted, meta)
 
 
-def test_a_right_prediction_is_whole_in_any_order_of_the_classes(folder):
+def test_perfect_prediction_scores_100_in_any_class_order(folder):
     right = np.where(IDS == 11, 1000, np.where(IDS == 12, 2001, 2))
     assert measure(folder, right, dataset(folder).metainfo)['coco_panoptic/PQ'] == 100
     meta = dataset(folder, vocabulary=dict(things=['dog', 'cat'], stuff=['sea', 'sky'])).metainfo
@@ -187,17 +187,17 @@ def test_a_right_prediction_is_whole_in_any_order_of_the_classes(folder):
         ),
     ],
 )
-def test_a_metric_refuses_other_classes(folder, meta, message):
+def test_class_mismatch_raises(folder, meta, message):
     with pytest.raises(ValueError, match=message):
         measure(folder, IDS, meta)
 
 
-def test_seen_needs_the_statistics(folder):
+def test_seen_and_outfile_prefix_raise(folder):
     with pytest.raises(ValueError, match=r'seen.*outfile_prefix'):
         measure(folder, IDS, {}, seen=WORDS, outfile_prefix=str(folder / 'out'))
 
 
-def test_masks_of_things_count_by_name(folder):
+def test_thing_masks_are_matched_by_name(folder):
     metric = METRICS.build(
         dict(
             type='ThingMaskMetric',
@@ -222,7 +222,7 @@ def test_masks_of_things_count_by_name(folder):
 
 
 @pytest.mark.slow
-def test_the_package_stays_free_of_panopticapi():
+def test_importing_the_package_does_not_import_panopticapi():
     # mmdet itself imports it where it is there; of ours, this folder alone may.
     text = ''.join(
         path.read_text()

@@ -9,7 +9,7 @@ pytest.importorskip('panopticapi')
 from clipself_mm.panoptic import find_panoptic_vocabulary
 
 
-def test_a_data_set_says_its_classes():
+def test_classes_of_a_data_set_type():
     words = find_panoptic_vocabulary('ADE20KPanopticDataset')
     assert (len(words.classes), len(words.things)) == (150, 100)
     assert words.classes[100] == 'wall'
@@ -24,7 +24,7 @@ def test_a_name_a_mapping_and_a_vocabulary():
     assert (words.classes, words.things) == (('cat', 'dog', 'sky'), ('cat', 'dog'))
 
 
-def test_stuff_before_things_is_refused(tmp_path):
+def test_stuff_before_things_raises(tmp_path):
     path = tmp_path / 'mixed.json'
     path.write_text(json.dumps(dict(classes=['cat', 'sky', 'dog'], things=['cat', 'dog'])))
     with pytest.raises(ValueError, match=r"mixed.*'dog'"):
@@ -41,6 +41,6 @@ def test_stuff_before_things_is_refused(tmp_path):
         ('CocoDataset', 'CocoDataset.*thing_classes'),
     ],
 )
-def test_wrong_vocabularies_are_refused(given, message):
+def test_invalid_vocabulary_raises(given, message):
     with pytest.raises(ValueError, match=message):
         find_panoptic_vocabulary(given)

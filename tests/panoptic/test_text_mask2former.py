@@ -57,11 +57,11 @@ def with_truth(data):
     return data
 
 
-def test_it_learns_some_classes_and_predicts_others(config):
+def test_classes_of_training_and_prediction_differ(config):
     model = MODELS.build(config)
     data = model.data_preprocessor(with_truth(one_image((32, 64))), training=True)
     losses = model.train().loss(data['inputs'], data['data_samples'])
-    assert model.panoptic_head.words.classes == ('red', 'green', 'blue')
+    assert model.panoptic_head.vocabulary.classes == ('red', 'green', 'blue')
     total, _ = model.parse_losses(losses)
     total.backward()
     head = model.panoptic_head
@@ -84,7 +84,7 @@ def test_it_learns_some_classes_and_predicts_others(config):
     assert set(again) == set(losses)
 
 
-def test_targets_are_those_of_the_classes_of_training(config):
+def test_targets_are_over_the_classes_of_training(config):
     """One query fits the red thing: its loss is that of label 0 among three, with 0.1 for none."""
     model = MODELS.build(config)
     data = model.data_preprocessor(with_truth(one_image((32, 64))), training=True)
@@ -131,7 +131,7 @@ def test_no_weight_depends_on_the_classes(config):
     )
 
 
-def test_data_of_other_classes_is_refused(config):
+def test_class_mismatch_with_the_data_set_raises(config):
     model = MODELS.build(config)
 
     data = SimpleNamespace(metainfo=dict(classes=('red', 'green', 'black')))
@@ -139,7 +139,7 @@ def test_data_of_other_classes_is_refused(config):
         check_classes(model, model.train_classes, SimpleNamespace(dataset=data))
 
 
-def test_another_head_is_refused():
+def test_wrong_head_type_raises():
     register_all_modules()
     config = micro_generator()
     config.type = 'TextMask2Former'
@@ -160,7 +160,7 @@ def fuse(config, **kwargs):
     ).eval()
 
 
-def test_as_a_generator_it_scores_the_vocabulary_itself(config):
+def test_as_generator_it_scores_the_vocabulary(config):
     config.panoptic_head.test_vocabulary = TRAINED
     limits = dict(iou_thr=0.1, filter_low_score=False, max_per_image=7)
     model = fuse(config, test_cfg=dict(score='pred', **limits))
@@ -179,6 +179,6 @@ def test_as_a_generator_it_scores_the_vocabulary_itself(config):
     assert one.labels.sort()[0].tolist() == other.labels.sort()[0].tolist()
 
 
-def test_it_says_itself_what_it_has_seen(config):
+def test_seen_with_an_open_generator_raises(config):
     with pytest.raises(ValueError, match=r'TextMask2Former.*`seen`'):
         fuse(config, seen=TRAINED)

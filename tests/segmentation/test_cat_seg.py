@@ -102,7 +102,7 @@ def schedule(model):
     return build_optim_wrapper(model, config)
 
 
-def test_queries_and_values_of_both_towers_and_the_head_train(build):
+def test_trainable_parameters_are_queries_values_and_head(build):
     model = build(finetune='attention')
     images, samples = batch()
     before = copy.deepcopy(model.state_dict())
@@ -140,7 +140,7 @@ def test_queries_and_values_of_both_towers_and_the_head_train(build):
     assert trained['decode_head.prompts'] > 1
 
 
-def test_text_is_encoded_anew_in_training_and_once_in_prediction(build):
+def test_text_is_encoded_per_training_step_and_once_in_prediction(build):
     model = build(finetune='attention', test_vocabulary=NAMES)
     images, samples = batch()
     passes, tower = [], model.decode_head.prompts.tower
@@ -171,7 +171,7 @@ def test_text_is_encoded_anew_in_training_and_once_in_prediction(build):
     assert len(passes) == 4
 
 
-def test_a_loaded_checkpoint_brings_its_text(build):
+def test_loaded_checkpoint_updates_the_text_table(build):
     model, other = build(finetune='attention').eval(), build(finetune='attention')
     images, _ = batch()
     with torch.no_grad():
@@ -184,13 +184,13 @@ def test_a_loaded_checkpoint_brings_its_text(build):
 
 
 @pytest.mark.parametrize('settings', [{}, dict(finetune='attention')])
-def test_text_of_another_clip_is_refused(build, settings, micro_clip):
+def test_text_of_a_different_clip_raises(build, settings, micro_clip):
     model = build(text=dict(model=micro_clip), embeddings=None, **settings)
     with pytest.raises(ValueError, match=r'\b16\b.*\b128\b'):
         model.train()(*batch(), mode='loss')
 
 
-def test_what_cannot_train_is_refused(build):
+def test_invalid_finetune_raises(build):
     with pytest.raises(ValueError, match=r"templates=None.*finetune='none'"):
         build(finetune='attention', templates=None)
     with pytest.raises(ValueError, match=r"finetune.*attention, none.*'all'"):
@@ -198,11 +198,11 @@ def test_what_cannot_train_is_refused(build):
     config = copy.deepcopy(MODEL)
     config['decode_head'].update(finetune='attention', templates=['{}'])
     config['backbone']['tower'] = dict(type='CLIPTower', model='ViT-B-32')
-    with pytest.raises(ValueError, match=r"decode_head\.finetune='attention'.*checkpoint.*`text`"):
+    with pytest.raises(ValueError, match=r"finetune='attention'.*checkpoint.*decode_head\.text"):
         MODELS.build(config)
 
 
-def test_a_frozen_tower_stays(build):
+def test_frozen_tower_does_not_change(build):
     model = build(backbone=dict(finetune='none'))
     images, samples = batch()
     model.train()
@@ -213,7 +213,7 @@ def test_a_frozen_tower_stays(build):
 
 
 @pytest.mark.parametrize('mode', [True, False])
-def test_modules_of_the_tower_are_never_in_training_mode(build, mode):
+def test_tower_modules_stay_in_eval_mode(build, mode):
     model = build()
     model.train(mode)
     tower = model.backbone.tower
@@ -222,7 +222,7 @@ def test_modules_of_the_tower_are_never_in_training_mode(build, mode):
     assert model.decode_head.training == mode
 
 
-def test_recomputed_activations_give_the_same_gradients(build):
+def test_activation_checkpointing_gives_the_same_gradients(build):
     images, samples = batch()
     gradients = []
     for recompute in (False, True):
@@ -237,7 +237,7 @@ def test_recomputed_activations_give_the_same_gradients(build):
     torch.testing.assert_close(*gradients)
 
 
-def test_loss_is_a_yes_or_no_for_each_class_and_ignored_pixels_are_a_no(build):
+def test_loss_is_binary_and_ignored_pixels_are_negatives(build):
     model = build()
     images, samples = batch()
     losses = model(images, samples, mode='loss')
@@ -281,7 +281,7 @@ def test_half_precision_trains_both_towers(build):
         assert all(each.isfinite().all() and each.abs().sum() > 0 for each in gradients)
 
 
-def test_the_shallow_block_guides_the_first_stage(build):
+def test_shallow_block_guides_the_first_stage(build):
     """Of maps from blocks 1 and 3, the first stage, of twice the grid, sees block 1's."""
     model = build().eval()
     images, _ = batch()
@@ -296,7 +296,7 @@ def test_the_shallow_block_guides_the_first_stage(build):
     assert [shape[2:] for _, shape in seen] == [(8, 8), (16, 16)]
 
 
-def test_training_and_prediction_have_classes_of_their_own(build):
+def test_training_and_prediction_have_separate_classes(build):
     model = build(test_vocabulary=NAMES)
     assert (model.train_classes, model.classes) == (tuple(NAMES[:4]), tuple(NAMES))
     images, samples = batch(classes=4)
@@ -307,7 +307,7 @@ def test_training_and_prediction_have_classes_of_their_own(build):
     assert result.seg_logits.data.shape == (7, 32, 32)
 
 
-def test_another_vocabulary_needs_no_other_weights(build):
+def test_weights_do_not_depend_on_the_vocabulary(build):
     model, other = build(), build(vocabulary=NAMES[2:])
     other.load_state_dict(model.state_dict())
     images, _ = batch()
@@ -343,16 +343,16 @@ def test_images_of_any_size(build, size):
     assert 0 < result.seg_logits.data.min() < result.seg_logits.data.max() < 1
 
 
-def test_input_size_is_what_the_tower_sees(build):
+def test_images_are_resized_to_input_size(build):
     model = build(backbone=dict(input_size=48)).eval()
     with torch.no_grad():
         *maps, dense = model.extract_feat(torch.randn(1, 3, 64, 30))
     assert [tuple(item.shape) for item in (*maps, dense)] == 3 * [(1, 128, 6, 6)]
-    with pytest.raises(ValueError, match=r'input_size.*\b50\b.*\b8\b'):
+    with pytest.raises(ValueError, match=r'input_size.*\b8\b.*\b50\b'):
         build(backbone=dict(input_size=50))
 
 
-def test_best_classes_alone_are_aggregated(build):
+def test_only_the_best_classes_are_aggregated(build):
     images, _ = batch()
     model = build(vocabulary=NAMES, top_classes=3).eval()
     with torch.no_grad():
@@ -369,7 +369,7 @@ def test_best_classes_alone_are_aggregated(build):
             torch.testing.assert_close(logits[image, kept], expected[0])
 
 
-def test_classes_are_upsampled_in_parts_of_any_size(build):
+def test_decode_classes_does_not_change_the_result(build):
     model = build(vocabulary=NAMES).eval()
     images, _ = batch()
     with torch.no_grad():
@@ -378,7 +378,7 @@ def test_classes_are_upsampled_in_parts_of_any_size(build):
         torch.testing.assert_close(model(images, mode='tensor'), whole)
 
 
-def test_windows_and_the_whole_image_count_half_each(build):
+def test_windows_and_whole_image_are_averaged(build):
     settings = dict(mode='slide', crop_size=(8, 8), stride=(4, 4))
     model = build(test_cfg=settings).eval()
 
@@ -400,7 +400,7 @@ def test_windows_and_the_whole_image_count_half_each(build):
     )
 
 
-def test_logits_of_large_vocabularies_may_be_left_out(build):
+def test_keep_logits_false_drops_the_logits(build):
     model = build(test_cfg=dict(mode='whole', keep_logits=False)).eval()
     with torch.no_grad():
         (result,) = model(torch.randn(1, 3, 16, 16), [sample(16, 16)], mode='predict')
@@ -408,7 +408,7 @@ def test_logits_of_large_vocabularies_may_be_left_out(build):
     assert result.pred_sem_seg.data.shape == (1, 16, 16)
 
 
-def test_text_tower_is_that_of_the_backbone(build):
+def test_text_tower_is_that_of_the_backbone_clip(build):
     config = copy.deepcopy(MODEL)
     config['decode_head'].update(templates=['{}'])
     head = MODELS.build(config).decode_head
@@ -420,7 +420,7 @@ def test_text_tower_is_that_of_the_backbone(build):
     assert MODELS.build(config).decode_head.prompts.text == own
 
 
-def test_another_normalisation_is_refused(build):
+def test_wrong_normalisation_raises(build):
     config = copy.deepcopy(MODEL)
     config['data_preprocessor'].update(mean=[123.675, 116.28, 103.53])
     with pytest.raises(ValueError, match=r'data_preprocessor.*mean=\[123\.675.*\[122\.7709'):
@@ -439,7 +439,7 @@ def test_another_normalisation_is_refused(build):
         ),
     ],
 )
-def test_backbone_refuses(build, changes, error, message):
+def test_invalid_backbone_raises(build, changes, error, message):
     with pytest.raises(error, match=message):
         build(backbone=changes)
 
@@ -453,12 +453,12 @@ def test_backbone_refuses(build, changes, error, message):
         (['red', ''], r"\['red', ''\]"),
     ],
 )
-def test_vocabulary_refuses(build, names, found):
+def test_invalid_vocabulary_raises(build, names, found):
     with pytest.raises(ValueError, match=found):
         build().set_vocabulary(names)
 
 
-def test_hook_compares_classes(build):
+def test_vocabulary_hook_compares_classes(build):
     def loader(names):
         return types.SimpleNamespace(dataset=types.SimpleNamespace(metainfo=dict(classes=names)))
 

@@ -56,7 +56,7 @@ def on_meta(config, monkeypatch):
         return MODELS.build(model)
 
 
-def test_there_are_configs():
+def test_configs_are_found():
     assert len(RELEASED) == 8
 
 
@@ -92,7 +92,7 @@ def test_released_config(path, monkeypatch):
         assert rates == pytest.approx([2e-6, 2e-4])
 
 
-def test_small_training_images_are_filled_with_grey_and_ignored():
+def test_padding_of_small_training_images_is_grey_and_ignored():
     """A picture of 400 x 100 is scaled to 1333 x 333, cropped, and filled below to 384."""
     config = Config.fromfile(ROOT / 'segmentation/cat-seg_openai-b16_4xb1-80k_coco-stuff.py')
     dataset = config.train_dataloader.dataset
@@ -112,7 +112,7 @@ def test_small_training_images_are_filled_with_grey_and_ignored():
     torch.testing.assert_close(batch['inputs'][0, :, 383, 383], grey, atol=1e-3, rtol=0)
 
 
-def test_vocabulary_of_the_twin():
+def test_vocabulary_of_the_shapes_ov_config():
     seen = load_vocabulary('shapes_ov_panoptic_base')
     assert seen.classes == tuple(name for name in ALL_CLASSES if name not in NOVEL_CLASSES)
     assert seen.things == tuple(name for name in THING_CLASSES if name not in NOVEL_CLASSES)
@@ -152,7 +152,7 @@ def write_shapes(config):
         )
 
 
-def test_twin_learns_from_base_labels_and_is_tested_on_all():
+def test_shapes_ov_config_trains_on_base_classes_and_tests_on_all():
     config = Config.fromfile(TWIN)
     write_shapes(config)
     train, val = (

@@ -22,7 +22,7 @@ def mean(table):
     return F.normalize(table.mean(dim=1), dim=-1)
 
 
-def test_mean_over_prompts_is_the_text_towers():
+def test_mean_over_prompts_equals_the_text_tower():
     table = frozen(templates=TEMPLATES)(CLASSES)
     assert table.shape == (2, 3, 128)
     torch.testing.assert_close(table.norm(dim=-1), torch.ones(2, 3))
@@ -31,7 +31,7 @@ def test_mean_over_prompts_is_the_text_towers():
     assert not torch.allclose(table[:, 0], table[:, 1], atol=1e-3)
 
 
-def test_order_is_that_of_the_classes_and_nothing_is_computed_twice(monkeypatch):
+def test_table_follows_class_order_and_is_cached(monkeypatch):
     prompts = frozen(templates=TEMPLATES)
     table = prompts(CLASSES)
     asked, compute = [], prompts._compute
@@ -48,13 +48,13 @@ def test_order_is_that_of_the_classes_and_nothing_is_computed_twice(monkeypatch)
     assert asked == ['water']
 
 
-def test_synonyms_are_averaged_prompt_by_prompt():
+def test_synonyms_are_averaged_per_prompt():
     plain = frozen(templates=TEMPLATES)(['grass', 'lawn'])
     both = frozen(templates=TEMPLATES, synonyms={'grass': ['lawn']})(['grass'])
     torch.testing.assert_close(both[0], F.normalize(plain.mean(dim=0), dim=-1))
 
 
-def test_without_templates_the_mean_is_the_only_prompt(tmp_path):
+def test_without_templates_the_mean_is_used(tmp_path):
     vectors = {'red star': torch.tensor([3.0, 4.0]), 'grass': torch.tensor([0.0, 2.0])}
     torch.save(vectors, tmp_path / 'classes.pt')
     prompts = frozen(None, str(tmp_path / 'classes.pt'), None)
@@ -63,7 +63,7 @@ def test_without_templates_the_mean_is_the_only_prompt(tmp_path):
     torch.testing.assert_close(table, torch.tensor([[[0.0, 1.0]], [[0.6, 0.8]]]))
 
 
-def test_a_table_of_a_test_serves_a_training():
+def test_eval_table_can_be_used_in_training():
     prompts = frozen(templates=['{}'])
     with torch.inference_mode():
         prompts(CLASSES)
@@ -72,12 +72,12 @@ def test_a_table_of_a_test_serves_a_training():
     assert weight.grad is not None
 
 
-def test_of_a_class_with_several_names_the_first_is_taken():
+def test_first_of_several_names_is_used():
     both = frozen(templates=TEMPLATES)(['grass, lawn', 'grass'])
     torch.testing.assert_close(both[0], both[1])
 
 
-def test_the_prompt_of_the_public_code_stands_alone():
+def test_default_prompt_is_that_of_the_official_implementation():
     prompts = frozen()
     assert prompts.count == 1
     tower = TextTower(**TINY)
@@ -85,7 +85,7 @@ def test_the_prompt_of_the_public_code_stands_alone():
     torch.testing.assert_close(prompts(['red star'])[0], F.normalize(expected, dim=-1))
 
 
-def test_embeddings_of_a_training_have_a_gradient():
+def test_training_embeddings_have_gradients():
     prompts = CATSegPrompts(TINY, templates=TEMPLATES)
     assert prompts(CLASSES).requires_grad
     weights = dict(prompts.named_parameters())
@@ -108,6 +108,6 @@ def test_prompt_sets(tmp_path):
         CATSegPrompts(embeddings='classes.pt')
 
 
-def test_no_text_tower():
+def test_missing_text_tower_raises():
     with pytest.raises(ValueError, match=r"\['red star', 'grass'\].*`text`"):
         frozen(None, templates=['{}'])(CLASSES)

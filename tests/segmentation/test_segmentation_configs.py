@@ -70,7 +70,7 @@ def test_config_builds(path, monkeypatch):
     assert 'tools/test.py' in text
 
 
-def test_ade150_labels_are_read():
+def test_ade150_labels():
     """Value 0 of the files is no class, 1 is the first; the image is brought to 1024 px."""
     config = Config.fromfile(ROOT / 'configs/segmentation/zero-shot_eva02-b16_ade20k-150.py')
     init_default_scope('mmseg')
@@ -123,7 +123,7 @@ def accuracies(config):
 
 
 @pytest.mark.slow
-def test_tools_measure(shapes, tmp_path, monkeypatch):
+def test_tools_run(shapes, tmp_path, monkeypatch):
     """Both test tools and the loop above agree, on three scenes."""
     config = tmp_path / 'config.py'
     config.write_text(
@@ -149,7 +149,7 @@ def test_tools_measure(shapes, tmp_path, monkeypatch):
         assert numbers == pytest.approx(expected, abs=0.0051)
 
 
-def test_no_name_of_ours_is_taken_by_an_mm_package():
+def test_registered_names_do_not_collide_with_mm_packages():
     import mmdet.registry
     import mmengine.registry
     import mmseg.registry

@@ -69,7 +69,7 @@ def panoptic(tmp_path):
         yield write
 
 
-def test_segments_become_labels_of_the_vocabulary(panoptic):
+def test_segments_get_the_labels_of_the_vocabulary(panoptic):
     dataset = DATASETS.build(panoptic(test_mode=True))
     assert isinstance(dataset, BaseSegDataset)
     assert dataset.metainfo['classes'] == ('sky', 'cat', 'grass')
@@ -80,12 +80,12 @@ def test_segments_become_labels_of_the_vocabulary(panoptic):
     assert sample['inputs'][:, 0, 0].tolist() == [0, 0, 255]  # mmcv loads BGR
 
 
-def test_another_ignored_label(panoptic):
+def test_ignore_index_can_be_set(panoptic):
     sample = DATASETS.build(panoptic(ignore_index=65535))[0]
     assert sample['data_samples'].gt_sem_seg.data[0, 0, 0].item() == 65535
 
 
-def test_unknown_categories_are_refused_or_ignored(panoptic):
+def test_unknown_categories_raise_or_are_ignored(panoptic):
     more = [*CATEGORIES, dict(id=5, name='rug', isthing=0)]
     segments = ((7, 4), (65793, 5), (300, 4))
     with pytest.raises(ValueError, match=r"panoptic\.json.*\b1\b.*\b4\b.*'rug'"):
@@ -94,25 +94,25 @@ def test_unknown_categories_are_refused_or_ignored(panoptic):
     assert sample['data_samples'].gt_sem_seg.data.tolist() == [[[255, 1, 1], [255, 1, 1]]]
 
 
-def test_ignored_label_must_be_no_class(panoptic):
+def test_ignore_index_of_a_class_raises(panoptic):
     with pytest.raises(ValueError, match=r'ignore_index.*\b2\b.*\b3\b'):
         DATASETS.build(panoptic(ignore_index=2))
 
 
-def test_segment_that_the_json_lacks_names_the_file(panoptic):
+def test_unlisted_segment_raises(panoptic):
     dataset = DATASETS.build(panoptic(segments=((7, 4), (300, 4))))
     with pytest.raises(ImageReadError, match=r'b\.png.*\[65793\].*\b2\b'):
         dataset[0]
 
 
-def test_labels_of_another_size_name_both_files(panoptic, tmp_path):
+def test_size_mismatch_raises(panoptic, tmp_path):
     dataset = DATASETS.build(panoptic())
     Image.fromarray(rgb_of(IDS.T)).save(tmp_path / 'seg/b.png')
     with pytest.raises(ImageReadError, match=r'b\.png.*2 x 3.*a\.png.*3 x 2'):
         dataset[0]
 
 
-def test_entry_without_its_image_is_refused(panoptic, tmp_path):
+def test_entry_without_image_raises(panoptic, tmp_path):
     config = panoptic()
     content = json.loads((tmp_path / 'panoptic.json').read_text())
     content['images'] = []
@@ -121,12 +121,12 @@ def test_entry_without_its_image_is_refused(panoptic, tmp_path):
         DATASETS.build(config)
 
 
-def test_ids_by_hand():
+def test_segment_labels_by_hand():
     ids = np.array([[5, 0], [9, 5]], np.int32)
     assert labels_of(ids, {5: 1, 9: 0, 11: 2}, 255).tolist() == [[1, 255], [0, 1]]
 
 
-def test_shapes_ov_has_a_class_everywhere(shapes):
+def test_shapes_ov_pixels_all_have_a_class(shapes):
     """Every pixel of a scene is of a segment; a stuff class covers the rest of each."""
     dataset = dict(
         type='PanopticSegDataset',
@@ -153,7 +153,7 @@ def test_shapes_ov_has_a_class_everywhere(shapes):
 
 
 @pytest.mark.parametrize('name', ['labels.png', 'labels.tif'])
-def test_wide_labels(tmp_path, name):
+def test_uint16_labels(tmp_path, name):
     labels = np.array([[0, 255, 256], [846, 65535, 3]], np.uint16)
     Image.fromarray(labels).save(tmp_path / name)
     load = TRANSFORMS.build(dict(type='LoadUint16Labels', num_classes=847))
@@ -168,7 +168,7 @@ def test_wide_labels(tmp_path, name):
         load(dict(sample, ori_shape=(3, 2)))
 
 
-def test_wide_labels_refuse_colours_and_an_ignored_class(tmp_path):
+def test_uint16_labels_reject_rgb_and_ignore_index_of_a_class(tmp_path):
     Image.new('RGB', (3, 2)).save(tmp_path / 'rgb.png')
     load = TRANSFORMS.build(dict(type='LoadUint16Labels', num_classes=5))
     with pytest.raises(ImageReadError, match=r'rgb\.png.*\bRGB\b'):
@@ -178,6 +178,6 @@ def test_wide_labels_refuse_colours_and_an_ignored_class(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['LoadPanopticSemantic', 'LoadUint16Labels'])
-def test_an_image_to_look_at_passes(kind):
+def test_sample_without_labels_is_unchanged(kind):
     more = dict(num_classes=2) if kind == 'LoadUint16Labels' else {}
     assert TRANSFORMS.build(dict(type=kind, **more))({'img': 1}) == {'img': 1}

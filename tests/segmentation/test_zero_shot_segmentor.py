@@ -76,7 +76,7 @@ def test_pixels_get_the_class_of_their_patch(build):
     assert labels[0, 3::4, 3::4].tolist() == [[0, 2], [1, 0]]
 
 
-def test_between_tokens_logits_are_bilinear(build):
+def test_logits_are_interpolated_bilinearly(build):
     """Token centres are at 1.5 and 5.5 (px): pixel 3 lies 3/8 of the way from red to green."""
     logits = build().encode_decode(patches('red green'), [{}])
     assert logits.shape == (1, 3, 4, 8)
@@ -85,7 +85,7 @@ def test_between_tokens_logits_are_bilinear(build):
 
 
 @pytest.mark.parametrize('size', [(8, 8), (5, 12), (4, 11), (7, 6), (1, 1)])
-def test_any_size_is_filled_with_black_and_cut_again(build, size):
+def test_padding_is_black_and_cut_off(build, size):
     model = build()
     height, width = size
     image = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(1))
@@ -97,7 +97,7 @@ def test_any_size_is_filled_with_black_and_cut_again(build, size):
     assert seen[..., height:, :].abs().sum() + seen[..., width:].abs().sum() == 0
 
 
-def test_one_window_is_the_whole(build):
+def test_one_window_equals_whole_mode(build):
     image = torch.rand(1, 3, 10, 15, generator=torch.Generator().manual_seed(2))
     whole = build().predict(image)[0].seg_logits.data
     slide = build(test_cfg=dict(mode='slide', crop_size=(10, 15), stride=(4, 4)))
@@ -119,7 +119,7 @@ def test_windows_are_averaged(build):
 
 @pytest.mark.parametrize('keep_logits', [True, False])
 @pytest.mark.parametrize('background', ['blue', 2])
-def test_unsure_pixels_are_background(build, background, keep_logits):
+def test_pixels_below_threshold_are_background(build, background, keep_logits):
     """Yellow is as near to red as to green: e / (2e + 1) with logits 7.07, 7.07, 0."""
     unsure = math.exp(7.0711) / (2 * math.exp(7.0711) + 1)
     assert 0.49 < unsure < 0.5
@@ -131,7 +131,7 @@ def test_unsure_pixels_are_background(build, background, keep_logits):
         assert ('seg_logits' in found) == keep_logits
 
 
-def test_labels_are_those_of_the_original_frame(build):
+def test_labels_are_in_the_original_frame(build):
     """Padding is cut, a flip undone, the rest resized to the annotation."""
     sample = SegDataSample(
         metainfo=dict(
@@ -162,7 +162,7 @@ def test_vocabulary_changes_at_inference(build):
     assert model.classes == ('yellow',)
 
 
-def test_slide_takes_a_new_vocabulary_too(build):
+def test_slide_mode_with_a_new_vocabulary(build):
     model = build(test_cfg=dict(mode='slide', crop_size=(4, 4), stride=(4, 4)))
     model.set_vocabulary(['yellow', 'blue'])
     labels = model.predict(patches('blue yellow'))[0].pred_sem_seg.data
@@ -173,18 +173,18 @@ def test_slide_takes_a_new_vocabulary_too(build):
     ('classes', 'found'),
     [([], r'\[\]'), (['red', 'red'], r"\['red'\]"), (['red', ' '], r"\['red', ' '\]")],
 )
-def test_broken_vocabularies_are_refused(build, classes, found):
+def test_invalid_vocabulary_raises(build, classes, found):
     model = build()
     with pytest.raises(ValueError, match=found):
         model.set_vocabulary(classes)
     assert model.classes == ('red', 'green', 'blue')
 
 
-def test_background_must_stay_in_the_vocabulary(build):
+def test_vocabulary_without_background_raises(build):
     model = build(test_cfg=dict(background='blue', prob_thr=0.4))
     model.set_vocabulary(['blue', 'red'])
     assert model.test_cfg.background == 0
-    with pytest.raises(ValueError, match=r"background.*'blue'.*\b2\b"):
+    with pytest.raises(ValueError, match=r"background.*\b2\b.*'blue'"):
         model.set_vocabulary(['green', 'red'])
     assert model.classes == ('blue', 'red')
 
@@ -192,22 +192,15 @@ def test_background_must_stay_in_the_vocabulary(build):
 @pytest.mark.parametrize(
     ('settings', 'words'),
     [
-        (dict(mode='window'), "mode.*'whole'.*'slide'.*'window'"),
-        (dict(mode='slide'), 'crop_size.*None'),
-        (dict(mode='slide', crop_size=(8, 8), stride=8), r'stride.*\b8$'),
-        (
-            dict(mode='slide', crop_size=(8, 8), stride=(8, 9)),
-            r'stride.*\(8, 9\).*crop_size.*\(8, 8\)',
-        ),
-        (dict(background='red'), r'test_cfg\.background.*test_cfg\.prob_thr'),
-        (dict(prob_thr=0.5), r'test_cfg\.background.*test_cfg\.prob_thr'),
+        (dict(background='red'), r"test_cfg.*background 'red'.*prob_thr None"),
+        (dict(prob_thr=0.5), r'test_cfg.*background None.*prob_thr 0\.5'),
         (dict(background='pink', prob_thr=0.5), "background.*'pink'"),
-        (dict(background=3, prob_thr=0.5), r'background 3\b'),
+        (dict(background=3, prob_thr=0.5), r'background.*\b3\b'),
         (dict(background='red', prob_thr=50), r'prob_thr.*\b50\b'),
         (dict(crop=8), r"test_cfg.*\['crop'\].*'crop_size'"),
     ],
 )
-def test_broken_settings_are_refused(build, settings, words):
+def test_invalid_test_cfg_raises(build, settings, words):
     with pytest.raises(ValueError, match=words):
         build(test_cfg=settings)
 
@@ -221,7 +214,7 @@ def test_broken_settings_are_refused(build, settings, words):
         PREPROCESSOR | dict(std=[1, 1, 1]),
     ],
 )
-def test_another_normalisation_is_refused(build, preprocessor):
+def test_wrong_normalisation_raises(build, preprocessor):
     with pytest.raises(ValueError, match=r'data_preprocessor.*(mean|std)='):
         build(data_preprocessor=preprocessor)
 
@@ -234,7 +227,7 @@ def test_nothing_trains(build):
     assert not model.train().backbone.training
 
 
-def test_tensor_mode_gives_the_logits_of_tokens(build):
+def test_tensor_mode_returns_token_logits(build):
     logits = build()(patches('red green'), mode='tensor')
     assert logits.shape == (1, 3, 1, 2)
     assert logits[0, :, 0].T.tolist() == [[10, 0, 0], [0, 10, 0]]
@@ -253,7 +246,7 @@ def test_metric_reads_the_predictions(build):
 
 
 @pytest.mark.parametrize('last_block', ['value', 'csa'])
-def test_a_clip_brings_its_own_text_tower(micro_clip, last_block):
+def test_text_tower_of_the_same_clip_is_used(micro_clip, last_block):
     tower = dict(type='CLIPTower', model=micro_clip, last_block=last_block)
     constants = build_tower(micro_clip)
     model = MODELS.build(
@@ -276,14 +269,14 @@ def test_a_clip_brings_its_own_text_tower(micro_clip, last_block):
     assert model.backbone.dense_path.startswith('value' if last_block == 'value' else 'self')
 
 
-def test_features_of_another_clip_are_refused(build, tmp_path):
+def test_embedding_width_mismatch_raises(build, tmp_path):
     torch.save({name: torch.randn(4) for name in VECTORS}, tmp_path / 'wide.pt')
     with pytest.raises(ValueError, match=r'wide\.pt.*\b4\b.*\b3\b'):
         build(file=tmp_path / 'wide.pt')
 
 
 @pytest.mark.slow
-def test_detection_users_never_import_mmseg():
+def test_importing_the_package_does_not_import_mmseg():
     program = (
         'import sys, clipself_mm; from mmengine.registry import MODELS;'
         "assert 'mmseg' not in sys.modules; assert MODELS.get('ZeroShotSegmentor') is None"

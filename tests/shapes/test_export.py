@@ -61,7 +61,7 @@ def test_layout(root):
     assert not list(root.rglob('*.part'))
 
 
-def test_pycocotools_reads_masks_boxes_and_areas_that_agree(root):
+def test_masks_boxes_and_areas_agree_in_pycocotools(root):
     coco = COCO(root / 'annotations' / 'instances_val.json')
     forms = set()
     assert [coco.cats[number]['name'] for number in sorted(coco.cats)] == list(THING_CLASSES)
@@ -74,7 +74,7 @@ def test_pycocotools_reads_masks_boxes_and_areas_that_agree(root):
     assert forms == {list, dict}
 
 
-def test_objects_are_those_of_the_renderer(root):
+def test_annotations_match_the_renderer(root):
     coco = COCO(root / 'annotations' / 'instances_val.json')
     for number in range(16):
         scene = render_scene(5, 500_000 + number, ShapesOV(size=128).style)
@@ -86,7 +86,7 @@ def test_objects_are_those_of_the_renderer(root):
         assert np.abs(stored - scene.image).mean() < 4
 
 
-def test_train_boxes_are_base_only(root):
+def test_training_boxes_are_of_base_classes(root):
     categories = {
         item['id']: item['name'] for item in read(root, 'instances_train.json')['categories']
     }
@@ -100,7 +100,7 @@ def test_train_boxes_are_base_only(root):
     assert {item['id'] for item in shown} < {item['id'] for item in every}
 
 
-def test_lvis_form(root):
+def test_lvis_json(root):
     content = read(root, 'lvis_val.json')
     letters = {item['name']: item['frequency'] for item in content['categories']}
     assert {name for name, letter in letters.items() if letter == 'r'} == set(NOVEL_CLASSES)
@@ -125,7 +125,7 @@ def test_lvis_form(root):
         assert present | set(image['neg_category_ids']) == set(counts)
 
 
-def test_panoptic_segments_tile_the_image(root):
+def test_panoptic_segments_cover_the_image(root):
     content = read(root, 'panoptic_val.json')
     assert [item['name'] for item in content['categories']] == list(ALL_CLASSES)
     assert sum(item['isthing'] for item in content['categories']) == 65
@@ -188,18 +188,18 @@ def test_a_scene_without_objects_has_a_caption():
         assert text.lower().endswith('nothing on water.')
 
 
-def test_same_parameters_same_bytes_whatever_the_workers(root, tmp_path):
+def test_files_do_not_depend_on_the_number_of_workers(root, tmp_path):
     assert export_shapes_ov(tmp_path / 'again', SPEC, workers=2)
     assert digests(tmp_path / 'again') == digests(root)
 
 
-def test_a_longer_split_begins_with_the_shorter_one(root, tmp_path):
+def test_longer_split_starts_with_the_shorter_one(root, tmp_path):
     export_shapes_ov(tmp_path / 'more', ShapesOV(train=2, val=17, size=128, seed=5))
     mine, more = digests(root / 'val'), digests(tmp_path / 'more' / 'val')
     assert mine.items() < more.items()
 
 
-def test_a_complete_set_is_reused_and_others_are_rewritten(tmp_path):
+def test_complete_data_set_is_reused_and_others_are_replaced(tmp_path):
     out = tmp_path / 'set'
     spec = ShapesOV(train=2, val=2, size=64)
     assert not is_complete(out, spec)
@@ -227,7 +227,7 @@ def test_a_complete_set_is_reused_and_others_are_rewritten(tmp_path):
     assert digests(out) == before
 
 
-def test_a_foreign_folder_is_left_alone(tmp_path):
+def test_folder_with_other_content_raises(tmp_path):
     (tmp_path / 'train').mkdir()
     (tmp_path / 'train' / 'precious.txt').write_text('mine')
     with pytest.raises(FileExistsError, match=r'shapes_ov\.json'):
@@ -238,7 +238,7 @@ def test_a_foreign_folder_is_left_alone(tmp_path):
 @pytest.mark.parametrize(
     'values', [{'train': 0}, {'val': 500_001}, {'size': 32}, {'size': 4096}, {'seed': -1}]
 )
-def test_senseless_parameters_are_refused(values):
+def test_invalid_parameters_raise(values):
     (value,) = values.values()
     with pytest.raises(ValueError, match=rf' {value}\b'):
         ShapesOV(**values)

@@ -20,7 +20,7 @@ from clipself_mm.shapes.scenes import PALETTE, rasterise, render_scene
 from clipself_mm.shapes.textures import TEXTURES
 
 
-def test_there_are_65_things_of_which_three_whole_shapes_are_novel():
+def test_65_things_with_three_novel_shapes():
     assert len(THING_CLASSES) == len(set(THING_CLASSES)) == 65
     assert len(BASE_CLASSES) == 50
     assert len(NOVEL_CLASSES) == 15
@@ -42,7 +42,7 @@ def test_a_scene_is_a_function_of_seed_and_index():
     assert render_scene(4, 17).image.tobytes() != first.image.tobytes()
 
 
-def test_scenes_hold_what_the_style_says():
+def test_scenes_follow_the_style():
     style = SceneStyle(size=96, objects=(2, 4), max_stuff=2)
     scenes = [render_scene(0, index, style) for index in range(30)]
     counts = {len(scene.objects) for scene in scenes}
@@ -60,7 +60,7 @@ def test_scenes_hold_what_the_style_says():
                 assert ring.max() <= 96
 
 
-def test_default_scenes_have_three_to_nine_objects_unless_they_find_no_room():
+def test_default_scenes_have_at_most_nine_objects():
     counts = [len(render_scene(0, index).objects) for index in range(40)]
     assert max(counts) <= 9
     assert np.mean(np.array(counts) >= 3) > 0.9
@@ -84,7 +84,7 @@ def test_pixels_of_an_object_have_its_colour():
     assert seen == set(PALETTE)
 
 
-def test_later_objects_hide_earlier_ones():
+def test_later_objects_occlude_earlier_ones():
     style = SceneStyle(size=128, objects=(6, 6), max_cover=1.0)
     hidden = 0
     for index in range(10):
@@ -110,7 +110,7 @@ def test_later_objects_hide_earlier_ones():
         (0, 0, 50, False),
     ],
 )
-def test_hidden_and_tiny_objects_are_not_annotated(height, width, full, kept):
+def test_occluded_and_tiny_objects_are_not_annotated(height, width, full, kept):
     object_map = np.zeros((64, 64), np.uint8)
     object_map[5 : 5 + height, 9 : 9 + width] = 1
     scene = Scene(
@@ -164,7 +164,7 @@ def test_silhouettes_differ():
             assert worst < 0.85, (one, other, worst)
 
 
-def test_every_texture_is_its_own():
+def test_textures_differ():
     means = []
     for kind in STUFF_CLASSES:
         image = TEXTURES[kind](np.random.default_rng(0), 64)

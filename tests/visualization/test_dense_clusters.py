@@ -34,7 +34,7 @@ class ColourTower(nn.Module):
         return F.normalize(F.avg_pool2d(images * self.weight, self.patch_size), dim=1)
 
 
-def test_directions_not_lengths_make_clusters():
+def test_clusters_depend_on_directions_not_lengths():
     dense = torch.zeros(1, 2, 2, 3)
     dense[0, 0, 0] = torch.tensor([1.0, 9.0, 0.1])
     dense[0, 1, 1] = torch.tensor([5.0, 0.2, 1.0])
@@ -44,7 +44,7 @@ def test_directions_not_lengths_make_clusters():
     assert indices.tolist() == [[0, 0, 0], [1, 1, 0]]
 
 
-def test_finds_the_best_grouping():
+def test_best_run_is_chosen():
     # The objective of spherical k-means is the sum of the lengths of the clusters' sums.
     noise = torch.randn(8, 3, generator=torch.Generator().manual_seed(3))
     points = F.normalize(torch.eye(3).repeat(3, 1)[:8] + 0.4 * noise, dim=1)
@@ -58,7 +58,7 @@ def test_finds_the_best_grouping():
     assert objective(tuple(found.flatten().tolist())) == pytest.approx(best, rel=1e-5)
 
 
-def test_same_seed_same_answer_and_input_untouched():
+def test_same_seed_gives_the_same_clusters():
     dense = torch.randn(2, 5, 6, 7, generator=torch.Generator().manual_seed(0))
     before = dense.clone()
     first, second = (cluster_dense_maps(dense, 4, seed=1) for _ in range(2))
@@ -67,7 +67,7 @@ def test_same_seed_same_answer_and_input_untouched():
     assert torch.equal(dense, before)
 
 
-def test_maps_of_other_sizes_are_clustered_alone():
+def test_maps_of_different_sizes_are_clustered_separately():
     generator = torch.Generator().manual_seed(0)
     maps = [torch.randn(4, *size, generator=generator) for size in ((3, 5), (6, 2))]
     together = cluster_dense_maps(maps, 3)
@@ -89,12 +89,12 @@ def test_coinciding_tokens_share_a_cluster():
 
 
 @pytest.mark.parametrize('clusters', [0, 5])
-def test_impossible_numbers_of_clusters(clusters):
+def test_invalid_number_of_clusters_raises(clusters):
     with pytest.raises(ValueError, match=rf'\b{clusters}\b.*\b4\b'):
         cluster_dense_maps(torch.ones(1, 3, 2, 2), clusters)
 
 
-def test_picture_is_resized_to_whole_patches_and_normalised():
+def test_image_is_resized_to_whole_patches_and_normalised():
     tower = ColourTower().train()
     image = Image.new('RGB', (100, 47), (255, 0, 127))
     dense = encode_dense_map(tower, image, 40)
@@ -107,7 +107,7 @@ def test_picture_is_resized_to_whole_patches_and_normalised():
     assert not dense.requires_grad
 
 
-def test_panel_shows_pictures_and_clusters():
+def test_figure_has_images_and_clusters():
     image = Image.new('RGB', (8, 4), (10, 20, 30))
     maps = [torch.tensor([[0, 1], [-1, 0]])]
     panel = np.array(draw_clusters([image], {'original': maps, 'refined': maps}, width=80))
@@ -126,15 +126,7 @@ def test_panel_shows_pictures_and_clusters():
     assert all((panel[top : top + 40, :-90] < 100).any() for top in (10, 60, 110))
 
 
-def test_rows_must_fit_the_pictures():
-    image = Image.new('RGB', (8, 8))
-    with pytest.raises(ValueError, match=r"'original'.*\b2\b.*\b1\b"):
-        draw_clusters([image], {'original': [torch.zeros(1, 1, dtype=torch.int64)] * 2})
-    with pytest.raises(ValueError, match='images'):
-        draw_clusters([], {})
-
-
-def test_one_call_from_towers_to_panel():
+def test_draw_dense_clusters():
     image = Image.new('RGB', (32, 32), 'red')
     image.paste('blue', (0, 16, 32, 32))
     panel = np.array(draw_dense_clusters([image], {'tower': ColourTower()}, 32, clusters=2))
@@ -145,7 +137,7 @@ def test_one_call_from_towers_to_panel():
 
 
 @pytest.mark.slow
-def test_tool_draws_a_row_for_each_checkpoint(tmp_path):
+def test_tool_draws_one_row_per_checkpoint(tmp_path):
     photo, out = tmp_path / 'photo.png', tmp_path / 'new' / 'dense.png'
     Image.effect_noise((60, 40), 80).save(photo)
     weights = ROOT / 'clipself_mm' / 'shapes' / 'tiny_clip' / 'open_clip_model.safetensors'
@@ -162,7 +154,7 @@ def test_tool_draws_a_row_for_each_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize('text', ['x.pt', '=x.pt'])
-def test_tool_wants_a_label(text):
+def test_checkpoint_without_label_raises(text):
     tool = runpy.run_path(str(ROOT / 'tools' / 'visualize_dense.py'))
     with pytest.raises(argparse.ArgumentTypeError, match='LABEL=PATH'):
         tool['labelled'](text)

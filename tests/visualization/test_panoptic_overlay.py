@@ -13,7 +13,7 @@ def test_outlines_by_hand():
     assert outlines(segments).tolist() == [[False, True, True], [True, False, False]]
 
 
-def test_instances_of_a_class_share_a_colour_and_are_parted():
+def test_instances_of_a_class_have_one_colour_and_outlines():
     segments = np.full((40, 60), 1000)
     segments[:, 30:] = 2000
     segments[20:] = 2  # of K = 2 classes: no segment
@@ -29,6 +29,6 @@ def test_instances_of_a_class_share_a_colour_and_are_parted():
     assert (legend == colour).all(axis=1).sum() > 100
 
 
-def test_sizes_must_agree():
+def test_size_mismatch_raises():
     with pytest.raises(ValueError, match=r'\(4, 6\).*\(6, 4\)'):
         draw_panoptic(Image.new('RGB', (6, 4)), np.zeros((6, 4), int), ['a'])

@@ -33,7 +33,7 @@ def config(tmp_path):
     return tmp_path / 'config.py'
 
 
-def test_a_box_is_drawn_where_it_is():
+def test_box_position():
     picture = np.asarray(draw_boxes(np.zeros((40, 60, 3), np.uint8), np.array([[10, 5, 50, 30]])))
     assert tuple(picture[30, 30]) == COLOURS[0]
     assert tuple(picture[20, 50]) == COLOURS[0]
@@ -41,7 +41,7 @@ def test_a_box_is_drawn_where_it_is():
     assert not picture[:, 51:].any()
 
 
-def test_crops_stand_in_columns():
+def test_crops_are_arranged_in_columns():
     crops = np.full((3, 3, 30, 30), 77, np.uint8)
     sheet = np.asarray(crop_sheet(crops, height=70))
     assert sheet.shape == (70, 60, 3)
@@ -53,7 +53,7 @@ def test_crops_stand_in_columns():
     assert crop_sheet(crops[:0], height=70).size == (0, 70)
 
 
-def test_pictures_of_a_config(config, tmp_path):
+def test_figures_of_a_config(config, tmp_path):
     paths = list(browse(Config.fromfile(config), tmp_path / 'out', number=5))
     assert [path.name for path in paths] == ['0000_0.png', '0001_1.png']
     assert Image.open(paths[0]).size == (120 + 32, 80)
@@ -62,7 +62,7 @@ def test_pictures_of_a_config(config, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_tool_prints_what_it_wrote(config, tmp_path):
+def test_tool_prints_the_paths(config, tmp_path):
     done = call([sys.executable, TOOL, config, '--out-dir', 'out', '--number', 1], tmp_path)
     assert done.stdout.splitlines()[-1] == 'out/0000_0.png'  # mmdet may print before
     assert (tmp_path / 'out' / '0000_0.png').is_file()

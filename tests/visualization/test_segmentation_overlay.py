@@ -28,7 +28,7 @@ def test_blend_by_hand():
         blend_labels(picture, np.zeros((3, 1), int), colours)
 
 
-def test_legend_names_the_largest_first():
+def test_legend_is_sorted_by_area():
     labels = np.zeros((40, 60), int)
     labels[:30] = 2
     picture = Image.new('L', (60, 40), 255)

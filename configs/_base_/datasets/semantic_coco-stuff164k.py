@@ -1,31 +1,12 @@
 """COCO-Stuff-164k val (5,000 images, 171 classes) at 1024 px; mmseg prepares the data."""
 
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    # As distillation resizes: bicubic, antialiased, the longest side to the size.
-    dict(
-        type='Resize',
-        scale=(1024, 1024),
-        keep_ratio=True,
-        backend='pillow',
-        interpolation='bicubic',
-    ),
-    dict(type='LoadAnnotations'),  # behind Resize: compared at the original size
-    dict(type='PackSegInputs'),
-]
+_base_ = './semantic_ade20k-150.py'
+
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='COCOStuffDataset',
         data_root='data/coco_stuff164k',
         data_prefix=dict(img_path='images/val2017', seg_map_path='annotations/val2017'),
-        test_mode=True,
-        pipeline=test_pipeline,
     ),
 )
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator

@@ -1,32 +1,13 @@
 """PASCAL Context-59 val at 1024 px; mmseg prepares the data."""
 
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    # As distillation resizes: bicubic, antialiased, the longest side to the size.
-    dict(
-        type='Resize',
-        scale=(1024, 1024),
-        keep_ratio=True,
-        backend='pillow',
-        interpolation='bicubic',
-    ),
-    dict(type='LoadAnnotations'),  # behind Resize: compared at the original size
-    dict(type='PackSegInputs'),
-]
+_base_ = './semantic_ade20k-150.py'
+
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='PascalContextDataset59',
         data_root='data/VOCdevkit/VOC2010/',
         ann_file='ImageSets/SegmentationContext/val.txt',
         data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClassContext'),
-        test_mode=True,
-        pipeline=test_pipeline,
     ),
 )
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator

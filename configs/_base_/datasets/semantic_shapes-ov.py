@@ -10,7 +10,7 @@ test_pipeline = [
         backend='pillow',
         interpolation='bicubic',
     ),
-    dict(type='LoadPanopticSemantic'),  # behind Resize: compared at the original size
+    dict(type='LoadPanopticSemantic'),  # after Resize: metrics compare at the original size
     dict(type='PackSegInputs'),
 ]
 val_dataloader = dict(

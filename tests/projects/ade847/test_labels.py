@@ -64,12 +64,12 @@ def release(tmp_path):
     return root
 
 
-def test_values_of_objects_by_hand():
+def test_object_values_by_hand():
     colours = np.array([[[0, 5, 9], [39, 112, 0], [10, 0, 1]]], np.uint8)
     assert object_values(colours).tolist() == [[5, 880, 256]]
 
 
-def test_index_counts_whole_objects(release):
+def test_index_does_not_count_parts(release):
     index = read_index(release / 'index_ade20k.pkl')
     assert index.images[0] == f'{FOLDERS[0]}/{FILES[0]}'
     assert index.validation.tolist() == [False, True, True]
@@ -79,7 +79,7 @@ def test_index_counts_whole_objects(release):
     assert names == [*NAMES[:847], NAMES[879]]  # three images each, the last in two
 
 
-def test_table_by_hand(release):
+def test_label_table_by_hand(release):
     index = read_index(release / 'index_ade20k.pkl')
     table = label_table(index, ['thing 4', 'thing 0'])
     assert table.dtype == np.uint16
@@ -88,7 +88,7 @@ def test_table_by_hand(release):
         label_table(index, ['thing 4', 'tree'])
 
 
-def test_label_maps_are_written_where_the_data_set_looks(release):
+def test_data_set_reads_the_label_maps(release):
     index = read_index(release / 'index_ade20k.pkl')
     classes = NAMES[846::-1]  # label of object c is 846 - c
     assert convert_ade847(index, classes, release) == 2
@@ -111,14 +111,14 @@ def test_label_maps_are_written_where_the_data_set_looks(release):
     assert not (release / 'annotations_847/training').exists()
 
 
-def test_other_numbers_of_classes_are_refused(release):
+def test_wrong_number_of_classes_raises(release):
     index = read_index(release / 'index_ade20k.pkl')
     with pytest.raises(ValueError, match=r'\b847\b.*\b848\b.*--classes'):
         convert_ade847(index, shared_names(index), release)
     assert not (release / 'ade847.json').exists()
 
 
-def test_pictures_of_another_release_are_refused(release):
+def test_files_of_a_different_release_raise(release):
     presence = np.zeros((900, 3))
     presence[:847, 0] = 1
     path = write_index(release, objectPresence=presence)
@@ -126,7 +126,7 @@ def test_pictures_of_another_release_are_refused(release):
         convert_ade847(read_index(path), NAMES[:847], release)
 
 
-def test_missing_picture_is_named(release):
+def test_missing_file_raises(release):
     (release / 'images/ADE/validation/nature/hill/ADE_val_2_seg.png').unlink()
     with pytest.raises(FileNotFoundError, match=r'ADE_val_2_seg\.png.*index_ade20k\.pkl'):
         convert_ade847(read_index(release / 'index_ade20k.pkl'), NAMES[:847], release)
@@ -145,7 +145,7 @@ class Evil:
         (pickle.dumps([1]), r"'filename'.*'objectnames'.*\blist\b"),
     ],
 )
-def test_broken_indices_name_the_file(tmp_path, capsys, content, words):
+def test_broken_index_raises(tmp_path, capsys, content, words):
     path = tmp_path / 'index_ade20k.pkl'
     with pytest.raises(FileNotFoundError, match=r'index_ade20k\.pkl'):
         read_index(path)
@@ -155,7 +155,7 @@ def test_broken_indices_name_the_file(tmp_path, capsys, content, words):
     assert 'run' not in capsys.readouterr().out
 
 
-def test_data_set_needs_its_names(tmp_path):
+def test_data_set_without_classes_file_raises(tmp_path):
     path = tmp_path / 'ade847.json'
     with pytest.raises(FileNotFoundError, match=r'ade847\.json.*convert_ade847\.py'):
         ADE847Dataset(classes_file=str(path))
@@ -164,13 +164,13 @@ def test_data_set_needs_its_names(tmp_path):
         ADE847Dataset(classes_file=str(path))
 
 
-def test_tool(release, tmp_path, run_tool, capsys):
+def test_convert_ade847_tool(release, tmp_path, run_tool, capsys):
     (tmp_path / 'names.txt').write_text('\n'.join(NAMES[:847]))
     index = release / 'index_ade20k.pkl'
     run_tool('convert_ade847', index, '--classes', tmp_path / 'names.txt', '--out', tmp_path)
     shown = capsys.readouterr().out
     assert '2 label maps' in shown
-    assert '847 classes' in shown
+    assert '847 class names' in shown
     assert json.loads((tmp_path / 'ade847.json').read_text())['classes'] == NAMES[:847]
     with pytest.raises(SystemExit, match=r'\b847\b.*\b848\b.*--classes'):
         run_tool('convert_ade847', index)

@@ -27,7 +27,7 @@ def lines_of(axes):
     }
 
 
-def test_lines_by_hand():
+def test_lines_of_the_figure():
     figure = draw_accuracy_by_size({'original': ORIGINAL, 'CLIPSelf': REFINED})
     boxes, stuff, boxes5, _ = figure.axes
     assert [axes.get_title() for axes in (boxes, stuff)] == ['boxes', 'stuff masks']
@@ -45,7 +45,7 @@ def test_lines_by_hand():
     assert len(legend.get_texts()) == 4
 
 
-def test_a_colour_is_a_tower():
+def test_one_colour_per_tower():
     figure = draw_accuracy_by_size({'original': ORIGINAL, 'CLIPSelf': REFINED})
     colours = {}
     for line in figure.axes[0].get_lines():
@@ -54,7 +54,7 @@ def test_a_colour_is_a_tower():
 
 
 @pytest.mark.parametrize('title', ['original', 'a name that is far longer than anyone would like'])
-def test_the_legend_stays_inside(title):
+def test_legend_is_inside_the_figure(title):
     figure = draw_accuracy_by_size({title: ORIGINAL, 'CLIPSelf': REFINED, 'third': REFINED})
     figure.canvas.draw()
     box, (legend,) = figure.bbox, figure.legends
@@ -62,8 +62,6 @@ def test_the_legend_stays_inside(title):
     assert (box.x0 <= inside.x0, inside.x1 <= box.x1, box.y0 <= inside.y0) == (True, True, True)
 
 
-def test_nothing_to_draw_is_an_error():
-    with pytest.raises(ValueError, match='table'):
-        draw_accuracy_by_size({})
+def test_table_without_boxes_and_masks_raises():
     with pytest.raises(ValueError, match=r'original.*boxes.*masks'):
         draw_accuracy_by_size({'original': ORIGINAL[:1]})

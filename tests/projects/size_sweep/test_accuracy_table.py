@@ -28,7 +28,7 @@ def test_rows_by_hand(tmp_path):
     assert [item.name for item in path.parent.iterdir()] == ['accuracy.csv']
 
 
-def test_a_file_is_continued(tmp_path):
+def test_existing_file_is_extended(tmp_path):
     path = tmp_path / 'accuracy.csv'
     path.write_text(TEXT)
     table = AccuracyTable(path, 'c1', 'w1')
@@ -43,13 +43,13 @@ def test_a_file_is_continued(tmp_path):
     ('config', 'weights', 'message'),
     [('c2', 'w1', r'config.*\bc1\b.*\bc2\b'), ('c1', 'w2', r'weights.*\bw1\b.*\bw2\b')],
 )
-def test_another_run_s_file_is_refused(tmp_path, config, weights, message):
+def test_digest_mismatch_raises(tmp_path, config, weights, message):
     (tmp_path / 'accuracy.csv').write_text(TEXT)
     with pytest.raises(ValueError, match=rf'accuracy\.csv.*{message}'):
         AccuracyTable(tmp_path / 'accuracy.csv', config, weights)
 
 
-def test_broken_files_are_named(tmp_path):
+def test_broken_file_raises(tmp_path):
     path = tmp_path / 'accuracy.csv'
     path.write_text(TEXT + '256,boxes,things\n')
     with pytest.raises(ValueError, match=r'accuracy\.csv.*\b5\b'):
@@ -59,7 +59,7 @@ def test_broken_files_are_named(tmp_path):
         read_accuracy(path)
 
 
-def test_a_metric_of_another_kind_is_refused(tmp_path):
+def test_metrics_without_top1_raise(tmp_path):
     table = AccuracyTable(tmp_path / 'accuracy.csv', 'c1', 'w1')
     with pytest.raises(ValueError, match=r"RegionClassificationMetric.*\['coco/bbox_mAP'\]"):
         table.add({'coco/bbox_mAP': 1.0}, 128, None)

@@ -18,7 +18,7 @@ def make_config(size=128, padded=128, kind='ResizeLongest'):
 
 
 @pytest.mark.parametrize('kind', ['ResizeLongest', 'mmengine.ResizeLongest', ResizeLongest])
-def test_both_places_are_set_and_crops_stay(kind):
+def test_pipeline_and_preprocessor_are_set_and_crops_stay(kind):
     config = make_config(kind=kind)
     assert input_size(config) == 128
     set_input_size(config, 256)
@@ -37,7 +37,7 @@ def test_wrapped_data_sets_are_searched():
     assert [dataset.pipeline[-1]['size'] for dataset in datasets] == [96, 96]
 
 
-def test_what_is_missing_is_said():
+def test_missing_or_different_sizes_raise():
     with pytest.raises(ValueError, match=r'ResizeLongest.*test_dataloader'):
         set_input_size(make_config(kind='Resize'), 96)
     with pytest.raises(ValueError, match=r'image_size.*model\.data_preprocessor'):
@@ -48,7 +48,7 @@ def test_what_is_missing_is_said():
         input_size(Config(dict(model=dict())))
 
 
-def test_sizes_that_do_not_fit_name_their_neighbours():
+def test_invalid_sizes_raise():
     check_sizes([320, 480, 1024], 16)
     with pytest.raises(ValueError, match=r'\b14\b.*\b320\b.*\b308\b.*\b322\b'):
         check_sizes([320, 336], 14)

@@ -65,7 +65,7 @@ def measure(config, monkeypatch):
 
 
 @pytest.mark.slow
-def test_sizes_are_measured_once_and_added_to(measure, config, tmp_path):
+def test_sizes_are_measured_once(measure, config, tmp_path):
     ran, rows = measure('--sizes', '64', '32')
     assert ran == [(64, True), (32, False)]
     dense = ['boxes', 'thing_masks', 'stuff_masks']
@@ -95,18 +95,18 @@ def test_sizes_are_measured_once_and_added_to(measure, config, tmp_path):
             assert getattr(item, top) == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_file_of_another_config_is_refused(measure):
+def test_file_of_a_different_config_raises(measure):
     measure('--sizes', '32')
     with pytest.raises(ValueError, match=r'accuracy\.csv.*config'):
         measure('--sizes', '64', '--cfg-options', 'test_dataloader.dataset.pipeline.3.size=16')
 
 
-def test_sizes_are_checked_before_anything_runs(measure):
+def test_invalid_size_raises(measure):
     with pytest.raises(ValueError, match=r'\b8\b.*\b60\b.*\b56\b.*\b64\b'):
         measure('--sizes', '64', '60')
 
 
-def test_digests_know_weights_and_config_but_not_the_size(config, micro_clip, tmp_path):
+def test_digests_depend_on_weights_and_config_but_not_on_size(config, micro_clip, tmp_path):
     base = Config.fromfile(config)
     assert config_digest(config_at_size(base, 32)) == config_digest(base)
     longer = Config.fromfile(config)
@@ -121,7 +121,7 @@ def test_digests_know_weights_and_config_but_not_the_size(config, micro_clip, tm
 
 
 @pytest.mark.slow
-def test_two_processes_write_the_file_of_one(measure, config, tmp_path):
+def test_two_processes_write_the_same_file_as_one(measure, config, tmp_path):
     _, alone = measure('--sizes', '32', '64')
     launch = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
     tool = ROOT / 'tools/region_accuracy_by_size.py'
@@ -131,7 +131,7 @@ def test_two_processes_write_the_file_of_one(measure, config, tmp_path):
     assert (tmp_path / 'two/accuracy.png').is_file()
 
 
-def test_several_tables_in_one_figure(measure, monkeypatch, tmp_path):
+def test_plot_several_tables(measure, monkeypatch, tmp_path):
     measure('--sizes', '32', '64')
     tool = load_tool('plot_region_accuracy')
     words = ['plot_region_accuracy.py', 'a=figure/accuracy.csv', 'figure/accuracy.csv']

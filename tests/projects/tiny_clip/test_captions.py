@@ -43,7 +43,7 @@ def test_name_content_by_hand(scene, box, expected):
     assert name_content(scene, box) == expected
 
 
-def test_dominant_stuff_looks_beside_objects(scene):
+def test_dominant_stuff_ignores_objects(scene):
     assert dominant_stuff(scene, (30, 0, 52, 40)) == ALL_CLASSES.index('sand')
     assert dominant_stuff(scene, (38, 0, 60, 40)) == ALL_CLASSES.index('sand')
     assert dominant_stuff(scene, (45, 0, 60, 40)) == ALL_CLASSES.index('snow')
@@ -58,7 +58,7 @@ def test_captions_of_one_class_are_the_evaluation_prompts_and_plain_phrases():
     assert seen == set(expand_prompts('purple hourglass')) | plain
 
 
-def test_captions_of_several_classes_name_each():
+def test_captions_of_several_classes():
     labels = [THING_CLASSES.index('red star'), ALL_CLASSES.index('grass'), 3]
     for draw in range(20):
         text = caption(labels, np.random.default_rng(draw))

@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from clipself_mm.shapes.classes import ALL_CLASSES
 from projects.tiny_clip.crops import CaptionedCrops, cut_square, enlarge_box
 
 
-def test_cut_square_pads_centred_with_zeros():
+def test_cut_square_centres_and_pads_with_zeros():
     """A 40 x 10 box of plain 200 becomes 64 x 16, rows 24 to 39."""
-    image = Image.fromarray(np.full((50, 50, 3), 200, np.uint8))
+    image = np.full((50, 50, 3), 200, np.uint8)
     square = cut_square(image, (5, 20, 45, 30), 64)
     expected = np.zeros((64, 64, 3), np.uint8)
     expected[24:40] = 200

@@ -58,7 +58,7 @@ def test_contrastive_loss_by_hand():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('tower', IMAGE_TOWERS)
-def test_interrupted_and_resumed_training_ends_with_the_same_weights(tmp_path, tower):
+def test_resume_gives_the_same_weights(tmp_path, tower):
     options = dict(report=silent, check_scenes=2, tower=tower)
     whole = train_tiny_clip(PLAN, tmp_path / 'whole', **options)
 
@@ -95,7 +95,7 @@ def test_interrupted_and_resumed_training_ends_with_the_same_weights(tmp_path, t
 
 
 @pytest.mark.parametrize('tower', IMAGE_TOWERS)
-def test_an_export_loads_with_plain_open_clip(tmp_path, tower):
+def test_export_loads_with_open_clip(tmp_path, tower):
     model = build_tiny_clip(3, tower)
     for name, buffer in model.named_buffers():
         if name.endswith('num_batches_tracked'):
@@ -112,7 +112,7 @@ def test_an_export_loads_with_plain_open_clip(tmp_path, tower):
         assert torch.equal(expected, loaded.state_dict()[name]), name
 
 
-def test_the_resnet_is_open_clip_s_with_attention_pooling():
+def test_resnet_has_attention_pooling():
     """Same text tower and seed, another image tower: 64 px, stride 32, 1 to 2.5 M parameters."""
     model = build_tiny_clip(0, 'resnet')
     assert isinstance(model.visual, ModifiedResNet)
@@ -145,7 +145,7 @@ def test_shipped_files():
     torch.testing.assert_close(preprocess(Image.fromarray(picture)), ours)
 
 
-def test_the_longest_prompt_fits_the_context():
+def test_longest_prompt_fits_the_context():
     tokenizer = open_clip.get_tokenizer(f'local-dir:{TINY_CLIP}')
     from clipself_mm.clip import expand_prompts
 
@@ -155,7 +155,7 @@ def test_the_longest_prompt_fits_the_context():
 
 
 @pytest.mark.slow
-def test_shipped_weights_know_crops_but_not_dense_features():
+def test_shipped_weights_classify_crops_but_not_dense_features():
     """The gap CLIPSelf closes: crops at least 80%, dense box features at most 15%."""
     model = load_tiny_clip()
     tokenizer = open_clip.get_tokenizer(f'local-dir:{TINY_CLIP}')

@@ -13,7 +13,7 @@ TOOL = Path(__file__).parents[3] / 'tools/train_tiny_clip.py'
 @pytest.mark.parametrize(
     ('tower', 'folder'), [('vit', 'tiny_clip'), ('resnet', 'tiny_clip_resnet')]
 )
-def test_train_tiny_clip_exports_what_open_clip_loads(monkeypatch, tmp_path, capsys, tower, folder):
+def test_train_tiny_clip_tool(monkeypatch, tmp_path, capsys, tower, folder):
     monkeypatch.chdir(tmp_path)
     arguments = ['--steps', 1, '--batch', 2, '--scenes', 2, '--singles', 2, '--check', 2]
     arguments += ['--threads', torch.get_num_threads(), '--tower', tower]

@@ -1,4 +1,4 @@
-"""From logits to labels in the frame of the annotation, a few classes at a time."""
+"""From logits to labels in the frame of the annotation."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _VALUES = 2**27
-"""How many values are resized at once: half a gigabyte."""
+"""Number of resized values held at once: 0.5 GB in float32."""
 
 
-def label_map(logits: Tensor, size: Sequence[int], values: int = _VALUES) -> tuple[Tensor, Tensor]:
-    """The best class of every pixel and how probable it is.
+def upsample_argmax(
+    logits: Tensor, size: Sequence[int], values: int = _VALUES
+) -> tuple[Tensor, Tensor]:
+    """Label of every pixel and its probability.
 
-    The logits are resized bilinearly (corners not aligned), as mmseg does, then compared. With
-    hundreds of classes and a large picture the resized logits do not fit into memory, so they are
-    made for some classes at a time; the answer does not depend on how many.
+    The logits are resized bilinearly (`align_corners=False`), as in mmseg. Classes are processed in
+    chunks, because the resized logits of hundreds of classes do not fit into memory. The result
+    does not depend on the chunk size.
 
     Args:
         logits: Shape (K, h, w).
-        size: Height and width of the answer in pixels.
-        values: How many resized values are held at once, at least one class's.
+        size: (height, width) of the result in pixels.
+        values: Number of resized values held at once; a chunk has at least one class.
 
     Returns:
-        Labels, int64 of shape (H, W), the first class of equal ones; and their softmax
-        probabilities over the K classes, float32 of shape (H, W).
+        Labels, int64 of shape (H, W), ties go to the lowest label; and their softmax probabilities
+        over the K classes, float32 of shape (H, W).
     """
     height, width = size
     step = max(1, values // (height * width))
@@ -44,17 +46,17 @@ def label_map(logits: Tensor, size: Sequence[int], values: int = _VALUES) -> tup
 
 
 def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear resize of logits (K, h, w) to (K, H, W), in float32."""
+    """Bilinear resize of logits (K, h, w) to (K, H, W), float32."""
     return F.interpolate(logits[None].float(), tuple(size), mode='bilinear', align_corners=False)[0]
 
 
-def as_annotated(logits: Tensor, meta: Mapping) -> Tensor:
-    """Undo what a test pipeline did to an image, but for its resizing.
+def undo_padding_and_flip(logits: Tensor, meta: Mapping) -> Tensor:
+    """Undo padding and flip of the test pipeline, but not its resizing.
 
     Args:
         logits: Shape (K, H, W).
-        meta: mmseg's metainfo: `padding_size` (left, right, top, bottom), `flip`,
-            `flip_direction`.
+        meta: mmseg's metainfo: `img_padding_size` or `padding_size` (left, right, top, bottom),
+            `flip`, `flip_direction`.
 
     Returns:
         The logits without padding and unflipped.

@@ -6,26 +6,26 @@ import torch.nn.functional as F
 
 pytest.importorskip('mmseg')
 
-from clipself_mm.segmentation import label_map
+from clipself_mm.segmentation import upsample_argmax
 
 
-def test_by_hand():
+def test_upsample_argmax_by_hand():
     logits = torch.tensor([[[0.0, 2.0]], [[1.0, 1.0]]])
-    labels, probability = label_map(logits, (1, 2))
+    labels, probability = upsample_argmax(logits, (1, 2))
     assert labels.tolist() == [[1, 0]]
     torch.testing.assert_close(probability, torch.full((1, 2), 1 / (1 + 2.718281828**-1)))
 
 
 @pytest.mark.parametrize('values', [1, 60, 7 * 60, 10**6])
-def test_pieces_make_no_difference(values):
+def test_chunk_size_does_not_change_the_result(values):
     logits = 5 * torch.randn(11, 3, 4, generator=torch.Generator().manual_seed(0))
-    labels, probability = label_map(logits, (6, 10), values)
+    labels, probability = upsample_argmax(logits, (6, 10), values)
     whole = F.interpolate(logits[None], (6, 10), mode='bilinear', align_corners=False)[0]
     assert torch.equal(labels, whole.argmax(0))
     torch.testing.assert_close(probability, whole.softmax(0).amax(0))
 
 
-def test_of_equal_classes_the_first_wins():
-    labels, probability = label_map(torch.zeros(5, 2, 2), (4, 4), values=16)
+def test_ties_go_to_the_lowest_label():
+    labels, probability = upsample_argmax(torch.zeros(5, 2, 2), (4, 4), values=16)
     assert labels.unique().tolist() == [0]
     torch.testing.assert_close(probability, torch.full((4, 4), 0.2))
