@@ -153,7 +153,7 @@ class Demo:
         # The config that the training has left beside its checkpoint.
         config = Config.fromfile(trained.folder / Path(trained.experiment.config).name)
         path = self.context.work_dir / 'detections.png'
-        draw_detections(config, run.checkpoint(), self._images()).save(path)
+        draw_detections(config, str(run.checkpoint()), self._images()).save(path)
         return path
 
     def _draw_clusters(self) -> Path:

@@ -58,7 +58,7 @@ class JobQueue:
         runs: Iterable[Run],
         jobs: int = 1,
         display: Display | None = None,
-        measured: Callable[[Run], None] = lambda run: None,
+        measured: Callable[[Run], object] = lambda run: None,
         threads: int | None = None,
         keeps_going: bool = True,
     ) -> None:
@@ -95,7 +95,8 @@ class JobQueue:
         self._collect_done()
         waiting = [run for key, run in self.runs.items() if key not in self.results]
         self.display.log(f'{len(self.results)} runs are done, {len(waiting)} to do')
-        total, running = len(waiting), []
+        total = len(waiting)
+        running: list[Started] = []
         try:
             while (waiting or running) and (self.keeps_going or not self.problems):
                 self._give_up(waiting)
@@ -186,7 +187,7 @@ class JobQueue:
             'PYTHON': sys.executable,
             'OMP_NUM_THREADS': str(self.threads or max(1, cores // self._places(run))),
         }
-        if run.gpus is not None:
+        if run.gpus is not None and run.context.gpus is not None:
             visible = os.environ.get('CUDA_VISIBLE_DEVICES')
             names = visible.split(',') if visible else [*map(str, range(run.context.gpus))]
             if len(names) < run.context.gpus:

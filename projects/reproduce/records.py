@@ -69,7 +69,7 @@ def read_records(path: str | Path, columns: Sequence[str]) -> list[Record]:
             values = {column: float(cells[column]) for column in columns if cells[column]}
         except ValueError as error:
             raise ValueError(f'{path}, line {number}: {error}') from error
-        records.append(Record(*(cells[key] for key in KEYS), values))
+        records.append(Record(**{key: cells[key] for key in KEYS}, values=values))
     return records
 
 

@@ -244,13 +244,14 @@ class Run:
 
     def _best_and_last(self) -> dict[str, float]:
         """Metrics of the best and of the last epoch, ``best/KEY`` and ``last/KEY``."""
-        found = self._validations()
+        key, found = self.experiment.best_by, self._validations()
+        assert key is not None
         whole = self.context.config(self.experiment.config).train_cfg.max_epochs
         last = self._length.get('train_cfg.max_epochs', whole)
         missing = [epoch for epoch in range(1, last + 1) if epoch not in found]
         if missing:
             raise FileNotFoundError(f'{self.folder}: no validation of epochs {missing}')
-        best = max(range(1, last + 1), key=lambda epoch: found[epoch][self.experiment.best_by])
+        best = max(range(1, last + 1), key=lambda epoch: found[epoch][key])
         chosen = {'best': found[best] | {'epoch': best}, 'last': found[last]}
         return {
             f'{which}/{name}': value for which, of in chosen.items() for name, value in of.items()
@@ -274,7 +275,8 @@ class Run:
         pointer = self.folder / POINTER
         if not pointer.is_file():
             return
-        done = int(re.search(r'epoch_(\d+)\.pth', pointer.read_text())[1])
+        (epoch,) = re.findall(r'epoch_(\d+)\.pth', pointer.read_text())
+        done = int(epoch)
         cut_off = sorted(set(range(1, done + 1)) - self._validations().keys())
         if not cut_off:
             return

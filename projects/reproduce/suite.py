@@ -116,7 +116,7 @@ class Suite(ABC):
     @property
     def pairs_remark(self) -> str:
         """What is particular about the region-text pairs."""
-        if self._given_pairs('region-text'):
+        if self.given is not None and self._given_pairs('region-text'):
             return f'Region-text pairs have the {self.given.nouns} nouns of {self.given.path.name}.'
         return self.nouns_remark
 
@@ -191,7 +191,7 @@ class Suite(ABC):
     def _tower(self, place: str, tower: str | None) -> dict[str, str]:
         file = self.original if tower is None else self.tower_file.format(folder='{tower}')
         options = {f'{place}.{self.tower_key}': file}
-        if tower in self.last_blocks:
+        if tower is not None and tower in self.last_blocks:
             options[f'{place}.last_block'] = self.last_blocks[tower]
         return options
 
