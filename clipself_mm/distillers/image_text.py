@@ -1,12 +1,10 @@
 """Image-level supervision by captions, a baseline: the effect of a larger input alone."""
 
-import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
 from clipself_mm.clip import CaptionEncoder, ViTTower
 from clipself_mm.clip.text_embeddings import clip_of
-from clipself_mm.clip.weights.checkpoints import read_logit_scale
 from clipself_mm.datasets import RegionSample
 
 from .region_distiller import RegionDistiller
@@ -46,8 +44,7 @@ class ImageText(RegionDistiller):
             self.student.blocks[-1].requires_grad_(True)
         self.captions = CaptionEncoder(text or clip_of(self.student))
         self.contrastive_loss = MODELS.build(contrastive_loss or {'type': 'ContrastiveLoss'})
-        scale = torch.tensor(read_logit_scale(self.student.source))
-        self.register_buffer('logit_scale', scale, persistent=False)
+        self.register_logit_scale()
 
     def loss(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]

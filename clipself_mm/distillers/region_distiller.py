@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 
+import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from clipself_mm.clip.weights.checkpoints import read_logit_scale
 from clipself_mm.datasets import RegionSample
 
 from .region_classifier import RegionClassifier
@@ -41,6 +43,17 @@ class RegionDistiller(BaseModel):
         self.classifier = None if classifier is None else RegionClassifier(**classifier)
         if self.classifier is not None:
             self.classifier.text.use_clip_of(self.student, 'model.classifier.text')
+
+    def register_logit_scale(self) -> None:
+        """Register the logit scale of the tower's checkpoint as a buffer, which is not saved."""
+        source = self.student.source
+        if source is None:
+            raise ValueError(
+                f'{type(self).__name__} needs the logit scale of a checkpoint, but model.tower, a '
+                f'{type(self.student).__name__}, has no source: build it with build_tower'
+            )
+        scale = torch.tensor(read_logit_scale(source))
+        self.register_buffer('logit_scale', scale, persistent=False)
 
     @property
     def classes(self) -> tuple[str, ...] | None:

@@ -7,7 +7,6 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from clipself_mm.clip import roi_pool
-from clipself_mm.clip.weights.checkpoints import read_logit_scale
 from clipself_mm.datasets import RegionSample
 
 from .region_distiller import RegionDistiller
@@ -44,8 +43,7 @@ class RegionText(RegionDistiller):
         self.nouns = noun_embeddings(**nouns)
         self.nouns.use_clip_of(self.student, 'model.nouns.text')
         self.region_text_loss = MODELS.build(region_text_loss or {'type': 'RegionTextLoss'})
-        scale = torch.tensor(read_logit_scale(self.student.source))
-        self.register_buffer('logit_scale', scale, persistent=False)
+        self.register_logit_scale()
 
     @property
     def train_classes(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ The hook evaluates and exports the blend; training continues with the student's 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import barrier, is_main_process
@@ -16,7 +17,6 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
-from clipself_mm.clip import VisionTower
 from clipself_mm.clip.export.tower_export import check_exportable, export_tower
 from clipself_mm.clip.weights.tower_source import CONFIG_NAME
 
@@ -141,7 +141,8 @@ class WeightEnsembleHook(Hook):
         barrier()
 
 
-def _towers(runner: Runner) -> tuple[VisionTower, VisionTower]:
+def _towers(runner: Runner) -> tuple[Any, Any]:
+    """Student and teacher of the model, two `VisionTower`s."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     missing = [name for name in ('student', 'teacher') if not hasattr(model, name)]
     if missing:

@@ -101,6 +101,10 @@ def test_training_changes_unlocked_blocks_alone_and_no_part_of_the_text_side(mic
     assert all(value.equal(after[key]) for key, value in of_text.items())
 
 
+def set_logit_scale(model):
+    model.logit_scale = torch.tensor(1 / 0.07)
+
+
 def test_queries_and_keys_of_the_last_block_train(monkeypatch, micro_clip):
     """CLIPSelf leaves them frozen."""
     eva = build_tower('eva_tiny_weights', fixture_json('config.json'))
@@ -113,9 +117,7 @@ def test_queries_and_keys_of_the_last_block_train(monkeypatch, micro_clip):
         'clipself_mm.distillers.region_preprocessor.MODELS.build',
         lambda config: eva if config.get('type') == 'CLIPTower' else build(config),
     )
-    monkeypatch.setattr(
-        'clipself_mm.distillers.image_text.read_logit_scale', lambda source: 1 / 0.07
-    )
+    monkeypatch.setattr('clipself_mm.distillers.ImageText.register_logit_scale', set_logit_scale)
     model = make_model(micro_clip).train()
     side = 2 * eva.patch_size
     embedded = model.student.encode_image(torch.randn(2, 3, side, side))
