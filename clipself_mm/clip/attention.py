@@ -57,7 +57,7 @@ def packed_value_path(attention: nn.MultiheadAttention, tokens: Tensor) -> Tenso
 
 
 def check_timm_attention(attention: TimmAttention) -> None:
-    """Check that ``timm_attention`` computes all that an attention of timm computes."""
+    """Raise if an attention of timm has a feature that ``timm_attention`` does not implement."""
     unsupported = {
         'norms of queries and keys': not isinstance(attention.q_norm, nn.Identity),
         'a gate': attention.gate is not None,

@@ -115,7 +115,7 @@ def load_tower(tower: VisionTower, source: TowerSource, checkpoint: Checkpoint) 
 
 
 def find_adapter(visual: nn.Module) -> Adapter:
-    """The class of towers for an image tower of open_clip.
+    """The adapter class for an image tower of open_clip.
 
     Args:
         visual: open_clip's ``VisionTransformer``, ``ModifiedResNet`` or ``TimmModel``.

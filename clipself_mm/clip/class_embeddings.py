@@ -24,7 +24,7 @@ from clipself_mm.io.atomic_write import atomic_write
 from .embedding_metadata import EmbeddingMetadata
 from .weights.weight_file import read_weight_file
 
-#: Name of the background class, which is the last row if a file has it.
+#: Name of the background class; in a `.npy` file, which has no names, it is the last row.
 BACKGROUND = 'background'
 
 _FORMAT = 'clipself_mm class embeddings'

@@ -149,7 +149,7 @@ class EVA02ViT(ViTTower):
         return trunk.head(trunk.attn_pool(trunk.norm(tokens)))
 
     def parameters_off_value_path(self, block: Block) -> list[nn.Parameter]:
-        """The query and key projections, if they are not packed."""
+        """The query and key projections; of packed ones the query bias."""
         if block.attn.q_proj is None:
             return [] if block.attn.q_bias is None else [block.attn.q_bias]
         return parameters_of(block.attn.q_proj, block.attn.k_proj)

@@ -1,4 +1,7 @@
-"""Position tables of ViTs for any token grid, as pure functions: learned (resized) and RoPE."""
+"""Position tables of ViTs for any token grid, as pure functions: learned (resized) and RoPE.
+
+Imports nothing of this package, so that `weights/` may use it.
+"""
 
 import math
 

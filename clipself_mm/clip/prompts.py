@@ -89,7 +89,8 @@ def expand_prompts(class_name: str, templates: Sequence[str] = PROMPT_TEMPLATES)
 
     Underscores become spaces, "/" becomes " or ", letters become lower case, trailing dots are
     removed. The article depends on the first character of the name as given, so that an
-    upper-case vowel gets "a". Prompts that start with "a" or "the" get the prefix "This is ".
+    upper-case vowel gets "a". Prompts that start with the letter "a" or with "the" get the prefix
+    "This is ".
 
     Args:
         class_name: Name of a class as its data set spells it.

@@ -19,7 +19,7 @@ def roi_pool(dense: Tensor, boxes_px: Sequence[Tensor], patch_size: int) -> Tens
         patch_size: Side of a token in pixels.
 
     Returns:
-        Shape (sum of R_i, D), images in order; (0, D) is part of the graph too.
+        Shape (sum of R_i, D), images in order; without boxes (0, D), connected to the graph.
     """
     if len(boxes_px) != dense.shape[0]:
         raise ValueError(f'found boxes of {len(boxes_px)} images for {dense.shape[0]} dense maps')
@@ -55,7 +55,7 @@ def mask_pool(dense: Tensor, masks: Sequence[Tensor], eps: float = 1e-12) -> Ten
                 f'masks are {tuple(weights.shape[1:])}, expected the {tuple(features.shape[1:])} '
                 'tokens of the dense map'
             )
-        flat = weights.to(device=features.device, dtype=features.dtype).flatten(1)
+        flat = weights.to(device=features.device, dtype=torch.float32).flatten(1)
         area = flat.sum(dim=1, keepdim=True) + eps
-        pooled.append(flat @ features.flatten(1).T / area)
+        pooled.append(flat @ features.float().flatten(1).T / area)
     return torch.cat(pooled)

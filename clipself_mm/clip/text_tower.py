@@ -157,7 +157,7 @@ def encode_short(text: TextTransformer, tokens: Tensor) -> Tensor:
     """Embeddings of prompts, computed up to the end token of the longest one.
 
     In a causal tower that pools at the end token, later tokens have no effect on the result;
-    prompts of 8 to 16 of 77 tokens cost a fifth. Other towers run on all tokens.
+    so prompts of 8 to 16 tokens need no context of 77. Other towers run on all tokens.
 
     Args:
         text: A text tower of open_clip.

@@ -67,9 +67,10 @@ class OpenVocabCocoDataset(CocoDataset):
     has, in the order of the vocabulary.
 
     For training, use the standard `instances_train2017.json` or `lvis_v1_train.json` with
-    `base_only=True` and `filter_cfg=dict(filter_empty_gt=True)`, which drops the images without a
-    base box. The published OV-COCO numbers are of the 4,836 images of val2017 that have a box of
-    the 65 classes: set `annotated_only=True`, because mmdet ignores `filter_cfg` in test mode.
+    `base_only=True` and `filter_cfg=dict(filter_empty_gt=True)`, which drops the images without an
+    annotation of a base class. The published OV-COCO numbers are of the 4,836 images of val2017
+    that have an annotation of the 65 classes: set `annotated_only=True`, because mmdet ignores
+    `filter_cfg` in test mode.
 
     With `test_mode=True` the metainfo has the path of the json (`ann_file`), which the metrics of
     this package use. A `ConcatDataset` (mmengine) of two such datasets needs

@@ -33,7 +33,11 @@ class RegionSample(BaseDataElement):
 
     @property
     def pred_regions(self) -> InstanceData:
-        """Predicted classes: `boxes_topk`, `masks_topk`, `crops_topk`, int64 of shape (R, k)."""
+        """Predictions per region.
+
+        Of `RegionClassifier`: ranked classes `boxes_topk`, `masks_topk`, `crops_topk` and
+        `masked_*_topk`, int64 of shape (R, k). Of `RegionPseudoLabeler`: `labels`, `scores`, (R).
+        """
         return self._pred_regions
 
     @pred_regions.setter

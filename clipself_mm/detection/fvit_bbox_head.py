@@ -1,6 +1,6 @@
 """F-ViT's bbox head: a text-embedding classifier with test-time score fusion with CLIP (F-VLM).
 
-How a score travels, from the features of R boxes to detections of K classes:
+Computation of a score, from the features of R boxes to detections of K classes:
 
 1. `FViTBBoxHead.forward` returns the detector's logits (R, K + 1) in every mode: temperature times
    cosine, by `TextClassifier`. Losses and mmdet's mode 'tensor' use only these.

@@ -47,9 +47,9 @@ class FViTRoIHead(StandardRoIHead):
     `StandardRoIHead`.
 
     Under autocast RoIs and their pooling stay in float32, as in mmdet 2. mmdet 3 converts RoIs to
-    the dtype of the features. In half precision the area of a RoI of 256 x 256 px or more is
-    infinite, so it is pooled from the coarsest level, and coordinates are rounded to 0.25 px or
-    more.
+    the dtype of the features. In float16 the area of a RoI of 256 x 256 px or more is
+    infinite, so it is pooled from the coarsest level, and coordinates are rounded to 0.25 px; in
+    bfloat16 they are rounded to 2 px.
 
     Args:
         clip_roi_extractor: Config of the RoI extractor for the CLIP map: RoIAlign 1 x 1 at the

@@ -43,7 +43,7 @@ KEPT = re.compile(
     rf'|{HEAD}(?:(?:shared|cls|reg)_fcs\.\d+|fc_reg){_LAYER}'
     rf'|roi_head\.mask_head\.(?:convs{_CONVS}|(?:upsample|conv_logits){_LAYER})'
 )
-DEAD = {
+DROPPED = {
     'linear classifier, which is not used': re.compile(HEAD + r'fc_cls\.(weight|bias)'),
     'RoPE tables, which are computed from the input size': ROPE_BUFFER,
     'text tower and logit scale, which a detector does not use': re.compile(
@@ -106,7 +106,7 @@ def convert_state(state: Mapping[str, Tensor], origin: str) -> Conversion:
     background: list[Tensor] = []
     unknown = []
     for key, value in state.items():
-        reason = next((why for why, names in DEAD.items() if names.fullmatch(key)), None)
+        reason = next((why for why, names in DROPPED.items() if names.fullmatch(key)), None)
         if reason is not None:
             result.dropped.setdefault(reason, []).append(key)
             if EMBEDDINGS.fullmatch(key):

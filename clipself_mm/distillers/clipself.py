@@ -31,7 +31,8 @@ class CLIPSelf(RegionDistiller):
         distill_loss: Config of the loss between pooled and crop embeddings.
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
         dense_losses: Configs of additional losses on whole dense maps: modules that map a
-            ``DenseBatch`` to a scalar, each with a unique ``name``.
+            ``DenseBatch`` to a scalar, each with a unique ``name`` that contains
+            "loss" (mmengine adds up only these).
         teacher_cache: Arguments of ``TeacherCache``: the teacher encodes each crop once for all
             epochs and runs (docs/teacher-cache.md). None for no cache.
         teacher_dtype: Autocast dtype of the teacher, ``bfloat16`` or ``float16``; its weights keep
@@ -41,7 +42,8 @@ class CLIPSelf(RegionDistiller):
             of the batch.
 
     Raises:
-        ValueError: Two dense losses have the same name, or ``teacher_dtype`` is not supported.
+        ValueError: The name of a dense loss is not unique or lacks "loss", or the
+            ``teacher_dtype`` is not supported.
     """
 
     student: ViTTower
@@ -64,6 +66,11 @@ class CLIPSelf(RegionDistiller):
         names = ['loss_cosine', *(item.name for item in self.dense_losses)]
         if len(set(names)) < len(names):
             raise ValueError(f'dense_losses: the names must be unique, got {names}')
+        if unsummed := [name for name in names if 'loss' not in name]:
+            raise ValueError(
+                'dense_losses: mmengine adds up only losses whose name contains "loss", got '
+                f'{unsummed}'
+            )
 
         self.teacher_cache = None if teacher_cache is None else TeacherCache(**teacher_cache)
         if teacher_dtype not in (None, 'bfloat16', 'float16'):

@@ -135,5 +135,5 @@ def build_tower_for(preprocessor: BaseDataPreprocessor, tower: dict) -> VisionTo
     """
     built = MODELS.build(tower)
     if isinstance(preprocessor, RegionPreprocessor):
-        check_normalisation(preprocessor, built, white=1)
+        check_normalisation(preprocessor, built, max_value=1)
     return built

@@ -9,23 +9,23 @@ from torch import Tensor, nn
 from clipself_mm.clip import VisionTower
 
 
-def check_normalisation(preprocessor: nn.Module, tower: VisionTower, white: float) -> None:
+def check_normalisation(preprocessor: nn.Module, tower: VisionTower, max_value: float) -> None:
     """Check that a preprocessor normalises as the tower was trained.
 
     Args:
         preprocessor: Data preprocessor of the model, with `mean` and `std`.
         tower: The tower that gets its output.
-        white: Highest pixel value in the units of `mean` and `std`: 1, or 255 as in mm's packages.
+        max_value: Highest pixel value in the units of `mean` and `std`: 1, or 255 as in mm.
 
     Raises:
         ValueError: Mean or standard deviation are missing or not those of the tower.
     """
     for name in ('mean', 'std'):
-        expected = [round(white * value, 5) for value in getattr(tower, name)]
+        expected = [round(max_value * value, 5) for value in getattr(tower, name)]
         constants = getattr(preprocessor, name, None)
         given = constants if constants is None else constants.flatten().tolist()
         if given is None or any(
-            abs(one - other) > 1e-4 * white for one, other in zip(given, expected, strict=True)
+            abs(one - other) > 1e-4 * max_value for one, other in zip(given, expected, strict=True)
         ):
             shown = given and [round(value, 5) for value in given]
             raise ValueError(

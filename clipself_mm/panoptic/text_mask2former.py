@@ -14,9 +14,9 @@ from .text_mask2former_head import TextMask2FormerHead
 
 @MODELS.register_module()
 class TextMask2Former(Mask2Former):
-    """Mask2Former whose classes of training and prediction may differ (paper, section 4.3).
+    """Mask2Former whose training and test classes may differ (paper, section 4.3).
 
-    The fusion head gets the number of things and stuff from the vocabulary of prediction. With an
+    The fusion head gets the number of things and stuff from the test vocabulary. With an
     `FViTBackbone`, a head without `text` or `embeddings` uses the text tower of the backbone's
     CLIP.
 
@@ -42,21 +42,21 @@ class TextMask2Former(Mask2Former):
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Vocabulary of prediction."""
+        """Test vocabulary."""
         return self.panoptic_head.test_vocabulary
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Classes of prediction; label i is `classes[i]`."""
+        """Test classes; label i is `classes[i]`."""
         return self.vocabulary.classes
 
     @property
     def train_classes(self) -> tuple[str, ...]:
-        """Classes of training; label i is `train_classes[i]`."""
+        """Training classes; label i is `train_classes[i]`."""
         return self.panoptic_head.train_vocabulary.classes
 
     def set_vocabulary(self, vocabulary: str | Mapping | Vocabulary, new: bool = True) -> None:
-        """Change the classes of prediction, see `TextMask2FormerHead.set_vocabulary`."""
+        """Change the test classes, see `TextMask2FormerHead.set_vocabulary`."""
         self.panoptic_head.set_vocabulary(vocabulary, new)
         self._count()
 

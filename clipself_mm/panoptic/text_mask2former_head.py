@@ -27,9 +27,9 @@ class TextMask2FormerHead(Mask2FormerHead):
     no-object embedding. No weight depends on the classes.
 
     Args:
-        vocabulary: Classes of training, see `find_panoptic_vocabulary`.
+        vocabulary: Training classes, see `find_panoptic_vocabulary`.
         feat_channels: As in mmdet's head.
-        test_vocabulary: Classes of prediction; those of training by default.
+        test_vocabulary: Test classes; the training classes by default.
         embed_dim: Width of CLIP's joint space, D.
         no_object_weight: Weight of queries without an object in the classification loss.
         loss_cls: As in mmdet's head, without `class_weight`.
@@ -40,9 +40,9 @@ class TextMask2FormerHead(Mask2FormerHead):
         **kwargs: As in mmdet's `Mask2FormerHead`, without the numbers of classes.
 
     Attributes:
-        train_vocabulary: Vocabulary of training.
-        test_vocabulary: Vocabulary of prediction.
-        vocabulary: The one in use; that of training after a loss.
+        train_vocabulary: Training vocabulary.
+        test_vocabulary: Test vocabulary.
+        vocabulary: The one in use; the training vocabulary after a loss.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class TextMask2FormerHead(Mask2FormerHead):
         self.use(self.test_vocabulary, self._new)
 
     def set_vocabulary(self, vocabulary: str | Mapping | Vocabulary, new: bool = True) -> None:
-        """Change the classes of prediction; those of training stay.
+        """Change the test classes; the training classes stay.
 
         Args:
             vocabulary: See `find_panoptic_vocabulary`.
@@ -133,11 +133,11 @@ class TextMask2FormerHead(Mask2FormerHead):
         return super().train(mode)
 
     def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Losses over the classes of training, as in mmdet."""
+        """Losses over the training classes, as in mmdet."""
         self.use(self.train_vocabulary)
         return super().loss(x, batch_data_samples)
 
     def predict(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> tuple[Tensor, Tensor]:
-        """Logits of the classes of prediction (N, Q, K + 1) and of masks (N, Q, H, W)."""
+        """Logits of the test classes (N, Q, K + 1) and of masks (N, Q, H, W)."""
         self._use_test()
         return super().predict(x, batch_data_samples)

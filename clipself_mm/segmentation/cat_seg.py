@@ -41,7 +41,7 @@ class CATSeg(EncoderDecoder):
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        check_normalisation(self.data_preprocessor, self.backbone.tower, white=255)
+        check_normalisation(self.data_preprocessor, self.backbone.tower, max_value=255)
         prompts = self.decode_head.prompts
         prompts.use_clip_of(self.backbone.tower, 'model.decode_head.text')
         if prompts.trains and prompts.tower is None:
@@ -53,16 +53,16 @@ class CATSeg(EncoderDecoder):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Classes of prediction; label i is `classes[i]`."""
+        """Test classes; label i is `classes[i]`."""
         return self.decode_head.classes
 
     @property
     def train_classes(self) -> tuple[str, ...]:
-        """Classes of training; label i is `train_classes[i]`."""
+        """Training classes; label i is `train_classes[i]`."""
         return self.decode_head.train_classes
 
     def set_vocabulary(self, classes: Sequence[str]) -> None:
-        """Change the classes of prediction; those of training stay.
+        """Change the test classes; the training classes stay.
 
         Args:
             classes: K names, two or more; label i is `classes[i]`.

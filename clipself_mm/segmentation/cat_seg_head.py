@@ -19,7 +19,7 @@ from .cat_seg_cost import CATSegCost, cost_volume, select_classes
 from .cat_seg_prompts import PROMPTS, CATSegPrompts
 from .cat_seg_upsampling import CATSegUpsampling
 
-LEFT_OUT = -100.0
+EXCLUDED_LOGIT = -100.0
 """Logit of classes outside `top_classes`."""
 
 
@@ -27,12 +27,12 @@ LEFT_OUT = -100.0
 class CATSegHead(BaseDecodeHead):
     """Cost volume, aggregation and upsampling (Cho et al. 2023, arXiv 2303.11797).
 
-    No weight depends on the classes: classes of prediction may differ from those of training. The
+    No weight depends on the classes: test classes may differ from training classes. The
     loss is per-class binary cross entropy; ignored pixels are negatives (`PixelBCELoss`).
 
     Args:
-        vocabulary: Classes of training, see `find_vocabulary`; label i is class i.
-        test_vocabulary: Classes of prediction; those of training by default.
+        vocabulary: Training classes, see `find_vocabulary`; label i is class i.
+        test_vocabulary: Test classes; the training classes by default.
         text: Arguments of `TextTower`; that of the backbone's CLIP by default.
         embeddings: File of class embeddings in place of a text tower, see `CATSegPrompts`.
         templates: Prompts, see `CATSegPrompts`; each is a channel of the cost volume.
@@ -51,7 +51,7 @@ class CATSegHead(BaseDecodeHead):
         up_guidance_channels: Guidance channels per stage.
         up_inner_channels: Width of the guidance per stage before its projection.
         top_classes: Number of classes per image that are aggregated in prediction, see
-            `select_classes`; the others get the logit `LEFT_OUT`. None for all.
+            `select_classes`; the others get the logit `EXCLUDED_LOGIT`. None for all.
         decode_classes: Number of classes upsampled at once without gradients; saves memory and does
             not change the result.
         loss_decode: As in mmseg; `PixelBCELoss` by default.
@@ -121,7 +121,7 @@ class CATSegHead(BaseDecodeHead):
         self.decode_classes = decode_classes
 
     def set_classes(self, classes: Sequence[str]) -> None:
-        """Change the classes of prediction; those of training stay.
+        """Change the test classes; the training classes stay.
 
         Args:
             classes: K names, two or more: argmax over a single class labels every pixel with it.
@@ -144,7 +144,7 @@ class CATSegHead(BaseDecodeHead):
         return super().train(mode)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits of the classes of prediction.
+        """Logits of the test classes.
 
         Args:
             inputs: From `CATSegBackbone`: guidance maps, then the dense map (N, D, h, w).
@@ -160,7 +160,7 @@ class CATSegHead(BaseDecodeHead):
         batch_data_samples: SampleList,
         train_cfg: ConfigType | None = None,
     ) -> dict[str, Tensor]:
-        """Losses over the classes of training.
+        """Losses over the training classes.
 
         Args:
             inputs: As in `forward`.
@@ -196,7 +196,7 @@ class CATSegHead(BaseDecodeHead):
         logits = self._upsample(self.aggregator(features, dense, mean), maps)
         if chosen is None:
             return logits
-        all_logits = logits.new_full((len(logits), len(classes), *logits.shape[2:]), LEFT_OUT)
+        all_logits = logits.new_full((len(logits), len(classes), *logits.shape[2:]), EXCLUDED_LOGIT)
         return all_logits.scatter(1, chosen[:, :, None, None].expand_as(logits), logits)
 
     def _upsample(self, features: Tensor, maps: Sequence[Tensor]) -> Tensor:

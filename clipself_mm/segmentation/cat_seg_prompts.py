@@ -92,7 +92,7 @@ class CATSegPrompts(TextEmbeddings):
         return 1 if self.templates is None else len(self.templates)
 
     @property
-    def encodes_anew(self) -> bool:
+    def encodes_each_step(self) -> bool:
         """Whether each forward pass encodes the classes, since the text tower is training."""
         return self.tower is not None and self.training
 
@@ -128,7 +128,7 @@ class CATSegPrompts(TextEmbeddings):
 
     @property
     def _can_encode(self) -> bool:
-        return super()._can_encode and not self.encodes_anew
+        return super()._can_encode and not self.encodes_each_step
 
     def _load_tower(self) -> None:
         if self.trains and self.tower is None and self.text is not None:

@@ -84,7 +84,7 @@ class ZeroShotSegmentor(FrozenModel, EncoderDecoder):
 
     def __init__(self, tower: dict, test_cfg: Mapping | None = None, **kwargs: object) -> None:
         super().__init__(backbone=tower, **kwargs)
-        check_normalisation(self.data_preprocessor, self.backbone, white=255)
+        check_normalisation(self.data_preprocessor, self.backbone, max_value=255)
         self.backbone.freeze()
         self.freeze()
         self.decode_head.text.use_clip_of(self.backbone, 'model.decode_head.text')

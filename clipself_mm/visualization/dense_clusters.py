@@ -72,7 +72,7 @@ def encode_dense_map(tower: VisionTower, image: Image.Image, size: int) -> Tenso
         size: Longest side in pixels.
 
     Returns:
-        L2-normalised features, shape (D, h, w).
+        Features of `encode_dense`, shape (D, h, w).
     """
     patch = tower.patch_size
     scale = size / max(image.size)

@@ -55,6 +55,11 @@ def test_mask_pool_by_hand():
     torch.testing.assert_close(pooled, expected)
 
 
+def test_half_precision_pools_an_empty_mask_to_zero():
+    pooled = mask_pool(torch.ones(1, 2, 2, 2).half(), [torch.zeros(1, 2, 2)])
+    assert pooled.tolist() == [[0, 0]]
+
+
 def test_mismatched_regions_raise():
     dense = torch.zeros(2, 3, 4, 4)
     with pytest.raises(ValueError, match=r'\b1\b.*\b2\b'):

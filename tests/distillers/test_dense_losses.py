@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from clipself_mm.datasets import RegionSample
 from clipself_mm.distillers import CLIPSelf
-from clipself_mm.losses import image_cells
+from clipself_mm.losses import CorrelationDistillLoss, image_cells
 from tests.distillers.micro_clipself import CONTEXT, CORRELATION, make_batch, make_model
 
 
@@ -161,6 +161,12 @@ def test_training_reads_the_foundation_models_weights_first(micro_clip):
     assert not foundation.ready
     model.init_weights()
     assert foundation.ready
+
+
+def test_a_loss_that_mmengine_would_not_add_up_raises(micro_clip, monkeypatch):
+    monkeypatch.setattr(CorrelationDistillLoss, 'name', 'relational')
+    with pytest.raises(ValueError, match=r"dense_losses.*\['relational'\]"):
+        make_model(micro_clip, dense_losses=[CORRELATION])
 
 
 def test_two_losses_of_the_same_name_raise(micro_clip):

@@ -20,9 +20,9 @@ class Preprocessor(nn.Module):
 
 
 def test_the_same_constants_in_both_units():
-    check_normalisation(Preprocessor(CLIP_MEAN, CLIP_STD), TOWER, white=1)
+    check_normalisation(Preprocessor(CLIP_MEAN, CLIP_STD), TOWER, max_value=1)
     mean, std = [122.771, 116.746, 104.094], [68.501, 66.632, 70.323]  # as configs write them
-    check_normalisation(Preprocessor(mean, std), TOWER, white=255)
+    check_normalisation(Preprocessor(mean, std), TOWER, max_value=255)
 
 
 @pytest.mark.parametrize('white', [1, 255])

@@ -20,7 +20,7 @@ from mmseg.structures import SegDataSample
 
 from clipself_mm.hooks import VocabularyCheckHook
 from clipself_mm.segmentation import PixelBCELoss
-from clipself_mm.segmentation.cat_seg_head import LEFT_OUT
+from clipself_mm.segmentation.cat_seg_head import EXCLUDED_LOGIT
 from tests.commands import TORCH
 
 ROOT = Path(__file__).parents[2]
@@ -363,7 +363,7 @@ def test_only_the_best_classes_are_aggregated(build):
             best = torch.einsum('dhw,kd->khw', features[-1][image], text).flatten(1).amax(1)
             kept = sorted(best.argsort(descending=True)[:3].tolist())
             left = [label for label in range(7) if label not in kept]
-            assert (logits[image, left] == LEFT_OUT).all()
+            assert (logits[image, left] == EXCLUDED_LOGIT).all()
             alone = [item[image : image + 1] for item in features]
             expected = model.decode_head.segment(alone, [NAMES[label] for label in kept])
             torch.testing.assert_close(logits[image, kept], expected[0])

@@ -1,4 +1,4 @@
-"""Export the dense map of a tower as ONNX: pixels in, unit features of the joint space out.
+"""Export the dense map of a tower as ONNX: pixels in, features of the joint space out.
 
 One file per input size. With a fixed token grid the position tables of a ViT are constants of the
 graph; otherwise the graph would need a bicubic resize and the RoPE computation. The batch size is
@@ -43,7 +43,7 @@ class DenseMap(nn.Module):
         self.register_buffer('std', torch.tensor(tower.std).view(1, 3, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """RGB in 0-1, shape (N, 3, H, W), to unit features, shape (N, D, h, w)."""
+        """RGB in 0-1, shape (N, 3, H, W), to the features of `encode_dense`, shape (N, D, h, w)."""
         return self.tower.encode_dense((pixels - self.mean) / self.std)
 
 

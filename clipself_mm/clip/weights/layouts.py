@@ -53,7 +53,7 @@ class CheckpointKind(NamedTuple):
 
 
 class KeyStyle(NamedTuple):
-    """Whose key names a CLIP has."""
+    """Naming scheme of a CLIP's state dict keys."""
 
     name: str
     matches: Callable[[str], bool]

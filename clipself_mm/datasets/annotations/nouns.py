@@ -84,7 +84,7 @@ def plural_forms(word: str) -> set[str]:
     """Return the possible plurals of a noun.
 
     Where English has two rules (scarfs and scarves, photos and tomatoes, ottomans and snowmen),
-    both forms are returned: the wrong one is not a word, so captions do not contain it.
+    both forms are returned; captions rarely contain a wrong one.
 
     Args:
         word: A noun in the singular, lower case.

@@ -211,7 +211,7 @@ PUBLISHED = {
 
 
 def describe_split(content: dict, vocabulary: Vocabulary, base_only: bool, path: str) -> str:
-    """Describe the numbers of images and boxes that `OpenVocabCocoDataset` reads from a file.
+    """Describe the numbers of images and of boxes of known classes, before mmdet drops any.
 
     Args:
         content: Content of a COCO-style or LVIS-style file.

@@ -47,10 +47,10 @@ class LaneIndex(SeededIndex):
 class ShardSampler(Sampler):
     """Yields each image once per epoch, in an order that reads every shard sequentially.
 
-    As with mmengine's `DefaultSampler`, all processes get equally many images: where the number
-    does not divide, some processes get one of theirs twice. `number` of an index is the epoch: the
-    regions of an image do not depend on the numbers of processes and lanes. The order of images
-    does, so resume a run with the same numbers of both.
+    As with mmengine's `DefaultSampler`, all processes get equally many images: if the number
+    is not divisible by the world size, some processes repeat one image. `number` of an index is
+    the epoch: the regions of an image do not depend on the numbers of processes and lanes. The
+    order of images does, so resume a run with the same numbers of both.
 
     Args:
         dataset: A `ShardedImages`.

@@ -1,6 +1,6 @@
 """Index file with the number of images per shard: finds the shard of an image without opening any.
 
-The format calls the images `pictures`.
+The key for the number of images is `pictures`.
 """
 
 from __future__ import annotations

@@ -76,8 +76,7 @@ def shard_images(
 class ShardWindow:
     """A shard that is read sequentially and keeps its last images in memory.
 
-    Images within `window` behind the read head are served from memory. Reading an earlier image
-    reopens the shard.
+    The last `window` images are kept in memory. Reading an earlier image reopens the shard.
 
     Args:
         url: See `shard_images`.

@@ -1,4 +1,4 @@
-"""Read an image of any mode as 8-bit RGB, with one kind of error for unusable files."""
+"""Read an image of any mode as 8-bit RGB; unusable files raise `ImageReadError`."""
 
 from __future__ import annotations
 
