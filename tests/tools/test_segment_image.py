@@ -39,7 +39,7 @@ def segment(shapes, tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_draws_the_classes_of_the_prompt(segment, micro_clip):
+def test_draws_the_given_classes(segment, micro_clip):
     names = ('--texts', 'red star. grass')
     scene, labels, drawn = segment(*names)
     assert set(np.unique(labels)) == {0, 1}

@@ -90,7 +90,7 @@ def test_coinciding_tokens_share_a_cluster():
 
 @pytest.mark.parametrize('clusters', [0, 5])
 def test_invalid_number_of_clusters_raises(clusters):
-    with pytest.raises(ValueError, match=rf'\b{clusters}\b.*\b4\b'):
+    with pytest.raises(ValueError, match=rf'\b4\b.*\b{clusters}\b'):
         cluster_dense_maps(torch.ones(1, 3, 2, 2), clusters)
 
 
