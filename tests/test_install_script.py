@@ -251,7 +251,8 @@ def test_make_runs_with_the_checkout_first(venv):
     python.write_text(
         STAND_IN.replace(
             '*) echo "unexpected',
-            "'-m ruff'* | '-m codespell'* | '-m mypy'*) echo \"$PYTHONPATH\" ;;\n    *) echo \"unexpected",
+            "'-m ruff'* | '-m codespell'* | '-m mypy'*) echo \"$PYTHONPATH\" ;;\n"
+            '    *) echo "unexpected',
         )
     )
     done = make('lint', f'VENV={venv}', PYTHONPATH='/elsewhere')
