@@ -100,7 +100,7 @@ def test_wheel_holds_configs_projects_and_tools_where_mim_looks(checkout, wheel)
 
 
 def test_tools_of_a_wheel_find_the_projects_beside_them(wheel, tmp_path):
-    """From any folder; nobody else can import them."""
+    """From any folder. That no one else can import them: `test_wheel_holds_nothing_else`."""
     for name, data in wheel.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,8 +113,6 @@ def test_tools_of_a_wheel_find_the_projects_beside_them(wheel, tmp_path):
     done = subprocess.run(command, **options)
     assert done.returncode == 0, done.stderr[-2000:]
     assert f'{tool.parent}/train.py {tool.parents[1]}/configs/shapes/' in done.stdout
-    done = subprocess.run([sys.executable, '-c', 'import clipself_mm, projects'], **options)
-    assert "No module named 'projects'" in done.stderr
 
 
 def test_wheel_holds_nothing_else(wheel):
