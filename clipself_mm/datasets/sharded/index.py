@@ -15,6 +15,7 @@ from pathlib import Path
 from mmengine import fileio
 
 from clipself_mm.io.atomic_write import atomic_write
+from clipself_mm.io.text_files import parse_json
 
 from .reading import IMAGE_SUFFIXES, shard_images
 
@@ -53,19 +54,24 @@ def read_index(
         The shards with images, in the order of the file.
 
     Raises:
-        FileNotFoundError: The file does not exist.
+        FileNotFoundError, IsADirectoryError: The file does not exist.
         ValueError: It is broken, has no images, or a name that is not allowed.
     """
     try:
-        text = fileio.get_text(path, backend_args=backend_args)
+        content = fileio.get(path, backend_args=backend_args)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(
             f'{path}: no index of shards; write it with tools/make_shards.py (--index FOLDER for '
             'existing shards)'
         ) from error
+    except IsADirectoryError as error:
+        raise IsADirectoryError(
+            f'{path}: expected the index of shards, it is a folder; give {path}/{INDEX_NAME}'
+        ) from error
+    items = parse_json(content, path)
     try:
-        shards = [Shard(str(item['file']), int(item['pictures'])) for item in json.loads(text)]
-    except (ValueError, TypeError, KeyError) as error:
+        shards = [Shard(str(item['file']), int(item['pictures'])) for item in items]
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ValueError(
             f'{path}: expected a list of {{"file": name, "pictures": number}}: {error!r}'
         ) from error
