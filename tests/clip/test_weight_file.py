@@ -214,7 +214,8 @@ def peak_of(call):
         except ValueError as error:
             after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             os.write(writer, f'{(after - before) // 1024} {error}'.encode()[:4000])
-        os._exit(0)
+        finally:
+            os._exit(0)
     os.close(writer)
     with open(reader) as file:
         text = file.read()
