@@ -1,6 +1,7 @@
 """CLIPSelf and F-ViT for MMDetection 3.x: importing the package registers its modules.
 
-``custom_imports = dict(imports=['clipself_mm'])`` in a config is all that a pipeline needs.
+``custom_imports = dict(imports=['clipself_mm'])`` in a config is all that a pipeline needs. It
+also makes mmengine read checkpoints without running code from them (``checkpoint_loading.py``).
 """
 
 from .environment import require_mm_packages
@@ -9,6 +10,9 @@ from .version import __version__
 require_mm_packages()
 
 from . import clip, datasets, detection, distillers, evaluation, hooks, losses, optim, visualization  # noqa: E402
+from .checkpoint_loading import register_loaders  # noqa: E402
+
+register_loaders()
 
 __all__ = [
     '__version__',

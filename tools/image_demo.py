@@ -6,9 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet.apis import DetInferencer
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from clipself_mm.detection.open_vocab_inferencer import OpenVocabInferencer
+from clipself_mm.models import read_name_option
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,21 +19,27 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config of an F-ViT')
     parser.add_argument('checkpoint', help='its trained weights')
     parser.add_argument(
-        '--texts', help="class names separated by full stops; by default the config's"
+        '--texts',
+        action='append',
+        help="class names separated by '.' or ',', or a .txt or .json file; given several times: "
+        "one name each; default: the config's",
     )
     parser.add_argument('--out-dir', default='work_dirs/image_demo', help='output folder')
     parser.add_argument('--device', help='cpu, cuda:0, ...; by default the GPU if there is one')
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score to draw')
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.texts = read_name_option(parser, '--texts', args.texts)
+    return args
 
 
 def main() -> None:
-    """Run mmdet's `DetInferencer`."""
+    """Run mmdet's inferencer."""
     args = parse_args()
-    inferencer = DetInferencer(args.config, args.checkpoint, device=args.device)
+    inferencer = OpenVocabInferencer(args.config, args.checkpoint, device=args.device)
+    if args.texts is not None:
+        inferencer.model.set_vocabulary(args.texts)
     inferencer(
         args.inputs,
-        texts=args.texts,
         pred_score_thr=args.score_thr,
         out_dir=args.out_dir,
         no_save_pred=False,

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.launch import replace_tower
-from clipself_mm.models import read_names
+from clipself_mm.models import read_name_option
 from clipself_mm.visualization import draw_panoptic
 
 
@@ -30,15 +30,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tower', help='weights (FILE) or CLIP (local-dir:FOLDER) to replace those of the config'
     )
-    parser.add_argument('--things', help="countable classes, separated by '.'; replaces the config")
-    parser.add_argument('--stuff', help="other classes, separated by '.'; used with --things")
+    parser.add_argument(
+        '--things',
+        action='append',
+        help="countable classes separated by '.' or ',', or a .txt or .json file; given several "
+        "times: one name each; replaces the config's",
+    )
+    parser.add_argument('--stuff', action='append', help='other classes, used with --things')
     parser.add_argument(
         '--score', choices=('fused', 'clip', 'pred'), help="test_cfg.score; default: the config's"
     )
     parser.add_argument('--out', default='work_dirs/panoptic_image.png', help='output file')
     parser.add_argument('--opacity', type=float, default=0.6, help='weight of the colours, 0-1')
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.things = read_name_option(parser, '--things', args.things)
+    args.stuff = read_name_option(parser, '--stuff', args.stuff)
+    return args
 
 
 def read_config(args: argparse.Namespace) -> Config:
@@ -67,8 +75,7 @@ def main() -> None:
     model.cfg = config  # inference_detector reads the pipeline from here
     model.to(args.device).eval()
     if args.things is not None or args.stuff is not None:
-        things, stuff = read_names(args.things or ''), read_names(args.stuff or '')
-        model.set_vocabulary(dict(things=things, stuff=stuff))
+        model.set_vocabulary(dict(things=args.things or (), stuff=args.stuff or ()))
     image = ImageOps.exif_transpose(Image.open(args.image)).convert('RGB')
     found = inference_detector(model, cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
     segments = found.pred_panoptic_seg.sem_seg[0].cpu().numpy()

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.launch import replace_tower
-from clipself_mm.models import read_names
+from clipself_mm.models import read_name_option
 from clipself_mm.visualization import draw_segmentation
 
 
@@ -26,11 +26,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tower', help='weights (FILE) or CLIP (local-dir:FOLDER) to replace those of the config'
     )
-    parser.add_argument('--texts', help="class names, separated by '.'; default: the config's")
+    parser.add_argument(
+        '--texts',
+        action='append',
+        help="class names separated by '.' or ',', or a .txt or .json file; given several times: "
+        "one name each; default: the config's",
+    )
     parser.add_argument('--out', default='work_dirs/segment_image.png', help='output file')
     parser.add_argument('--opacity', type=float, default=0.6, help='weight of the colours, 0-1')
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.texts = read_name_option(parser, '--texts', args.texts)
+    return args
 
 
 def main() -> None:
@@ -41,7 +48,7 @@ def main() -> None:
         replace_tower(config, args.tower)
     model = init_model(config, args.checkpoint, device=args.device)
     if args.texts is not None:
-        model.set_vocabulary(read_names(args.texts))
+        model.set_vocabulary(args.texts)
     found = inference_model(model, args.image)
     labels = found.pred_sem_seg.data[0].cpu().numpy()
     image = ImageOps.exif_transpose(Image.open(args.image))

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clipself_mm.io.atomic_write import atomic_write
+from clipself_mm.io.text_files import require_file
 
 from .embedding_metadata import EmbeddingMetadata
 from .weights.weight_file import read_weight_file
@@ -166,10 +167,7 @@ def _folded(name: str) -> str:
 
 def _existing(path: str | Path) -> Path:
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'{path}: no such file; tools/make_text_embeddings.py writes class embeddings'
-        )
+    require_file(path, 'class embeddings, as tools/make_text_embeddings.py writes them')
     return path
 
 

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clipself_mm.io.text_files import decode_text, parse_json, require_file
+
 _TEMPLATE_FILE = Path(__file__).with_name('prompt_templates.json')
 
 #: The 63 prompts of ViLD: `{}` is the class name, `{article}` is "a" or "an".
@@ -30,22 +32,22 @@ def read_templates(path: str | Path) -> tuple[str, ...]:
         The templates in file order.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError, IsADirectoryError: There is no such file.
         ValueError: The file or a template is not valid.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file; expected a .json or .txt file of prompts')
+    require_file(path, 'a .json or .txt file of prompts')
     if path.suffix not in ('.json', '.txt'):
         raise ValueError(f'{path}: expected prompts as .json or .txt, found {path.suffix!r}')
     try:
-        text = path.read_text(encoding='utf-8-sig')
+        content = path.read_bytes()
         templates: object
         if path.suffix == '.txt':
-            templates = [line.strip() for line in text.splitlines() if line.strip()]
+            templates = [line.strip() for line in decode_text(content, path).splitlines()]
+            templates = [line for line in templates if line]
         else:
-            content = json.loads(text)
-            templates = content.get('templates') if isinstance(content, dict) else content
+            found = parse_json(content, path)
+            templates = found.get('templates') if isinstance(found, dict) else found
         return check_templates(templates)
     except ValueError as error:
         raise ValueError(f'prompts {path}: {error}') from error

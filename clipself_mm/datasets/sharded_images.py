@@ -33,7 +33,7 @@ class ShardedImages(ImageRegions):
         data_prefix: `img`: folder or URL of the shards, by default the folder of the index. With
             `pipe:` it is a command, and `{}` in it is replaced by the file name of the shard:
             ``pipe:aws s3 cp s3://bucket/shards/{} -``. `data_root` is not joined to a URL or
-            command.
+            command. Their shards may have letters, digits and ``. _ + = @ , - /`` in their names.
         window: Number of encoded images each lane keeps in memory; the sampler shuffles within
             windows of this size.
         suffixes: Suffixes of the image among the members of a sample; the first one present is
@@ -75,7 +75,7 @@ class ShardedImages(ImageRegions):
             FileNotFoundError: There is no index.
             ValueError: It is broken or lists no image.
         """
-        shards = read_index(self.ann_file, self.backend_args)
+        shards = read_index(self.ann_file, self.backend_args, self._location)
         self.counts = np.array([shard.images for shard in shards], np.int64)
         self._ends = np.cumsum(self.counts)
         return [dict(file=shard.file) for shard in shards]

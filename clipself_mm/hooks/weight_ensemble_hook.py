@@ -14,7 +14,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 from torch import Tensor
 
 from clipself_mm.clip.export.tower_export import check_exportable, export_tower
@@ -71,7 +71,7 @@ class WeightEnsembleHook(Hook):
         barrier()  # all processes read the file before one writes it
         if exported:
             return
-        content = torch.load(self._exported_best, map_location='cpu', weights_only=False)
+        content = CheckpointLoader.load_checkpoint(self._exported_best, map_location='cpu')
         prefix = 'student.'
         raw = {
             key.removeprefix(prefix): value

@@ -6,7 +6,9 @@ A name that is not in the table is not imported or called.
 from __future__ import annotations
 
 import codecs
+import os
 import pickle
+import pickletools
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+from .text_files import require_file
 
 
 class ForbiddenNameError(pickle.UnpicklingError):
@@ -79,6 +83,13 @@ def _encode(text: str, encoding: str) -> bytes:
     return codecs.encode(text, 'latin1')
 
 
+def _dtype(name: object, *_: object) -> np.dtype:
+    """Numbers, text, bytes and objects; a pickle can set a false layout on a structure."""
+    if not isinstance(name, str) or not re.fullmatch(r'[biufcSUO]\d*', name):
+        raise pickle.UnpicklingError(f'an array of type {name!r:.80}')
+    return np.dtype(name)
+
+
 _ARRAY: Any = np.empty(1)
 _SCALAR: Any = np.float64(0)
 
@@ -89,7 +100,7 @@ ARRAYS: Mapping[str, object] = {
     'collections.OrderedDict': OrderedDict,
     'numpy.core.multiarray._reconstruct': Builder(_ARRAY.__reduce_ex__(2)[0]),
     'numpy.core.numeric._frombuffer': Builder(_ARRAY.__reduce_ex__(5)[0]),
-    'numpy.dtype': np.dtype,
+    'numpy.dtype': Builder(_dtype),
     'numpy.ndarray': np.ndarray,
 }
 """Arrays and containers."""
@@ -98,11 +109,62 @@ SCALARS: Mapping[str, object] = {'numpy.core.multiarray.scalar': Builder(_SCALAR
 """Scalars of numpy."""
 
 
+_ARGUMENT = {ord(code.code): code.arg.n if code.arg else 0 for code in pickletools.opcodes}
+"""Bytes of an opcode's argument; negative as in `pickletools`: a line, or a count before it."""
+_COUNT_BYTES = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1,
+    pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}
+_TWO_LINES = frozenset(b'ci')
+_PUT, _LONG_BINPUT = b'pr'
+
+
+def check_memo(file: IO[bytes]) -> None:
+    """Check the numbers under which a pickle memorises objects; the position does not change.
+
+    Python's unpickler allocates a table up to the largest number: a file of 9 bytes takes
+    gigabytes. Writers count from 0 or 1.
+
+    Args:
+        file: Opened in binary mode, at the start of a pickle. What is not a pickle passes.
+
+    Raises:
+        UnpicklingError: A number is larger than the count of opcodes before it.
+    """
+    start, count = file.tell(), 0
+    while (code := file.read(1)) and code != b'.':
+        count += 1
+        size = _ARGUMENT.get(code[0])
+        if size is None:
+            break
+        if size >= 0:
+            argument = file.read(size)
+        elif size == pickletools.UP_TO_NEWLINE:
+            argument = file.readline()
+            if code[0] in _TWO_LINES:
+                file.readline()
+        else:
+            length = int.from_bytes(file.read(_COUNT_BYTES[size]), 'little')
+            file.seek(min(length, 2**62), os.SEEK_CUR)
+            continue
+        if code[0] == _LONG_BINPUT:
+            number = int.from_bytes(argument, 'little')
+        elif code[0] == _PUT:
+            number = int(argument[:20]) if argument[:20].strip().isdigit() else count + 1
+        else:
+            continue
+        if number > count:
+            raise pickle.UnpicklingError(f'object {count} of the pickle has the number {number}')
+    file.seek(start)
+
+
 class SafeUnpickler(pickle.Unpickler):
     """Unpickles the names of a table only.
 
     Args:
-        file: Opened in binary mode.
+        file: Opened in binary mode, seekable.
         allowed: Full name to the object to use. Names are those of numpy 1 and Python 3; numpy 2's
             `numpy._core` and Python 2's `__builtin__` are translated.
         ignored: Names whose objects become a `Placeholder`.
@@ -116,6 +178,7 @@ class SafeUnpickler(pickle.Unpickler):
         ignored: re.Pattern[str] | None = None,
         **kwargs: Any,
     ) -> None:
+        check_memo(file)
         super().__init__(file, **kwargs)
         self._allowed = allowed
         self._ignored = ignored
@@ -140,14 +203,11 @@ def load_pickle(path: str | Path, allowed: Mapping[str, object], expected: str) 
         expected: Description of the expected file, for errors.
 
     Raises:
-        FileNotFoundError: The file does not exist.
+        FileNotFoundError, IsADirectoryError: The file does not exist.
         ValueError: The file is broken or refers to a name that is not allowed.
     """
-    try:
-        stream = open(path, 'rb')  # noqa: SIM115, closed below
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'{path} does not exist; expected {expected}') from error
-    with stream:
+    require_file(path, expected)
+    with open(path, 'rb') as stream:
         try:
             return SafeUnpickler(stream, allowed).load()
         except ForbiddenNameError as error:

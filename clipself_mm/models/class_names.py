@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import unicodedata
+from argparse import ArgumentParser
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 
+from mmengine.logging import print_log
 from mmengine.registry import Registry
 
 from clipself_mm.datasets import Vocabulary, load_vocabulary
@@ -78,13 +85,83 @@ def name_classes(
 
 
 def read_names(text: str | Sequence[str]) -> list[str]:
-    """Class names of a text prompt, in the format of mmdet's open-vocabulary detectors.
+    """Class names of a text prompt. Doubled and near-equal names are logged as a warning.
 
     Args:
-        text: Names separated by full stops, or a sequence of names.
+        text: A sequence of names, which are taken as they are; or names separated by full stops
+            (as in mmdet's open-vocabulary detectors), commas, semicolons or line breaks. A point
+            between digits does not separate, nor does anything in double quotes:
+            ``'"St. Bernard", cat'`` are two names.
 
     Returns:
-        The names, stripped, without duplicates.
+        The names in Unicode's form NFC, stripped, each once.
+
+    Raises:
+        ValueError: There is no name.
     """
-    names = text.split('.') if isinstance(text, str) else text
-    return list(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if isinstance(text, str):
+        parts: Sequence[str] = [quoted or plain for quoted, plain in _TEXT_NAME.findall(text)]
+    else:
+        parts = text
+    given = [' '.join(unicodedata.normalize('NFC', part).split()) for part in parts]
+    names = list(dict.fromkeys(name for name in given if name))
+    if not names:
+        raise ValueError(
+            f'expected class names, separated by full stops, commas or lines, got {text!r:.80}'
+        )
+    first_of: dict[str, str] = {}
+    for name, count in Counter(given).items():
+        if name and count > 1:
+            _warn_once(f'the class name {name!r} is given {count} times and read once')
+    for name in names:
+        first = first_of.setdefault(re.sub(r'[\s_-]+', ' ', name.casefold()).rstrip('. '), name)
+        if first != name:
+            _warn_once(
+                f'the class names {first!r} and {name!r} are nearly equal, so are their scores'
+            )
+    return names
+
+
+_SEPARATORS = '.,;\n\r\u3002\uff0c\uff1b\u3001'  # with those of Chinese and Japanese
+_TEXT_NAME = re.compile(
+    rf'\s*"([^"\n]+)"\s*(?=[{_SEPARATORS}]|$)|((?:(?<=\d)\.(?=\d)|[^{_SEPARATORS}])+)'
+)
+"""A quoted name, or one between separators."""
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """A text prompt is read for each image; its warning is logged once."""
+    print_log(text, logger='current', level=logging.WARNING)
+
+
+def read_name_option(
+    parser: ArgumentParser, option: str, values: Sequence[str] | None
+) -> list[str] | None:
+    """Class names of a tool's option; prints them, and ends the tool with one sentence if invalid.
+
+    Args:
+        parser: Parser of the tool.
+        option: The option, declared with ``action='append'``.
+        values: What was given, None for nothing. One value is a text prompt (see `read_names`) or
+            a file (.txt, .json, see `load_vocabulary`); each of several values is one name.
+
+    Returns:
+        The names, None for nothing.
+    """
+    if values is None:
+        return None
+    try:
+        if len(values) > 1:
+            names = read_names(values)
+        elif values[0].endswith(('.txt', '.json')):
+            vocabulary = load_vocabulary(values[0])
+            names = read_names(vocabulary.classes)
+            if vocabulary.synonyms:
+                print(f'{values[0]}: {option} does not use the synonyms')
+        else:
+            names = read_names(values[0])
+    except (ValueError, OSError) as error:
+        parser.error(f'{option}: {error}')
+    print(f'{option}: {len(names)} class names: {" | ".join(names)}')
+    return names

@@ -1,7 +1,10 @@
 """Crafted files: none of them runs, changes or reads anything that is not its own."""
 
+import copy
 import io
+import os
 import pickle
+import resource
 import struct
 import tarfile
 import zipfile
@@ -13,7 +16,7 @@ import torch
 from torch import nn
 
 from clipself_mm.clip.weights.weight_file import read_weight_file
-from clipself_mm.io.safe_pickle import Placeholder
+from clipself_mm.io.safe_pickle import ARRAYS, Placeholder, check_memo, load_pickle
 
 MAGIC = 0x1950A86A20F9469CFC6C
 FORMATS = ('zip', 'old')
@@ -199,6 +202,140 @@ def test_other_files_of_an_archive_are_ignored(tmp_path):
     others = [('archive/constants2.pkl', evil), ('archive/code/a.py', 'import os'), ('b.pkl', evil)]
     write(tmp_path / 'more.pt', dictionary(tensor((4,), (1,))), 'zip', others)
     assert read_weight_file(tmp_path / 'more.pt')['weight'].tolist() == [0, 1, 2, 3]
+
+
+def peak_of(call):
+    """Megabytes that a call adds to the largest resident memory, in a process of its own."""
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            call()
+        except ValueError as error:
+            after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            os.write(writer, f'{(after - before) // 1024} {error}'.encode()[:4000])
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as file:
+        text = file.read()
+    os.waitpid(child, 0)
+    megabytes, _, message = text.partition(' ')
+    return int(megabytes or -1), message
+
+
+def test_zip_bomb_takes_no_memory(tmp_path):
+    """100 MB of zeros in 100 kB: once as a storage, once as the pickle."""
+    zeros = bytes(10**8)
+    with zipfile.ZipFile(tmp_path / 'bomb.pt', 'w') as archive:
+        archive.writestr('archive/data.pkl', dictionary(tensor((1,), (1,), numel=25 * 10**6)))
+        archive.writestr('archive/data/0', zeros, zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(tmp_path / 'text.pt', 'w') as archive:
+        pickled = b'\x80\x02X' + struct.pack('<I', len(zeros)) + zeros + b'.'
+        archive.writestr('archive/data.pkl', pickled, zipfile.ZIP_DEFLATED)
+    del zeros, pickled
+    for name in ('bomb.pt', 'text.pt'):
+        assert (tmp_path / name).stat().st_size < 10**6
+        megabytes, message = peak_of(lambda name=name: read_weight_file(tmp_path / name))
+        assert 'is compressed' in message, name
+        assert name in message
+        assert megabytes < 50, name
+
+
+def test_entries_that_share_their_bytes_raise(tmp_path):
+    """Many names of the same 4 MB: in total more than the file."""
+    content = b'\x80\x02}'
+    for number in range(50):
+        storage = b'(' + text('storage') + named('torch.FloatStorage') + text(str(number))
+        storage += text('cpu') + b'J' + struct.pack('<i', 10**6) + b'tQ'
+        rest = b'K\x00' + numbers((4,)) + numbers((1,)) + b'\x89)'
+        built = named('torch._utils._rebuild_tensor_v2') + b'(' + storage + rest + b'tR'
+        content += text(f'w{number}') + built + b's'
+    with zipfile.ZipFile(tmp_path / 'overlap.pt', 'w') as archive:
+        archive.writestr('archive/data.pkl', content + b'.')
+        archive.writestr('archive/data/0', bytes(4 * 10**6))
+        entry = archive.getinfo('archive/data/0')
+        for number in range(1, 50):
+            other = copy.copy(entry)
+            other.filename = f'archive/data/{number}'
+            archive.filelist.append(other)
+            archive.NameToInfo[other.filename] = other
+    with pytest.raises(ValueError, match=r'overlap\.pt'):
+        read_weight_file(tmp_path / 'overlap.pt')
+
+
+def test_entry_of_another_size_than_its_tensors_need_raises(tmp_path):
+    write(tmp_path / 'long.pt', dictionary(tensor((1,), (1,), numel=3)), 'zip')
+    with pytest.raises(ValueError, match=r'long\.pt.*archive/data/0.*\b16\b.*\b12\b'):
+        read_weight_file(tmp_path / 'long.pt')
+
+
+@pytest.mark.parametrize(
+    'content',
+    [b'Nr\xff\xff\xff\x0f.', b'Np268435455\n.', b'\x80\x02X\3\0\0\0abcq\x01r\xff\xff\xff\x0f.'],
+    ids=['binary', 'text', 'later'],
+)
+@pytest.mark.parametrize('kind', ['raw', *FORMATS])
+def test_memo_takes_no_memory(content, kind, tmp_path):
+    if kind == 'raw':
+        (tmp_path / 'memo.pt').write_bytes(content)
+    else:
+        write(tmp_path / 'memo.pt', content, kind)
+    megabytes, message = peak_of(lambda: read_weight_file(tmp_path / 'memo.pt'))
+    assert 'memo.pt' in message
+    assert '268435455' in message
+    assert megabytes < 50
+
+
+@pytest.mark.parametrize('protocol', [0, 1, 2, 3, 4, 5])
+def test_memo_of_a_valid_pickle_passes(protocol):
+    shared = ['a' * 300, 'b', (1, 2), 10**30, 1.5, b'\n', -1, 'é\n']
+    value = [
+        dict(
+            a=shared,
+            b=[shared] * 3,
+            c=list(range(600)),
+            d={1, 'x'},
+            **{f'k{i}': [i] for i in range(400)},
+        )
+    ]
+    file = io.BytesIO(b'..' + pickle.dumps(value, protocol) + b'rest')
+    file.seek(2)
+    check_memo(file)
+    assert file.tell() == 2
+
+
+@pytest.mark.parametrize(
+    'header',
+    [
+        struct.pack('<Q', 2**62) + b'{}',
+        struct.pack('<Q', 10**8 + 1) + b'{}',
+        b'{"a":{"dtype":"F32","shape":[1000000000],"data_offsets":[0,4000000000]}}',
+        b'{"a":{"dtype":"F32","shape":[1000000000],"data_offsets":[0,4]}}',
+        b'{"a":' + b'[' * 100_000 + b'}',
+        b'\xff\xfe{}',
+    ],
+    ids=['length', 'too long', 'offsets', 'shape', 'deep', 'encoding'],
+)
+def test_safetensors_header_takes_no_memory(header, tmp_path):
+    if not header.startswith((struct.pack('<Q', 2**62), struct.pack('<Q', 10**8 + 1))):
+        header = struct.pack('<Q', len(header)) + header
+    (tmp_path / 'x.safetensors').write_bytes(header + bytes(4))
+    megabytes, message = peak_of(lambda: read_weight_file(tmp_path / 'x.safetensors'))
+    assert 'x.safetensors: not a valid' in message
+    assert megabytes < 50
+
+
+def test_folder_as_a_file_raises(tmp_path):
+    with pytest.raises(IsADirectoryError, match=rf'{tmp_path}: .*folder.*local-dir:'):
+        read_weight_file(tmp_path)
+
+
+def test_array_of_a_structure_is_refused(tmp_path):
+    """A pickle sets the layout of a structure, objects at any address among it."""
+    (tmp_path / 'a.pkl').write_bytes(pickle.dumps(np.zeros(2, [('a', 'f4')])))
+    with pytest.raises(ValueError, match=r'a\.pkl.*V4'):
+        load_pickle(tmp_path / 'a.pkl', ARRAYS, 'arrays')
 
 
 def test_invalid_archives_raise(tmp_path):

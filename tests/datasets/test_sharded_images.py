@@ -6,6 +6,7 @@ import pickle
 import tarfile
 from collections import Counter
 from itertools import chain, islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +107,86 @@ def test_shard_of_a_command(folder):
     assert url == 'https://host/x/0.tar'
     below = build(folder, data_prefix=dict(img='x'), data_root=str(folder)).locate('0.tar')
     assert below == str(folder / 'x' / '0.tar')
+
+
+DOTS = ('a', 'scan.v2', 'IMG.1', 'IMG.2', '22.05', 'B', 'dir.v1/x')
+
+
+def test_names_with_dots_lose_no_image(tmp_path, caplog):
+    """The members of a public report; WebDataset's split at the first dot leaves 4 of 7."""
+    names = ['a.jpg', 'scan.v2.jpg', 'IMG.1.jpg', 'IMG.2.jpg', '22.05.png', 'B.JPG', '._a.jpg']
+    names += ['dir.v1/x.jpg', 'a.jpg', 'notes.txt']
+    contents = [png(number) for number in range(len(names))]
+    write_tar(tmp_path / '0.tar', zip(names, contents, strict=True))
+    assert index_folder(tmp_path) == [Shard('0.tar', 7)]
+    assert '1 files are not used: a.jpg (a second image a)' in caplog.text
+    found = [build(tmp_path).get_data_info(index) for index in range(7)]
+    assert [info['img_id'] for info in found] == [f'0.tar/{name}' for name in DOTS]
+    assert [info['img_bytes'] for info in found] == [*contents[:6], contents[7]]
+    assert found[4]['img_path'] == '0.tar/22.05.png'
+
+
+def test_other_images_of_a_sample_are_not_images_of_their_own(tmp_path):
+    names = ['0.depth.png', '0.jpg', '0.seg.png', '1.png', '1.JPG', 'x.txt', '0.late.png']
+    names += ['2.left.jpg', '2.right.jpg', '.hidden.png']
+    path = write_tar(tmp_path / '0.tar', [(name, name.encode()) for name in names])
+    with tarfile.open(path, 'a') as archive:
+        link = tarfile.TarInfo('3.png')
+        link.type, link.linkname = tarfile.LNKTYPE, '1.png'
+        archive.addfile(link)
+    left_out = []
+    found = {image.key: image.content for image in shard_images(str(path), left_out=left_out)}
+    assert found == {
+        '0': b'0.jpg',
+        '1': b'1.JPG',
+        '2.left': b'2.left.jpg',
+        '2.right': b'2.right.jpg',
+    }
+    assert [text.split(' (')[0] for text in left_out] == [
+        '0.depth.png',
+        '0.seg.png',
+        '1.png',
+        '0.late.png',
+        '.hidden.png',
+        '3.png',
+    ]
+    masks = shard_images(str(path), suffixes=('seg.png',))
+    assert [(image.key, image.content) for image in masks] == [('0', b'0.seg.png')]
+
+
+def test_shard_with_more_images_than_the_index_raises(folder):
+    index = json.loads((folder / 'index.json').read_text())
+    index[0]['pictures'] = 4
+    (folder / 'index.json').write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r'0\.tar.*\b4\b.*more.*make_shards'):
+        build(folder).get_data_info(3)
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['x.tar; touch ran', '$(touch ran)', '`touch ran`', "x'; touch ran; '", '-x.tar', 'a b.tar'],
+)
+@pytest.mark.parametrize('command', ['pipe:cat {}', "pipe:cat '{}'", 'pipe:cat "{}"'])
+def test_shard_names_run_no_command(name, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('index.json').write_text(json.dumps([dict(file=name, pictures=1)]))
+    with pytest.raises(ValueError, match=r'index\.json.*letters, digits'):
+        ShardedImages(source='index.json', data_prefix=dict(img=command), pipeline=[])[0]
+    assert not Path('ran').exists()
+    with pytest.raises(ValueError, match=r'index\.json.*letters, digits'):
+        read_index('index.json', location='https://host/shards')
+
+
+@pytest.mark.parametrize(
+    'name', ['pipe:touch ran', '../x.tar', '/x.tar', 'a/../../x.tar', 'x\n.tar']
+)
+def test_shard_names_stay_below_their_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('index.json').write_text(json.dumps([dict(file=name, pictures=1)]))
+    for prefix in (None, dict(img='')):
+        with pytest.raises(ValueError, match=r'index\.json.*below the folder'):
+            ShardedImages(source='index.json', data_prefix=prefix, pipeline=[])[0]
+    assert not Path('ran').exists()
 
 
 def test_broken_shards_and_indices_raise(folder):

@@ -17,6 +17,7 @@ from PIL import Image
 
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.datasets.open_vocab_coco_dataset import BASE_COLOUR, NOVEL_COLOUR
+from clipself_mm.detection.open_vocab_inferencer import OpenVocabInferencer
 from clipself_mm.visualization import draw_detections
 from tests.commands import call
 from tests.detection.tiny_fvit import NAMES, write_detector
@@ -50,17 +51,39 @@ def test_inferencer_takes_texts(trained):
     assert not torch.equal(plain.pred_instances.scores[:5], asked.pred_instances.scores[:5])
 
 
+def test_predictions_and_saved_json_have_the_names_of_the_call(trained, tmp_path):
+    inferencer = OpenVocabInferencer(
+        str(trained / 'config.py'), str(trained / 'checkpoint.pth'), 'cpu', show_progress=False
+    )
+    image = str(trained / 'image.png')
+    config_names = inferencer.model.classes
+    calls = {'red star': ['red star'], 'blue ring. red star': ['blue ring', 'red star'], None: None}
+    for number, (texts, names) in enumerate(calls.items()):
+        out = tmp_path / str(number)
+        given = dict(no_save_vis=True, no_save_pred=False, out_dir=str(out), pred_score_thr=0.0)
+        (found,) = inferencer(image, texts=texts, **given)['predictions']
+        saved = json.loads((out / 'preds/image.json').read_text())
+        assert saved == json.loads(json.dumps(found))
+        assert len(found['labels']) == len(found['scores']) == len(found['bboxes']) > 0
+        classes = names or config_names
+        assert found['label_names'] == [classes[label] for label in found['labels']]
+    pixels = np.asarray(Image.open(image))
+    given = dict(no_save_vis=True, no_save_pred=False, out_dir=str(tmp_path / 'arrays'))
+    inferencer([pixels, pixels], **given)
+    assert {path.name for path in (tmp_path / 'arrays/preds').iterdir()} == {'0.json', '1.json'}
+
+
 @pytest.mark.slow
 def test_image_demo_draws_and_writes_predictions(trained, tmp_path):
     files = [trained / name for name in ('image.png', 'config.py', 'checkpoint.pth')]
-    words = ['--texts', '. '.join(NAMES), '--out-dir', tmp_path, '--device', 'cpu']
+    words = ['--texts', ', '.join(NAMES), '--out-dir', tmp_path, '--device', 'cpu']
     words += ['--score-thr', '0.0']
     call([sys.executable, ROOT / 'tools/image_demo.py', *files, *words], tmp_path)
     (picture,) = (tmp_path / 'vis').iterdir()
     assert Image.open(picture).size == (120, 90)
     (written,) = (tmp_path / 'preds').iterdir()
     found = json.loads(written.read_text())
-    assert set(found['labels']) <= {0, 1, 2}
+    assert found['label_names'] == [NAMES[label] for label in found['labels']]
 
 
 def colours(canvas):

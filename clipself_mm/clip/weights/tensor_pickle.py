@@ -61,24 +61,37 @@ TENSORS: Mapping[str, object] = {
 
 
 class TensorUnpickler(SafeUnpickler):
-    """Unpickles tensors in containers; `torch.load` uses it for its old file format.
+    """Unpickles tensors in containers.
 
     Args:
         file: Opened in binary mode.
+        allowed: Names that are not ignored (see `SafeUnpickler`).
         **kwargs: As in `pickle.Unpickler`.
     """
 
-    def __init__(self, file: IO[bytes], **kwargs: Any) -> None:
-        super().__init__(file, TENSORS, IGNORED, **kwargs)
+    def __init__(
+        self, file: IO[bytes], allowed: Mapping[str, object] = TENSORS, **kwargs: Any
+    ) -> None:
+        super().__init__(file, allowed, IGNORED, **kwargs)
 
 
 class TensorPickle:
-    """The `pickle_module` of `torch.load`."""
+    """The `pickle_module` of `torch.load`, which uses it for its old file format.
 
-    Unpickler = TensorUnpickler
+    Args:
+        allowed: See `TensorUnpickler`.
+    """
+
+    __name__ = 'TensorPickle'
     UnpicklingError = pickle.UnpicklingError
 
-    @staticmethod
-    def load(file: IO[bytes], **kwargs: Any) -> object:
+    def __init__(self, allowed: Mapping[str, object]) -> None:
+        class Unpickler(TensorUnpickler):
+            def __init__(self, file: IO[bytes], **kwargs: Any) -> None:
+                super().__init__(file, allowed, **kwargs)
+
+        self.Unpickler = Unpickler
+
+    def load(self, file: IO[bytes], **kwargs: Any) -> object:
         """Read one pickle of torch's old file format."""
-        return TensorUnpickler(file, **kwargs).load()
+        return self.Unpickler(file, **kwargs).load()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -15,6 +14,8 @@ from open_clip.pretrained import (
     get_pretrained_cfg,
     list_pretrained_tags_by_model,
 )
+
+from clipself_mm.io.text_files import read_local_json
 
 from .hugging_face_config import config_from_hugging_face
 
@@ -81,8 +82,8 @@ def find_source(model: str, checkpoint: str | None = None) -> TowerSource:
             ``laion2b_s34b_b88k``). It takes precedence over the weights in a folder.
 
     Raises:
-        FileNotFoundError: The folder, its configuration or the checkpoint is missing and cannot be
-            downloaded.
+        FileNotFoundError, IsADirectoryError: The folder, its configuration or the checkpoint is
+            missing and cannot be downloaded.
         ValueError: The name is unknown, the configuration is not valid, or the weights of the tag
             need the variant of the model with the other activation.
     """
@@ -137,6 +138,11 @@ def _download_url(settings: dict) -> str:
 def _require(checkpoint: str, model: str, settings: dict[str, dict]) -> None:
     if Path(checkpoint).is_file():
         return
+    if Path(checkpoint).is_dir():
+        raise IsADirectoryError(
+            f'{checkpoint}: expected a checkpoint file, it is a folder; a folder with a CLIP is '
+            f'given as model="local-dir:{checkpoint}", without checkpoint'
+        )
     urls = [f'{tag} ({_download_url(values)})' for tag, values in settings.items()]
     published = f'; pretrained tags: {", ".join(urls)}' if urls else ''
     raise FileNotFoundError(
@@ -195,9 +201,9 @@ def _fetched(fetch: Callable[[], str], advice: str) -> str:
 
 def _source_of_folder(folder: Path, checkpoint: str | None) -> TowerSource:
     model = f'local-dir:{folder}'
-    if (folder / CONFIG_NAME).is_file():
+    if (folder / CONFIG_NAME).exists():
         path, names, read = folder / CONFIG_NAME, WEIGHTS_NAMES, _read_open_clip
-    elif (folder / HF_CONFIG_NAME).is_file():
+    elif (folder / HF_CONFIG_NAME).exists():
         path, names, read = folder / HF_CONFIG_NAME, HF_WEIGHTS_NAMES, _read_hugging_face
     else:
         raise FileNotFoundError(
@@ -221,14 +227,18 @@ def _source_of_folder(folder: Path, checkpoint: str | None) -> TowerSource:
     return TowerSource(model, config, checkpoint, normalisation | preprocess)
 
 
+def _read_json(path: Path) -> dict:
+    return read_local_json(path, 'a configuration of a CLIP')
+
+
 def _read_open_clip(path: Path) -> tuple[dict, dict]:
-    content = json.loads(path.read_text(encoding='utf-8'))
+    content = _read_json(path)
     return dict(content['model_cfg']), dict(content.get('preprocess_cfg', {}))
 
 
 def _read_hugging_face(path: Path) -> tuple[dict, dict]:
-    config = config_from_hugging_face(json.loads(path.read_text(encoding='utf-8')))
+    config = config_from_hugging_face(_read_json(path))
     preprocess = path.with_name(HF_PREPROCESS_NAME)
-    content = json.loads(preprocess.read_text(encoding='utf-8')) if preprocess.is_file() else {}
+    content = _read_json(preprocess) if preprocess.is_file() else {}
     names = {'image_mean': 'mean', 'image_std': 'std'}
     return config, {new: content[old] for old, new in names.items() if old in content}

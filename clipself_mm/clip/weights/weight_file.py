@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from clipself_mm.io.safe_pickle import ForbiddenNameError
+from clipself_mm.io.text_files import require_file
 
 from .tensor_archive import is_tensor_archive, read_tensor_archive
-from .tensor_pickle import TensorPickle
+from .tensor_pickle import TENSORS, TensorPickle
 
 
 def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
@@ -32,12 +33,11 @@ def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
         `Placeholder`s.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError, IsADirectoryError: There is no such file.
         ValueError: The file is broken, is not a dictionary, or has code in its pickle.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file; expected a checkpoint')
+    require_file(path, 'a checkpoint file (a folder with a CLIP is given as model="local-dir:...")')
     try:
         content = _read(path, trust_pickle)
     except ForbiddenNameError as error:
@@ -56,17 +56,36 @@ def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
 
 
 def _read(path: Path, trust_pickle: bool) -> object:
-    with path.open('rb') as file:
-        start = file.read(9)
-    if path.suffix == '.safetensors' or start[8:9] == b'{':
-        return load_file(path)
     try:
-        if is_tensor_archive(path):
-            return read_tensor_archive(path)
-        if tarfile.is_tarfile(path):  # torch would unpack it to disk
-            raise ValueError('expected a zip or a pickle, found a tar')
-        return torch.load(path, map_location='cpu', weights_only=False, pickle_module=TensorPickle)
+        return read_objects(path, TENSORS)
     except ForbiddenNameError:
         if not trust_pickle:
             raise
         return torch.load(path, map_location='cpu', weights_only=False)
+
+
+def read_objects(path: Path, allowed: Mapping[str, object]) -> object:
+    """Read a file of tensors in any format, and build no other objects than those of a table.
+
+    Args:
+        path: The file.
+        allowed: See `TensorUnpickler`.
+
+    Returns:
+        The content, on the CPU.
+
+    Raises:
+        ForbiddenNameError: The pickle refers to another object.
+        Exception: The file is broken.
+    """
+    with path.open('rb') as file:
+        start = file.read(9)
+    if path.suffix == '.safetensors' or start[8:9] == b'{':
+        return load_file(path)
+    if is_tensor_archive(path):
+        return read_tensor_archive(path, allowed)
+    if tarfile.is_tarfile(path):  # torch would unpack it to disk
+        raise ValueError('expected a zip or a pickle, found a tar')
+    return torch.load(
+        path, map_location='cpu', weights_only=False, pickle_module=TensorPickle(allowed)
+    )

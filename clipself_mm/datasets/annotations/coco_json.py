@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from mmengine import fileio
+
+from clipself_mm.io.text_files import parse_json
 
 
 def read_json(path: str, backend_args: dict | None = None) -> dict | list:
@@ -22,17 +23,16 @@ def read_json(path: str, backend_args: dict | None = None) -> dict | list:
         The content.
 
     Raises:
-        FileNotFoundError: The file does not exist.
+        FileNotFoundError, IsADirectoryError: The file does not exist.
         ValueError: It is not valid JSON.
     """
     try:
         content = fileio.get(path, backend_args=backend_args)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'annotation file {path} does not exist') from error
-    try:
-        return json.loads(content)
-    except ValueError as error:
-        raise ValueError(f'{path} is not valid JSON ({error})') from error
+    except IsADirectoryError as error:
+        raise IsADirectoryError(f'{path}: expected a JSON file, it is a folder') from error
+    return parse_json(content, path)
 
 
 def load_coco_json(

@@ -110,7 +110,10 @@ def read_listing(path: str, backend_args: dict | None = None) -> list[str]:
         FileNotFoundError: The file does not exist.
         ValueError: It has no path, or is not a text file.
     """
-    content = fileio.get(path, backend_args=backend_args)
+    try:
+        content = fileio.get(path, backend_args=backend_args)
+    except IsADirectoryError as error:
+        raise IsADirectoryError(f'{path}: expected a list file, it is a folder') from error
     if b'\0' in content:
         raise ValueError(f'{path}: expected a text file with one path per line, it is binary')
     lines = (line.strip() for line in content.decode('utf-8', 'surrogateescape').split('\n'))

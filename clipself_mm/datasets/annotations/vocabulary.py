@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clipself_mm.io.text_files import read_text
+
 from .coco_json import read_json
 
 _FOLDER = Path(__file__).parents[1] / 'vocabularies'
@@ -112,7 +114,7 @@ def _check_types(key: str, entries: object) -> None:
 def _read(path: Path) -> dict:
     """Read a vocabulary file and check the types of its values."""
     if path.suffix == '.txt':
-        return _read_lines(path.read_text(encoding='utf-8-sig').splitlines())
+        return _read_lines(read_text(path, 'a vocabulary').splitlines())
     content = read_json(str(path))
     if not isinstance(content, dict) or 'classes' not in content:
         raise ValueError("expected an object with a list 'classes'")

@@ -131,7 +131,7 @@ def check_source(dataset: Mapping) -> Iterator[Finding]:
             yield Finding(path, note=f'{len(scan_images(path, extensions))} images')
             return
         if sharded:
-            index = read_index(path)
+            index = read_index(path, location=prefix)
             names = [shard.file for shard in index]
             note = f'{sum(shard.images for shard in index)} images in {len(names)} shards'
         else:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import tarfile
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from types import ModuleType
+from typing import IO
 
 IMAGE_SUFFIXES = ('jpg', 'jpeg', 'png', 'webp', 'bmp', 'tif', 'tiff')
 """Suffixes of the image among the members of a sample, lower case; the first present is used."""
@@ -32,7 +34,6 @@ def webdataset_library() -> ModuleType:
     """Import `webdataset`; the ImportError says how to install it."""
     try:
         import webdataset
-        import webdataset.tariterators
     except ImportError as error:
         raise ImportError(
             'tar shards need the `webdataset` library: pip install "clipself_mm[wds]"'
@@ -41,15 +42,19 @@ def webdataset_library() -> ModuleType:
 
 
 def shard_images(
-    url: str, suffixes: Sequence[str] = IMAGE_SUFFIXES
+    url: str, suffixes: Sequence[str] = IMAGE_SUFFIXES, left_out: list[str] | None = None
 ) -> Generator[ShardImage, None, None]:
-    """Stream the samples of a shard that have an image.
+    """Stream the images of a shard.
 
-    Members with the same name up to the first dot are one sample (WebDataset's convention).
+    Consecutive members with the same name up to the first dot are one sample (WebDataset's
+    convention), and `0.seg.png` belongs to the image `0.jpg`. Names may have dots too: in a sample
+    without a member such as `scan.jpg` every image (`scan.v1.jpg`, `scan.v2.jpg`) is one of its
+    own. Files whose name starts with `._` are no images (macOS writes them).
 
     Args:
         url: A local path or anything that `webdataset.gopen` opens, such as `pipe:aws s3 cp ... -`.
         suffixes: See `IMAGE_SUFFIXES`.
+        left_out: Gets a text for each member that ends like an image and is none of the images.
 
     Yields:
         The images in the order of the shard.
@@ -58,19 +63,69 @@ def shard_images(
         FileNotFoundError: The shard does not exist.
         ValueError: It is broken.
     """
-    library = webdataset_library()
-    stream = library.gopen(url)
+    stream = webdataset_library().gopen(url)
+    suffixes = [suffix.lower() for suffix in suffixes]
+    keys: set[str] = set()
+    left_out = [] if left_out is None else left_out
     try:
-        files = library.tariterators.tar_file_expander([dict(url=url, stream=stream)])
-        for sample in library.tariterators.group_by_keys(files):
-            suffix = next((suffix for suffix in suffixes if suffix in sample), None)
-            if suffix is not None:
-                yield ShardImage(sample['__key__'], suffix, sample[suffix])
+        for sample, group in groupby(
+            _members(stream, suffixes, left_out), lambda member: member.key
+        ):
+            for image in _images_of_sample(sample, list(group), suffixes, sample in keys, left_out):
+                if image.key in keys:
+                    left_out.append(f'{image.key}.{image.suffix} (a second image {image.key})')
+                else:
+                    keys.add(image.key)
+                    yield image
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise ValueError(f'{url}: broken tar shard: {(error.args or [error])[0]}') from error
     finally:
         with contextlib.suppress(OSError):  # raised if a command is still writing
             stream.close()
+
+
+def _members(
+    stream: IO[bytes], suffixes: Sequence[str], left_out: list[str]
+) -> Iterator[ShardImage]:
+    """The members that end like an image, split at the first dot of the file name."""
+    endings = tuple(f'.{suffix}' for suffix in suffixes)
+    with tarfile.open(fileobj=stream, mode='r|*') as archive:
+        for member in archive:
+            archive.members = []  # else it keeps all headers in memory
+            folder, slash, file = member.name.rpartition('/')
+            start, _, rest = file.partition('.')
+            if member.isdir() or file.startswith('._') or not file.lower().endswith(endings):
+                continue
+            content = archive.extractfile(member) if member.isreg() else None
+            if start and content is not None:
+                yield ShardImage(f'{folder}{slash}{start}', rest, content.read())
+            else:
+                left_out.append(f'{member.name} ({"a link" if start else "a hidden file"})')
+
+
+def _images_of_sample(
+    sample: str,
+    members: Sequence[ShardImage],
+    suffixes: Sequence[str],
+    continued: bool,
+    left_out: list[str],
+) -> Iterator[ShardImage]:
+    """The image with exactly one of the suffixes, else all; the names are split at the suffix."""
+    ranks = [
+        suffixes.index(member.suffix.lower())
+        for member in members
+        if member.suffix.lower() in suffixes
+    ]
+    for member in members:
+        rest = member.suffix.lower()
+        if ranks and rest == suffixes[min(ranks)]:
+            yield ShardImage(sample, rest, member.content)
+        elif ranks or continued:
+            left_out.append(f'{sample}.{member.suffix} (belongs to the image {sample})')
+        else:
+            suffix = next(suffix for suffix in suffixes if rest.endswith(f'.{suffix}'))
+            start = member.suffix[: -len(suffix) - 1]
+            yield ShardImage(f'{sample}.{start}', suffix, member.content)
 
 
 class ShardWindow:
@@ -117,6 +172,11 @@ class ShardWindow:
             self._next += 1
             if len(self._kept) > self.window:
                 self._kept.popitem(last=False)
+            if self._next == self.count and next(self._images, None) is not None:
+                raise ValueError(
+                    f'{self.url}: expected {self.count} images according to the index, found more; '
+                    'write the index again: tools/make_shards.py --index FOLDER'
+                )
         return self._kept[position]
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from clipself_mm.io.atomic_write import atomic_write, remove_partial_files
+from clipself_mm.io.text_files import read_local_json
 
 from .index import Shard, write_index
 from .reading import IMAGE_SUFFIXES, webdataset_library
@@ -89,7 +90,7 @@ def _check_plan(path: Path, names: Sequence[str], size: int, seed: int | None) -
     digest = hashlib.sha256('\n'.join(names).encode('utf-8', 'surrogateescape')).hexdigest()
     plan = dict(pictures=len(names), size=size, seed=seed, sha256_of_paths=digest)
     if path.exists():
-        found = json.loads(path.read_text(encoding='utf-8'))
+        found = read_local_json(path, 'the plan of the shards')
         if found != plan:
             raise ValueError(
                 f'{path}: the folder has shards of plan {found}, expected {plan}; give another '
