@@ -91,7 +91,7 @@ def _members(
     endings = tuple(f'.{suffix}' for suffix in suffixes)
     with tarfile.open(fileobj=stream, mode='r|*') as archive:
         for member in archive:
-            archive.members = []  # else it keeps all headers in memory
+            vars(archive)['members'] = []  # else it keeps all headers in memory
             folder, slash, file = member.name.rpartition('/')
             start, _, rest = file.partition('.')
             if member.isdir() or file.startswith('._') or not file.lower().endswith(endings):
