@@ -1,12 +1,14 @@
 """Hooks: checkpoints, batch norms, weight ensemble, vocabulary check."""
 
 from .durable_checkpoint_hook import DurableCheckpointHook
+from .finite_loss_hook import FiniteLossHook
 from .sync_bn_hook import SyncBNHook
 from .vocabulary_check_hook import VocabularyCheckHook
 from .weight_ensemble_hook import WeightEnsembleHook, blend_state
 
 __all__ = [
     'DurableCheckpointHook',
+    'FiniteLossHook',
     'SyncBNHook',
     'VocabularyCheckHook',
     'WeightEnsembleHook',

@@ -7,6 +7,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.dist import is_main_process
 from mmengine.fileio import (
     BaseStorageBackend,
@@ -18,6 +19,7 @@ from mmengine.fileio import (
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import nn
 
 from clipself_mm.io.atomic_write import atomic_write, remove_partial_files
 
@@ -62,7 +64,12 @@ class DurableCheckpointHook(CheckpointHook):
                 runner.logger.info(f'Removed {path}, a partial file of a killed run.')
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        """Write the checkpoint, then `last_checkpoint`, then delete outdated checkpoints."""
+        """Write the checkpoint, then `last_checkpoint`, then delete outdated checkpoints.
+
+        Raises:
+            FloatingPointError: A parameter is not finite; the previous checkpoint stays.
+        """
+        check_finite_parameters(runner.model)
         outdated = []
         if isinstance(self.file_backend, _DeferredDeletes):
             outdated += self.file_backend.names
@@ -114,6 +121,23 @@ class DurableCheckpointHook(CheckpointHook):
                 self.file_backend.remove(path)
             elif self.file_backend.isdir(path):
                 self.file_backend.rmtree(path)
+
+
+def check_finite_parameters(model: nn.Module) -> None:
+    """Check that no parameter of a model has NaN or inf; one read from the device.
+
+    A last step may end with a finite loss and a bad update.
+    """
+    parameters = [item for item in model.named_parameters() if item[1].is_floating_point()]
+    finite = [parameter.detach().isfinite().all() for _, parameter in parameters]
+    if not finite or bool(torch.stack(finite).all()):
+        return
+    bad = [name for (name, _), good in zip(parameters, finite, strict=True) if not good]
+    raise FloatingPointError(
+        f'{len(bad)} of {len(parameters)} parameters are not finite, the first is {bad[0]}: no '
+        'checkpoint is written, the previous one stays. Lower the learning rate or clip gradients '
+        '(optim_wrapper.clip_grad)'
+    )
 
 
 class _DeferredDeletes:

@@ -15,6 +15,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     vocabulary=dict(type='VocabularyCheckHook'),
+    finite_loss=dict(type='FiniteLossHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -15,6 +15,7 @@ default_hooks = dict(
     visualization=dict(type='SegVisualizationHook'),
     # Here, not in custom_hooks: a list of a user's own would replace it.
     vocabulary=dict(type='VocabularyCheckHook'),
+    finite_loss=dict(type='FiniteLossHook'),
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
