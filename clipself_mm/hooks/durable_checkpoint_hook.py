@@ -172,7 +172,7 @@ class DurableLocalBackend(LocalBackend):
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write a file and create its folder if needed; on errors the old file stays."""
-        with atomic_write(filepath, durable=True) as part:
+        with atomic_write(filepath, durable=True, size=len(obj)) as part:
             part.write_bytes(obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:

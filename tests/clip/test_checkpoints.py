@@ -1,6 +1,8 @@
 """Layouts that load, files that are refused, towers that are written."""
 
+import errno
 import json
+from pathlib import Path
 
 import open_clip
 import pytest
@@ -137,6 +139,17 @@ def test_weights_that_are_no_finite_numbers_are_not_exported(micro_clip, tmp_pat
     tower = build_tower(micro_clip)
     next(tower.parameters()).data[0] = float('inf')
     with pytest.raises(ValueError, match=r'tower: 1 of \d+ tensors are not finite'):
+        export_tower(tower.state_dict(), tower.source, tmp_path / 'tower')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_to_a_full_disk_leaves_nothing(micro_clip, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    tower = build_tower(micro_clip)
+    monkeypatch.setattr(Path, 'write_bytes', full)
+    with pytest.raises(OSError, match=r'No space left for .*tower: it needs more than [\d,]+'):
         export_tower(tower.state_dict(), tower.source, tmp_path / 'tower')
     assert list(tmp_path.iterdir()) == []
 

@@ -17,7 +17,7 @@ from open_clip.model import _build_vision_tower
 from safetensors.torch import save
 from torch import Tensor
 
-from clipself_mm.io.atomic_write import atomic_write
+from clipself_mm.io.atomic_write import atomic_write, raise_if_full
 
 from ..text_tower import bare_text_tower
 from ..weights.checkpoints import check_finite, read_state, state_dict_mismatch
@@ -244,7 +244,17 @@ def _replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
     unfinished = folder.with_name(f'.{folder.name}.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    write(unfinished)
+    try:
+        write(unfinished)
+        _swap(unfinished, folder)
+    except Exception as error:
+        raise_if_full(error, folder, unfinished.glob('*'))
+        raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _swap(unfinished: Path, folder: Path) -> None:
     outdated = folder.with_name(f'.{folder.name}.outdated')
     shutil.rmtree(outdated, ignore_errors=True)
     if folder.exists():
