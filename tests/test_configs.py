@@ -339,7 +339,13 @@ def test_types_need_no_prefix_in_any_scope(scope):
 
 
 #: Hooks of every family's training, and one of the user.
-EVERYWHERE = {'DurableCheckpointHook', 'FiniteLossHook', 'VocabularyCheckHook', 'EmptyCacheHook'}
+EVERYWHERE = {
+    'DurableCheckpointHook',
+    'EmptyCacheHook',
+    'FiniteLossHook',
+    'VocabularyCheckHook',
+    'WorkDirLockHook',
+}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from .finite_loss_hook import FiniteLossHook
 from .sync_bn_hook import SyncBNHook
 from .vocabulary_check_hook import VocabularyCheckHook
 from .weight_ensemble_hook import WeightEnsembleHook, blend_state
+from .work_dir_lock_hook import WorkDirLockHook
 
 __all__ = [
     'DurableCheckpointHook',
@@ -12,5 +13,6 @@ __all__ = [
     'SyncBNHook',
     'VocabularyCheckHook',
     'WeightEnsembleHook',
+    'WorkDirLockHook',
     'blend_state',
 ]

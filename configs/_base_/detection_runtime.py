@@ -19,6 +19,7 @@ default_hooks = dict(
     sync_bn=dict(type='SyncBNHook'),
     vocabulary=dict(type='VocabularyCheckHook'),
     finite_loss=dict(type='FiniteLossHook'),
+    work_dir_lock=dict(type='WorkDirLockHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -16,6 +16,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     vocabulary=dict(type='VocabularyCheckHook'),
     finite_loss=dict(type='FiniteLossHook'),
+    work_dir_lock=dict(type='WorkDirLockHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

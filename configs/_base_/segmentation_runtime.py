@@ -16,6 +16,7 @@ default_hooks = dict(
     # Here, not in custom_hooks: a list of a user's own would replace it.
     vocabulary=dict(type='VocabularyCheckHook'),
     finite_loss=dict(type='FiniteLossHook'),
+    work_dir_lock=dict(type='WorkDirLockHook'),
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
