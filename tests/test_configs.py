@@ -343,6 +343,7 @@ EVERYWHERE = {
     'DurableCheckpointHook',
     'EmptyCacheHook',
     'FiniteLossHook',
+    'InterruptHook',
     'VocabularyCheckHook',
     'WorkDirLockHook',
 }

@@ -2,6 +2,7 @@
 
 from .durable_checkpoint_hook import DurableCheckpointHook
 from .finite_loss_hook import FiniteLossHook
+from .interrupt_hook import InterruptHook
 from .sync_bn_hook import SyncBNHook
 from .vocabulary_check_hook import VocabularyCheckHook
 from .weight_ensemble_hook import WeightEnsembleHook, blend_state
@@ -10,6 +11,7 @@ from .work_dir_lock_hook import WorkDirLockHook
 __all__ = [
     'DurableCheckpointHook',
     'FiniteLossHook',
+    'InterruptHook',
     'SyncBNHook',
     'VocabularyCheckHook',
     'WeightEnsembleHook',

@@ -17,6 +17,7 @@ default_hooks = dict(
     vocabulary=dict(type='VocabularyCheckHook'),
     finite_loss=dict(type='FiniteLossHook'),
     work_dir_lock=dict(type='WorkDirLockHook'),
+    interrupt=dict(type='InterruptHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,
