@@ -344,6 +344,7 @@ EVERYWHERE = {
     'EmptyCacheHook',
     'FiniteLossHook',
     'InterruptHook',
+    'ResumeHook',
     'VocabularyCheckHook',
     'WorkDirLockHook',
 }

@@ -3,6 +3,7 @@
 from .durable_checkpoint_hook import DurableCheckpointHook
 from .finite_loss_hook import FiniteLossHook
 from .interrupt_hook import InterruptHook
+from .resume_hook import ResumeHook
 from .sync_bn_hook import SyncBNHook
 from .vocabulary_check_hook import VocabularyCheckHook
 from .weight_ensemble_hook import WeightEnsembleHook, blend_state
@@ -12,6 +13,7 @@ __all__ = [
     'DurableCheckpointHook',
     'FiniteLossHook',
     'InterruptHook',
+    'ResumeHook',
     'SyncBNHook',
     'VocabularyCheckHook',
     'WeightEnsembleHook',

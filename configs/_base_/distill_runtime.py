@@ -18,6 +18,7 @@ default_hooks = dict(
     finite_loss=dict(type='FiniteLossHook'),
     work_dir_lock=dict(type='WorkDirLockHook'),
     interrupt=dict(type='InterruptHook'),
+    resume=dict(type='ResumeHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -18,6 +18,7 @@ default_hooks = dict(
     finite_loss=dict(type='FiniteLossHook'),
     work_dir_lock=dict(type='WorkDirLockHook'),
     interrupt=dict(type='InterruptHook'),
+    resume=dict(type='ResumeHook'),
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -148,6 +148,7 @@ def train(work_dir, loop, resume, **hooks):
                 'max_keep_ckpts': 1,
                 'save_best': 'toy/acc',
             },
+            'resume': {'type': 'ResumeHook'},
             **hooks,
         },
         randomness={'seed': 0},
