@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -23,8 +25,6 @@ from .processes import max_over_processes
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 #: Key of a checkpoint's meta: batches of its epoch that are trained.
 BATCHES_DONE = 'batches_done'
-#: Seconds that a data loader worker outlives SIGTERM, so that the step can end.
-_WORKER_GRACE = 60
 
 
 @HOOKS.register_module()
@@ -151,6 +151,15 @@ class _Tail:
 def _init_worker(init: Callable[[int], None] | None, worker: int) -> None:
     """Let a data loader worker outlive the signals that a scheduler sends to all processes."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_WORKER_GRACE))
+    if hasattr(signal, 'sigwaitinfo'):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_main, daemon=True).start()
     if init is not None:
         init(worker)
+
+
+def _end_with_main() -> None:
+    """End this worker at a SIGTERM of the main process, as torch's own handler does."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

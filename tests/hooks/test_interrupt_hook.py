@@ -2,7 +2,9 @@
 
 import json
 import signal
+import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +14,7 @@ from mmengine.optim import OptimWrapper
 from torch.utils.data import DataLoader
 
 from clipself_mm.hooks import InterruptHook
-from clipself_mm.hooks.interrupt_hook import remaining_batches
+from clipself_mm.hooks.interrupt_hook import _init_worker, remaining_batches
 from tests.commands import call
 
 CHILD = Path(__file__).with_name('interrupt_matrix.py')
@@ -65,3 +67,26 @@ def test_a_half_accumulated_gradient_is_not_left_behind():
     wrapper.update_params(weight * 2)
     with pytest.raises(StopIteration):  # it looks for the checkpoint hook
         hook.after_train_iter(runner, 1)
+
+
+def test_workers_outlive_the_signals_of_a_scheduler_and_end_with_their_process():
+    """Another process sends SIGTERM, as slurm does to all processes of a step."""
+    loader = DataLoader(
+        torch.arange(8),
+        num_workers=1,
+        prefetch_factor=1,
+        worker_init_fn=partial(_init_worker, None),
+    )
+    batches = iter(loader)
+    assert next(batches).tolist() == [0]
+    (worker,) = batches._workers
+    for name in ('TERM', 'USR1'):
+        subprocess.run(['kill', f'-{name}', str(worker.pid)], check=True)
+    assert [batch.item() for batch in batches] == list(range(1, 8))
+    loader = DataLoader(torch.arange(8), num_workers=1, worker_init_fn=partial(_init_worker, None))
+    batches = iter(loader)
+    next(batches)
+    (worker,) = batches._workers
+    worker.terminate()
+    worker.join(10)
+    assert worker.exitcode == 0
