@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import ctypes
 import datetime
 import os
+import signal
+import sys
 from pathlib import Path
 
 import torch.distributed
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+
+#: Option of Linux' prctl (linux/prctl.h): the signal that follows the death of the parent.
+_PR_SET_PDEATHSIG = 1
 
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +74,7 @@ def replace_tower(config: Config, tower: str) -> None:
 
 
 def prepare_processes(config: Config) -> None:
-    """Make a torchrun launch work on a CPU; does nothing on other devices.
+    """Tie processes to their launcher, and make a torchrun launch work on a CPU.
 
     mmengine calls ``torch.cuda.set_device`` and passes a device id to DDP, both errors on a CPU.
     The Runner uses the gloo process group that is initialised here.
@@ -76,6 +82,8 @@ def prepare_processes(config: Config) -> None:
     Args:
         config: Config of the Runner; ``device_ids`` of its ``model_wrapper_cfg`` becomes None.
     """
+    if config.launcher != 'none':
+        end_with_parent()
     if config.launcher != 'pytorch' or get_device() != 'cpu':
         return
     timeout = config.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
@@ -88,3 +96,16 @@ def prepare_processes(config: Config) -> None:
         'find_unused_parameters': config.get('find_unused_parameters', False),
     }
     config.model_wrapper_cfg = {**wrapper, 'device_ids': None}
+
+
+def end_with_parent() -> None:
+    """Have Linux kill this process when its parent ends; does nothing on other systems.
+
+    torchrun starts ranks in sessions of their own, so they would outlive a killed launcher.
+    """
+    if not sys.platform.startswith('linux'):
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the call
+        os.kill(os.getpid(), signal.SIGKILL)

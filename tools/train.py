@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='resume from this checkpoint; without a value, from the latest of the work dir',
+        help='resume from this checkpoint; without a value, from the latest of the work dir if any',
     )
     return parser.parse_args()
 
@@ -43,8 +43,10 @@ def apply_options(config: Config, args: argparse.Namespace) -> None:
             raise KeyError(f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size')
         config.auto_scale_lr.enable = True
     if args.resume is not None:
-        config.resume = True
-        config.load_from = None if args.resume == 'auto' else args.resume
+        if args.resume != 'auto':
+            config.update(resume=True, load_from=args.resume)
+        elif Path(config.work_dir, 'last_checkpoint').is_file():
+            config.update(resume=True, load_from=None)
 
 
 def main() -> None:

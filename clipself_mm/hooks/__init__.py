@@ -1,14 +1,22 @@
 """Hooks: checkpoints, batch norms, weight ensemble, vocabulary check."""
 
 from .durable_checkpoint_hook import DurableCheckpointHook
+from .finite_loss_hook import FiniteLossHook
+from .interrupt_hook import InterruptHook
+from .resume_hook import ResumeHook
 from .sync_bn_hook import SyncBNHook
 from .vocabulary_check_hook import VocabularyCheckHook
 from .weight_ensemble_hook import WeightEnsembleHook, blend_state
+from .work_dir_lock_hook import WorkDirLockHook
 
 __all__ = [
     'DurableCheckpointHook',
+    'FiniteLossHook',
+    'InterruptHook',
+    'ResumeHook',
     'SyncBNHook',
     'VocabularyCheckHook',
     'WeightEnsembleHook',
+    'WorkDirLockHook',
     'blend_state',
 ]

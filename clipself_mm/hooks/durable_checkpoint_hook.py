@@ -7,6 +7,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.dist import is_main_process
 from mmengine.fileio import (
     BaseStorageBackend,
@@ -18,6 +19,7 @@ from mmengine.fileio import (
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import nn
 
 from clipself_mm.io.atomic_write import atomic_write, remove_partial_files
 
@@ -25,6 +27,8 @@ from clipself_mm.io.atomic_write import atomic_write, remove_partial_files
 BACKEND_NAME = 'clipself_durable'
 #: Key in mmengine's message hub, saved with the checkpoint: files to delete after it is complete.
 OUTDATED = 'outdated_ckpts'
+#: File name of a checkpoint that is written at a signal, by `InterruptHook`.
+INTERRUPTED = 'interrupted.pth'
 
 
 @HOOKS.register_module()
@@ -51,6 +55,7 @@ class DurableCheckpointHook(CheckpointHook):
             if type(get_file_backend(out_dir, backend_args=self.backend_args)) is LocalBackend:
                 self.backend_args = {'backend': BACKEND_NAME}
         super().before_train(runner)
+        self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')  # of a resumed run
         if not is_main_process():
             return
         self._delete(runner.message_hub.runtime_info.get(OUTDATED, []))
@@ -62,7 +67,12 @@ class DurableCheckpointHook(CheckpointHook):
                 runner.logger.info(f'Removed {path}, a partial file of a killed run.')
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        """Write the checkpoint, then `last_checkpoint`, then delete outdated checkpoints."""
+        """Write the checkpoint, then `last_checkpoint`, then delete outdated checkpoints.
+
+        Raises:
+            FloatingPointError: A parameter is not finite; the previous checkpoint stays.
+        """
+        check_finite_parameters(runner.model)
         outdated = []
         if isinstance(self.file_backend, _DeferredDeletes):
             outdated += self.file_backend.names
@@ -71,17 +81,33 @@ class DurableCheckpointHook(CheckpointHook):
             outdated += [self.filename_tmpl.format(old) for old in steps[: -self.max_keep_ckpts]]
             self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
-        runner.message_hub.update_info(OUTDATED, outdated)
+        self._write(runner, self.filename_tmpl.format(step), meta, [*outdated, INTERRUPTED])
 
-        file_name = self.filename_tmpl.format(step)
+    def save_interrupted(self, runner: Runner, meta: dict) -> None:
+        """Write a checkpoint between the regular ones; the next regular one replaces it.
+
+        Nothing is written if the regular one of this step was.
+
+        Args:
+            runner: The runner, in any hook of a training step.
+            meta: `epoch` and `iter` that a resumed run goes on with, and more.
+        """
+        regular = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(meta['iter']))
+        if self.by_epoch or self.last_ckpt != str(regular):
+            check_finite_parameters(runner.model)
+            self._write(runner, INTERRUPTED, meta, [])
+
+    def _write(self, runner: Runner, file_name: str, meta: dict, outdated: list[str]) -> None:
+        runner.message_hub.update_info(OUTDATED, outdated)
         self.last_ckpt = str(self.file_backend.join_path(self.out_dir, file_name))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        regular = file_name != INTERRUPTED
         runner.save_checkpoint(
             self.out_dir,
             file_name,
             self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
+            save_optimizer=self.save_optimizer or not regular,
+            save_param_scheduler=self.save_param_scheduler or not regular,
             meta=meta,
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
@@ -116,6 +142,23 @@ class DurableCheckpointHook(CheckpointHook):
                 self.file_backend.rmtree(path)
 
 
+def check_finite_parameters(model: nn.Module) -> None:
+    """Check that no parameter of a model has NaN or inf; one read from the device.
+
+    A last step may end with a finite loss and a bad update.
+    """
+    parameters = [item for item in model.named_parameters() if item[1].is_floating_point()]
+    finite = [parameter.detach().isfinite().all() for _, parameter in parameters]
+    if not finite or bool(torch.stack(finite).all()):
+        return
+    bad = [name for (name, _), good in zip(parameters, finite, strict=True) if not good]
+    raise FloatingPointError(
+        f'{len(bad)} of {len(parameters)} parameters are not finite, the first is {bad[0]}: no '
+        'checkpoint is written, the previous one stays. Lower the learning rate or clip gradients '
+        '(optim_wrapper.clip_grad)'
+    )
+
+
 class _DeferredDeletes:
     """A storage backend that collects deletions instead of executing them.
 
@@ -148,7 +191,7 @@ class DurableLocalBackend(LocalBackend):
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write a file and create its folder if needed; on errors the old file stays."""
-        with atomic_write(filepath, durable=True) as part:
+        with atomic_write(filepath, durable=True, size=len(obj)) as part:
             part.write_bytes(obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:

@@ -36,8 +36,9 @@ class WeightEnsembleHook(Hook):
         export: Whether to export the towers.
     """
 
-    # After the checkpoint hook: the best checkpoint is known while the blend is still loaded.
-    priority = 'LOWEST'
+    # After the checkpoint hook (90): the best checkpoint is known while the blend is still loaded.
+    # Before ResumeHook (100), which may validate before training.
+    priority = 95
 
     def __init__(self, alpha: float, export: bool = True) -> None:
         if not 0 <= alpha <= 1:

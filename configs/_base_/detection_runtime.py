@@ -18,6 +18,10 @@ default_hooks = dict(
     # Here, as a config's `custom_hooks` is a list that another one replaces.
     sync_bn=dict(type='SyncBNHook'),
     vocabulary=dict(type='VocabularyCheckHook'),
+    finite_loss=dict(type='FiniteLossHook'),
+    work_dir_lock=dict(type='WorkDirLockHook'),
+    interrupt=dict(type='InterruptHook'),
+    resume=dict(type='ResumeHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

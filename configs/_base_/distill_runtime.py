@@ -15,6 +15,10 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     vocabulary=dict(type='VocabularyCheckHook'),
+    finite_loss=dict(type='FiniteLossHook'),
+    work_dir_lock=dict(type='WorkDirLockHook'),
+    interrupt=dict(type='InterruptHook'),
+    resume=dict(type='ResumeHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

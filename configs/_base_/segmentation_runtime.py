@@ -15,6 +15,10 @@ default_hooks = dict(
     visualization=dict(type='SegVisualizationHook'),
     # Here, not in custom_hooks: a list of a user's own would replace it.
     vocabulary=dict(type='VocabularyCheckHook'),
+    finite_loss=dict(type='FiniteLossHook'),
+    work_dir_lock=dict(type='WorkDirLockHook'),
+    interrupt=dict(type='InterruptHook'),
+    resume=dict(type='ResumeHook'),
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -1,6 +1,8 @@
 """Layouts that load, files that are refused, towers that are written."""
 
+import errno
 import json
+from pathlib import Path
 
 import open_clip
 import pytest
@@ -119,6 +121,37 @@ def test_exported_tower_loads_in_open_clip_with_the_text_tower_of_its_source(mic
     assert json.loads((tmp_path / 'tower/open_clip_config.json').read_text())['origin'] == {
         'alpha': 0.5
     }
+
+
+@pytest.mark.parametrize(
+    ('damage', 'found'),
+    [(lambda value: value * float('nan'), 'NaN or inf'), (lambda value: value + 1j, 'complex')],
+)
+def test_weights_that_are_no_finite_numbers_are_not_read(damage, found, micro_clip, tmp_path):
+    file, key = tmp_path / 'bad.pt', 'visual.conv1.weight'
+    state = micro_state(micro_clip)
+    torch.save({**state, key: damage(state[key])}, file)
+    with pytest.raises(ValueError, match=rf'bad\.pt: 1 of {len(state)} .*{key}, has {found}'):
+        build_tower(micro_clip, file)
+
+
+def test_weights_that_are_no_finite_numbers_are_not_exported(micro_clip, tmp_path):
+    tower = build_tower(micro_clip)
+    next(tower.parameters()).data[0] = float('inf')
+    with pytest.raises(ValueError, match=r'tower: 1 of \d+ tensors are not finite'):
+        export_tower(tower.state_dict(), tower.source, tmp_path / 'tower')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_to_a_full_disk_leaves_nothing(micro_clip, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    tower = build_tower(micro_clip)
+    monkeypatch.setattr(Path, 'write_bytes', full)
+    with pytest.raises(OSError, match=r'No space left for .*tower: it needs more than [\d,]+'):
+        export_tower(tower.state_dict(), tower.source, tmp_path / 'tower')
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_check_exportable_compares_keys(micro_clip):

@@ -117,7 +117,7 @@ def stalled_mark(work_dir):
     return work_dir.with_name(f'{work_dir.name} is stalled')
 
 
-def train(work_dir, loop, resume):
+def train(work_dir, loop, resume, **hooks):
     torch.set_num_threads(1)
     recipe = LOOPS[loop]
 
@@ -148,6 +148,8 @@ def train(work_dir, loop, resume):
                 'max_keep_ckpts': 1,
                 'save_best': 'toy/acc',
             },
+            'resume': {'type': 'ResumeHook'},
+            **hooks,
         },
         randomness={'seed': 0},
         log_level='ERROR',

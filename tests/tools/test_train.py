@@ -68,6 +68,15 @@ def test_resume_continues(config, train, resume):
     assert weight('w') == 0.9375  # four steps
 
 
+def test_resume_in_an_empty_work_dir_keeps_load_from(config, train):
+    train(config, '--work-dir', 'v')
+    load = ['--cfg-options', 'load_from=v/epoch_1.pth']
+    train(config, '--work-dir', 'w', '--resume', *load)
+    assert weight('w') == 0.9375  # two steps from 0.75
+    train(config, '--work-dir', 'w', '--resume', *load, 'train_cfg.max_epochs=2')
+    assert weight('w') == 0.984375  # two more, from the work dir's own checkpoint
+
+
 def test_amp_wraps_the_optimizer_and_keeps_a_configured_loss_scale():
     train = load_tool('train')
     args = train.argparse.Namespace(amp=True, auto_scale_lr=False, resume=None)

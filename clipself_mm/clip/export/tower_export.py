@@ -17,10 +17,10 @@ from open_clip.model import _build_vision_tower
 from safetensors.torch import save
 from torch import Tensor
 
-from clipself_mm.io.atomic_write import atomic_write
+from clipself_mm.io.atomic_write import atomic_write, raise_if_full
 
 from ..text_tower import bare_text_tower
-from ..weights.checkpoints import read_state, state_dict_mismatch
+from ..weights.checkpoints import check_finite, read_state, state_dict_mismatch
 from ..weights.eva_names import SEPARATE_KEY, to_original
 from ..weights.hugging_face_config import config_to_hugging_face
 from ..weights.hugging_face_names import to_hugging_face
@@ -58,7 +58,7 @@ def export_tower(
         The weights file inside ``folder``.
 
     Raises:
-        ValueError: As in ``check_exportable``.
+        ValueError: As in ``check_exportable``, or a weight is not finite.
     """
     return write_open_clip(exportable_state(visual_state, source), source, folder, origin)
 
@@ -102,6 +102,7 @@ def write_open_clip(
         folder: Output folder; replaced if it exists.
         origin: Metadata, stored under ``origin`` in the configuration.
     """
+    check_finite(state, str(folder))
     content = {
         'model_cfg': source.config,
         'preprocess_cfg': source.preprocess,
@@ -132,6 +133,7 @@ def write_hugging_face(state: Mapping[str, Tensor], source: TowerSource, folder:
     Raises:
         ValueError: transformers' CLIP does not support the architecture.
     """
+    check_finite(state, str(folder))
     config = config_to_hugging_face(source.config)
     renamed = to_hugging_face(state)
     side = config['vision_config']['image_size']
@@ -169,6 +171,7 @@ def write_authors(state: Mapping[str, Tensor], source: TowerSource, file: Path) 
     Raises:
         ValueError: The architecture is neither of the two.
     """
+    check_finite(state, str(file))
     if SEPARATE_KEY in state:
         state = to_original(state, _head_dim(source))
     elif 'visual.class_embedding' not in state:
@@ -241,7 +244,17 @@ def _replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
     unfinished = folder.with_name(f'.{folder.name}.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    write(unfinished)
+    try:
+        write(unfinished)
+        _swap(unfinished, folder)
+    except Exception as error:
+        raise_if_full(error, folder, unfinished.glob('*'))
+        raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _swap(unfinished: Path, folder: Path) -> None:
     outdated = folder.with_name(f'.{folder.name}.outdated')
     shutil.rmtree(outdated, ignore_errors=True)
     if folder.exists():

@@ -43,9 +43,11 @@ def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> Checkpoint:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is broken, holds code, is not a CLIP, or has unexpected keys.
+        ValueError: The file is broken, holds code, is not a CLIP, has unexpected keys, or weights
+            that are not finite real numbers.
     """
     state, layout = to_open_clip(read_weight_file(path, trust_pickle), str(path))
+    check_finite(state, str(path))
     _logger.info('%s: checkpoint kind %s, key style %s', path, layout.kind, layout.key_style)
     return Checkpoint(state, layout)
 
@@ -53,6 +55,31 @@ def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> Checkpoint:
 def read_state(path: str | Path) -> State:
     """The state of ``read_checkpoint``."""
     return read_checkpoint(path).state
+
+
+def check_finite(state: Mapping[str, Tensor], origin: str) -> None:
+    """Check that weights are finite real numbers.
+
+    Args:
+        state: State dict.
+        origin: File that the state is read from or written to, for the error.
+
+    Raises:
+        ValueError: A tensor has NaN or inf, or is complex.
+    """
+    bad = [key for key, value in state.items() if value.is_complex() or not _is_finite(value)]
+    if bad:
+        found = 'complex numbers' if state[bad[0]].is_complex() else 'NaN or inf'
+        raise ValueError(
+            f'{origin}: {len(bad)} of {len(state)} tensors are not finite real numbers; the first, '
+            f'{bad[0]}, has {found}'
+        )
+
+
+def _is_finite(value: Tensor) -> bool:
+    if value.element_size() == 1:  # torch has no isfinite for float8
+        value = value.float()
+    return not value.is_floating_point() or bool(value.isfinite().all())
 
 
 def check_activation(checkpoint: Checkpoint, source: TowerSource, origin: str) -> None:
