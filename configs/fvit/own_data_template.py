@@ -14,7 +14,7 @@ docs/data.md, "Your own data", says more.
 _base_ = './fvit_eva02-b16_8xb8-3e_ov-coco.py'
 
 # The classes, in the order of the labels. The json files are matched by name: categories that are
-# not listed are passed over, novel ones may have boxes in val.json and need none in train.json.
+# not listed are ignored, novel ones may have boxes in val.json and need none in train.json.
 vocabulary = 'data/own/vocabulary.json'
 data_root = 'data/own/'
 
