@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
 from pathlib import Path
@@ -23,8 +22,8 @@ class WorkDirLockHook(Hook):
     """Locks the work dir while it is trained in.
 
     The main process holds a POSIX lock on a file. It ends with the process, however that ends, and
-    data loader workers do not inherit it: a resumed run is not hindered. Where the file system has
-    no locks, the log has a warning.
+    data loader workers do not inherit it: a resumed run is not hindered. Where the system has no
+    locks, the log has a warning.
     """
 
     # Before the checkpoint hook deletes files of killed runs.
@@ -56,9 +55,11 @@ class WorkDirLockHook(Hook):
         path = Path(runner.work_dir) / LOCK_NAME
         self._file = path.open('a+', encoding='utf-8')
         try:
+            import fcntl  # POSIX only
+
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
+        except (ImportError, OSError) as error:
+            if getattr(error, 'errno', None) not in (errno.EACCES, errno.EAGAIN):
                 runner.logger.warning(f'{path} cannot be locked ({error}): train once at a time')
                 return None
             self._file.seek(0)
