@@ -1,5 +1,6 @@
 """A work dir has one training at a time, and a killed one leaves it free."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from clipself_mm.hooks import WorkDirLockHook, work_dir_lock_hook
+from clipself_mm.hooks import WorkDirLockHook
 
 
 def runner_in(folder):
@@ -61,7 +62,7 @@ def test_a_file_system_without_locks_gets_a_warning(tmp_path, monkeypatch):
     def refuse(file, flags):
         raise OSError(37, 'No locks available')
 
-    monkeypatch.setattr(work_dir_lock_hook.fcntl, 'lockf', refuse)
+    monkeypatch.setattr(fcntl, 'lockf', refuse)
     runner = runner_in(tmp_path)
     WorkDirLockHook().before_train(runner)
     assert 'No locks available' in runner.warnings[0]
