@@ -76,6 +76,7 @@ def build_model(config):
         return MODELS.build(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', DISTILLATIONS, ids=name_of)
 def test_distillation_config_builds(path):
     config = Config.fromfile(path)
@@ -207,6 +208,7 @@ def check_metric(config, metainfo):
         assert config.default_hooks.checkpoint.save_best in numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', FVIT, ids=name_of)
 def test_pyramid_has_the_strides_of_the_heads(path):
     config = Config.fromfile(path)

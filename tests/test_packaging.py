@@ -99,6 +99,7 @@ def test_wheel_holds_configs_projects_and_tools_where_mim_looks(checkout, wheel)
     assert train == (checkout / 'tools/train.py').read_bytes()
 
 
+@pytest.mark.slow
 def test_tools_of_a_wheel_find_the_projects_beside_them(wheel, tmp_path):
     """From any folder. That no one else can import them: `test_wheel_holds_nothing_else`."""
     for name, data in wheel.items():

@@ -272,6 +272,7 @@ def test_onnx_gives_the_dense_map_of_the_tower(kind, models, tmp_path):
         convert_tower(str(folder_of(models[kind])), tmp_path / 'x.onnx', 'onnx', size=(30, 32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['resnet', 'siglip', 'pe_core', 'mobileclip_b', 'clipa'])
 def test_onnx_of_other_architectures(kind, tmp_path):
     pytest.importorskip('onnxruntime')

@@ -218,6 +218,7 @@ def write_many(folder, start, count):
         (folder / f'{start}.txt').write_text(str(number + 2))
 
 
+@pytest.mark.slow
 def test_killed_process_loses_and_damages_nothing(tmp_path):
     """One process writes all its entries while others write and are killed at random times."""
     context = multiprocessing.get_context('fork')

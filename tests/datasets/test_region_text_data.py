@@ -247,6 +247,7 @@ def test_captions_without_a_noun_raise(captioned, tmp_path):
         CaptionedRegions(**captioned, vocabulary=str(tmp_path / 'ships.txt'), pipeline=[])
 
 
+@pytest.mark.slow
 def test_max_nouns_is_a_fixed_choice(captioned, vocabulary):
     def labels(count):
         data = CaptionedRegions(**captioned, vocabulary=vocabulary, max_nouns=count, pipeline=[])

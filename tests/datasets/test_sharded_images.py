@@ -112,6 +112,7 @@ def test_shard_of_a_command(folder):
 DOTS = ('a', 'scan.v2', 'IMG.1', 'IMG.2', '22.05', 'B', 'dir.v1/x')
 
 
+@pytest.mark.slow
 def test_names_with_dots_lose_no_image(tmp_path, caplog):
     """The members of a public report; WebDataset's split at the first dot leaves 4 of 7."""
     names = ['a.jpg', 'scan.v2.jpg', 'IMG.1.jpg', 'IMG.2.jpg', '22.05.png', 'B.JPG', '._a.jpg']
@@ -189,6 +190,7 @@ def test_shard_names_stay_below_their_folder(name, tmp_path, monkeypatch):
     assert not Path('ran').exists()
 
 
+@pytest.mark.slow
 def test_broken_shards_and_indices_raise(folder):
     whole = (folder / '1.tar').read_bytes()
     (folder / '1.tar').write_bytes(whole[: whole.index(png(7)) + 100])
@@ -350,6 +352,7 @@ def batches(dataset, number, **options):
     ]
 
 
+@pytest.mark.slow
 def test_batches_do_not_depend_on_workers(folder):
     alone = batches(build(folder), 8)
     assert batches(build(folder), 8, num_workers=2) == alone

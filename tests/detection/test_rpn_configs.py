@@ -53,6 +53,7 @@ def test_every_config_of_the_folder_is_tested():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', TRAINED)
 def test_trains_what_is_not_frozen_and_proposes(name):
     model = build(read(name))

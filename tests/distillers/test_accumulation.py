@@ -76,6 +76,7 @@ DISTILLERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('blocks', [None, 2])
 @pytest.mark.parametrize('name', DISTILLERS)
 def test_every_parameter_that_trains_gets_a_gradient(name, blocks, shapes):

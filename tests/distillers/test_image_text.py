@@ -159,6 +159,7 @@ def test_config_builds_and_trains_every_parameter_of_the_blocks(name, batch, spl
     assert 'distill_loss' not in config.model
 
 
+@pytest.mark.slow
 def test_a_batch_of_shapes_ov_reaches_the_loss(shapes):
     config = Config.fromfile(ROOT / 'configs/shapes/image-text_tiny_shapes-ov.py')
     init_default_scope(config.default_scope)

@@ -34,6 +34,7 @@ def build(config):
         return MODELS.build(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', REAL, ids=lambda path: path.stem)
 def test_real_config_builds(path):
     config = Config.fromfile(path)

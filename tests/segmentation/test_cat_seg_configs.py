@@ -152,6 +152,7 @@ def write_shapes(config):
         )
 
 
+@pytest.mark.slow
 def test_shapes_ov_config_trains_on_base_classes_and_tests_on_all():
     config = Config.fromfile(TWIN)
     write_shapes(config)

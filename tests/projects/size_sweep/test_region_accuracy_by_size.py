@@ -131,6 +131,7 @@ def test_two_processes_write_the_same_file_as_one(measure, config, tmp_path):
     assert (tmp_path / 'two/accuracy.png').is_file()
 
 
+@pytest.mark.slow
 def test_plot_several_tables(measure, monkeypatch, tmp_path):
     measure('--sizes', '32', '64')
     tool = load_tool('plot_region_accuracy')

@@ -10,6 +10,7 @@ import torch
 TOOL = Path(__file__).parents[3] / 'tools/train_tiny_clip.py'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('tower', 'folder'), [('vit', 'tiny_clip'), ('resnet', 'tiny_clip_resnet')]
 )
