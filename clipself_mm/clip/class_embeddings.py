@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clipself_mm.io.atomic_write import atomic_write
+from clipself_mm.io.names import name_key, near_misses
 from clipself_mm.io.text_files import require_file
 
 from .embedding_metadata import EmbeddingMetadata
@@ -126,15 +126,15 @@ def load_class_embeddings(path: str | Path, classes: Sequence[str]) -> Tensor:
     names, table = _read(path)
     if names is None:
         return F.normalize(_rows_of(table, classes, path), dim=-1)
-    row_of = {name: row for row, name in enumerate(names)}
-    missing = [name for name in classes if name not in row_of]
+    row_of = {name_key(name): row for row, name in enumerate(names)}
+    missing = [name for name in classes if name_key(name) not in row_of]
     if missing:
         listed = ', '.join(missing[:_MAX_LISTED]) + ', ...' * (len(missing) > _MAX_LISTED)
         raise ValueError(
             f'{path}: has {len(names)} classes, the vocabulary has {len(classes)}; '
             f'missing {listed}{near_misses(missing, names)}'
         )
-    return F.normalize(table[[row_of[name] for name in classes]], dim=-1)
+    return F.normalize(table[[row_of[name_key(name)] for name in classes]], dim=-1)
 
 
 def read_metadata(path: str | Path) -> EmbeddingMetadata:
@@ -143,26 +143,6 @@ def read_metadata(path: str | Path) -> EmbeddingMetadata:
     if check_suffix(path) != '.safetensors':
         return EmbeddingMetadata()
     return _guarded(path, lambda path: EmbeddingMetadata.from_json(_open_safetensors(path)[0]))
-
-
-def near_misses(wanted: Iterable[str], found: Iterable[str]) -> str:
-    """A hint for an error: names that differ from wanted ones in case, "_", "-" or space only.
-
-    Args:
-        wanted: Names of the vocabulary that were not found.
-        found: Names of the file.
-
-    Returns:
-        Text to append to the error, empty if there is no such name.
-    """
-    by_folded = {_folded(name): name for name in found}
-    pairs = [(by_folded[_folded(name)], name) for name in wanted if _folded(name) in by_folded]
-    hints = [f'; found {similar!r}, the vocabulary has {name!r}' for similar, name in pairs]
-    return ''.join(hints[:_MAX_LISTED]) + '; ...' * (len(hints) > _MAX_LISTED)
-
-
-def _folded(name: str) -> str:
-    return ' '.join(re.split(r'[\s_-]+', name.strip().casefold()))
 
 
 def _existing(path: str | Path) -> Path:

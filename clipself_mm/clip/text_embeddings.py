@@ -9,12 +9,9 @@ from functools import cache, cached_property
 import torch
 from torch import Tensor, nn
 
-from .class_embeddings import (
-    load_class_embeddings,
-    near_misses,
-    read_metadata,
-    read_named_embeddings,
-)
+from clipself_mm.io.names import near_misses
+
+from .class_embeddings import load_class_embeddings, read_metadata, read_named_embeddings
 from .embedding_metadata import EmbeddingMetadata
 from .prompts import PROMPT_TEMPLATES
 from .text_tower import TextTower

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from mmengine.registry import DATASETS
 
+from .annotations.boxes import OTHER_CLASS, check_box
 from .annotations.categories import category_labels
-from .annotations.coco_json import check_box, load_coco_json
+from .annotations.coco_json import load_instances
 from .annotations.vocabulary import load_vocabulary
 from .image_regions import ImageRegions
 
@@ -53,17 +54,23 @@ class BoxRegions(ImageRegions):
         Raises:
             ValueError: The file is broken or contradicts the vocabulary.
         """
-        keys = ('images', 'annotations', 'categories')
-        content = load_coco_json(self.ann_file, keys, self.backend_args)
+        content = load_instances(self.ann_file, self.backend_args)
+        image_of = {image['id']: image for image in content['images']}
         label_of = category_labels(
             content['categories'], self.vocabulary, self.ann_file, self.ignore_unknown
         )
         collected: dict[int | str, list[tuple[list, int]]] = {}
         for annotation in content['annotations']:
+            box = check_box(annotation.get('bbox'), annotation.get('id'), self.ann_file)
             label = label_of.get(annotation['category_id'])
-            if label is not None and not annotation.get('iscrowd'):
-                box = check_box(annotation.get('bbox'), annotation.get('id'), self.ann_file)
+            if label is None:
+                self.box_counts.add(OTHER_CLASS)
+                continue
+            name = self.vocabulary.classes[label]
+            self.box_counts.judge(annotation, box, image_of.get(annotation['image_id']), name)
+            if not annotation.get('iscrowd'):
                 collected.setdefault(annotation['image_id'], []).append((box, label))
+        self.report(content['images'])
         return [
             dict(self.image_info(image), **self._regions(collected.get(image['id'], [])))
             for image in content['images']

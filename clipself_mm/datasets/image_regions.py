@@ -11,7 +11,8 @@ from mmengine.fileio import join_path
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from .annotations.coco_json import boxes_by_image, image_file_name, load_coco_json
+from .annotations.boxes import BoxCounts, boxes_by_image
+from .annotations.coco_json import image_file_name, image_file_names, load_coco_json
 from .seeded_index import SeededIndex
 from .structures import ImageReadError
 
@@ -52,6 +53,7 @@ class ImageRegions(BaseDataset):
         self.bad_images: set[str] = set()
         self._warned = False
         self.backend_args = backend_args
+        self.box_counts = BoxCounts(ann_file)
         super().__init__(ann_file=ann_file, data_prefix=data_prefix or dict(img=''), **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -66,11 +68,34 @@ class ImageRegions(BaseDataset):
         content = load_coco_json(self.ann_file, ('images',), self.backend_args)
         if not content['images']:
             raise ValueError(f"{self.ann_file} lists no image: 'images' is []")
-        boxes = boxes_by_image(content.get('annotations', []), self.ann_file)
+        annotations = content.get('annotations', [])
+        boxes = boxes_by_image(annotations, self.ann_file)
+        image_of = {image['id']: image for image in content['images']}
+        for entry in annotations:
+            if 'bbox' in entry:
+                image = image_of.get(entry['image_id'])
+                self.box_counts.judge(entry, entry['bbox'], image, crowds=True)
+        self.report(content['images'])
         return [
             dict(self.image_info(image), boxes_xywh=boxes.get(image['id'], np.zeros((0, 4))))
             for image in content['images']
         ]
+
+    def report(self, images: list[dict]) -> None:
+        """Check the file names and log what is used.
+
+        Args:
+            images: Entries of `images` in the json.
+
+        Raises:
+            ValueError: A file name is wrong; or the pipeline reads boxes and none can be used.
+        """
+        image_file_names(images, self.ann_file)
+        self.box_counts.images = len(images)
+        if any(getattr(step, 'reads_boxes', False) for step in self.pipeline.transforms):
+            self.box_counts.report(needed=not self.test_mode)
+        else:
+            print_log(f'{self.ann_file}: {len(images):,} images', logger='current')
 
     def image_info(self, image: dict) -> dict:
         """Return the id, path and size of an image.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -9,8 +10,18 @@ from typing import Any, ClassVar
 from mmdet.datasets import CocoDataset
 from mmengine.registry import DATASETS
 
-from .annotations.categories import base_complete_labels, keep_base
-from .annotations.coco_json import image_file_name, load_coco_json
+from .annotations.boxes import (
+    CROWD,
+    NO_IMAGE,
+    NOVEL,
+    OTHER_CLASS,
+    BoxCounts,
+    annotated_area,
+    check_box,
+)
+from .annotations.categories import base_complete_labels
+from .annotations.coco_json import image_file_names, load_instances
+from .annotations.masks import check_masks
 from .annotations.vocabulary import Vocabulary, load_vocabulary
 
 NOVEL_COLOUR = (220, 38, 38)
@@ -103,61 +114,80 @@ class OpenVocabCocoDataset(CocoDataset):
             )
         self.base_only = base_only
         self.annotated_only = annotated_only
+        self._novel = set(self.vocabulary.novel)
         metainfo = vocabulary_metainfo(self.vocabulary, metainfo)
         super().__init__(ann_file=ann_file, metainfo=metainfo, **kwargs)
         if self.test_mode:
             self._metainfo.update(ann_file=self.ann_file)
 
     def load_data_list(self) -> list[dict]:
-        """Read the annotation file.
+        """Read the annotation file; the log has one line of what is used.
 
         Returns:
-            One dict per image as mmdet's, in the order of the file.
+            One dict per image as mmdet's, in the order of the file, without the boxes that show no
+            object (see `why_unused`). An image with annotations has `boxes_extent`: the largest
+            x + width and y + height of all its boxes.
 
         Raises:
-            ValueError: The file is broken or lacks a base class or a required key.
+            ValueError: The file is broken or lacks a base class; or no box can be used for
+                training; or masks are loaded and some are missing or wrong.
         """
-        keys = ('images', 'annotations', 'categories')
-        content = load_coco_json(self.ann_file, keys, self.backend_args)
-        for annotation in content['annotations']:
-            lacking = {'image_id', 'category_id', 'bbox', 'area'} - annotation.keys()
-            if lacking:
-                raise ValueError(
-                    f'{self.ann_file}: annotation {annotation.get("id")} lacks {sorted(lacking)}'
-                )
+        content = load_instances(self.ann_file, self.backend_args)
+        images = content['images']
+        self.image_of = {image['id']: image for image in images}
+        self._check_sizes(images)
         self.cat2label = base_complete_labels(content['categories'], self.vocabulary, self.ann_file)
         self.cat_ids = sorted(self.cat2label, key=self.cat2label.__getitem__)
-        if self.base_only:
-            content = keep_base(content, self.vocabulary, self.ann_file)
         self.cat_img_map = defaultdict(list)
-        annotations_of = defaultdict(list)
+        annotations_of, extent_of = defaultdict(list), {}
+        self.box_counts = BoxCounts(self.ann_file, len(images))
         for annotation in content['annotations']:
-            if annotation['category_id'] in self.cat2label:
-                self.cat_img_map[annotation['category_id']].append(annotation['image_id'])
-                annotations_of[annotation['image_id']].append(annotation)
-        return [
-            self.parse_data_info(dict(raw_img_info=image, raw_ann_info=annotations_of[image['id']]))
-            for image in content['images']
-        ]
+            box = check_box(annotation.get('bbox'), annotation.get('id'), self.ann_file)
+            key, category = annotation['image_id'], annotation['category_id']
+            if key in self.image_of:
+                x, y = extent_of.get(key, (0.0, 0.0))
+                extent_of[key] = max(x, box[0] + box[2]), max(y, box[1] + box[3])
+            reason = self._count(annotation, box)
+            if reason in (NO_IMAGE, OTHER_CLASS, NOVEL):
+                continue
+            self.cat_img_map[category].append(key)
+            if reason in (None, CROWD):
+                area = annotated_area(annotation) or box[2] * box[3]
+                annotations_of[key].append(dict(annotation, area=area))
+        if any(getattr(step, 'with_mask', False) for step in self.pipeline.transforms):
+            sizes = {key: (image['height'], image['width']) for key, image in self.image_of.items()}
+            known = itertools.chain.from_iterable(annotations_of.values())
+            check_masks(known, sizes, self.ann_file)
+        self.box_counts.report(needed=not self.test_mode)
+        names = image_file_names(images, self.ann_file)
+        infos = []
+        for image, name in zip(images, names, strict=True):
+            image = dict(image, img_id=image['id'], file_name=name)
+            raw = dict(raw_img_info=image, raw_ann_info=annotations_of[image['id']])
+            infos.append(self.parse_data_info(raw))
+            if image['id'] in extent_of:
+                infos[-1]['boxes_extent'] = extent_of[image['id']]
+        del self.image_of
+        return infos
 
-    def parse_data_info(self, raw_data_info: dict) -> dict:
-        """Convert one image to mmdet's format.
+    def _check_sizes(self, images: list[dict]) -> None:
+        """Raise ValueError if an image has no size."""
+        for image in images:
+            if not (image.get('height') and image.get('width')):
+                raise ValueError(f'{self.ann_file}: image {image["id"]} has no height and width')
 
-        Args:
-            raw_data_info: `raw_img_info`, an entry of `images`, and `raw_ann_info`, its
-                annotations.
-
-        Returns:
-            As mmdet's `CocoDataset`.
-
-        Raises:
-            ValueError: The image has no size or no file name.
-        """
-        image = raw_data_info['raw_img_info']
-        if not (image.get('height') and image.get('width')):
-            raise ValueError(f'{self.ann_file}: image {image["id"]} has no height and width')
-        image = dict(image, img_id=image['id'], file_name=image_file_name(image, self.ann_file))
-        return super().parse_data_info(dict(raw_data_info, raw_img_info=image))
+    def _count(self, annotation: dict, box: list[float]) -> str | None:
+        """Count one box and return why it is not used, None if it is."""
+        label = self.cat2label.get(annotation['category_id'])
+        if label is None:
+            self.box_counts.add(OTHER_CLASS)
+            return OTHER_CLASS
+        name = self.vocabulary.classes[label]
+        if self.base_only and name in self._novel:
+            self.box_counts.add(NOVEL)
+            return NOVEL
+        image = self.image_of.get(annotation['image_id'])
+        return self.box_counts.judge(annotation, box, image, name, min_side=1)
 
     def filter_data(self) -> list[dict]:
         """Drop images according to `filter_cfg` (in training) and `annotated_only`.

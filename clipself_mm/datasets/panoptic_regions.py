@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
-from .annotations.coco_json import check_box
+from .annotations.boxes import OTHER_CLASS, check_box
 from .annotations.panoptic_json import read_panoptic_json
 from .box_regions import BoxRegions
 
@@ -50,12 +50,18 @@ class PanopticRegions(BoxRegions):
         found = read_panoptic_json(
             self.ann_file, self.vocabulary, self.ignore_unknown, self.backend_args
         )
-        return [self._image(image, entry, found.label_of) for image, entry in found.entries]
+        infos = [self._image(image, entry, found.label_of) for image, entry in found.entries]
+        self.report([image for image, _ in found.entries])
+        return infos
 
     def _image(self, image: dict, entry: dict, label_of: dict[int, int]) -> dict:
         """Return the data info of one image."""
         segments = [part for part in entry['segments_info'] if part['category_id'] in label_of]
         boxes = [check_box(part.get('bbox'), part['id'], self.ann_file) for part in segments]
+        for part, box in zip(segments, boxes, strict=True):
+            self.box_counts.judge(part, box, image, crowds=True)
+        for _ in range(len(entry['segments_info']) - len(segments)):
+            self.box_counts.add(OTHER_CLASS)
         labels = [label_of[part['category_id']] for part in segments]
         return dict(
             self.image_info(image),

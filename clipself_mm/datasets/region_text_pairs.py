@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from mmengine.registry import DATASETS
 
+from .annotations.boxes import check_box
 from .annotations.categories import category_labels
-from .annotations.coco_json import check_box, load_coco_json
+from .annotations.coco_json import Key, load_instances
 from .annotations.nouns import load_nouns, vocabulary_of_categories
 from .image_regions import ImageRegions
 
@@ -51,13 +52,13 @@ class RegionTextPairs(ImageRegions):
             ValueError: The file is broken, contradicts the vocabulary, uses a category that it does
                 not list, or has no image with a box.
         """
-        keys = ('images', 'annotations', 'categories')
-        content = load_coco_json(self.ann_file, keys, self.backend_args)
+        content = load_instances(self.ann_file, self.backend_args)
         if self.vocabulary is None:
             self.vocabulary = vocabulary_of_categories(content['categories'], self.ann_file)
         self._metainfo.update(classes=self.vocabulary.classes)
         label_of = category_labels(content['categories'], self.vocabulary, self.ann_file)
-        pairs = self._pairs_by_image(content['annotations'], label_of)
+        pairs = self._pairs_by_image(content, label_of)
+        self.report(content['images'])
         images = [
             dict(self.image_info(image), **_regions(pairs.get(image['id'], [])))
             for image in content['images']
@@ -69,19 +70,16 @@ class RegionTextPairs(ImageRegions):
         return images
 
     def _pairs_by_image(
-        self, annotations: list[dict], label_of: dict[int, int]
-    ) -> dict[int | str, list[tuple[list[float], int]]]:
+        self, content: dict, label_of: dict[Key, int]
+    ) -> dict[Key, list[tuple[list[float], int]]]:
         """Image id to its (box, label) pairs in the order of the file."""
-        pairs: dict[int | str, list[tuple[list[float], int]]] = {}
-        for annotation in annotations:
-            annotation_id, category = annotation.get('id'), annotation.get('category_id')
-            if category not in label_of:
-                raise ValueError(
-                    f'{self.ann_file}: annotation {annotation_id} has category_id {category}, '
-                    f'which is not one of the {len(label_of)} categories'
-                )
-            box = check_box(annotation.get('bbox'), annotation_id, self.ann_file)
-            pairs.setdefault(annotation['image_id'], []).append((box, label_of[category]))
+        pairs: dict[Key, list[tuple[list[float], int]]] = {}
+        image_of = {image['id']: image for image in content['images']}
+        for annotation in content['annotations']:
+            box = check_box(annotation.get('bbox'), annotation.get('id'), self.ann_file)
+            key, label = annotation['image_id'], label_of[annotation['category_id']]
+            self.box_counts.judge(annotation, box, image_of.get(key), crowds=True)
+            pairs.setdefault(key, []).append((box, label))
         return pairs
 
 

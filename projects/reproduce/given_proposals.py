@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from clipself_mm.datasets.annotations.coco_json import boxes_by_image, image_file_name
+from clipself_mm.datasets.annotations.boxes import boxes_by_image
+from clipself_mm.datasets.annotations.coco_json import image_file_name
 from clipself_mm.datasets.annotations.nouns import vocabulary_of_categories
 from clipself_mm.datasets.checks.check_data import read_annotations
 from clipself_mm.datasets.checks.check_files import check_folder

@@ -79,7 +79,11 @@ def test_built_from_a_config_and_collated(folder):
 def test_lvis_finds_its_images_by_url(tmp_path):
     write_images(tmp_path / 'train2017', [(8, 8)])
     url = 'http://images.cocodataset.org/train2017/0.png'
-    path = write_json(tmp_path / 'lvis.json', images=[dict(id=5, coco_url=url, width=8, height=8)])
+    path = write_json(
+        tmp_path / 'lvis.json',
+        images=[dict(id=5, coco_url=url, width=8, height=8)],
+        annotations=[dict(id=1, image_id=5, bbox=[0, 0, 8, 8])],
+    )
     dataset = ImageRegions(path, data_prefix=dict(img=str(tmp_path)), pipeline=PROPOSALS)
     assert dataset[SeededIndex(0)]['data_samples'].img_path == str(tmp_path / 'train2017' / '0.png')
 
@@ -195,7 +199,8 @@ def test_images_of_every_mode_in_one_batch(tmp_path):
         name = f'{number}.{"jpg" if picture.mode == "CMYK" else "png"}'
         picture.save(tmp_path / name)
         entries.append(dict(id=number, file_name=name))
-    path = write_json(tmp_path / 'a.json', images=entries)
+    box = dict(id=1, image_id=0, bbox=[0, 0, 9, 9])
+    path = write_json(tmp_path / 'a.json', images=entries, annotations=[box])
     dataset = ImageRegions(path, data_prefix=dict(img=str(tmp_path)), pipeline=PROPOSALS)
     images = pseudo_collate([dataset[SeededIndex(i)] for i in range(len(pictures))])['inputs'][
         'image'
@@ -256,4 +261,5 @@ def test_warnings_reach_the_current_logger(folder):
         dataset_of(folder, pipeline=PROPOSALS, on_bad_image='skip')[SeededIndex(0)]
     finally:
         logger.removeHandler(handler)
-    assert ['img/0.png: no such file' in record.getMessage() for record in records] == [True]
+    said = [record.getMessage() for record in records]
+    assert sum('img/0.png: no such file' in text for text in said) == 1

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
 from mmdet.datasets import VOCDataset
@@ -131,6 +130,7 @@ def test_metainfo_without_split(build):
     written = content()
     names = load_vocabulary('coco').classes
     written['categories'] = [dict(id=n, name=name) for n, name in enumerate(names)]
+    written['annotations'] = written['annotations'][:1]
     meta = build(written, vocabulary='coco').metainfo
     assert len(meta['classes']) == 80
     assert meta['base_classes'] == meta['novel_classes'] == ()
@@ -231,14 +231,20 @@ def test_lvis_vocabulary(build):
 
 
 def test_the_json_may_lack_novel_classes_only(build):
-    dataset = build(content(('cow', 'ant', 'dog')), test_mode=True)
+    def without(*names):
+        ids = {IDS[name] for name in names}
+        written = content(tuple(IDS.keys() - set(names)))
+        kept = [entry for entry in written['annotations'] if entry['category_id'] not in ids]
+        return dict(written, annotations=kept)
+
+    dataset = build(without('bee', 'gnu'), test_mode=True)
     assert boxes(dataset)[0] == [(2, 1, 2, 0), (0, 0, 0, 1)]
     assert boxes(dataset)[1] == [(3, 3, 4, 0)]  # the label of the dog, though the bee is not there
     assert dataset.cat_ids == [IDS['ant'], IDS['cow'], IDS['dog']]
     with pytest.raises(ValueError, match=r"boxes\.json.*\b1\b.*\b2\b.*farm.*\['ant'\]"):
-        build(content(('cow', 'bee', 'dog')))
+        build(without('ant'))
     with pytest.raises(ValueError, match=r"boxes\.json.*\b4\b.*farm.*\['gnu'\]"):
-        build(content(('gnu',)))
+        build(without('ant', 'bee', 'cow', 'dog'))
 
 
 def test_missing_class_raises_without_a_split(build, tmp_path):
@@ -265,7 +271,7 @@ def test_broken_files(build, tmp_path, vocabulary):
         build(written)
     written = content()
     written['annotations'] = written['annotations'][1:3]
-    with pytest.raises(ValueError, match=r'boxes\.json.*\b4\b.*filter_empty_gt.*base_only'):
+    with pytest.raises(ValueError, match=r'boxes\.json.*4 images, 2 boxes: 2 of novel.*base_only'):
         build(written, base_only=True, filter_cfg=dict(filter_empty_gt=True))
     with pytest.raises(FileNotFoundError, match=r'none\.json'):
         OpenVocabCocoDataset(str(tmp_path / 'none.json'), vocabulary)
@@ -293,9 +299,10 @@ def test_agrees_with_mmdet_where_the_orders_agree(build):
         )
         assert len(ours) == len(theirs)
         for index in range(len(ours)):
-            assert ours.get_data_info(index) == theirs.get_data_info(index)
+            info = ours.get_data_info(index)
+            info.pop('boxes_extent', None)  # for our reader of images
+            assert info == theirs.get_data_info(index)
         assert ours.cat_ids == theirs.cat_ids
-        assert np.array_equal(ours.data_bytes, theirs.data_bytes)
 
 
 def test_voc_json_with_the_names_of_the_development_kit(tmp_path):

@@ -97,9 +97,9 @@ def test_a_metric_reused_for_another_data_set(dataset, tmp_path):
     """The json is read again only if the path differs."""
     metric = METRICS.build(dict(type='OpenVocabCocoMetric'))
     metric.dataset_meta = dataset().metainfo
-    first = metric._coco_api
+    first = metric.content
     metric.dataset_meta = dataset().metainfo
-    assert metric._coco_api is first
+    assert metric.content is first
     other = content_of([7], [annotation(7, 'ant', [5, 5, 30, 30])])
     metric.dataset_meta = dataset('other.json', other).metainfo
     metric.process({}, [item.to_dict() for item in samples(perfect(other))])

@@ -211,8 +211,10 @@ def test_missing_lvis_fields_raise(path):
         with pytest.raises(ValueError, match=rf'lvis\.json.*\b1\b.*{key}'):
             evaluate(path, dict(content, images=images), samples({1: []}))
     left = [entry for entry in content['categories'] if entry['name'] != 'bee']
+    known = {entry['id'] for entry in left}
+    kept = [entry for entry in content['annotations'] if entry['category_id'] in known]
     with pytest.raises(ValueError, match=r"lvis\.json.*\b1\b.*\b6\b.*\['bee'\]"):
-        evaluate(path, dict(content, categories=left), samples({1: []}))
+        evaluate(path, dict(content, categories=left, annotations=kept), samples({1: []}))
 
 
 def test_never_uses_the_lvis_package(path, monkeypatch):

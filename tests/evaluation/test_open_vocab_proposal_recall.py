@@ -165,7 +165,7 @@ def test_without_a_split(path):
 
 
 def test_only_the_best_are_gathered(path):
-    path.write_text(json.dumps(content_of([1], [])))
+    path.write_text(json.dumps(content_of([1], [annotation(1, 'ant', [10, 10, 40, 40])])))
     metric = METRICS.build(dict(type='OpenVocabProposalRecall', ann_file=str(path)))
     metric.dataset_meta = META
     boxes, scores = torch.arange(1200.0).reshape(300, 4), torch.linspace(0, 1, 300)
@@ -183,12 +183,16 @@ def test_only_the_best_are_gathered(path):
     ],
 )
 def test_invalid_predictions_raise(path, predicted, text):
-    path.write_text(json.dumps(content_of([1], [])))
+    path.write_text(json.dumps(content_of([1], [annotation(1, 'ant', [10, 10, 40, 40])])))
     metric = METRICS.build(dict(type='OpenVocabProposalRecall', ann_file=str(path)))
     metric.dataset_meta = META
-    metric.process({}, [element.to_dict() for element in predicted])
-    with pytest.raises(ValueError, match=text):
+
+    def judge():
+        metric.process({}, [element.to_dict() for element in predicted])
         metric.compute_metrics(metric.results)
+
+    with pytest.raises(ValueError, match=text):
+        judge()
 
 
 def test_ids_may_be_text():

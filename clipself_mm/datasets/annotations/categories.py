@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from mmengine.logging import print_log
+
+from clipself_mm.io.names import name_key, near_misses
+
+from .coco_json import Key
 from .vocabulary import Vocabulary, class_names
 
 
 def category_labels(
     categories: Sequence[dict], vocabulary: Vocabulary, path: str, ignore_unknown: bool = False
-) -> dict[int, int]:
+) -> dict[Key, int]:
     """Match the categories of an annotation file with a vocabulary by their names or aliases.
 
     Args:
@@ -26,29 +32,42 @@ def category_labels(
         ValueError: A category is not in the vocabulary (with `ignore_unknown`: none is), or is a
             thing in one and stuff in the other.
     """
-    label_of = {name: label for label, name in enumerate(vocabulary.classes)}
+    label_of = {name_key(name): label for label, name in enumerate(vocabulary.classes)}
     count, things = len(label_of), set(vocabulary.things)
-    label_of |= {alias: label_of[name] for alias, name in class_names(vocabulary.aliases).items()}
-    unknown = [entry['name'] for entry in categories if entry['name'] not in label_of]
-    if len(unknown) == len(categories) or (unknown and not ignore_unknown):
+    for alias, name in class_names(vocabulary.aliases).items():
+        label_of[name_key(alias)] = label_of[name_key(name)]
+    known = [entry for entry in categories if name_key(entry['name']) in label_of]
+    unknown = [entry['name'] for entry in categories if name_key(entry['name']) not in label_of]
+    found = {entry['id']: label_of[name_key(entry['name'])] for entry in known}
+    missing = [vocabulary.classes[label] for label in set(range(count)) - set(found.values())]
+    near = near_misses(missing, unknown)
+    if near or not known or (unknown and not ignore_unknown):
         raise ValueError(
             f'{path}: {len(unknown)} of {len(categories)} categories are not among the '
-            f'{count} classes of vocabulary {vocabulary.name}: {unknown[:5]}'
+            f'{count} classes of vocabulary {vocabulary.name}: {unknown[:5]}{near}'
         )
-    known = [entry for entry in categories if entry['name'] in label_of]
     for entry in known:
-        name = vocabulary.classes[label_of[entry['name']]]
+        name = vocabulary.classes[found[entry['id']]]
         if 'isthing' in entry and bool(entry['isthing']) != (name in things):
             raise ValueError(
                 f'{path}: category {entry["name"]!r} has isthing {entry["isthing"]}, expected '
                 f'{int(name in things)} from vocabulary {vocabulary.name}'
             )
-    return {entry['id']: label_of[entry['name']] for entry in known}
+    for label, count in Counter(found.values()).items():
+        if count > 1:
+            ids = [key for key, other in found.items() if other == label]
+            print_log(
+                f'{path}: categories {ids} are all named {vocabulary.classes[label]!r} and read as '
+                'one class',
+                logger='current',
+                level=logging.WARNING,
+            )
+    return found
 
 
 def base_complete_labels(
     categories: Sequence[dict], vocabulary: Vocabulary, path: str
-) -> dict[int, int]:
+) -> dict[Key, int]:
     """Match categories with a vocabulary by name; only novel classes may be missing.
 
     Categories outside the vocabulary are ignored (COCO has 80, OV-COCO 65 of them).
@@ -105,13 +124,13 @@ def keep_base(content: dict, vocabulary: Vocabulary, path: str, drop_empty: bool
     return {**content, 'images': images, 'annotations': annotations}
 
 
-def category_ids(
+def complete_labels(
     categories: Sequence[dict],
     classes: Sequence[str],
     path: str,
     aliases: Mapping[str, Sequence[str]] | None = None,
-) -> list[int]:
-    """Category id of each class, by name or alias.
+) -> dict[Key, int]:
+    """Match the categories of an annotation file with classes that must all be there.
 
     Args:
         categories: Entries of `categories` with `id` and `name`, in any order; other categories are
@@ -121,21 +140,21 @@ def category_ids(
         aliases: Other names of classes in annotation files.
 
     Returns:
-        K ids; entry i belongs to class i.
+        Category id to label; several ids of one label where categories have the same name.
 
     Raises:
-        ValueError: A class is missing or two categories have its name.
+        ValueError: A class is missing.
     """
-    class_of, ids = class_names(aliases or {}), defaultdict(list)
-    for entry in categories:
-        ids[class_of.get(entry['name'], entry['name'])].append(entry['id'])
-    missing = [name for name in classes if name not in ids]
+    own = set(classes)
+    used = {name: tuple(others) for name, others in (aliases or {}).items() if name in own}
+    vocabulary = Vocabulary('of the data set', tuple(classes), aliases=used)
+    named = [{key: entry[key] for key in ('id', 'name')} for entry in categories]
+    label_of = category_labels(named, vocabulary, path, ignore_unknown=True)
+    found = set(label_of.values())
+    missing = [name for label, name in enumerate(classes) if label not in found]
     if missing:
         raise ValueError(
             f'{path}: its {len(categories)} categories lack {len(missing)} of the '
             f'{len(classes)} classes of the dataset: {missing[:5]}'
         )
-    duplicates = [name for name in classes if len(ids[name]) > 1]
-    if duplicates:
-        raise ValueError(f'{path}: several categories are named {duplicates[:5]}')
-    return [ids[name][0] for name in classes]
+    return label_of

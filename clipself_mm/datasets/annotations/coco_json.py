@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
-from typing import Any
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 
-import numpy as np
 from mmengine import fileio
+from mmengine.logging import print_log
 
 from clipself_mm.io.text_files import parse_json
+
+Key = int | str
+"""Id of an image or a category."""
 
 
 def read_json(path: str, backend_args: dict | None = None) -> dict | list:
@@ -38,7 +44,10 @@ def read_json(path: str, backend_args: dict | None = None) -> dict | list:
 def load_coco_json(
     path: str, required: Sequence[str] = ('images',), backend_args: dict | None = None
 ) -> dict:
-    """Read a COCO-style annotation file.
+    """Read a COCO-style annotation file and check its structure, ids and category names.
+
+    Ids are numbers or text, but of one type in the whole file. An annotation may have an image id
+    that is not listed.
 
     Args:
         path: Path or URL.
@@ -46,12 +55,12 @@ def load_coco_json(
         backend_args: Arguments of MMEngine's file backend.
 
     Returns:
-        The content.
+        The content; whole numbers that were written as floats (``7.0``) are integers.
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: It is broken, lacks a required list, has an image id twice, or an annotation
-            without image id.
+        ValueError: It is broken, lacks a required list, an id or a name, or has an image id or
+            category id twice.
     """
     content = read_json(path, backend_args)
     if not isinstance(content, dict):
@@ -62,20 +71,159 @@ def load_coco_json(
     for key in required:
         if key not in content:
             raise ValueError(f'{path}: expected a list {key!r}, the file has {sorted(content)}')
-        if not isinstance(content[key], list):
-            kind = type(content[key]).__name__
+    for key in ('images', 'annotations', 'categories'):
+        entries = content.get(key, [])
+        if not isinstance(entries, list):
+            kind = type(entries).__name__
             raise ValueError(f'{path}: expected a list {key!r}, got a {kind}')
-    seen = set()
-    for image in content.get('images', []):
-        if 'id' not in image:
-            raise ValueError(f"{path}: an image has no 'id': {image}")
-        if image['id'] in seen:
-            raise ValueError(f'{path}: image id {image["id"]} is listed twice')
-        seen.add(image['id'])
+        for number, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                raise ValueError(
+                    f'{path}: entry {number} of {key!r} is {entry!r:.80}, expected an object'
+                )
+    _check_images(content.get('images', []), path)
+    _check_categories(content.get('categories', []), path)
+    kind = _id_type(content.get('images', []))
     for annotation in content.get('annotations', []):
-        if 'image_id' not in annotation:
-            raise ValueError(f"{path}: an annotation has no 'image_id': {str(annotation)[:200]}")
+        annotation['image_id'] = _read_id(annotation, 'image_id', 'annotation', path)
+        if type(annotation['image_id']) is not kind:
+            require_type(annotation['image_id'], kind, f'image_id of {_name(annotation)}', path)
     return content
+
+
+def load_instances(
+    path: str, backend_args: dict | None = None, required: Sequence[str] = ('annotations',)
+) -> dict:
+    """Read a COCO-style file whose annotations have categories.
+
+    Args:
+        path: Path or URL.
+        backend_args: Arguments of MMEngine's file backend.
+        required: Lists that the file must have, besides `images` and `categories`.
+
+    Returns:
+        As `load_coco_json`.
+
+    Raises:
+        FileNotFoundError, ValueError: As in `load_coco_json`; or the category id of an annotation
+            is missing or not in `categories`.
+    """
+    content = load_coco_json(path, ('images', *required, 'categories'), backend_args)
+    annotations = content.get('annotations', [])
+    if annotations and all('caption' in entry for entry in annotations):
+        raise ValueError(f'{path}: expected annotated boxes, this is a file of captions')
+    known = {entry['id'] for entry in content['categories']}
+    for annotation in annotations:
+        check_category(annotation, known, _name(annotation), path)
+    return content
+
+
+def check_category(entry: dict, known: Collection[Key], what: str, path: str) -> None:
+    """Check the `category_id` of an annotation or a segment.
+
+    Args:
+        entry: With `category_id`, changed in place as by `load_coco_json`.
+        known: Ids of the categories.
+        what: Name of the entry, for the error.
+        path: The annotation file, for the error.
+
+    Raises:
+        ValueError: The id is missing, of another type than those of the categories, or unknown.
+    """
+    entry['category_id'] = _read_id(entry, 'category_id', what, path)
+    kind = next((type(key) for key in known), None)
+    require_type(entry['category_id'], kind, f'category_id of {what}', path, 'categories')
+    if entry['category_id'] not in known:
+        raise ValueError(
+            f'{path}: {what} has category_id {entry["category_id"]!r}, which is not in '
+            f"'categories' ({len(known)} of them)"
+        )
+
+
+def _check_images(images: list[dict], path: str) -> None:
+    """Check that image ids are of one type and distinct, and that sizes are numbers."""
+    seen: dict[Key, dict] = {}
+    for image in images:
+        image['id'] = key = _read_id(image, 'id', 'image', path)
+        if key in seen:
+            names = [str(entry.get('file_name')) for entry in (seen[key], image)]
+            raise ValueError(
+                f'{path}: image id {key!r} is listed twice, for {names[0]} and {names[1]}'
+            )
+        require_type(key, _id_type(images), f'id of image {key!r}', path)
+        seen[key] = image
+        for side in ('height', 'width'):
+            size = image.get(side)
+            if size is not None and not (is_number(size) and size > 0):
+                raise ValueError(
+                    f'{path}: {side} of image {key!r} is {size!r}, expected pixels as a number'
+                )
+
+
+def _check_categories(categories: list[dict], path: str) -> None:
+    """Check that each category has an id of its own and a name."""
+    seen: dict[Key, str] = {}
+    for entry in categories:
+        entry['id'] = key = _read_id(entry, 'id', 'category', path)
+        name = entry.get('name')
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"{path}: category {key!r} has no 'name', it is {entry!r:.120}")
+        if key in seen:
+            raise ValueError(
+                f'{path}: category id {key!r} is listed twice, for {seen[key]!r} and {name!r}'
+            )
+        require_type(key, _id_type(categories), f'id of category {key!r}', path, 'categories')
+        seen[key] = name
+
+
+def _read_id(entry: dict, key: str, what: str, path: str) -> Key:
+    """Return an id, an integral float as an integer."""
+    value = entry.get(key)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        article = 'an' if what[0] in 'ai' else 'a'
+        raise ValueError(
+            f'{path}: {article} {what} has no {key!r} that is a number or text: {entry!r:.200}'
+        )
+    return value
+
+
+def _id_type(entries: Sequence[dict]) -> type | None:
+    """The type of the first id, which the others must have."""
+    return type(entries[0]['id']) if entries else None
+
+
+def require_type(key: Key, kind: type | None, what: str, path: str, of: str = 'images') -> None:
+    """Check the type of an id.
+
+    Args:
+        key: The id.
+        kind: The expected type, None for any.
+        what: Name of the id, for the error.
+        path: The annotation file, for the error.
+        of: The list whose ids have this type, for the error.
+
+    Raises:
+        ValueError: The id is a number and the others are text, or vice versa.
+    """
+    if kind is not None and type(key) is not kind:
+        found, expected = ('text', 'numbers') if kind is int else ('a number', 'text')
+        raise ValueError(
+            f'{path}: {what} is {found}, {key!r}, but the ids of {of!r} are {expected}: '
+            'use one type in the whole file'
+        )
+
+
+def _name(annotation: dict) -> str:
+    return f'annotation {annotation.get("id", "without id")!r}'
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number, no boolean."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _HUGE
 
 
 def image_file_name(image: dict, path: str) -> str:
@@ -87,63 +235,77 @@ def image_file_name(image: dict, path: str) -> str:
         path: The annotation file, for the error.
 
     Raises:
-        ValueError: The image has neither.
+        ValueError: The image has neither, or `file_name` is not text, is a URL, or has the drive of
+            a Windows path.
     """
-    if image.get('file_name'):
-        return image['file_name']
-    if image.get('coco_url'):
-        return '/'.join(image['coco_url'].split('/')[-2:])
-    raise ValueError(f"{path}: image {image['id']} has neither 'file_name' nor 'coco_url'")
-
-
-def check_box(box: Any, annotation_id: object, path: str) -> list[float]:  # noqa: ANN401
-    """Check an annotated box.
-
-    Args:
-        box: Value of `bbox`.
-        annotation_id: Id of the annotation, for the error.
-        path: The annotation file, for the error.
-
-    Returns:
-        x, y, width, height in source pixels.
-
-    Raises:
-        ValueError: The box is not four finite numbers.
-    """
-    try:
-        edges = [float(edge) for edge in box]
-    except (TypeError, ValueError):
-        edges = []
-    if len(edges) != 4 or not all(map(math.isfinite, edges)):
+    name, url = image.get('file_name'), image.get('coco_url')
+    if not name:
+        if url and isinstance(url, str):
+            return '/'.join(url.split('/')[-2:])
+        raise ValueError(f"{path}: image {image['id']!r} has neither 'file_name' nor 'coco_url'")
+    if not isinstance(name, str):
+        raise ValueError(f'{path}: file_name of image {image["id"]!r} is {name!r:.80}, not text')
+    if _FOREIGN.match(name):
+        kind = 'a URL' if '://' in name else 'a path of a Windows machine'
         raise ValueError(
-            f'{path}: bbox of annotation {annotation_id} is {box}, expected four finite numbers '
-            'x, y, width, height'
+            f'{path}: file_name of image {image["id"]!r} is {kind}, {name!r}: copy the images to a '
+            "folder and write their paths in it, with '/'"
         )
-    return edges
+    return name
 
 
-def boxes_by_image(annotations: list[dict], path: str) -> dict[int | str, np.ndarray]:
-    """Collect the boxes of each image.
+_HUGE = 2**63
+"""Integers beyond it overflow in numpy."""
+_FOREIGN = re.compile(r'[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z]:[\\/]|\\\\|file:|data:')
 
-    Crowd boxes are kept, as in the official implementation: a region may show several objects.
+
+def image_file_names(images: Sequence[dict], path: str) -> list[str]:
+    """Return the file names of all images, see `image_file_name`; warns of files listed twice.
 
     Args:
-        annotations: Entries with `image_id` and `bbox` (x, y, width, height in pixels); an entry
-            without `bbox` is ignored.
-        path: The annotation file, for the error.
-
-    Returns:
-        Image id to boxes x, y, width, height in source pixels, float64 of shape (R, 4), in the
-        order of the file.
+        images: Entries of `images`.
+        path: The annotation file, for errors.
 
     Raises:
-        ValueError: A box is not four finite numbers.
+        ValueError: A name is missing or of another machine; the error has their number.
     """
-    collected: dict[int | str, list] = {}
-    for annotation in annotations:
-        box = annotation.get('bbox')
-        if box is None:
-            continue
-        box = check_box(box, annotation.get('id'), path)
-        collected.setdefault(annotation['image_id'], []).append(box)
-    return {key: np.array(boxes, np.float64) for key, boxes in collected.items()}
+    names, first, wrong = [], None, 0
+    for image in images:
+        try:
+            names.append(image_file_name(image, path))
+        except ValueError as error:
+            first = first or error
+            wrong += 1
+    if first is not None:
+        raise ValueError(f'{first} ({wrong} of {len(images)} images)' if wrong > 1 else str(first))
+    shared: dict[str, list] = defaultdict(list)
+    for image, name in zip(images, names, strict=True):
+        shared[name.replace('\\', '/')].append(image['id'])
+    doubled = {name: keys for name, keys in shared.items() if len(keys) > 1}
+    if doubled:
+        name, keys = next(iter(doubled.items()))
+        print_log(
+            f'{path}: {sum(map(len, doubled.values()))} of {len(images)} images share a file with '
+            f'others; {name} has the ids {keys[:5]}: are their boxes of one picture?',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return names
+
+
+def path_parts(name: str) -> tuple[str, ...]:
+    """Folders and file name of a path with either slash, in Unicode's form NFC."""
+    name = unicodedata.normalize('NFC', name)
+    parts = tuple(part for part in name.replace('\\', '/').split('/') if part not in ('', '.'))
+    return parts or (name,)
+
+
+def same_file(one: str, other: str) -> bool:
+    """Whether the shorter of two paths is the end of the longer one."""
+    return same_end(path_parts(one), path_parts(other))
+
+
+def same_end(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether the shorter of two results of `path_parts` is the end of the longer one."""
+    shared = min(len(one), len(other))
+    return one[-shared:] == other[-shared:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .categories import category_labels
-from .coco_json import load_coco_json
+from .coco_json import Key, check_category, load_coco_json
 from .vocabulary import Vocabulary
 
 
@@ -14,7 +14,7 @@ class PanopticJson(NamedTuple):
 
     content: dict
     """Content of the file."""
-    label_of: dict[int, int]
+    label_of: dict[Key, int]
     """Category id to label, for the categories in the vocabulary."""
     entries: list[tuple[dict, dict]]
     """Image and its annotation (with `segments_info` and `file_name`), in the order of the file."""
@@ -40,14 +40,29 @@ def read_panoptic_json(
     content = load_coco_json(ann_file, ('images', 'annotations', 'categories'), backend_args)
     label_of = category_labels(content['categories'], vocabulary, ann_file, ignore_unknown)
     images = {image['id']: image for image in content['images']}
+    known = {category['id'] for category in content['categories']}
     entries = []
     for entry in content['annotations']:
-        image = images.get(entry.get('image_id'))
-        if image is None or not {'segments_info', 'file_name'} <= entry.keys():
+        image, segments = images.get(entry['image_id']), entry.get('segments_info')
+        if image is None or not isinstance(segments, list) or not _is_name(entry.get('file_name')):
             raise ValueError(
-                f"{ann_file}: expected entries with 'segments_info', 'file_name' and the "
-                f"'image_id' of a listed image, got image_id {entry.get('image_id')} and "
-                f'{sorted(entry)}'
+                f"{ann_file}: expected entries with a list 'segments_info', 'file_name' and the "
+                f"'image_id' of a listed image, got image_id {entry['image_id']!r} and "
+                f'{entry!r:.120}'
             )
+        for segment in segments:
+            if not isinstance(segment, dict) or not isinstance(segment.get('id'), int):
+                raise ValueError(
+                    f'{ann_file}: expected segments with an integer id, image '
+                    f'{entry["image_id"]!r} has {segment!r:.120}'
+                )
+            what = f'segment {segment["id"]} of image {entry["image_id"]!r}'
+            check_category(segment, known, what, ann_file)
         entries.append((image, entry))
+    if not entries:
+        raise ValueError(f"{ann_file} has no annotated image: 'annotations' is []")
     return PanopticJson(content, label_of, entries)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)

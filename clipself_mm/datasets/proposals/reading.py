@@ -8,7 +8,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..annotations.coco_json import check_box, image_file_name, load_coco_json, read_json
+from ..annotations.boxes import check_box
+from ..annotations.coco_json import (
+    image_file_name,
+    load_coco_json,
+    path_parts,
+    read_json,
+    same_end,
+)
 from .mmdet_pickle import read_proposal_pickle
 
 Key = int | str
@@ -149,7 +156,7 @@ class ImageNames:
         self.path = path
         self._ids: dict[str, list[tuple[tuple[str, ...], Key]]] = defaultdict(list)
         for image in images:
-            parts = _parts(image_file_name(image, path))
+            parts = path_parts(image_file_name(image, path))
             self._ids[parts[-1]].append((parts, image['id']))
 
     def find(self, name: str) -> Key | None:
@@ -161,23 +168,11 @@ class ImageNames:
         Raises:
             ValueError: Several images match.
         """
-        parts = _parts(name)
+        parts = path_parts(name)
         candidates = self._ids.get(parts[-1], [])
         found = [key for other, key in candidates if other == parts]
         if not found:
-            found = [key for other, key in candidates if _same_end(parts, other)]
+            found = [key for other, key in candidates if same_end(parts, other)]
         if len(found) > 1:
             raise ValueError(f'{self.path}: {name} matches several images, ids {found[:5]}')
         return found[0] if found else None
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    """Folders and file name of a path."""
-    parts = tuple(part for part in name.replace('\\', '/').split('/') if part not in ('', '.'))
-    return parts or (name,)
-
-
-def _same_end(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether the shorter path is the end of the longer one."""
-    shared = min(len(one), len(other))
-    return one[-shared:] == other[-shared:]

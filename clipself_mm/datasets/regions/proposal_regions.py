@@ -117,6 +117,8 @@ class ProposalRegions:
             always has the same regions.
     """
 
+    reads_boxes = True
+
     def __init__(
         self,
         min_size: float = 8,

@@ -24,6 +24,8 @@ class AnnotatedRegions:
         crop_scale: Size of the crop of a thing relative to its box.
     """
 
+    reads_boxes = True
+
     def __init__(
         self,
         min_size: float = 8,

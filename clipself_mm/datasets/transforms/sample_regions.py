@@ -24,6 +24,7 @@ class SampleRegions:
 
     def __init__(self, regions: dict) -> None:
         self.regions = TASK_UTILS.build(regions)
+        self.reads_boxes = getattr(self.regions, 'reads_boxes', False)
 
     def __call__(self, results: dict) -> dict:
         """Choose the regions of one sample.

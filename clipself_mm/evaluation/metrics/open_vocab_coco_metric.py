@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,10 +17,11 @@ from mmengine.fileio import load
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
-from clipself_mm.datasets.annotations.categories import category_ids
-from clipself_mm.datasets.annotations.coco_json import load_coco_json
+from clipself_mm.datasets.annotations.boxes import BoxCounts
+from clipself_mm.datasets.annotations.categories import complete_labels
+from clipself_mm.datasets.annotations.coco_json import load_instances, same_file
 
-from ..functional import annotation_file, split_average_precision
+from ..functional import annotation_file, ground_truth, split_average_precision
 
 _COLUMNS = ('ap', 'ap50', 'ap75', 'ap_s', 'ap_m', 'ap_l')
 
@@ -36,7 +38,7 @@ class OpenVocabCocoMetric(CocoMetric):
 
     Label i of a prediction is the category with the name of class i in the metainfo, or with one of
     its `aliases`; the order of the json does not matter. Only images with predictions are
-    evaluated.
+    evaluated, and they must have the name and the size that the json gives.
 
     Args:
         ann_file: COCO instances json with every class of the data set; by default the annotation
@@ -56,7 +58,8 @@ class OpenVocabCocoMetric(CocoMetric):
 
     Raises:
         FileNotFoundError: The json does not exist.
-        ValueError: The json is broken, `metric` is unknown or `proposal_nums` does not ascend.
+        ValueError: The json is broken or has no object, `metric` is unknown or `proposal_nums` does
+            not ascend.
     """
 
     default_prefix = 'coco'
@@ -114,44 +117,105 @@ class OpenVocabCocoMetric(CocoMetric):
         path = annotation_file(self.given_file, meta, type(self).__name__)
         if path != self.ann_file:
             self.read_annotations(path)
-        categories = self._coco_api.dataset['categories']
-        self.cat_ids = category_ids(categories, meta['classes'], path, meta.get('aliases'))
+        classes, categories = meta['classes'], self.content['categories']
+        label_of = complete_labels(categories, classes, path, meta.get('aliases'))
+        id_of = {label: key for key, label in reversed(label_of.items())}
+        self.cat_ids = [id_of[label] for label in range(len(classes))]
+        masks = 'segm' in self.metrics
+        truth, counts = ground_truth(self.content, label_of, path, masks)
+        self._coco_api = self.index_content(truth)
         self.splits = self.split_classes()
+        if not self.format_only:
+            self._check_objects(truth['annotations'], counts)
 
     def read_annotations(self, path: str) -> None:
-        """Read and index the annotation file.
+        """Read the annotation file.
 
         Args:
             path: The json.
         """
         self.ann_file = path
-        content = load_coco_json(path, ('images', 'annotations', 'categories'), self.backend_args)
-        self.check_content(content)
-        self._coco_api = self.index_content(content)
+        self.content = load_instances(path, self.backend_args)
+        self.image_of = {image['id']: image for image in self.content['images']}
+        self.number_of = {key: number for number, key in enumerate(self.image_of, start=1)}
+        self.check_content(self.content)
 
     def check_content(self, content: dict) -> None:
-        """Check the keys of annotations, and number the annotations from 1.
-
-        pycocotools treats id 0 as unmatched and loses a box if an id is not unique.
+        """Check what the metric needs besides the keys that `load_instances` requires.
 
         Args:
-            content: Content of the json; changed in place.
+            content: Content of the json.
         """
-        keys = {'image_id', 'category_id', 'bbox', 'area'}
         if 'segm' in self.metrics:
-            keys.add('segmentation')
-        for number, annotation in enumerate(content['annotations'], start=1):
-            if not keys <= annotation.keys():
-                raise ValueError(
-                    f'{self.ann_file}: annotation {annotation.get("id")} lacks '
-                    f'{sorted(keys - annotation.keys())}'
-                )
-            annotation['id'] = number
-            annotation.setdefault('iscrowd', 0)
+            for image in content['images']:
+                if not (image.get('height') and image.get('width')):
+                    raise ValueError(
+                        f'{self.ann_file}: image {image["id"]} has no height and width'
+                    )
 
     def index_content(self, content: dict) -> COCO:
-        """Index of the json, for pycocotools."""
+        """Index of the ground truth, for pycocotools."""
         return _index(content)
+
+    def _check_objects(self, annotations: list[dict], counts: BoxCounts) -> None:
+        """Raise ValueError without an object; warn of a split without one."""
+        present = {entry['category_id'] - 1 for entry in annotations if not entry['iscrowd']}
+        if not present:
+            raise ValueError(
+                f'{self.ann_file}: no object of the {len(self.cat_ids)} classes to evaluate, it '
+                f'has {counts}'
+            )
+        for split, labels in self.splits.items():
+            if present.isdisjoint(labels):
+                print_log(
+                    f'{self.ann_file}: no object of a {split} class is annotated, so the numbers '
+                    f'of {split} are -1',
+                    logger='current',
+                    level=logging.WARNING,
+                )
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the predictions of a batch.
+
+        Args:
+            data_batch: Unused.
+            data_samples: As in mmdet's `CocoMetric`.
+
+        Raises:
+            ValueError: An image is not that of the annotation file.
+        """
+        self.check_images(data_samples)
+        super().process(data_batch, data_samples)
+
+    def check_images(self, data_samples: Sequence[dict]) -> None:
+        """Check that images are those of the annotation file.
+
+        Args:
+            data_samples: With `img_id` and perhaps `img_path` and `ori_shape` (height, width).
+
+        Raises:
+            ValueError: An image is not in the file, or has another name or size there.
+        """
+        for sample in data_samples:
+            image = self.image_of.get(sample['img_id'])
+            if image is None:
+                raise ValueError(
+                    f'{self.ann_file} has no image {sample["img_id"]!r}, which has predictions: is '
+                    'it the annotation file of the data set?'
+                )
+            path, name = sample.get('img_path'), image.get('file_name') or image.get('coco_url')
+            if path and name and not same_file(path, name):
+                raise ValueError(
+                    f'{self.ann_file}: image {sample["img_id"]!r} is {name}, the predictions of '
+                    f'this id are of {path}: is it the annotation file of the data set?'
+                )
+            size = (image.get('height'), image.get('width'))
+            if all(size) and 'ori_shape' in sample and tuple(sample['ori_shape'][:2]) != size:
+                height, width = sample['ori_shape'][:2]
+                raise ValueError(
+                    f'{self.ann_file}: image {sample["img_id"]!r} is {size[1]} x {size[0]} pixels, '
+                    f'{path} has {width} x {height}'
+                )
 
     def split_classes(self) -> dict[str, list[int]]:
         """Labels per split, from the metainfo.
@@ -184,7 +248,7 @@ class OpenVocabCocoMetric(CocoMetric):
         """
         predictions = [prediction for _, prediction in results]
         self._check_predictions(predictions)
-        self.img_ids = [prediction['img_id'] for prediction in predictions]
+        self.img_ids = [self.number_of[prediction['img_id']] for prediction in predictions]
         metrics: dict[str, float] = {}
         with tempfile.TemporaryDirectory() as folder:
             prefix = self.outfile_prefix or os.path.join(folder, 'results')
@@ -211,13 +275,12 @@ class OpenVocabCocoMetric(CocoMetric):
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
             loaded = self._coco_api.loadRes(detections) if detections else self._no_detections()
             evaluator = COCOeval(self._coco_api, loaded, kind)
-            evaluator.params.catIds = self.cat_ids
+            evaluator.params.catIds = [label + 1 for label in range(len(self.cat_ids))]
             evaluator.params.imgIds = self.img_ids
             evaluator.params.maxDets = self.proposal_nums
             evaluator.evaluate()
             evaluator.accumulate()
-        order = np.searchsorted(evaluator.params.catIds, self.cat_ids)  # evaluate() sorts the ids
-        return evaluator.eval['precision'][:, :, order], evaluator.eval['recall'][:, order]
+        return evaluator.eval['precision'], evaluator.eval['recall']
 
     def summarize(self, kind: str, precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
         """The numbers of one kind of prediction; logs them as tables.
@@ -272,8 +335,6 @@ class OpenVocabCocoMetric(CocoMetric):
         classes, seen = len(self.cat_ids), set()
         for prediction in predictions:
             image, labels = prediction['img_id'], prediction['labels']
-            if image not in self._coco_api.imgs:
-                raise ValueError(f'{self.ann_file} has no image {image}, which has predictions')
             if image in seen:
                 raise ValueError(f'image {image} has predictions twice')
             seen.add(image)
@@ -284,12 +345,15 @@ class OpenVocabCocoMetric(CocoMetric):
                 )
 
     def _detections(self, kind: str, files: Mapping[str, str]) -> list[dict]:
-        """Detections in COCO's format, from the files of `results2json`."""
+        """Detections with the ids of the ground truth, from the files of `results2json`."""
         if kind not in files:
             raise ValueError(f'metric {kind} needs masks, the predictions have none')
         detections = load(files[kind])
-        if kind == 'segm':  # with a box, pycocotools takes its area instead of the mask's
-            for detection in detections:
+        label_of = {key: label for label, key in enumerate(self.cat_ids)}
+        for detection in detections:
+            detection['image_id'] = self.number_of[detection['image_id']]
+            detection['category_id'] = label_of[detection['category_id']] + 1
+            if kind == 'segm':  # with a box, pycocotools takes its area instead of the mask's
                 del detection['bbox']
         return detections
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from mmengine.registry import METRICS
 
+from ..functional import LVIS_KEYS
 from .open_vocab_coco_metric import OpenVocabCocoMetric
 
 if TYPE_CHECKING:
@@ -86,10 +87,11 @@ class OpenVocabLVISMetric(OpenVocabCocoMetric):
                     f"{entry.get('frequency')!r}, expected 'r', 'c' or 'f'"
                 )
         for image in content['images']:
-            for key in ('neg_category_ids', 'not_exhaustive_category_ids'):
-                if key not in image:
+            for key in LVIS_KEYS:
+                if not isinstance(image.get(key), list):
                     raise ValueError(
-                        f'{self.ann_file}: image {image["id"]} has no {key}, which LVIS requires'
+                        f'{self.ann_file}: image {image["id"]} has no list {key}, which LVIS '
+                        'requires'
                     )
 
     def index_content(self, content: dict) -> COCO:
@@ -100,7 +102,7 @@ class OpenVocabLVISMetric(OpenVocabCocoMetric):
 
     def split_classes(self) -> dict[str, list[int]]:
         """Labels of all classes and per frequency, from the json."""
-        frequency = [self._coco_api.cats[key]['frequency'] for key in self.cat_ids]
+        frequency = [entry['frequency'] for entry in self._coco_api.dataset['categories']]
         labels = {
             split: [label for label, value in enumerate(frequency) if value == split]
             for split in _FREQUENCIES
@@ -122,16 +124,15 @@ class OpenVocabLVISMetric(OpenVocabCocoMetric):
         for detection in top_detections(detections, self.proposal_nums[0]):
             if (detection['image_id'], detection['category_id']) in evaluated:
                 by_class[detection['category_id']].append(detection)
-        cat_ids = sorted(self.cat_ids)
+        cat_ids = [label + 1 for label in range(len(self.cat_ids))]
         parts = []
         for start in range(0, len(cat_ids), _CLASSES_AT_ONCE):
             chosen = cat_ids[start : start + _CLASSES_AT_ONCE]
             of_chosen = [detection for key in chosen for detection in by_class[key]]
             parts.append(self._evaluate_classes(kind, of_chosen, chosen))
-        order = np.searchsorted(cat_ids, self.cat_ids)
         precision = np.concatenate([part['precision'] for part in parts], axis=2)
         recall = np.concatenate([part['recall'] for part in parts], axis=1)
-        return precision[:, :, order], recall[:, order]
+        return precision, recall
 
     def name_numbers(
         self, kind: str, numbers: Mapping[str, Mapping[str, float]]

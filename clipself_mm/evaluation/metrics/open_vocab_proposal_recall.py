@@ -60,6 +60,7 @@ class OpenVocabProposalRecall(OpenVocabCocoMetric):
             data_batch: Unused.
             data_samples: With `img_id` and `pred_instances` (`bboxes` xyxy, `scores`).
         """
+        self.check_images(data_samples)
         for sample in data_samples:
             predicted = sample['pred_instances']
             order = predicted['scores'].argsort(descending=True, stable=True)
@@ -84,27 +85,21 @@ class OpenVocabProposalRecall(OpenVocabCocoMetric):
         predictions = [prediction for _, prediction in results]
         self._check_predictions(predictions)
         proposals = {
-            prediction['img_id']: (prediction['bboxes'], prediction['scores'])
+            self.number_of[prediction['img_id']]: (prediction['bboxes'], prediction['scores'])
             for prediction in predictions
         }
         annotations = self._coco_api.dataset['annotations']
+        splits = {split: {label + 1 for label in labels} for split, labels in self.splits.items()}
         numbers = proposal_recall(
             {
                 split: [entry for entry in annotations if entry['category_id'] in categories]
-                for split, categories in self._split_categories().items()
+                for split, categories in splits.items()
             },
             proposals,
             self.proposal_nums,
         )
         print_log(f'\n{recall_table(numbers, len(proposals))}', logger='current')
         return self.name_numbers('bbox', numbers)
-
-    def _split_categories(self) -> dict[str, set[int]]:
-        """Category ids per split."""
-        return {
-            split: {self.cat_ids[label] for label in labels}
-            for split, labels in self.splits.items()
-        }
 
 
 def recall_table(numbers: Mapping[str, Mapping[str, float]], images: int) -> str:
