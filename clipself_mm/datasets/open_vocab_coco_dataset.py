@@ -20,7 +20,7 @@ from .annotations.boxes import (
     check_box,
 )
 from .annotations.categories import base_complete_labels
-from .annotations.coco_json import image_file_names, load_instances
+from .annotations.coco_json import Key, image_file_names, load_instances
 from .annotations.masks import check_masks
 from .annotations.vocabulary import Vocabulary, load_vocabulary
 
@@ -139,7 +139,8 @@ class OpenVocabCocoDataset(CocoDataset):
         self.cat2label = base_complete_labels(content['categories'], self.vocabulary, self.ann_file)
         self.cat_ids = sorted(self.cat2label, key=self.cat2label.__getitem__)
         self.cat_img_map = defaultdict(list)
-        annotations_of, extent_of = defaultdict(list), {}
+        annotations_of = defaultdict(list)
+        extent_of: dict[Key, tuple[float, float]] = {}
         self.box_counts = BoxCounts(self.ann_file, len(images))
         for annotation in content['annotations']:
             box = check_box(annotation.get('bbox'), annotation.get('id'), self.ann_file)

@@ -8,6 +8,7 @@ from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
 from .annotations.boxes import OTHER_CLASS, check_box
+from .annotations.coco_json import Key
 from .annotations.panoptic_json import read_panoptic_json
 from .box_regions import BoxRegions
 
@@ -54,7 +55,7 @@ class PanopticRegions(BoxRegions):
         self.report([image for image, _ in found.entries])
         return infos
 
-    def _image(self, image: dict, entry: dict, label_of: dict[int, int]) -> dict:
+    def _image(self, image: dict, entry: dict, label_of: dict[Key, int]) -> dict:
         """Return the data info of one image."""
         segments = [part for part in entry['segments_info'] if part['category_id'] in label_of]
         boxes = [check_box(part.get('bbox'), part['id'], self.ann_file) for part in segments]

@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS
 from mmseg.datasets import BaseSegDataset
 
 from clipself_mm.datasets import load_vocabulary
-from clipself_mm.datasets.annotations.coco_json import image_file_name
+from clipself_mm.datasets.annotations.coco_json import Key, image_file_name
 from clipself_mm.datasets.annotations.panoptic_json import read_panoptic_json
 
 
@@ -70,7 +70,7 @@ class PanopticSegDataset(BaseSegDataset):
         )
         return [self._sample(image, entry, found.label_of) for image, entry in found.entries]
 
-    def _sample(self, image: dict, entry: dict, label_of: dict[int, int]) -> dict:
+    def _sample(self, image: dict, entry: dict, label_of: dict[Key, int]) -> dict:
         """The entry of one image."""
         folders = {key: self.data_prefix.get(key) or '' for key in ('img_path', 'seg_map_path')}
         return dict(

@@ -163,7 +163,10 @@ def test_fallback_does_not_change_images_with_a_valid_box():
         (dict(annotations=[box(0, [0, 0, 9], category_id=7)]), r'bbox.*\b1\b.*\[0, 0, 9\]'),
         (dict(annotations=[]), r'\b\d+\b.*\bbox\b'),
         (dict(categories=[dict(id=1)]), r"category 1 .*'name'.*\{'id': 1\}"),
-        (dict(categories=[dict(id=7, name='a'), dict(id=31, name='a')]), r"classes.*\['a'\]"),
+        (
+            dict(annotations=[], categories=[dict(id=1, name='a'), dict(id=2, name='a')]),
+            r"classes.*\['a'\]",
+        ),
         (dict(categories=None), "'categories'"),
     ],
 )

@@ -64,7 +64,7 @@ def check_box(box: Any, annotation_id: object, path: str) -> list[float]:  # noq
 def annotated_area(annotation: dict) -> float:
     """Return `area` of an annotation in square pixels, 0 unless it is a positive number."""
     area = annotation.get('area')
-    return area if is_number(area) and area > 0 else 0.0
+    return max(0.0, float(area)) if is_number(area) else 0.0
 
 
 def why_unused(

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from typing import TypeGuard
 
 from mmengine import fileio
 from mmengine.logging import print_log
@@ -83,11 +84,12 @@ def load_coco_json(
                 )
     _check_images(content.get('images', []), path)
     _check_categories(content.get('categories', []), path)
-    kind = _id_type(content.get('images', []))
+    expected = _id_type(content.get('images', []))
     for annotation in content.get('annotations', []):
         annotation['image_id'] = _read_id(annotation, 'image_id', 'annotation', path)
-        if type(annotation['image_id']) is not kind:
-            require_type(annotation['image_id'], kind, f'image_id of {_name(annotation)}', path)
+        if type(annotation['image_id']) is not expected:
+            what = f'image_id of {_name(annotation)}'
+            require_type(annotation['image_id'], expected, what, path)
     return content
 
 
@@ -219,7 +221,7 @@ def _name(annotation: dict) -> str:
     return f'annotation {annotation.get("id", "without id")!r}'
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value is a finite number, no boolean."""
     if isinstance(value, float):
         return math.isfinite(value)

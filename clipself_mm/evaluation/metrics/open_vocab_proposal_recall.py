@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from ..functional import proposal_recall
+from ..functional.proposal_recall import Proposals
 from .open_vocab_coco_metric import OpenVocabCocoMetric
 
 
@@ -84,7 +85,7 @@ class OpenVocabProposalRecall(OpenVocabCocoMetric):
         """
         predictions = [prediction for _, prediction in results]
         self._check_predictions(predictions)
-        proposals = {
+        proposals: dict[int | str, Proposals] = {
             self.number_of[prediction['img_id']]: (prediction['bboxes'], prediction['scores'])
             for prediction in predictions
         }
