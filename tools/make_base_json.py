@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.datasets.annotations.categories import keep_base
-from clipself_mm.datasets.annotations.coco_json import load_coco_json
+from clipself_mm.datasets.annotations.coco_json import load_instances
 from clipself_mm.datasets.annotations.vocabulary import load_vocabulary
 from clipself_mm.io.atomic_write import save_json
 
@@ -33,7 +33,7 @@ def main() -> None:
 
     try:
         vocabulary = load_vocabulary(args.vocabulary)
-        content = load_coco_json(args.src, ('images', 'annotations', 'categories'))
+        content = load_instances(args.src)
         kept = keep_base(content, vocabulary, args.src, args.drop_empty)
         save_json(kept, args.dst)
     except (OSError, ValueError) as error:

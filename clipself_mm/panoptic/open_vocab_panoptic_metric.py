@@ -11,7 +11,7 @@ from mmengine.registry import METRICS
 from panopticapi.evaluation import PQStat
 
 from clipself_mm.datasets.annotations.categories import category_labels
-from clipself_mm.datasets.annotations.coco_json import load_coco_json
+from clipself_mm.datasets.annotations.panoptic_json import load_panoptic_json
 from clipself_mm.models import name_classes
 
 from .panoptic_vocabulary import find_panoptic_vocabulary
@@ -53,8 +53,7 @@ class OpenVocabPanopticMetric(CocoPanopticMetric):
             raise ValueError(
                 f'{type(self).__name__}: seen and outfile_prefix exclude each other, remove one'
             )
-        keys = ('images', 'annotations', 'categories')
-        load_coco_json(ann_file, keys, backend_args)  # mmdet reads the file without checks
+        load_panoptic_json(ann_file, backend_args)  # mmdet reads the file without checks
         super().__init__(
             ann_file=ann_file, seg_prefix=seg_prefix, backend_args=backend_args, **kwargs
         )
@@ -86,8 +85,7 @@ class OpenVocabPanopticMetric(CocoPanopticMetric):
             names = [vocabulary.classes[label] for label in sorted(missing)]
             raise ValueError(f'{self.ann_file} has no category {names[:5]} of the data set')
         # mmdet takes the position in this list as the label.
-        order = {name: label for label, name in enumerate(meta['classes'])}
-        categories.sort(key=lambda entry: order[entry['name']])
+        categories.sort(key=lambda entry: label_of[entry['id']])
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute the metrics over all images.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -71,7 +72,10 @@ def load_coco_json(
         )
     for key in required:
         if key not in content:
-            raise ValueError(f'{path}: expected a list {key!r}, the file has {sorted(content)}')
+            kind = ' (a file of captions)' if _has_captions(content) else ''
+            raise ValueError(
+                f'{path}: expected a list {key!r}, the file has {sorted(content)}{kind}'
+            )
     for key in ('images', 'annotations', 'categories'):
         entries = content.get(key, [])
         if not isinstance(entries, list):
@@ -112,12 +116,19 @@ def load_instances(
     """
     content = load_coco_json(path, ('images', *required, 'categories'), backend_args)
     annotations = content.get('annotations', [])
-    if annotations and all('caption' in entry for entry in annotations):
+    if _has_captions(content) and 'bbox' not in annotations[0]:
         raise ValueError(f'{path}: expected annotated boxes, this is a file of captions')
     known = {entry['id'] for entry in content['categories']}
     for annotation in annotations:
         check_category(annotation, known, _name(annotation), path)
     return content
+
+
+def _has_captions(content: dict) -> bool:
+    """Whether the first annotation is a caption."""
+    annotations = content.get('annotations')
+    first = annotations[0] if isinstance(annotations, list) and annotations else None
+    return isinstance(first, dict) and 'caption' in first
 
 
 def check_category(entry: dict, known: Collection[Key], what: str, path: str) -> None:
@@ -280,6 +291,12 @@ def image_file_names(images: Sequence[dict], path: str) -> list[str]:
             wrong += 1
     if first is not None:
         raise ValueError(f'{first} ({wrong} of {len(images)} images)' if wrong > 1 else str(first))
+    absolute = [name for name in names if name.startswith('/')]
+    if absolute and not os.path.exists(absolute[0]):
+        raise ValueError(
+            f'{path}: {len(absolute)} of {len(names)} file names are absolute paths and the first, '
+            f'{absolute[0]}, does not exist here: write paths relative to the image folder'
+        )
     shared: dict[str, list] = defaultdict(list)
     for image, name in zip(images, names, strict=True):
         shared[name.replace('\\', '/')].append(image['id'])

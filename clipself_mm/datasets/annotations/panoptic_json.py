@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
+
+from clipself_mm.io.names import name_key
 
 from .categories import category_labels
 from .coco_json import Key, check_category, load_coco_json
@@ -37,8 +40,32 @@ def read_panoptic_json(
     Raises:
         ValueError: The file is broken or contradicts the vocabulary.
     """
-    content = load_coco_json(ann_file, ('images', 'annotations', 'categories'), backend_args)
+    content, entries = load_panoptic_json(ann_file, backend_args)
     label_of = category_labels(content['categories'], vocabulary, ann_file, ignore_unknown)
+    return PanopticJson(content, label_of, entries)
+
+
+def load_panoptic_json(
+    ann_file: str, backend_args: dict | None = None
+) -> tuple[dict, list[tuple[dict, dict]]]:
+    """Read a panoptic json without matching its classes.
+
+    Args:
+        ann_file: The file.
+        backend_args: Arguments of MMEngine's file backend.
+
+    Returns:
+        Content of the file, and image and annotation as in `PanopticJson`.
+
+    Raises:
+        ValueError: The file is broken or annotates no image.
+    """
+    content = load_coco_json(ann_file, ('images', 'annotations', 'categories'), backend_args)
+    for name, number in Counter(name_key(e['name']) for e in content['categories']).items():
+        if number > 1:
+            raise ValueError(
+                f'{ann_file}: {number} categories are named {name!r}, expected distinct names'
+            )
     images = {image['id']: image for image in content['images']}
     known = {category['id'] for category in content['categories']}
     entries = []
@@ -61,7 +88,7 @@ def read_panoptic_json(
         entries.append((image, entry))
     if not entries:
         raise ValueError(f"{ann_file} has no annotated image: 'annotations' is []")
-    return PanopticJson(content, label_of, entries)
+    return content, entries
 
 
 def _is_name(value: object) -> bool:
