@@ -1,4 +1,4 @@
-"""AP of files of many origins: perfect predictions give 1, whatever ids, areas and masks are like."""
+"""Perfect predictions have AP 1, whatever the ids, areas and masks of the file are like."""
 
 import copy
 import json
