@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS
 from .annotations.categories import base_complete_labels, keep_base
 from .annotations.coco_json import image_file_name, load_coco_json
 from .annotations.vocabulary import Vocabulary, load_vocabulary
+from .pictures import CheckedPictures
 
 NOVEL_COLOUR = (220, 38, 38)
 """RGB red, as in the paper's Figure A2."""
@@ -57,7 +58,7 @@ def vocabulary_metainfo(vocabulary: Vocabulary, metainfo: Mapping | None = None)
 
 
 @DATASETS.register_module()
-class OpenVocabCocoDataset(CocoDataset):
+class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
     """mmdet's `CocoDataset` with the classes and the split of a vocabulary.
 
     Label i is class i of the vocabulary. Categories of the json are matched by name, in any order.
@@ -75,6 +76,8 @@ class OpenVocabCocoDataset(CocoDataset):
     With `test_mode=True` the metainfo has the path of the json (`ann_file`), which the metrics of
     this package use. A `ConcatDataset` (mmengine) of two such datasets needs
     `ignore_keys=['ann_file']`, and its evaluator the `ann_file` of a json of both.
+
+    Pictures are read by `LoadBGR`, see `CheckedPictures`.
 
     Args:
         ann_file: COCO instances json or LVIS json.
