@@ -165,7 +165,7 @@ def test_detector_config_reads_its_data(path):
         if config.get(f'{split}_dataloader') is None:
             continue
         loader = config[f'{split}_dataloader']
-        if loader.dataset.type == 'VOCDataset':
+        if loader.dataset.type == 'CheckedVOCDataset':
             assert DATASETS.build({**loader.dataset, 'lazy_init': True}).pipeline.transforms
             METRICS.build(config.test_evaluator)
             continue

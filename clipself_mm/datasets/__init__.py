@@ -5,6 +5,7 @@ from .annotations.vocabulary import Vocabulary, load_vocabulary
 from .box_regions import BoxRegions
 from .captioned_images import CaptionedImages, ChooseCaption
 from .captioned_regions import CaptionedRegions
+from .checked_voc_dataset import CheckedVOCDataset
 from .embedding_cache import CacheMetadata, EmbeddingCache
 from .image_regions import ImageRegions
 from .open_vocab_coco_dataset import OpenVocabCocoDataset
@@ -19,6 +20,7 @@ from .transforms import (
     AnnotatedRegions,
     CropRegions,
     CropUncachedRegions,
+    LoadBGR,
     LoadRGB,
     LoadSegments,
     PackRegions,
@@ -36,6 +38,7 @@ __all__ = [
     'CaptionNouns',
     'CaptionedImages',
     'CaptionedRegions',
+    'CheckedVOCDataset',
     'ChooseCaption',
     'CropRegions',
     'CropUncachedRegions',
@@ -45,6 +48,7 @@ __all__ = [
     'ImageRegions',
     'InfiniteSeededSampler',
     'InfiniteShardSampler',
+    'LoadBGR',
     'LoadRGB',
     'LoadSegments',
     'OpenVocabCocoDataset',

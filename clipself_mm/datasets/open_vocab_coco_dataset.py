@@ -23,6 +23,7 @@ from .annotations.categories import base_complete_labels
 from .annotations.coco_json import Key, image_file_names, load_instances
 from .annotations.masks import check_masks
 from .annotations.vocabulary import Vocabulary, load_vocabulary
+from .pictures import CheckedPictures
 
 NOVEL_COLOUR = (220, 38, 38)
 """RGB red, as in the paper's Figure A2."""
@@ -68,7 +69,7 @@ def vocabulary_metainfo(vocabulary: Vocabulary, metainfo: Mapping | None = None)
 
 
 @DATASETS.register_module()
-class OpenVocabCocoDataset(CocoDataset):
+class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
     """mmdet's `CocoDataset` with the classes and the split of a vocabulary.
 
     Label i is class i of the vocabulary. Categories of the json are matched by name, in any order.
@@ -86,6 +87,8 @@ class OpenVocabCocoDataset(CocoDataset):
     With `test_mode=True` the metainfo has the path of the json (`ann_file`), which the metrics of
     this package use. A `ConcatDataset` (mmengine) of two such datasets needs
     `ignore_keys=['ann_file']`, and its evaluator the `ann_file` of a json of both.
+
+    Pictures are read by `LoadBGR`, see `CheckedPictures`.
 
     Args:
         ann_file: COCO instances json or LVIS json.

@@ -53,15 +53,15 @@ class ImageReadError(RuntimeError):
     """A file of a sample is missing, broken, or contradicts its annotation.
 
     Args:
-        path: The file.
+        path: The file, or the whole text: torch raises the error of a worker anew with one text.
         why: What was expected and what was found.
     """
 
-    def __init__(self, path: str, why: str) -> None:
+    def __init__(self, path: str, why: str = '') -> None:
         super().__init__(path, why)
         self.path = path
         self.why = why
 
     def __str__(self) -> str:
         """Return the file and the reason in one line."""
-        return f'{self.path}: {self.why}'
+        return f'{self.path}: {self.why}' if self.why else self.path

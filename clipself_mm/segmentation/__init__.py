@@ -7,6 +7,11 @@ from .ade847_dataset import ADE847Dataset
 from .cat_seg import CATSeg
 from .cat_seg_backbone import CATSegBackbone
 from .cat_seg_head import CATSegHead
+from .checked_datasets import (
+    CheckedADE20KDataset,
+    CheckedCOCOStuffDataset,
+    CheckedPascalContextDataset59,
+)
 from .dense_text_head import DenseTextHead, dense_logits
 from .load_panoptic_semantic import LoadPanopticSemantic
 from .load_uint16_labels import LoadUint16Labels
@@ -20,6 +25,9 @@ __all__ = [
     'CATSeg',
     'CATSegBackbone',
     'CATSegHead',
+    'CheckedADE20KDataset',
+    'CheckedCOCOStuffDataset',
+    'CheckedPascalContextDataset59',
     'DenseTextHead',
     'LoadPanopticSemantic',
     'LoadUint16Labels',

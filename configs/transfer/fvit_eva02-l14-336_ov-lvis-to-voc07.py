@@ -13,7 +13,7 @@ model = dict(roi_head=dict(bbox_head=dict(vocabulary='voc07', alpha=0.3)))
 test_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='VOCDataset',
+        type='CheckedVOCDataset',
         data_root='data/VOCdevkit/',
         ann_file='VOC2007/ImageSets/Main/test.txt',
         data_prefix=dict(sub_data_root='VOC2007/'),

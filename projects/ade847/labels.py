@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from clipself_mm.datasets import ImageReadError
-from clipself_mm.datasets.transforms.load_rgb import decode_image, read_bytes
+from clipself_mm.datasets.pictures import decode_image, read_bytes
 from clipself_mm.io.atomic_write import atomic_write
 from clipself_mm.io.safe_pickle import ARRAYS, SCALARS, load_pickle
 from clipself_mm.segmentation.ade847_dataset import IGNORE, NUM_CLASSES

@@ -3,7 +3,7 @@
 from .annotated_regions import AnnotatedRegions
 from .crop_regions import CropRegions
 from .crop_uncached_regions import CropUncachedRegions
-from .load_rgb import LoadRGB
+from .load_rgb import LoadBGR, LoadRGB
 from .load_segments import LoadSegments
 from .pack_regions import PackRegions
 from .resize_longest import ResizeLongest
@@ -15,6 +15,7 @@ __all__ = [
     'AnnotatedRegions',
     'CropRegions',
     'CropUncachedRegions',
+    'LoadBGR',
     'LoadRGB',
     'LoadSegments',
     'PackRegions',

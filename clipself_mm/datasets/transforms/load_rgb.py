@@ -1,139 +1,44 @@
-"""Read an image of any mode as 8-bit RGB; unusable files raise `ImageReadError`."""
+"""Load an image of any mode as 8 bits per channel; unusable files raise `ImageReadError`."""
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
-
+import mmcv
 import numpy as np
 from mmengine import fileio
 from mmengine.registry import TRANSFORMS
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ..structures import ImageReadError
-
-_DECODING_ERRORS = (
-    OSError,
-    SyntaxError,  # raised by PIL for a broken PNG header
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
+from ..pictures.orientation import Annotation, orient
+from ..pictures.reading import decode_image, image_size, read_file, to_rgb
 
 
-def read_bytes(path: str, backend_args: dict | None = None) -> bytes:
-    """Read a file through MMEngine's file backends.
+def annotation_of(results: dict, backend_args: dict | None = None) -> Annotation:
+    """Collect what a sample says about the frame of its image.
 
     Args:
-        path: Path or URL.
-        backend_args: Arguments of the backend.
-
-    Returns:
-        The content, at least one byte.
+        results: A sample, with any of `width`, `height` (pixels), `boxes_extent` (largest x and y
+            of all annotated boxes), `boxes_xywh`, mm's `instances` and `seg_map_path`.
+        backend_args: Arguments of MMEngine's file backend for the label map, whose header is read.
 
     Raises:
-        ImageReadError: The file is missing, unreadable or empty.
+        ImageReadError: The label map is not an image. A missing one is left to the step that loads
+            it.
     """
-    try:
-        content = fileio.get(path, backend_args=backend_args)
-    except FileNotFoundError as error:
-        raise ImageReadError(path, 'no such file') from error
-    except OSError as error:
-        raise ImageReadError(path, f'cannot be read: {error}') from error
-    if not content:
-        raise ImageReadError(path, 'the file is empty')
-    return content
-
-
-def decode_image(content: bytes, path: str) -> Image.Image:
-    """Decode an image.
-
-    Args:
-        content: The encoded image.
-        path: Its file, for the error.
-
-    Returns:
-        The decoded image in the mode of the file.
-
-    Raises:
-        ImageReadError: The content is truncated or not an image.
-    """
-    try:
-        image = Image.open(io.BytesIO(content))
-        image.load()
-    except _DECODING_ERRORS as error:
-        raise ImageReadError(path, f'cannot be decoded as an image: {error}') from error
-    if not (image.width and image.height):
-        raise ImageReadError(path, f'the image is {image.width} x {image.height} pixels')
-    return image
-
-
-def to_rgb(image: Image.Image, path: str) -> Image.Image:
-    """Convert an image of any mode to 8-bit RGB.
-
-    Gray is repeated, alpha is dropped (as in CLIP's transform), CMYK is converted by PIL, and
-    16-bit gray is divided by 257 (PIL would clip it).
-
-    Args:
-        image: An image of any mode.
-        path: Its file, for the error.
-
-    Returns:
-        An image of mode RGB.
-
-    Raises:
-        ImageReadError: The mode has no 8-bit form (floats, or integers beyond 16 bit).
-    """
-    if image.mode == 'RGB':
-        return image
-    if image.mode == 'I' or image.mode.startswith('I;16'):
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ImageReadError(
-                path, f'gray values {values.min()}..{values.max()} are not 16-bit (0..65535)'
-            )
-        return Image.fromarray(np.rint(values / 257).astype(np.uint8)).convert('RGB')
-    if image.mode == 'F':
-        raise ImageReadError(path, 'the image holds floats, expected 8 or 16 bit integers')
-    if image.mode == 'P' and 'transparency' in image.info:
-        image = image.convert('RGBA')
-    try:
-        return image.convert('RGB')
-    except ValueError as error:
-        raise ImageReadError(path, f'mode {image.mode} has no RGB form: {error}') from error
-
-
-def orient(
-    image: Image.Image, path: str, exif: str, annotated_wh: tuple[int, int] | None
-) -> Image.Image:
-    """Apply the EXIF orientation where the boxes are annotated in the rotated frame.
-
-    Boxes are annotated in the frame of the stored pixels (COCO) or of the rotated image. The
-    annotated size shows which.
-
-    Args:
-        image: The image as stored.
-        path: Its file, for the error.
-        exif: `apply`, `ignore`, or `auto`: apply only if the rotated image has the annotated size
-            and the stored image does not.
-        annotated_wh: Annotated width and height, None if there are none.
-
-    Returns:
-        The image in the frame of its annotation.
-
-    Raises:
-        ImageReadError: The EXIF data are broken.
-    """
-    if exif == 'ignore' or (exif == 'auto' and annotated_wh in (None, image.size)):
-        return image
-    try:
-        rotated = ImageOps.exif_transpose(image)
-    except _DECODING_ERRORS as error:
-        raise ImageReadError(path, f'the EXIF orientation cannot be read: {error}') from error
-    return rotated if exif == 'apply' or rotated.size == annotated_wh else image
+    width, height = results.get('width'), results.get('height')
+    extent = results.get('boxes_extent')
+    if extent is None and len(results.get('boxes_xywh', ())):
+        boxes = results['boxes_xywh']
+        extent = tuple((boxes[:, :2] + boxes[:, 2:]).max(0).tolist())
+    elif extent is None and results.get('instances'):
+        extent = tuple(max(item['bbox'][end] for item in results['instances']) for end in (2, 3))
+    map_path, map_size = results.get('seg_map_path'), None
+    if map_path is not None:
+        try:
+            map_size = image_size(fileio.get(map_path, backend_args=backend_args), map_path)
+        except FileNotFoundError:
+            map_path = None
+    size = (width, height) if width and height else None
+    return Annotation(size, extent, map_path, map_size)
 
 
 @TRANSFORMS.register_module()
@@ -141,17 +46,20 @@ class LoadRGB:
     """Load `img_path` as RGB.
 
     If the sample has the encoded image as `img_bytes`, no file is read. Adds `img` (uint8 of shape
-    (H, W, 3)) and `ori_shape` (height, width).
+    (H, W, 3)) and `ori_shape` (height, width); `img_path` becomes the path that was found, see
+    `read_file`.
 
     Args:
         exif: Whether the EXIF orientation is applied, see `orient`.
         backend_args: Arguments of MMEngine's file backend.
 
     Raises:
-        ImageReadError: The image cannot be read (see `read_bytes`, `decode_image`, `to_rgb`); or
-            `exif` is `auto`, the sample has boxes, and neither the stored nor the rotated image has
-            the annotated size.
+        ImageReadError: The image cannot be read (see `read_file`, `decode_image`, `to_rgb`), or
+            contradicts its annotation (see `orient`).
     """
+
+    strict_size = False
+    """Whether an image without boxes must have the annotated size too."""
 
     def __init__(self, exif: str = 'auto', backend_args: dict | None = None) -> None:
         if exif not in ('auto', 'apply', 'ignore'):
@@ -161,21 +69,55 @@ class LoadRGB:
 
     def __call__(self, results: dict) -> dict:
         """Load the image of one sample."""
-        path = results['img_path']
-        width, height = results.get('width'), results.get('height')
-        annotated_wh = (width, height) if width and height else None
-        content = results.pop('img_bytes', None)
-        if content is None:
-            content = read_bytes(path, self.backend_args)
-        image = decode_image(content, path)
-        image = to_rgb(orient(image, path, self.exif, annotated_wh), path)
-        wrong_size = annotated_wh not in (None, image.size) and len(results.get('boxes_xywh', ()))
-        if self.exif == 'auto' and wrong_size:
-            raise ImageReadError(
-                path,
-                f'the image is {image.width} x {image.height} pixels, its boxes are annotated on '
-                f"{width} x {height}: correct the annotation, or use LoadRGB(exif='ignore')",
-            )
-        results['img'] = np.array(image)
+        results['img'] = np.array(self.load(results))
         results['ori_shape'] = results['img'].shape[:2]
+        return results
+
+    def load(self, results: dict) -> Image.Image:
+        """Read the image of a sample as RGB in the frame of its annotation."""
+        path, content = results['img_path'], results.pop('img_bytes', None)
+        if content is None:
+            path, content = read_file(path, self.backend_args)
+            results['img_path'] = path
+        image = orient(
+            decode_image(content, path),
+            path,
+            self.exif,
+            annotation_of(results, self.backend_args),
+            self.strict_size,
+        )
+        return to_rgb(image, path)
+
+
+@TRANSFORMS.register_module()
+class LoadBGR(LoadRGB):
+    """Load `img_path` as BGR for the pipelines of mm.
+
+    In place of mmcv's `LoadImageFromFile`; the data sets of this package replace that step by this
+    one. Adds `img` (uint8 or float32 of shape (H, W, 3)), `img_shape` and `ori_shape` (height,
+    width).
+
+    Args:
+        exif: As in `LoadRGB`.
+        to_float32: Whether `img` is float32, with values 0 to 255.
+        backend_args: As in `LoadRGB`.
+
+    Raises:
+        ImageReadError: As in `LoadRGB`. The annotated size is also compared where there are no
+            boxes.
+    """
+
+    strict_size = True
+
+    def __init__(
+        self, exif: str = 'auto', to_float32: bool = False, backend_args: dict | None = None
+    ) -> None:
+        super().__init__(exif, backend_args)
+        self.to_float32 = to_float32
+
+    def __call__(self, results: dict) -> dict:
+        """Load the image of one sample."""
+        image = mmcv.rgb2bgr(np.asarray(self.load(results)))
+        results['img'] = image.astype(np.float32) if self.to_float32 else image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results

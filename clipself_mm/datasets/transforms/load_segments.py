@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
+from ..pictures.reading import decode_image, read_bytes
 from ..structures import ImageReadError
-from .load_rgb import decode_image, read_bytes
 
 
 def segment_ids_of(colours: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
-        type='COCOStuffDataset',
+        type='CheckedCOCOStuffDataset',
         data_root='data/coco_stuff164k',
         data_prefix=dict(img_path='images/train2017', seg_map_path='annotations/train2017'),
         pipeline=train_pipeline,

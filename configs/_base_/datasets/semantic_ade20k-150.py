@@ -19,7 +19,7 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='ADE20KDataset',
+        type='CheckedADE20KDataset',
         data_root='data/ade/ADEChallengeData2016',
         data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
         test_mode=True,

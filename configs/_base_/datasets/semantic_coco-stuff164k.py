@@ -4,7 +4,7 @@ _base_ = './semantic_ade20k-150.py'
 
 val_dataloader = dict(
     dataset=dict(
-        type='COCOStuffDataset',
+        type='CheckedCOCOStuffDataset',
         data_root='data/coco_stuff164k',
         data_prefix=dict(img_path='images/val2017', seg_map_path='annotations/val2017'),
     ),

@@ -1,0 +1,18 @@
+"""Picture files: finding, decoding, the EXIF orientation, and the readers of mm's data sets."""
+
+from .checked_pictures import CheckedPictures
+from .find_respelt import Respelt, find_respelt
+from .orientation import orient
+from .reading import decode_image, image_size, read_bytes, read_file, to_rgb
+
+__all__ = [
+    'CheckedPictures',
+    'Respelt',
+    'decode_image',
+    'find_respelt',
+    'image_size',
+    'orient',
+    'read_bytes',
+    'read_file',
+    'to_rgb',
+]
