@@ -9,7 +9,6 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import save_file
 
-from clipself_mm.datasets.annotations.vocabulary import load_vocabulary
 from clipself_mm.datasets.checks.check_data import Finding, check_config
 
 
@@ -172,60 +171,6 @@ def test_tower_of_the_package_exists():
 def test_unknown_vocabulary_is_reported(tree):
     settings = Config(dict(model=dict(classifier=dict(vocabulary='no_such'))))
     assert_problems(settings, {'no_such': "'no_such'"})
-
-
-def detection(tree, categories, **changes):
-    """A config of one detection dataset: boxes of every category, all in image 1."""
-    names = dict(enumerate(categories, start=1))
-    content = dict(
-        images=[dict(id=1, file_name='1.jpg'), dict(id=2, file_name='2.jpg')],
-        annotations=[dict(image_id=1, category_id=key) for key in names],
-        categories=[dict(id=key, name=name) for key, name in names.items()],
-    )
-    (tree / 'data/boxes.json').write_text(json.dumps(content))
-    dataset = dict(
-        type='OpenVocabCocoDataset',
-        vocabulary='ov_coco',
-        data_root='data/',
-        ann_file='boxes.json',
-        data_prefix=dict(img='val/'),
-    )
-    return Config(dict(train_dataloader=dict(dataset={**dataset, **changes})))
-
-
-def test_size_of_a_split_is_listed_with_the_published_one(tree):
-    classes = load_vocabulary('ov_coco').classes
-    notes = [found.note for found in check_config(detection(tree, (*classes, 'teddy bear')))]
-    assert notes[:3] == [
-        '2 images',
-        '1 images, 65 boxes, 48 base, 17 novel '
-        '(published: 4,836 images, 33,152 boxes, 28,538 base, 4,614 novel)',
-        '2 files',
-    ]
-    notes = [found.note for found in check_config(detection(tree, classes, base_only=True))]
-    assert notes[1] == '1 images, 48 boxes (published: 107,761 images, 665,387 boxes)'
-
-
-def test_json_of_other_classes_is_reported(tree):
-    vocabulary = load_vocabulary('ov_coco')
-    settings = detection(tree, vocabulary.base[1:])
-    lost = vocabulary.base[0]
-    assert_problems(settings, {'data/boxes.json': rf"\b1\b.*\b48\b.*ov_coco.*\['{lost}'\]"})
-    file = tree / 'data/boxes.json'
-    content = json.loads(file.read_text())
-    del content['categories']
-    file.write_text(json.dumps(content))
-    assert_problems(settings, {'data/boxes.json': "'categories'"})
-
-
-def test_size_of_a_split_without_published_numbers(tree):
-    (tree / 'own.json').write_text(json.dumps(dict(classes=['cat', 'dog'])))
-    settings = detection(tree, ['dog', 'cat', 'bird'], vocabulary='own.json')
-    assert next(found.note for found in check_config(settings) if 'boxes' in found.note) == (
-        '1 images, 2 boxes'
-    )
-    settings = detection(tree, ['dog', 'cat'], vocabulary='none.json')
-    assert set(problems(settings)) == {'none.json'}
 
 
 def pairs_config(vocabulary, **dataset):

@@ -168,7 +168,7 @@ def test_predictions_of_other_images_are_an_error(judge):
     right = dict(ori_shape=(320, 320), img_path='data/val\\1.jpg')
     for changed, why in (
         (dict(right), None),
-        (dict(right, img_path='data/val/z1.jpg'), r'image 1 is 1\.jpg.* of data/val/z1\.jpg'),
+        (dict(right, img_path='data/val/z1.jpg'), r'image 1 is 1\.jpg.* has data/val/z1\.jpg'),
         (dict(right, ori_shape=(160, 160)), 'image 1 is 320 x 320 pixels, .* has 160 x 160'),
         (dict(right, img_id=9), 'has no image 9'),
     ):

@@ -19,7 +19,7 @@ def test_good_files_end_well(check, tmp_path, capsys):
     check()
     assert capsys.readouterr().out.splitlines() == [
         'ok     boxes.json: 1 images',
-        'All files of the config exist.',
+        'All files of the config exist and can be read.',
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -11,13 +10,12 @@ from mmengine.config import Config
 from clipself_mm.clip.weights.tower_source import find_source
 
 from ..annotations.captions import load_captions
-from ..annotations.categories import base_complete_labels
 from ..annotations.coco_json import image_file_name, load_coco_json
 from ..annotations.nouns import load_nouns
 from ..annotations.vocabulary import Vocabulary, load_vocabulary
 from .check_files import Finding, check_folder, check_source, check_weights, joined_path, strip_path
+from .check_reading import LOADERS, dataset_nodes, dicts
 
-_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _EVALUATORS = ('val_evaluator', 'test_evaluator')
 _DATASET_KEYS = (
     *('type', 'data_root', 'ann_file', 'source', 'extensions', 'caption_file', 'data_prefix'),
@@ -32,7 +30,7 @@ def check_config(config: Config) -> Iterator[Finding]:
 
     These are the annotation files, captions, images, shards and segment maps of all datasets (also
     wrapped ones), the annotation files of the evaluators, the vocabularies, and the towers,
-    checkpoints and embeddings of the model. Images are not decoded, and nothing is built. URLs are
+    checkpoints and embeddings of the model. Nothing is built, unlike in `check_reading`. URLs are
     ignored.
 
     Args:
@@ -50,32 +48,21 @@ def check_config(config: Config) -> Iterator[Finding]:
 
 def _walk(config: Config) -> Iterator[Finding]:
     datasets = []
-    for _, node in _dicts([config.get(key) for key in _LOADERS]):
-        if not node.keys().isdisjoint(('data_prefix', 'ann_file', 'source')):
+    for loader in LOADERS:
+        for node in dataset_nodes(config.get(loader)):
             datasets.append({key: node.get(key) for key in _DATASET_KEYS})
     for index, dataset in enumerate(datasets):
         if dataset not in datasets[:index]:  # val and test are often the same
             yield from check_dataset(dataset)
-    for _, node in _dicts([config.get(key) for key in _EVALUATORS]):
+    for _, node in dicts([config.get(key) for key in _EVALUATORS]):
         if node.get('ann_file'):
             yield read_annotations(node['ann_file'])[0]
-    parts = [config.get(key) for key in (*_LOADERS, 'model')]
-    for name, node in _dicts(parts):
+    parts = [config.get(key) for key in (*LOADERS, 'model')]
+    for name, node in dicts(parts):
         nouns = name == 'nouns' or node.get('type') in _NOUN_DATASETS
         yield from _check_dict(node, load_nouns if nouns else load_vocabulary)
     if config.get('load_from'):
         yield from check_weights(config.load_from)
-
-
-def _dicts(node: object, name: str = '') -> Iterator[tuple[str, Mapping]]:
-    """All dicts of a nested config, outer ones first, each with its key."""
-    if isinstance(node, Mapping):
-        yield name, node
-        for key, child in node.items():
-            yield from _dicts(child, key)
-    elif isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _dicts(child, name)
 
 
 def _check_dict(node: Mapping, load_classes: Callable[[str], Vocabulary]) -> Iterator[Finding]:
@@ -109,8 +96,7 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
             `BaseDataset`, and perhaps `caption_file`; or with `source` (see `check_source`).
 
     Yields:
-        One finding per annotation file, captions file and folder, and for an `OpenVocabCocoDataset`
-        one with the numbers of images and boxes.
+        One finding per annotation file, captions file and folder.
     """
     if dataset.get('source'):
         yield from check_source(dataset)
@@ -126,27 +112,12 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
         path = joined_path(root, dataset['ann_file'])
         finding, content = read_annotations(path)
         yield finding
-        if content and dataset.get('type') == 'OpenVocabCocoDataset':
-            yield from _check_split(dataset, content, path)
         if content and dataset.get('type') == 'CaptionedImages':
             yield check_captions(path)
     if dataset.get('caption_file'):
         yield check_captions(joined_path(root, dataset['caption_file']))
     for key, folder in folders.items():
         yield check_folder(folder, _listed_files(content, key))
-
-
-def _check_split(dataset: Mapping, content: dict, path: str) -> Iterator[Finding]:
-    """Count the images and boxes of a detection dataset."""
-    try:
-        vocabulary = load_vocabulary(dataset['vocabulary'])
-    except (FileNotFoundError, ValueError):  # reported by _check_dict
-        return
-    base_only = bool(dataset.get('base_only'))
-    try:
-        yield Finding(path, note=describe_split(content, vocabulary, base_only, path))
-    except ValueError as error:
-        yield Finding(path, strip_path(error, path))
 
 
 def read_annotations(path: str) -> tuple[Finding, dict]:
@@ -201,47 +172,3 @@ def _listed_files(content: dict, key: str) -> list[str] | None:
             entry['file_name'] for entry in content.get('annotations', []) if 'file_name' in entry
         ]
     return None
-
-
-PUBLISHED = {
-    ('ov_coco', True): '107,761 images, 665,387 boxes',
-    ('ov_coco', False): '4,836 images, 33,152 boxes, 28,538 base, 4,614 novel',
-}
-"""Published size of OV-COCO, (vocabulary, base classes only) -> text."""
-
-
-def describe_split(content: dict, vocabulary: Vocabulary, base_only: bool, path: str) -> str:
-    """Describe the numbers of images and of boxes of known classes, before mmdet drops any.
-
-    Args:
-        content: Content of a COCO-style or LVIS-style file.
-        vocabulary: The vocabulary.
-        base_only: Whether boxes of novel classes are left out.
-        path: The file, for the error.
-
-    Returns:
-        Numbers of images with a box and of boxes, the latter per split if there is one, and for
-        OV-COCO the published numbers.
-
-    Raises:
-        ValueError: The file lacks categories, annotations or a base class.
-    """
-    for key in ('categories', 'annotations'):
-        if not isinstance(content.get(key), list):
-            raise ValueError(f'{path}: expected a list {key!r}, the file has {sorted(content)}')
-    label_of = base_complete_labels(content['categories'], vocabulary, path)
-    novel = set(vocabulary.novel)
-    split_of = {
-        key: 'novel' if vocabulary.classes[label] in novel else 'base'
-        for key, label in label_of.items()
-    }
-    if base_only:
-        split_of = {key: split for key, split in split_of.items() if split == 'base'}
-    known = [entry for entry in content['annotations'] if entry['category_id'] in split_of]
-    images = {entry['image_id'] for entry in known}
-    text = f'{len(images):,} images, {len(known):,} boxes'
-    if novel and not base_only:
-        counts = Counter(split_of[entry['category_id']] for entry in known)
-        text += f', {counts["base"]:,} base, {counts["novel"]:,} novel'
-    published = PUBLISHED.get((vocabulary.name, base_only))
-    return f'{text} (published: {published})' if published else text

@@ -14,6 +14,7 @@ from mmengine.utils import is_abs
 from safetensors import SafetensorError, safe_open
 
 from ..annotations.image_listing import EXTENSIONS, read_listing, scan_images
+from ..pictures.find_respelt import find_respelt
 from ..sharded.index import read_index
 
 _SHOWN = 3
@@ -27,11 +28,13 @@ class Finding:
         path: Its path, relative to the current folder if not absolute.
         problem: What is wrong; empty if nothing is.
         note: What was found; empty if there is a problem.
+        doubt: What a run would warn of.
     """
 
     path: str
     problem: str = ''
     note: str = ''
+    doubt: str = ''
 
 
 def strip_path(error: Exception, path: str) -> str:
@@ -69,12 +72,23 @@ def check_folder(folder: str, names: list[str] | None = None) -> Finding:
         size = sizes[parent].get(file)
         if not size:
             bad.append((name, 'missing' if size is None else 'empty'))
+    respelt: set[str] = set()
+    hint = ''
+    for name, why in bad:
+        found = find_respelt(os.path.join(folder, name), os.path.isfile)
+        if why == 'missing' and (found is None or not found.same):  # the others are hardly better
+            hint = f'; there is {found.name}' if found else ''
+            break
+        if why == 'missing':
+            respelt.add(name)
+    bad = [(name, why) for name, why in bad if name not in respelt]
     if not bad:
-        return Finding(folder, note=f'{len(names)} files')
+        more = f', {len(respelt)} in another spelling' if respelt else ''
+        return Finding(folder, note=f'{len(names)} files{more}')
     counts = ' and '.join(f'{n} {why}' for why, n in Counter(why for _, why in bad).items())
     first = ', '.join(name for name, _ in bad[:_SHOWN])
     more = ', ...' if len(bad) > _SHOWN else ''
-    return Finding(folder, f'{counts} of {len(names)} files: {first}{more}')
+    return Finding(folder, f'{counts} of {len(names)} files: {first}{more}{hint}')
 
 
 def _sizes(folder: Path) -> dict[str, int]:

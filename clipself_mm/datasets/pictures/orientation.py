@@ -36,7 +36,22 @@ class Annotation:
 def orient(
     image: Image.Image, path: str, exif: str, annotation: Annotation, strict_size: bool = False
 ) -> Image.Image:
-    """Turn an image by its EXIF orientation where its annotation needs it, and check the size.
+    """Turn an image by its EXIF orientation where its annotation needs it, see `must_turn`."""
+    needed = exif == 'apply' or (annotation.size or annotation.map_size) not in (None, image.size)
+    orientation = _orientation_of(image, path, needed)
+    turn = must_turn(image.size, orientation, path, exif, annotation, strict_size)
+    return ImageOps.exif_transpose(image) if turn else image
+
+
+def must_turn(
+    stored: Size,
+    orientation: int,
+    path: str,
+    exif: str,
+    annotation: Annotation,
+    strict_size: bool = False,
+) -> bool:
+    """Say whether an image is to be turned by its EXIF orientation, and check its size.
 
     Boxes are annotated in the frame of the stored pixels (COCO) or of the turned image that viewers
     show. With `auto`, the annotated size tells which; without one, the size of the label map does,
@@ -44,24 +59,20 @@ def orient(
     2 to 4, squares), the frame is the stored one, with one warning.
 
     Args:
-        image: The image as stored.
+        stored: Width and height of the image as stored, in pixels.
+        orientation: Its EXIF orientation, 1 to 8.
         path: Its file, for the errors.
         exif: `auto`, `apply` or `ignore`.
         annotation: Of the image.
         strict_size: Whether the annotated size must be right even without boxes or where `exif`
             is fixed: mm uses it.
 
-    Returns:
-        The image in the frame of its annotation.
-
     Raises:
         ImageReadError: The annotated size or the label map's is not the frame's, size and boxes
             contradict each other, nothing tells the frame, or the EXIF data are needed and broken.
     """
-    stored, extent = image.size, annotation.boxes_extent
+    extent = annotation.boxes_extent
     size = annotation.size or annotation.map_size
-    needed = exif == 'apply' or size not in (None, stored)
-    orientation = _orientation_of(image, path, needed)
     turned = stored[::-1] if orientation >= 5 else stored
     if orientation == 1:
         turn = False
@@ -88,7 +99,7 @@ def orient(
             f"(exif='{exif}'): correct the annotated width and height, or use the image that was "
             'annotated',
         )
-    return ImageOps.exif_transpose(image) if turn else image
+    return turn
 
 
 def _orientation_of(image: Image.Image, path: str, needed: bool) -> int:

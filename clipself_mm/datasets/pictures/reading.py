@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import struct
 import warnings
 import zlib
+from typing import BinaryIO
 
 import numpy as np
 from mmengine import fileio
@@ -104,7 +107,7 @@ def decode_image(content: bytes, path: str) -> Image.Image:
     Raises:
         ImageReadError: The content is truncated, too large or not an image.
     """
-    image = _open(content, path)
+    image = _open(io.BytesIO(content), path)
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation) if _is_tiff(image) else None
         deep = any(';16' in str(tile[3]) for tile in getattr(image, 'tile', ()))
@@ -121,28 +124,57 @@ def decode_image(content: bytes, path: str) -> Image.Image:
     return image
 
 
+def read_header(path: str, backend_args: dict | None = None) -> tuple[tuple[int, int], int]:
+    """Read size and orientation of an image, of a local file from its header only.
+
+    Args:
+        path: Path or URL.
+        backend_args: Arguments of the backend.
+
+    Returns:
+        Width and height as stored, in pixels; EXIF orientation, 1 to 8. EXIF data behind the pixels
+        of a PNG are not read.
+
+    Raises:
+        ImageReadError: The file is missing, empty or not an image.
+    """
+    if not os.path.isfile(path) or not os.path.getsize(path):
+        file: BinaryIO = io.BytesIO(read_file(path, backend_args)[1])
+    else:
+        file = open(path, 'rb')  # noqa: SIM115
+    with file:
+        image = _open(file, path)
+        orientation = 1
+        if image.format != 'PNG' or 'exif' in image.info:
+            with contextlib.suppress(*DECODING_ERRORS):  # told when it is needed
+                orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return image.size, orientation if orientation in range(2, 9) else 1
+
+
 def image_size(content: bytes, path: str) -> tuple[int, int]:
     """Width and height of an encoded image in pixels; raises `ImageReadError` like the decoder."""
-    return _open(content, path).size
+    return _open(io.BytesIO(content), path).size
 
 
 def _is_tiff(image: Image.Image) -> bool:
     return getattr(image, 'format', None) == 'TIFF'
 
 
-def _open(content: bytes, path: str) -> Image.Image:
+def _open(file: BinaryIO, path: str) -> Image.Image:
     """Read the header of an image."""
     try:
         try:
-            image = Image.open(io.BytesIO(content))
+            image = Image.open(file)
         except UnidentifiedImageError as error:
-            if not (content[4:8] == b'ftyp' and content[8:12] in _HEIF_BRANDS):
-                start = content[:_SHOWN_BYTES]
+            file.seek(0)
+            start = file.read(_SHOWN_BYTES)
+            if not (start[4:8] == b'ftyp' and start[8:12] in _HEIF_BRANDS):
                 raise ImageReadError(
                     path, f'is not an image that Pillow can read: it begins with {start!r}'
                 ) from error
             _register_heif(path)
-            image = Image.open(io.BytesIO(content))
+            file.seek(0)
+            image = Image.open(file)
     except DECODING_ERRORS as error:
         raise ImageReadError(path, f'cannot be decoded as an image: {error}') from error
     limit = Image.MAX_IMAGE_PIXELS

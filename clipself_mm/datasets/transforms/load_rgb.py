@@ -8,8 +8,8 @@ from mmengine import fileio
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from ..pictures.orientation import Annotation, orient
-from ..pictures.reading import decode_image, image_size, read_file, to_rgb
+from ..pictures.orientation import Annotation, must_turn, orient
+from ..pictures.reading import decode_image, image_size, read_file, read_header, to_rgb
 
 
 def annotation_of(results: dict, backend_args: dict | None = None) -> Annotation:
@@ -87,6 +87,20 @@ class LoadRGB:
             self.strict_size,
         )
         return to_rgb(image, path)
+
+    def check(self, results: dict) -> None:
+        """Compare the header of an image with its annotation; the image is not decoded.
+
+        Args:
+            results: A sample with `img_path`.
+
+        Raises:
+            ImageReadError: As in `orient`, or there is no image.
+        """
+        path = results['img_path']
+        size, orientation = read_header(path, self.backend_args)
+        annotation = annotation_of(results, self.backend_args)
+        must_turn(size, orientation, path, self.exif, annotation, self.strict_size)
 
 
 @TRANSFORMS.register_module()

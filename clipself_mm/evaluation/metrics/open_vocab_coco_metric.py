@@ -200,14 +200,14 @@ class OpenVocabCocoMetric(CocoMetric):
             image = self.image_of.get(sample['img_id'])
             if image is None:
                 raise ValueError(
-                    f'{self.ann_file} has no image {sample["img_id"]!r}, which has predictions: is '
-                    'it the annotation file of the data set?'
+                    f'{self.ann_file}: has no image {sample["img_id"]!r} of the data set: is it '
+                    'the annotation file of the data set?'
                 )
             path, name = sample.get('img_path'), image.get('file_name') or image.get('coco_url')
             if path and name and not same_file(path, name):
                 raise ValueError(
-                    f'{self.ann_file}: image {sample["img_id"]!r} is {name}, the predictions of '
-                    f'this id are of {path}: is it the annotation file of the data set?'
+                    f'{self.ann_file}: image {sample["img_id"]!r} is {name}, the data set has '
+                    f'{path}: is it the annotation file of the data set?'
                 )
             size = (image.get('height'), image.get('width'))
             if all(size) and 'ori_shape' in sample and tuple(sample['ori_shape'][:2]) != size:
