@@ -34,7 +34,11 @@ class Annotation:
 
 
 def orient(
-    image: Image.Image, path: str, exif: str, annotation: Annotation, strict_size: bool = False
+    image: Image.Image,
+    path: str,
+    exif: str,
+    annotation: Annotation | None = None,
+    strict_size: bool = False,
 ) -> Image.Image:
     """Turn an image by its EXIF orientation where its annotation needs it, and check the size.
 
@@ -47,7 +51,7 @@ def orient(
         image: The image as stored.
         path: Its file, for the errors.
         exif: `auto`, `apply` or `ignore`.
-        annotation: Of the image.
+        annotation: Of the image, None without one.
         strict_size: Whether the annotated size must be right even without boxes or where `exif`
             is fixed: mm uses it.
 
@@ -58,6 +62,7 @@ def orient(
         ImageReadError: The annotated size or the label map's is not the frame's, size and boxes
             contradict each other, nothing tells the frame, or the EXIF data are needed and broken.
     """
+    annotation = annotation or Annotation()
     stored, extent = image.size, annotation.boxes_extent
     size = annotation.size or annotation.map_size
     needed = exif == 'apply' or size not in (None, stored)
