@@ -1,12 +1,16 @@
 import io
-import zlib
+import struct
+import subprocess
+import sys
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from clipself_mm.datasets import ImageReadError, LoadRGB
 from tests.datasets.coco_files import photo
+from tests.datasets.picture_files import broken_picture, gray_ramp, write_oriented
 
 ORIENTATION = 0x0112
 
@@ -74,6 +78,142 @@ def test_16_bit_gray_keeps_black_and_white(tmp_path):
     assert load(tmp_path / 'a.tif')[0, :, 0].tolist() == [0, 77, 255]
 
 
+@pytest.mark.parametrize('name', ['a.png', 'a.tif'])
+@pytest.mark.parametrize('channels', [1, 3, 4])
+def test_16_bit_files_are_right_or_refused(tmp_path, name, channels):
+    """OpenCV writes 16-bit colours, which Pillow cannot."""
+    path = str(tmp_path / name)
+    truth = np.repeat(gray_ramp()[..., None], channels, -1).astype(np.uint16)
+    cv2.imwrite(path, truth * 257)
+    difference = load(path).astype(int) - truth[..., :3]
+    assert np.abs(difference).max() <= 2
+    for bits in (8, 10, 12):  # of data in 16 bit: nearly black if read as it is
+        deep = truth * 2 ** (bits - 8)
+        if channels == 4:
+            deep[..., 3] = 65535  # alpha is not data
+        cv2.imwrite(path, deep)
+        with pytest.raises(ImageReadError, match=rf'{name}.*exceeds.*8 bit'):
+            load(path)
+    if channels == 1:  # of colours, Pillow leaves nothing to tell black from 8-bit data
+        cv2.imwrite(path, np.zeros_like(truth))
+        assert load(path).max() == 0
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """What is logged once in a process, here once in a test."""
+    texts = []
+    module = 'clipself_mm.datasets.pictures.log_once'
+    monkeypatch.setattr(f'{module}._logged', set())
+    monkeypatch.setattr(f'{module}.print_log', lambda text, **_: texts.append(text))
+    return texts
+
+
+def test_dark_16_bit_files_warn_once(tmp_path, logged):
+    for name in ('a.png', 'b.png'):
+        Image.fromarray(gray_ramp(top=9000).astype(np.uint16)).save(tmp_path / name)
+        assert load(tmp_path / name).max() == 35
+    (text,) = logged
+    assert 'a.png' in text
+    assert '9000 of 65535' in text
+
+
+def test_white_is_zero(tmp_path):
+    values = gray_ramp(top=255)
+    for dtype, factor in ((np.uint8, 1), (np.uint16, 257)):
+        whole = io.BytesIO()
+        Image.fromarray((values * factor).astype(dtype)).save(whole, format='TIFF')
+        content = bytearray(whole.getvalue())
+        entry = content.index(struct.pack('<HHIH', 262, 3, 1, 1))  # photometric: black is zero
+        content[entry + 8 : entry + 10] = bytes(2)
+        (tmp_path / 'a.tif').write_bytes(content)
+        np.testing.assert_array_equal(load(tmp_path / 'a.tif')[..., 0], 255 - values)
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('name', ['a.png', 'a.tif', 'a.jpg', 'a.webp'])
+def test_orientation_of_all_formats(tmp_path, name, orientation):
+    """Pillow turns TIFF while it reads it, the others not."""
+    path = write_oriented(tmp_path / name, (40, 30), orientation)
+    stored = np.asarray(photo(40, 30, seed=7))
+    if name in ('a.jpg', 'a.webp'):  # lossy
+        Image.fromarray(stored).save(tmp_path / f'b{name}', quality=95)
+        stored = np.asarray(Image.open(tmp_path / f'b{name}').convert('RGB'))
+    turned = {
+        1: stored,
+        2: np.fliplr(stored),
+        3: np.rot90(stored, 2),
+        4: np.flipud(stored),
+        5: np.rot90(np.fliplr(stored), 1),
+        6: np.rot90(stored, -1),
+        7: np.rot90(np.fliplr(stored), -1),
+        8: np.rot90(stored, 1),
+    }[orientation]
+    for exif, expected in (('ignore', stored), ('apply', turned)):
+        found = LoadRGB(exif=exif)(dict(img_path=path))['img']
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_first_frame_or_page(tmp_path):
+    first, second = photo(8, 6, 1), photo(8, 6, 2)
+    for name in ('a.tif', 'a.webp', 'a.png'):
+        first.save(tmp_path / name, save_all=True, append_images=[second], lossless=True)
+        np.testing.assert_array_equal(load(tmp_path / name), np.asarray(first))
+    palette = first.quantize(16)
+    palette.save(tmp_path / 'a.gif', save_all=True, append_images=[second.quantize(16)])
+    expected = np.asarray(palette.convert('RGB'))
+    np.testing.assert_array_equal(load(tmp_path / 'a.gif'), expected)
+    first.save(tmp_path / 'a.mpo', save_all=True, append_images=[second], quality=100)
+    first.save(tmp_path / 'b.jpg', quality=100)
+    np.testing.assert_array_equal(load(tmp_path / 'a.mpo'), load(tmp_path / 'b.jpg'))
+
+
+def test_the_content_decides_not_the_ending(tmp_path):
+    photo(8, 6).save(tmp_path / 'a.jpg', format='WEBP', lossless=True)
+    np.testing.assert_array_equal(load(tmp_path / 'a.jpg'), np.asarray(photo(8, 6)))
+
+
+def test_heic_says_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / 'a.heic').write_bytes(b'\0\0\0\x18ftypheic\0\0\0\0mif1heic')
+    monkeypatch.setitem(sys.modules, 'pillow_heif', None)  # as if it were not installed
+    with pytest.raises(ImageReadError, match=r'a\.heic.*pip install pillow-heif'):
+        load(tmp_path / 'a.heic')
+
+
+def test_large_pictures(tmp_path, monkeypatch, logged):
+    """Pillow's limit: one warning between once and twice the limit, an error beyond."""
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
+    for name, size in (('a.png', (12, 10)), ('b.png', (13, 11)), ('c.png', (21, 10))):
+        Image.new('1', size).save(tmp_path / name)
+    assert load(tmp_path / 'a.png').shape == (10, 12, 3)
+    assert load(tmp_path / 'b.png').shape == (11, 13, 3)
+    (text,) = logged
+    assert 'a.png' in text
+    assert '100' in text
+    with pytest.raises(ImageReadError, match=r'c\.png.*210 pixels.*limit of 200'):
+        load(tmp_path / 'c.png')
+
+
+@pytest.mark.slow
+def test_pillow_does_not_warn_of_each_large_picture(tmp_path):
+    """In a process of its own: pytest has its own filters of warnings."""
+    for name, size in (('a.png', (12, 10)), ('b.png', (13, 11))):
+        Image.new('1', size).save(tmp_path / name)
+    code = (
+        'import sys; from PIL import Image; from clipself_mm.datasets import LoadRGB\n'
+        'Image.MAX_IMAGE_PIXELS = 100\n'
+        'for path in sys.argv[1:]: LoadRGB()(dict(img_path=path))'
+    )
+    paths = [str(tmp_path / 'a.png'), str(tmp_path / 'b.png')]
+    done = subprocess.run(
+        [sys.executable, '-c', code, *paths], check=True, capture_output=True, text=True
+    )
+    said = done.stdout + done.stderr
+    assert said.count('a.png') == 1
+    assert 'b.png' not in said
+    assert 'Warning' not in said
+
+
 def test_floats_and_wide_integers_raise(tmp_path):
     Image.fromarray(np.ones((2, 2), np.float32)).save(tmp_path / 'a.tif')
     with pytest.raises(ImageReadError, match=r'a\.tif.*\b8\b.*\b16\b'):
@@ -81,6 +221,9 @@ def test_floats_and_wide_integers_raise(tmp_path):
     Image.fromarray(np.full((2, 2), 70000, np.int32)).save(tmp_path / 'b.tif')
     with pytest.raises(ImageReadError, match=r'b\.tif.*\b70000\b.*\b65535\b'):
         load(tmp_path / 'b.tif')
+    cv2.imwrite(str(tmp_path / 'c.tif'), np.ones((2, 2, 3), np.float32))
+    with pytest.raises(ImageReadError, match=r'c\.tif'):
+        load(tmp_path / 'c.tif')
 
 
 @pytest.fixture
@@ -138,9 +281,9 @@ def test_missing_empty_and_foreign_files_raise(tmp_path):
     (tmp_path / 'empty.png').write_bytes(b'')
     with pytest.raises(ImageReadError, match=r'empty\.png'):
         load(tmp_path / 'empty.png')
-    (tmp_path / 'text.jpg').write_text('no picture')
-    with pytest.raises(ImageReadError, match=r'text\.jpg'):
-        load(tmp_path / 'text.jpg')
+    (tmp_path / 'page.jpg').write_bytes(broken_picture('html'))
+    with pytest.raises(ImageReadError, match=r'page\.jpg.*not an image.*<!DOCTYPE html>'):
+        load(tmp_path / 'page.jpg')
     (tmp_path / 'folder.png').mkdir()
     with pytest.raises(ImageReadError, match=r'folder\.png'):
         load(tmp_path / 'folder.png')
@@ -158,15 +301,53 @@ def test_truncated_files_raise(tmp_path, file_format, share):
 
 
 def test_broken_png_raises(tmp_path):
-    whole = io.BytesIO()
-    photo(64, 64).save(whole, format='PNG')
-    content = bytearray(whole.getvalue())
-    start = content.index(b'IDAT') + 40
-    content[start : start + 40] = bytes(40)
-    length = int.from_bytes(content[content.index(b'IDAT') - 4 : content.index(b'IDAT')], 'big')
-    begin = content.index(b'IDAT')
-    crc = zlib.crc32(content[begin : begin + 4 + length])
-    content[begin + 4 + length : begin + 8 + length] = crc.to_bytes(4, 'big')
-    (tmp_path / 'a.png').write_bytes(content)
+    (tmp_path / 'a.png').write_bytes(broken_picture('png'))
     with pytest.raises(ImageReadError, match=r'a\.png'):
         load(tmp_path / 'a.png')
+
+
+@pytest.mark.parametrize(
+    ('extent', 'shown'),
+    [((100, 150), 'turned'), ((150, 100), 'stored'), ((100, 100), None), ((150, 150), None)],
+)
+def test_without_a_size_the_boxes_tell_the_frame(tmp_path, extent, shown):
+    path = write_oriented(tmp_path / 'a.jpg', (160, 120), 6)
+    boxes = np.array([[0, 0, 10, 10], [5, 5, extent[0] - 5, extent[1] - 5]], np.float64)
+    sample = dict(img_path=path, boxes_xywh=boxes)
+    if shown is None:
+        with pytest.raises(ImageReadError, match=r"a\.jpg.*160 x 120.*120 x 160.*exif='apply'"):
+            LoadRGB()(sample)
+        assert LoadRGB(exif='apply')(sample)['img'].shape == (160, 120, 3)
+    else:
+        shape = (160, 120, 3) if shown == 'turned' else (120, 160, 3)
+        assert LoadRGB()(sample)['img'].shape == shape
+
+
+def test_a_fixed_orientation_takes_the_size_of_either_frame(tmp_path):
+    """Tools that show turned pictures write the stored size (the boxes must fit)."""
+    path = write_oriented(tmp_path / 'a.jpg', (160, 120), 6)
+    sample = dict(img_path=path, width=160, height=120)
+    fits = dict(sample, boxes_xywh=np.array([[10.0, 90, 50, 60]]))
+    assert LoadRGB(exif='apply')(fits)['img'].shape == (160, 120, 3)
+    beyond = dict(sample, boxes_xywh=np.array([[90.0, 10, 60, 60]]))
+    with pytest.raises(ImageReadError, match=r'a\.jpg.*160 x 120'):
+        LoadRGB(exif='apply')(beyond)
+
+
+def test_broken_exif_matters_only_where_it_is_needed(tmp_path):
+    path = tmp_path / 'a.jpg'
+    photo(40, 30).save(path, exif=b'Exif\0\0II*\0\x08\0\0\0\xff\xff' + b'\x12' * 9)
+    sample = dict(img_path=str(path), width=40, height=30, boxes_xywh=np.ones((1, 4)))
+    assert LoadRGB()(sample)['img'].shape == (30, 40, 3)
+
+
+def test_an_orientation_that_keeps_the_size_warns_once(tmp_path, logged):
+    for name in ('a.jpg', 'b.jpg'):
+        path = write_oriented(tmp_path / name, (40, 30), 3)
+        LoadRGB()(dict(img_path=path))  # without boxes any frame is right
+    for name in ('b.jpg', 'a.jpg'):
+        sample = dict(img_path=str(tmp_path / name), width=40, height=30)
+        LoadRGB()(dict(sample, boxes_xywh=np.ones((1, 4))))
+    (text,) = logged
+    assert 'b.jpg' in text
+    assert "exif='apply'" in text

@@ -34,9 +34,14 @@ class Annotation:
 
 
 def orient(
-    image: Image.Image, path: str, exif: str, annotation: Annotation, strict_size: bool = False
+    image: Image.Image,
+    path: str,
+    exif: str,
+    annotation: Annotation | None = None,
+    strict_size: bool = False,
 ) -> Image.Image:
     """Turn an image by its EXIF orientation where its annotation needs it, see `must_turn`."""
+    annotation = annotation or Annotation()
     needed = exif == 'apply' or (annotation.size or annotation.map_size) not in (None, image.size)
     orientation = _orientation_of(image, path, needed)
     turn = must_turn(image.size, orientation, path, exif, annotation, strict_size)

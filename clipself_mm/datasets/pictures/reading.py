@@ -28,8 +28,9 @@ DECODING_ERRORS = (
     Image.DecompressionBombError,
 )
 
-# Pillow warns of each large size anew; `decode_image` warns once.
+# Pillow warns of each large size anew, `decode_image` once; of EXIF data, `orient` needs only one.
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
+warnings.filterwarnings('ignore', message='Corrupt EXIF data')
 
 _UNDO = {  # EXIF orientation -> what reverts it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,6 +42,7 @@ _UNDO = {  # EXIF orientation -> what reverts it
     8: Image.Transpose.ROTATE_270,
 }
 _HEIF_BRANDS = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
+_TIFF_PHOTOMETRIC = 262
 _SHOWN_BYTES = 24
 
 
@@ -64,7 +66,7 @@ def read_file(path: str, backend_args: dict | None = None) -> tuple[str, bytes]:
         except FileNotFoundError as error:
             found = _existing_spelling(path, backend_args, error)
             content = fileio.get(found, backend_args=backend_args)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ImageReadError(path, f'cannot be read: {error}') from error
     if not content:
         raise ImageReadError(path, 'the file is empty')
@@ -101,8 +103,9 @@ def decode_image(content: bytes, path: str) -> Image.Image:
         path: Its file, for the error.
 
     Returns:
-        The decoded image in the mode and with the orientation of the file. Its `info` has
-        `bits=16` if Pillow reduced 16 bits to 8.
+        The decoded image in the mode and with the orientation of the file. Its `info` has, for
+        `to_rgb`, what the pixels do not tell: `from_16_bit` (colours that Pillow reduced to 8 bit)
+        and `white_is_zero` (16-bit gray of TIFF, which Pillow does not invert).
 
     Raises:
         ImageReadError: The content is truncated, too large or not an image.
@@ -110,7 +113,8 @@ def decode_image(content: bytes, path: str) -> Image.Image:
     image = _open(io.BytesIO(content), path)
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation) if _is_tiff(image) else None
-        deep = any(';16' in str(tile[3]) for tile in getattr(image, 'tile', ()))
+        from_16_bit = any(';16' in str(tile[3]) for tile in getattr(image, 'tile', ()))
+        photometric = getattr(image, 'tag_v2', {}).get(_TIFF_PHOTOMETRIC)
         image.load()
     except DECODING_ERRORS as error:
         raise ImageReadError(path, f'cannot be decoded as an image: {error}') from error
@@ -119,8 +123,10 @@ def decode_image(content: bytes, path: str) -> Image.Image:
     if orientation in _UNDO and ExifTags.Base.Orientation not in image.getexif():
         image = image.transpose(_UNDO[orientation])  # Pillow turns TIFF, and no other format
         image.getexif()[ExifTags.Base.Orientation] = orientation
-    if deep and image.mode in ('RGB', 'RGBA', 'LA'):
-        image.info['bits'] = 16
+    image.info.update(
+        from_16_bit=from_16_bit and image.mode in ('RGB', 'RGBA', 'LA'),
+        white_is_zero=_is_16_bit(image) and photometric == 0,
+    )
     return image
 
 
@@ -156,6 +162,10 @@ def image_size(content: bytes, path: str) -> tuple[int, int]:
     return _open(io.BytesIO(content), path).size
 
 
+def _is_16_bit(image: Image.Image) -> bool:
+    return image.mode == 'I' or image.mode.startswith('I;16')
+
+
 def _is_tiff(image: Image.Image) -> bool:
     return getattr(image, 'format', None) == 'TIFF'
 
@@ -170,7 +180,7 @@ def _open(file: BinaryIO, path: str) -> Image.Image:
             start = file.read(_SHOWN_BYTES)
             if not (start[4:8] == b'ftyp' and start[8:12] in _HEIF_BRANDS):
                 raise ImageReadError(
-                    path, f'is not an image that Pillow can read: it begins with {start!r}'
+                    path, f'is not an image, or not one Pillow can read: it begins with {start!r}'
                 ) from error
             _register_heif(path)
             file.seek(0)
@@ -215,19 +225,14 @@ def to_rgb(image: Image.Image, path: str) -> Image.Image:
         ImageReadError: The mode has no 8-bit form (floats, or integers beyond 16 bit), or 16-bit
             values are so small that they must be data of at most 12 bit.
     """
-    if image.mode == 'I' or image.mode.startswith('I;16'):
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ImageReadError(
-                path, f'gray values {values.min()}..{values.max()} are not 16-bit (0..65535)'
-            )
-        _check_16_bit(int(values.max()), path)
-        return Image.fromarray(np.rint(values / 257).astype(np.uint8)).convert('RGB')
-    if image.mode == 'F':
-        raise ImageReadError(path, 'the image holds floats, expected 8 or 16 bit integers')
-    if image.info.get('bits') == 16:
+    if _is_16_bit(image):
+        return _gray_to_rgb(np.asarray(image).astype(np.int64), image.info, path)
+    if image.mode in ('F', 'LAB'):
+        what = dict(F='floats', LAB='CIELAB colours')[image.mode]
+        raise ImageReadError(path, f'the image holds {what}, expected 8 or 16 bit integers')
+    if image.info.get('from_16_bit'):
         colours = image.getchannel('L') if image.mode == 'LA' else image.convert('RGB')
-        _check_16_bit(257 * int(np.asarray(colours).max()), path)
+        _check_16_bit(256 * int(np.asarray(colours).max()) + 255, path)  # Pillow drops the low byte
     if image.mode == 'RGB':
         return image
     if image.mode == 'P' and 'transparency' in image.info:
@@ -238,18 +243,30 @@ def to_rgb(image: Image.Image, path: str) -> Image.Image:
         raise ImageReadError(path, f'mode {image.mode} has no RGB form: {error}') from error
 
 
+def _gray_to_rgb(values: np.ndarray, info: dict, path: str) -> Image.Image:
+    """Convert 16-bit gray, int64 of shape (H, W)."""
+    if values.min() < 0 or values.max() > 65535:
+        raise ImageReadError(
+            path, f'gray values {values.min()}..{values.max()} are not 16-bit (0..65535)'
+        )
+    if info.get('white_is_zero'):
+        values = 65535 - values
+    _check_16_bit(int(values.max()), path)
+    return Image.fromarray(np.rint(values / 257).astype(np.uint8)).convert('RGB')
+
+
 def _check_16_bit(largest: int, path: str) -> None:
     """Refuse 16-bit images that hold 12-bit data, which would be black; warn of dark ones."""
     if 0 < largest < 4096:
         raise ImageReadError(
             path,
-            f'the largest of its 16-bit values is {largest}: it seems to hold data of '
+            f'no 16-bit value exceeds {largest}: it seems to hold data of '
             f'{max(8, largest.bit_length())} bit, which would be nearly black. Convert the images '
             'to 8 bit with the scale that suits them',
         )
     if 0 < largest < 16384:
         log_once(
             'dark',
-            f'{path}: the largest of its 16-bit values is {largest} of 65535, the image is dark. '
-            'If it holds data of 14 bit or less, convert the images to 8 bit',
+            f'{path}: no 16-bit value exceeds {largest} of 65535, the image is dark. If it holds '
+            'data of 14 bit or less, convert the images to 8 bit',
         )
