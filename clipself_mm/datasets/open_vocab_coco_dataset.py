@@ -156,8 +156,8 @@ class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
                 continue
             self.cat_img_map[category].append(key)
             if reason in (None, CROWD):
-                area = annotated_area(annotation) or box[2] * box[3]
-                annotations_of[key].append(dict(annotation, area=area))
+                annotation['area'] = annotated_area(annotation) or box[2] * box[3]
+                annotations_of[key].append(annotation)
         if any(getattr(step, 'with_mask', False) for step in self.pipeline.transforms):
             sizes = {key: (image['height'], image['width']) for key, image in self.image_of.items()}
             known = itertools.chain.from_iterable(annotations_of.values())
