@@ -103,7 +103,7 @@ class StartCheckHook(Hook):
             raise error
         if state == _FAILED:
             raise RuntimeError('the start check failed in another process')
-        return f'{number} of {len(trial.dataloader)} validation batches through {found}'
+        return f'{number} of {len(trial.dataloader)} validation batches passed {found}'
 
 
 def trial_loop(runner: Runner) -> ValLoop:
@@ -157,17 +157,17 @@ def judge(runner: Runner, trial: ValLoop, last: bool) -> tuple[int, str]:
     Raises:
         ValueError: A key is still missing after the last batch.
     """
-    metrics = ', '.join(['the model', *map(_name, trial.evaluator.metrics)])
+    passed = ' and '.join(['the model', *map(_name, trial.evaluator.metrics)])
     try:
         keys = metric_keys(trial)
     except ZeroDivisionError as nothing:  # a mean over nothing
         if not last:
             return _NEXT_BATCH, ''
-        return _DONE, f'{metrics}; keys are not checked, as they have nothing to count ({nothing})'
+        return _DONE, f'{passed}; keys are not checked: nothing to count ({nothing})'
     left_out = [m for m in runner.val_evaluator.metrics if m not in trial.evaluator.metrics]
     if left_out or not _is_standard(trial.evaluator):
         names = ', '.join(map(_name, left_out or [trial.evaluator]))
-        return _DONE, f'{metrics}; keys are not checked (of {names})'
+        return _DONE, f'{passed}; keys are not checked, of {names}'
     needed = needed_keys(runner)
     missing = [(place, key) for place, key in needed if key not in keys]
     if missing and not last:
@@ -177,8 +177,7 @@ def judge(runner: Runner, trial: ValLoop, last: bool) -> tuple[int, str]:
             f'{place} is {key!r}, which the validation does not give{nearest_in_words(key, keys)}; '
             f'it gives {", ".join(keys) or "nothing"}'
         )
-    found = f'{metrics}, {len(keys)} numbers'
-    return _DONE, ', with '.join([found, *[f'{place} {key}' for place, key in needed]])
+    return _DONE, f'{passed}; keys found: {", ".join(key for _, key in needed) or "none needed"}'
 
 
 def metric_keys(trial: ValLoop) -> list[str]:
