@@ -26,6 +26,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from clipself_mm.io.atomic_write import atomic_write, remove_partial_files
+from clipself_mm.launch import keyboard_interrupts
 
 from .near_names import nearest_in_words
 
@@ -119,17 +120,17 @@ class DurableCheckpointHook(CheckpointHook):
         self.last_ckpt = str(self.file_backend.join_path(self.out_dir, file_name))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         regular = file_name != INTERRUPTED
-        runner.save_checkpoint(
-            self.out_dir,
-            file_name,
-            self.file_client_args,
-            save_optimizer=self.save_optimizer or not regular,
-            save_param_scheduler=self.save_param_scheduler or not regular,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
+        with keyboard_interrupts():
+            runner.save_checkpoint(
+                self.out_dir,
+                file_name,
+                self.file_client_args,
+                save_optimizer=self.save_optimizer or not regular,
+                save_param_scheduler=self.save_param_scheduler or not regular,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+            )
         if is_main_process():
             pointer = Path(runner.work_dir) / 'last_checkpoint'
             DurableLocalBackend().put_text(self.last_ckpt, pointer)
@@ -141,7 +142,8 @@ class DurableCheckpointHook(CheckpointHook):
         backend = self.file_backend
         deferred = self.file_backend = _DeferredDeletes(backend)
         try:
-            super()._save_best_checkpoint(runner, metrics)
+            with keyboard_interrupts():
+                super()._save_best_checkpoint(runner, metrics)
         finally:
             self.file_backend = backend
         self._delete(deferred.names)

@@ -82,9 +82,9 @@ class StartCheckHook(Hook):
 
     def _run(self, runner: Runner) -> str:
         trial = trial_loop(runner)
-        indices = first_indices(trial.dataloader, self.max_batches)
-        if not indices:
+        if not len(trial.dataloader.dataset):
             raise ValueError(f'{_name(trial.dataloader.dataset)} of the validation has no sample')
+        indices = first_indices(trial.dataloader, self.max_batches)
         batches = iter(loader_of(trial.dataloader, indices))
         runner.model.eval()
         number, state, error, found = 0, _NEXT_BATCH, None, ''
