@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
 import ctypes
 import datetime
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch.distributed
@@ -17,6 +19,10 @@ from mmengine.device import get_device
 
 #: Option of Linux' prctl (linux/prctl.h): the signal that follows the death of the parent.
 _PR_SET_PDEATHSIG = 1
+#: Data loaders of a config.
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+#: Their options that need workers.
+WORKER_OPTIONS = ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
 
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +55,38 @@ def read_config(args: argparse.Namespace) -> Config:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    drop_worker_options(config)
     return config
+
+
+def drop_worker_options(config: Config) -> None:
+    """Remove what torch refuses in a data loader without workers, where it has no meaning.
+
+    So `--cfg-options train_dataloader.num_workers=0` suffices.
+
+    Args:
+        config: Changed in place.
+    """
+    for name in DATALOADERS:
+        dataloader = config.get(name)
+        if isinstance(dataloader, dict) and not dataloader.get('num_workers'):
+            for key in WORKER_OPTIONS:
+                dataloader.pop(key, None)
+
+
+@contextlib.contextmanager
+def keyboard_interrupts() -> Iterator[None]:
+    """Let Ctrl-C be a `KeyboardInterrupt` everywhere.
+
+    Where mmengine formats a config, for the log and for each checkpoint, it raises SyntaxError with
+    the text of the config in place of any exception.
+    """
+    try:
+        yield
+    except SyntaxError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def replace_tower(config: Config, tower: str) -> None:

@@ -1,5 +1,6 @@
 """What the tools do to a config before they build anything of it."""
 
+import argparse
 import os
 import signal
 import sys
@@ -7,8 +8,17 @@ import time
 
 import pytest
 from mmengine.config import Config
+from torch.utils.data import DataLoader
 
-from clipself_mm.launch import end_with_parent, replace_tower
+from clipself_mm.launch import (
+    DATALOADERS,
+    WORKER_OPTIONS,
+    drop_worker_options,
+    end_with_parent,
+    read_config,
+    replace_tower,
+)
+from tests.commands import ROOT
 
 
 @pytest.mark.parametrize('place', ['model', 'backbone'])
@@ -54,3 +64,53 @@ def test_ranks_end_when_their_launcher_is_killed():
     assert os.read(reader, 1) == b''  # the last holder of the other end is gone
     assert time.monotonic() - started < 10
     os.close(reader)
+
+
+FAMILIES = [
+    'clipself/clipself_eva02-b16_patches_1xb2-44k_coco.py',
+    'clipself/clipself_eva02-b16_patches-shards_8xb2-44k_images.py',
+    'region_text/region-text_eva02-b16_1xb2-44k_coco.py',
+    'region_eval/region-eval_eva02-b16_coco-panoptic.py',
+    'fvit/own_data_template.py',
+    'fvit/fvit_eva02-b16_8xb8-48e_ov-lvis.py',
+    'rpn/rpn_r50-fpn_8xb2-1x_ov-coco.py',
+    'transfer/fvit_eva02-l14-336_ov-lvis-to-coco.py',
+    'segmentation/cat-seg_openai-b16_4xb1-80k_coco-stuff.py',
+    'segmentation/zero-shot_eva02-b16_ade20k-150.py',
+    'panoptic/panoptic-fusion_mask2former-r50_openai-l14-336_coco.py',
+]
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_no_workers_need_no_further_option(name, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '0')  # or read_config sets it
+    args = argparse.Namespace(
+        config=ROOT / 'configs' / name, work_dir=None, launcher='none', local_rank=0
+    )
+    args.cfg_options = {}
+    built = 0
+    for key in DATALOADERS:
+        if read_config(args).get(key) is None:
+            continue
+        args.cfg_options = {f'{key}.num_workers': 0}
+        loader = read_config(args)[key]
+        options = {k: v for k, v in loader.items() if k in WORKER_OPTIONS}
+        DataLoader(range(4), num_workers=loader.num_workers, **options)
+        built += 1
+    assert built
+
+
+def test_what_torch_refuses_without_workers_is_dropped():
+    refused = dict(
+        persistent_workers=True, prefetch_factor=4, timeout=5, multiprocessing_context='fork'
+    )
+    for key, value in refused.items():
+        with pytest.raises((ValueError, AssertionError)):
+            next(iter(DataLoader(range(4), num_workers=0, **{key: value})))
+    config = Config(
+        {key: dict(num_workers=number, **refused) for number, key in enumerate(DATALOADERS)}
+    )
+    drop_worker_options(config)
+    first, *others = (dict(config[key]) for key in DATALOADERS)
+    assert list(DataLoader(range(4), **first)) == [0, 1, 2, 3]
+    assert [set(refused) <= set(other) for other in others] == [True, True]

@@ -13,7 +13,12 @@ from mmengine.runner import Runner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.launch import add_launch_options, prepare_processes, read_config
+from clipself_mm.launch import (
+    add_launch_options,
+    keyboard_interrupts,
+    prepare_processes,
+    read_config,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -50,6 +55,7 @@ def augment(config: Config) -> None:
     config.test_dataloader.dataset.pipeline = config.tta_pipeline
 
 
+@keyboard_interrupts()
 def main() -> None:
     """Read the config, build the runner, test."""
     args = parse_args()

@@ -12,7 +12,12 @@ from mmengine.runner import Runner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.launch import add_launch_options, prepare_processes, read_config
+from clipself_mm.launch import (
+    add_launch_options,
+    keyboard_interrupts,
+    prepare_processes,
+    read_config,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,6 +54,7 @@ def apply_options(config: Config, args: argparse.Namespace) -> None:
             config.update(resume=True, load_from=None)
 
 
+@keyboard_interrupts()
 def main() -> None:
     """Read the config, build the runner, train."""
     args = parse_args()

@@ -1,9 +1,10 @@
-"""Hooks: checkpoints, batch norms, weight ensemble, vocabulary check."""
+"""Hooks: checkpoints, batch norms, weight ensemble, checks before training."""
 
 from .durable_checkpoint_hook import DurableCheckpointHook
 from .finite_loss_hook import FiniteLossHook
 from .interrupt_hook import InterruptHook
 from .resume_hook import ResumeHook
+from .start_check_hook import StartCheckHook
 from .sync_bn_hook import SyncBNHook
 from .vocabulary_check_hook import VocabularyCheckHook
 from .weight_ensemble_hook import WeightEnsembleHook, blend_state
@@ -14,6 +15,7 @@ __all__ = [
     'FiniteLossHook',
     'InterruptHook',
     'ResumeHook',
+    'StartCheckHook',
     'SyncBNHook',
     'VocabularyCheckHook',
     'WeightEnsembleHook',

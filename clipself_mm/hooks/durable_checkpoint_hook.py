@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import os
 from collections import deque
+from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,9 @@ from mmengine.runner import Runner
 from torch import nn
 
 from clipself_mm.io.atomic_write import atomic_write, remove_partial_files
+from clipself_mm.launch import keyboard_interrupts
+
+from .near_names import nearest_in_words
 
 #: Name of the backend in `backend_args`.
 BACKEND_NAME = 'clipself_durable'
@@ -42,11 +49,22 @@ class DurableCheckpointHook(CheckpointHook):
 
     Remote folders (a URI prefix, or `file_client_args`) are written by mmengine's backends, in the
     same order.
+
+    A value of -1 (average precision and recall where nothing is annotated) or NaN is never the
+    best, and is told once.
+
+    Raises:
+        TypeError: An argument is unknown, or of the wrong type.
     """
 
     backend_args: dict | None
     file_backend: Any
     keep_ckpt_ids: deque[int]
+
+    def __init__(self, **settings: Any) -> None:
+        check_settings(settings)
+        super().__init__(**settings)
+        self._told: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
         """Choose the backend for atomic writes, and clean up after a killed run."""
@@ -102,17 +120,17 @@ class DurableCheckpointHook(CheckpointHook):
         self.last_ckpt = str(self.file_backend.join_path(self.out_dir, file_name))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         regular = file_name != INTERRUPTED
-        runner.save_checkpoint(
-            self.out_dir,
-            file_name,
-            self.file_client_args,
-            save_optimizer=self.save_optimizer or not regular,
-            save_param_scheduler=self.save_param_scheduler or not regular,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
+        with keyboard_interrupts():
+            runner.save_checkpoint(
+                self.out_dir,
+                file_name,
+                self.file_client_args,
+                save_optimizer=self.save_optimizer or not regular,
+                save_param_scheduler=self.save_param_scheduler or not regular,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+            )
         if is_main_process():
             pointer = Path(runner.work_dir) / 'last_checkpoint'
             DurableLocalBackend().put_text(self.last_ckpt, pointer)
@@ -120,13 +138,32 @@ class DurableCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save the best checkpoint as mmengine does, then delete the previous best."""
+        metrics = self._without_numbers_of_nothing(runner, metrics)
         backend = self.file_backend
         deferred = self.file_backend = _DeferredDeletes(backend)
         try:
-            super()._save_best_checkpoint(runner, metrics)
+            with keyboard_interrupts():
+                super()._save_best_checkpoint(runner, metrics)
         finally:
             self.file_backend = backend
         self._delete(deferred.names)
+
+    def _without_numbers_of_nothing(self, runner: Runner, metrics: dict) -> dict:
+        """Metrics with None, which mmengine never takes as best, for -1 and NaN; told once."""
+        keys = [next(iter(metrics)) if key == 'auto' else key for key in self.save_best or []]
+        rules = dict(zip(keys, self.rules, strict=True)) if keys else {}
+        empty = {key for key in keys if counts_nothing(metrics.get(key), rules[key])}
+        for key in sorted(empty - self._told):
+            files = {getattr(metric, 'ann_file', None) for metric in runner.val_evaluator.metrics}
+            where = ', '.join(sorted(map(str, files - {None}))) or 'the validation data'
+            real = [name for name in metrics if not counts_nothing(metrics[name], rules[key])]
+            runner.logger.warning(
+                f'{key} is {metrics[key]:g}: nothing that it counts is annotated in {where}, so no '
+                'checkpoint is the best by it. Annotate some, or choose another '
+                f'default_hooks.checkpoint.save_best{nearest_in_words(key, real)}'
+            )
+        self._told |= empty
+        return {**metrics, **dict.fromkeys(empty)}
 
     def _delete(self, names: list[str]) -> None:
         """Delete checkpoints of `out_dir` by file name, except those in use."""
@@ -140,6 +177,35 @@ class DurableCheckpointHook(CheckpointHook):
                 self.file_backend.remove(path)
             elif self.file_backend.isdir(path):
                 self.file_backend.rmtree(path)
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check names and types of the arguments of `CheckpointHook`, which takes any.
+
+    Args:
+        settings: Argument to value.
+
+    Raises:
+        TypeError: An argument is unknown; or not bool or int where the default is.
+    """
+    known = dict(inspect.signature(CheckpointHook).parameters)
+    del known['kwargs']
+    for name, value in settings.items():
+        if name not in known:
+            raise TypeError(
+                f'the checkpoint hook has no argument {name!r}{nearest_in_words(name, known)}; '
+                f'it has {", ".join(known)}'
+            )
+        kind = type(known[name].default)
+        if kind in (bool, int) and type(value) is not kind:
+            raise TypeError(f'the checkpoint hook needs {kind.__name__} for {name}, got {value!r}')
+
+
+def counts_nothing(value: object, rule: str | None) -> bool:
+    """Whether a metric has nothing to count: NaN, or -1 where less is not better."""
+    if not isinstance(value, Real):
+        return False
+    return math.isnan(value) or (value == -1 and rule != 'less')
 
 
 def check_finite_parameters(model: nn.Module) -> None:

@@ -26,10 +26,12 @@ class VocabularyCheckHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Check the training data."""
+        """Check the training data, and the validation data if there is any."""
         model = bare_model(runner.model)
         classes = getattr(model, 'train_classes', getattr(model, 'classes', None))
         check_classes(model, classes, runner.train_dataloader)
+        if runner.val_loop is not None:
+            self.before_val(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Check the validation data."""

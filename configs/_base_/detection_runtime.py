@@ -18,6 +18,7 @@ default_hooks = dict(
     # Here, as a config's `custom_hooks` is a list that another one replaces.
     sync_bn=dict(type='SyncBNHook'),
     vocabulary=dict(type='VocabularyCheckHook'),
+    start_check=dict(type='StartCheckHook'),
     finite_loss=dict(type='FiniteLossHook'),
     work_dir_lock=dict(type='WorkDirLockHook'),
     interrupt=dict(type='InterruptHook'),

@@ -15,6 +15,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     vocabulary=dict(type='VocabularyCheckHook'),
+    start_check=dict(type='StartCheckHook'),
     finite_loss=dict(type='FiniteLossHook'),
     work_dir_lock=dict(type='WorkDirLockHook'),
     interrupt=dict(type='InterruptHook'),

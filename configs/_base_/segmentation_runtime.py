@@ -15,6 +15,7 @@ default_hooks = dict(
     visualization=dict(type='SegVisualizationHook'),
     # Here, not in custom_hooks: a list of a user's own would replace it.
     vocabulary=dict(type='VocabularyCheckHook'),
+    start_check=dict(type='StartCheckHook'),
     finite_loss=dict(type='FiniteLossHook'),
     work_dir_lock=dict(type='WorkDirLockHook'),
     interrupt=dict(type='InterruptHook'),

@@ -1,17 +1,26 @@
 """A training killed at any stage of saving and resumed ends with the same weights."""
 
+import inspect
 import json
+import os
+import signal
 import sys
+import uuid
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.runner import Runner
+from yapf.yapflib import reformatter
 
 from clipself_mm.hooks.durable_checkpoint_hook import DurableCheckpointHook, DurableLocalBackend
 from clipself_mm.io.atomic_write import PARTIAL
 from tests.commands import call
+from tests.tools.toy_task import CONFIG
 
 CHILD = Path(__file__).with_name('kill_matrix.py')
 STEPS = {'epoch': ('epoch_1', 'epoch_2', 'epoch_3'), 'iteration': ('iter_3', 'iter_6', 'iter_9')}
@@ -102,3 +111,121 @@ def test_other_backends_are_left_to_mmengine(tmp_path):
     hook, _ = hook_before_train(tmp_path, backend_args={'backend': 'toy_remote'})
     assert hook.backend_args == {'backend': 'toy_remote'}
     assert type(hook.file_backend) is Remote
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        ({'save_bset': 'acc'}, r"no argument 'save_bset', nearest is save_best; it has interval,"),
+        ({'interval': 'x'}, "int for interval, got 'x'"),
+        ({'max_keep_ckpts': 2.0}, 'int for max_keep_ckpts, got 2.0'),
+        ({'interval': True}, 'int for interval, got True'),
+        ({'by_epoch': 'no'}, "bool for by_epoch, got 'no'"),
+    ],
+)
+def test_unknown_and_wrong_arguments_raise(settings, message):
+    with pytest.raises(TypeError, match=message):
+        DurableCheckpointHook(**settings)
+
+
+@pytest.fixture
+def validate(tmp_path):
+    """Gives a checkpoint hook the metrics of a validation; the best files and warnings so far."""
+    runner = SimpleNamespace(
+        work_dir=str(tmp_path),
+        message_hub=MessageHub.get_instance(f'hub {uuid.uuid4().hex}'),
+        logger=SimpleNamespace(info=lambda text: None, warning=lambda text: warnings.append(text)),
+        val_evaluator=SimpleNamespace(metrics=[SimpleNamespace(ann_file='own/val.json')]),
+        epoch=0,
+        iter=0,
+        save_checkpoint=lambda folder, filename, **more: Path(folder, filename).touch(),
+    )
+    warnings, hooks = [], {}
+
+    def run(metrics, **settings):
+        settings = {'save_best': 'coco/novel_ap50', 'rule': 'greater', **settings}
+        if 'hook' not in hooks:
+            hooks['hook'] = DurableCheckpointHook(**settings)
+            hooks['hook'].before_train(runner)
+        runner.epoch += 1
+        hooks['hook'].after_val_epoch(runner, metrics)
+        return sorted(path.name for path in tmp_path.glob('best_*')), warnings
+
+    run.score = lambda: runner.message_hub.runtime_info['best_score']
+    return run
+
+
+@pytest.mark.parametrize('nothing', [-1, -1.0, np.float64(-1), float('nan')])
+def test_a_value_of_nothing_is_never_the_best_and_told_once(validate, nothing):
+    metrics = {'coco/novel_ap50': nothing, 'coco/base_ap50': 0.3, 'coco/novel_ap': nothing}
+    assert validate(metrics)[0] == []
+    files, (warning,) = validate(metrics)
+    assert files == []
+    assert 'coco/novel_ap50 is' in warning
+    assert 'annotated in own/val.json' in warning
+    assert 'nearest is coco/base_ap50' in warning
+    assert validate({**metrics, 'coco/novel_ap50': 0.0})[0] == ['best_coco_novel_ap50_epoch_3.pth']
+    assert validate(metrics)[0] == ['best_coco_novel_ap50_epoch_3.pth']
+    assert validate.score() == 0.0
+    files, warnings = validate({**metrics, 'coco/novel_ap50': 0.1})
+    assert files == ['best_coco_novel_ap50_epoch_5.pth']
+    assert len(warnings) == 1
+
+
+def test_less_than_nothing_may_be_the_best_of_a_loss(validate):
+    settings = {'save_best': 'log_likelihood_loss', 'rule': 'less'}
+    assert validate({'log_likelihood_loss': -1.0}, **settings)[0] != []
+
+
+@pytest.mark.parametrize('save_best', ['auto', ['coco/novel_ap50', 'coco/base_ap50']])
+def test_nothing_among_several_keys(validate, save_best):
+    metrics = {'coco/novel_ap50': -1.0, 'coco/base_ap50': 0.3}
+    files, (warning,) = validate(metrics, save_best=save_best)
+    assert files == ([] if save_best == 'auto' else ['best_coco_base_ap50_epoch_1.pth'])
+    assert 'coco/novel_ap50 is -1' in warning
+
+
+CTRL_C = """
+default_hooks = dict(checkpoint=dict(type='DurableCheckpointHook'))
+custom_imports = dict(imports=['clipself_mm', 'tests.tools.toy_task'])
+"""
+
+
+@pytest.fixture
+def ctrl_c(monkeypatch):
+    """Sends SIGINT while mmengine formats a config, in a function of the given name."""
+
+    def arm(name):
+        def signalled(*args, **kwargs):
+            if any(frame.function == name for frame in inspect.stack()):
+                os.kill(os.getpid(), signal.SIGINT)
+            return reformat(*args, **kwargs)
+
+        reformat = reformatter.Reformat
+        monkeypatch.setattr(reformatter, 'Reformat', signalled)
+
+    return arm
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A config file."""
+    monkeypatch.delenv('LOCAL_RANK', raising=False)
+    path = tmp_path / 'toy.py'
+    path.write_text(CONFIG.replace('RUN', uuid.uuid4().hex) + CTRL_C)
+    return path
+
+
+def test_ctrl_c_at_the_start_is_no_syntax_error(toy, ctrl_c, run_tool, tmp_path):
+    ctrl_c('dump_config')
+    with pytest.raises(KeyboardInterrupt):
+        run_tool('train', toy, '--work-dir', tmp_path / 'w')
+
+
+def test_ctrl_c_in_a_save_is_no_syntax_error_in_any_tool(toy, ctrl_c, tmp_path):
+    ctrl_c('save_checkpoint')
+    config = Config.fromfile(toy)
+    config.work_dir = str(tmp_path / 'w')
+    runner = Runner.from_cfg(config)
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()

@@ -22,10 +22,14 @@ class Augmented(BaseTTAModel):
         return data_samples_list
 
 
-def runner_of(model, classes):
+def runner_of(model, classes, validates=False):
     loader = SimpleNamespace(dataset=SimpleNamespace(metainfo=dict(classes=classes)))
     return SimpleNamespace(
-        model=model, train_dataloader=loader, val_dataloader=loader, test_dataloader=loader
+        model=model,
+        train_dataloader=loader,
+        val_dataloader=loader,
+        test_dataloader=loader,
+        val_loop=object() if validates else None,
     )
 
 
@@ -52,6 +56,13 @@ def test_training_without_classes_is_not_checked():
     VocabularyCheckHook().before_train(runner)
     with pytest.raises(ValueError, match=r"\b0\b.*\['cup', 'pen'\].*\['pen', 'cup'\]"):
         VocabularyCheckHook().before_val(runner)
+
+
+def test_another_vocabulary_of_the_validation_ends_the_run_before_training():
+    model = Detector()
+    model.train_classes = None
+    with pytest.raises(ValueError, match=r"\b0\b.*\['cup', 'pen'\].*\['pen', 'cup'\]"):
+        VocabularyCheckHook().before_train(runner_of(model, ['pen', 'cup', 'key'], validates=True))
 
 
 def test_classes_of_the_region_models():

@@ -28,6 +28,10 @@ class _Score(NamedTuple):
     things: bool
 
 
+class NoRegionsError(ValueError, ZeroDivisionError):
+    """A score would be a mean over no region."""
+
+
 @METRICS.register_module()
 class RegionClassificationMetric(BaseMetric):
     """Mean class accuracy of regions, by the features of boxes, masks and image crops.
@@ -111,8 +115,8 @@ class RegionClassificationMetric(BaseMetric):
             Score and rank (`boxes/top1`) to percent.
 
         Raises:
-            ValueError: There are no predictions, or a field exists for some images only, or there
-                is no thing (stuff) region for a score of things (stuff).
+            ValueError: There are no predictions, or a field exists for some images only.
+            NoRegionsError: There is no thing (stuff) region for a score of things (stuff).
         """
         classes = len(self._classes)
         fields = sorted({field for item in results for field in item['ranks']}, key=_row_order)
@@ -134,7 +138,7 @@ class RegionClassificationMetric(BaseMetric):
             for score in _scores_of(field):
                 labels, ranks = _gather(results, field, score.things)
                 if not len(labels):
-                    raise ValueError(
+                    raise NoRegionsError(
                         f'{score.name} needs {"thing" if score.things else "stuff"} regions, the '
                         f'{len(results)} evaluated images have none'
                     )
