@@ -20,7 +20,9 @@ from .transforms.load_rgb import decode_image, orient, read_bytes, to_rgb
 
 FOLDER_EXTENSIONS = (*EXTENSIONS, '.pgm', '.ppm')
 """Images of a folder; any file that PIL opens can be given by its path."""
-VIDEO_EXTENSIONS = tuple('.mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .flv .mts'.split())
+VIDEO_EXTENSIONS = tuple(
+    ['.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.mts']
+)
 KINDS = 'a path, a folder, a uint8 array (BGR), a PIL image, a uint8 tensor (3, H, W) (RGB)'
 
 
@@ -69,7 +71,7 @@ class InputImage:
         return self.read_rgb()[..., ::-1].copy()
 
 
-def list_inputs(inputs: Any, leave_out: str = '') -> list[InputImage]:
+def list_inputs(inputs: object, leave_out: str = '') -> list[InputImage]:
     """List the images of an inference call; files are not read.
 
     Args:
@@ -91,17 +93,36 @@ def list_inputs(inputs: Any, leave_out: str = '') -> list[InputImage]:
         ValueError: There is no image, an array has another shape or dtype, or a file is a video.
         ImageReadError: A local file does not exist.
     """
-    several = isinstance(inputs, (list, tuple))
-    given = list(inputs) if several else [inputs]
     found: list[InputImage] = []
-    for index, item in enumerate(given):
-        found += _read_item(item, f'input {index}' if several else 'input', leave_out)
+    if isinstance(inputs, (list, tuple)):
+        for index, item in enumerate(inputs):
+            found += _read_item(item, f'input {index}', leave_out)
+    else:
+        found += _read_item(inputs, 'input', leave_out)
     if not found:
         raise ValueError(f'inputs: expected at least one image ({KINDS}), got {inputs!r:.60}')
     return found
 
 
-def _read_item(item: Any, label: str, leave_out: str) -> list[InputImage]:
+def read_image_argument(path: str) -> np.ndarray:
+    """Read the image file of a tool's command line; an error ends the tool with one sentence.
+
+    Args:
+        path: Path or URL.
+
+    Returns:
+        RGB, uint8 of shape (H, W, 3), see `InputImage.read_rgb`.
+    """
+    if os.path.isdir(path):
+        raise SystemExit(f'error: {path}: expected an image file, it is a folder')
+    try:
+        (image,) = list_inputs(path)
+        return image.read_rgb()
+    except (ImageReadError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from error
+
+
+def _read_item(item: object, label: str, leave_out: str) -> list[InputImage]:
     """The images of one input; errors as in `list_inputs`."""
     if isinstance(item, InputImage):
         return [item]
@@ -193,11 +214,11 @@ class OutputNames:
         chosen = []
         for image in images:
             seen[image.path] += 1
+            owner: Hashable = (image.path, seen[image.path])
+            name = os.path.splitext(image.name)[0]
             if image.path is None:
                 owner, name = (None, self._without_path), str(self._without_path)
                 self._without_path += 1
-            else:
-                owner, name = (image.path, seen[image.path]), os.path.splitext(image.name)[0]
             if owner not in self._names:
                 self._names[owner] = self._free(name or 'image')
             chosen.append(self._names[owner])

@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mmcv
 import mmengine
 import numpy as np
 from mmdet.apis import DetInferencer
 from mmdet.structures import DetDataSample
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from clipself_mm.datasets.annotations.image_listing import EXTENSIONS
 from clipself_mm.datasets.input_images import InputImage, OutputNames, list_inputs
@@ -31,17 +31,17 @@ class OpenVocabInferencer(DetInferencer):
     `out_dir` may lie in that folder.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self._output_names: dict[str, OutputNames] = defaultdict(OutputNames)
 
     def __call__(
         self,
-        inputs: Any,
-        *args: Any,
+        inputs: object,
+        *args: object,
         texts: str | Sequence[str] | None = None,
         out_dir: str | Path = '',
-        **kwargs: Any,
+        **kwargs: object,
     ) -> dict[str, Any]:
         """Detect objects.
 
@@ -73,11 +73,11 @@ class OpenVocabInferencer(DetInferencer):
             images = [replace(i, name=name) for i, name in zip(images, names, strict=True)]
         return super().__call__(images, *args, texts=texts, out_dir=out_dir, **kwargs)
 
-    def _inputs_to_list(self, inputs: Any) -> list[InputImage]:
+    def _inputs_to_list(self, inputs: object) -> list[InputImage]:
         """As `list_inputs`."""
         return list_inputs(inputs)
 
-    def preprocess(self, inputs: list, batch_size: int = 1, **kwargs: Any) -> DataLoader:
+    def preprocess(self, inputs: list, batch_size: int = 1, **kwargs: object) -> DataLoader:
         """Batches that are read when they are needed.
 
         Args:
@@ -89,7 +89,7 @@ class OpenVocabInferencer(DetInferencer):
             Per batch, the source images (BGR) and the input of the model.
         """
         return DataLoader(
-            inputs,
+            cast(Dataset, inputs),  # a list is enough
             batch_size,
             collate_fn=lambda batch: self.collate_fn([self._load(given) for given in batch]),
         )
@@ -111,7 +111,7 @@ class OpenVocabInferencer(DetInferencer):
         show: bool = False,
         no_save_vis: bool = False,
         img_out_dir: str = '',
-        **kwargs: Any,
+        **kwargs: object,
     ) -> list[np.ndarray] | None:
         """Draw the predictions of a batch.
 
