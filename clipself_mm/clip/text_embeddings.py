@@ -63,6 +63,7 @@ class TextEmbeddings(nn.Module):
         self._in_use = False
         self._outdated = True
         self._computed: dict[str, Tensor] = {}
+        self._compared: set[tuple[str, ...]] = set()
         self._file_cache: dict[tuple[str, ...], Tensor] = {}
         self.register_buffer('_table', torch.empty(0), persistent=False)
 
@@ -153,7 +154,9 @@ class TextEmbeddings(nn.Module):
                 rows = [self._of_file(self.embeddings, tuple(classes))]
             self._check_width(*rows)
             table = torch.cat(rows)
-            warn_of_equal(classes, table)
+            if tuple(classes) not in self._compared:
+                warn_of_equal(classes, table)
+                self._compared.add(tuple(classes))
             return table.to(self.device)
 
     @property

@@ -13,6 +13,7 @@ from torch import Tensor
 _EQUAL = 1 - 1e-6
 """Cosine from which on two embeddings are equal."""
 _MAX_LISTED = 5
+_MAX_LETTERS = 60
 _ROWS = 1024
 """Rows of the similarity matrix that are computed at once."""
 
@@ -48,11 +49,15 @@ def warn_of_cut(names: Sequence[str], cut: Sequence[bool], context: int) -> None
     """
     prompts = len(cut) // len(names)
     counts = [sum(cut[i * prompts : (i + 1) * prompts]) for i in range(len(names))]
-    found = [f'{name!r:.60} ({n} of {prompts})' for name, n in zip(names, counts, strict=True) if n]
+    found = [
+        f'{_short(name)} ({count} of {prompts})'
+        for name, count in zip(names, counts, strict=True)
+        if count
+    ]
     if found:
         _warn_once(
-            f'prompts longer than the {context} tokens of the text tower are cut, those of '
-            f'{len(found)} class names: {_listed(found)}'
+            f'class names are cut, their prompts are longer than the {context} tokens of the text '
+            f'tower: {_listed(found)}'
         )
 
 
@@ -68,16 +73,18 @@ def warn_of_equal(names: Sequence[str], embeddings: Tensor) -> None:
     for start in range(0, len(rows), _ROWS):
         equal = (rows[start : start + _ROWS] @ rows.T > _EQUAL).triu(start + 1)
         found += [(names[start + row], names[column]) for row, column in equal.nonzero().tolist()]
-    pairs = [f'{one!r:.60} and {other!r:.60}' for one, other in found if one != other]
+    pairs = [f'{_short(one)} and {_short(other)}' for one, other in found if one != other]
     if pairs:
-        _warn_once(
-            f'the embeddings of {len(pairs)} pairs of class names are equal, so are their scores: '
-            f'{_listed(pairs)}'
-        )
+        _warn_once(f'class names with equal embeddings, so with equal scores: {_listed(pairs)}')
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= _MAX_LETTERS else f'{name[:40]} ... {name[-15:]}')
 
 
 def _listed(found: Sequence[str]) -> str:
-    return ', '.join(found[:_MAX_LISTED]) + ', ...' * (len(found) > _MAX_LISTED)
+    more = f', ... ({len(found)} in all)' if len(found) > _MAX_LISTED else ''
+    return ', '.join(found[:_MAX_LISTED]) + more
 
 
 @cache

@@ -15,8 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from .annotations.image_listing import EXTENSIONS, scan_images
+from .pictures import decode_image, find_respelt, orient, read_file, to_rgb
+from .pictures.orientation import Annotation
+from .pictures.reading import DECODING_ERRORS
 from .structures import ImageReadError
-from .transforms.load_rgb import decode_image, orient, read_bytes, to_rgb
 
 FOLDER_EXTENSIONS = (*EXTENSIONS, '.pgm', '.ppm')
 """Images of a folder; any file that PIL opens can be given by its path."""
@@ -26,7 +28,7 @@ VIDEO_EXTENSIONS = tuple(
 KINDS = 'a path, a folder, a uint8 array (BGR), a PIL image, a uint8 tensor (3, H, W) (RGB)'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InputImage:
     """One image for a model, not read yet.
 
@@ -60,11 +62,12 @@ class InputImage:
             image = self.source
             try:
                 image.load()
-            except (OSError, ValueError, SyntaxError) as error:
+            except DECODING_ERRORS as error:
                 raise ImageReadError(self.label, f'cannot be decoded: {error}') from error
         else:
-            image = decode_image(read_bytes(self.source), self.source)
-        return np.asarray(to_rgb(orient(image, self.label, 'apply', None), self.label))
+            path, content = read_file(self.source)
+            image = decode_image(content, path)
+        return np.asarray(to_rgb(orient(image, self.label, 'apply', Annotation()), self.label))
 
     def read_bgr(self) -> np.ndarray:
         """As `read_rgb`, in the order of mm's pipelines; the array is new."""
@@ -157,7 +160,7 @@ def _read_path(path: str, leave_out: str) -> list[InputImage]:
             f'{path}: expected an image, it is a video: write its frames to a folder, as with '
             'ffmpeg -i VIDEO FOLDER/%06d.png'
         )
-    if not url and not os.path.exists(path):
+    if not (url or os.path.exists(path) or find_respelt(path, os.path.exists)):
         raise ImageReadError(path, 'no such file')
     return [_of_file(path, name)]
 

@@ -1,6 +1,9 @@
 """Images given at inference: every kind gives the same pixels, or one sentence."""
 
 import re
+import threading
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +223,30 @@ def test_output_names_are_unique(save):
     save(RGB, 'photos/b/1.png')
     save(RGB, 'photos/b/1.jpg')
     assert OutputNames().choose(list_inputs('photos')) == ['a/1', 'b/1', 'b/1_2']
+
+
+def test_names_of_other_systems_are_found(save):
+    save(RGB, 'café/1.png')
+    assert np.array_equal(read('cafe\u0301\\1.png'), RGB)
+
+
+def test_url(save):
+    save(RGB, 'cat.png')
+    server = HTTPServer(('127.0.0.1', 0), partial(QuietHandler, directory=Path.cwd()))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f'http://127.0.0.1:{server.server_port}'
+    try:
+        assert np.array_equal(read(f'{url}/cat.png'), RGB)
+        with pytest.raises(ImageReadError, match=f'{url}/dog.png: .*404'):
+            read(f'{url}/dog.png')
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
 
 
 def test_url_gives_a_name():
