@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from clipself_mm.datasets import ImageReadError
+from clipself_mm.datasets.input_images import list_inputs
 from clipself_mm.detection.open_vocab_inferencer import OpenVocabInferencer
 from clipself_mm.models import read_name_option
 
@@ -15,7 +18,7 @@ from clipself_mm.models import read_name_option
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Detect objects in images and draw them.')
-    parser.add_argument('inputs', help='image or folder of images')
+    parser.add_argument('inputs', help='image, or folder of images and sub-folders')
     parser.add_argument('config', help='config of an F-ViT')
     parser.add_argument('checkpoint', help='its trained weights')
     parser.add_argument(
@@ -33,18 +36,26 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run mmdet's inferencer."""
+    """Run the inferencer; an image that cannot be read ends the tool with one sentence."""
     args = parse_args()
+    try:
+        images = list_inputs(args.inputs, leave_out=os.path.join(args.out_dir, 'vis'))
+    except (ImageReadError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(f'{args.inputs}: {len(images)} images')
     inferencer = OpenVocabInferencer(args.config, args.checkpoint, device=args.device)
     if args.texts is not None:
         inferencer.model.set_vocabulary(args.texts)
-    inferencer(
-        args.inputs,
-        pred_score_thr=args.score_thr,
-        out_dir=args.out_dir,
-        no_save_pred=False,
-    )
-    print(f'Figures and predictions: {args.out_dir}')
+    try:
+        inferencer(
+            images,
+            pred_score_thr=args.score_thr,
+            out_dir=args.out_dir,
+            no_save_pred=False,
+        )
+    except ImageReadError as error:
+        sys.exit(f'error: {error}')
+    print(f'Figures and predictions of {len(images)} images: {args.out_dir}')
 
 
 if __name__ == '__main__':

@@ -6,16 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
 from mmdet.apis import inference_detector
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
-from PIL import Image, ImageOps
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from clipself_mm.datasets.input_images import read_image_argument
 from clipself_mm.launch import replace_tower
 from clipself_mm.models import read_name_option
 from clipself_mm.visualization import draw_panoptic
@@ -68,6 +67,7 @@ def main() -> None:
     """Build the model, predict, draw."""
     args = parse_args()
     config = read_config(args)
+    pixels = read_image_argument(args.image)
     init_default_scope(config.default_scope)
     model = MODELS.build(config.model)
     if args.checkpoint is not None:
@@ -76,11 +76,10 @@ def main() -> None:
     model.to(args.device).eval()
     if args.things is not None or args.stuff is not None:
         model.set_vocabulary(dict(things=args.things or (), stuff=args.stuff or ()))
-    image = ImageOps.exif_transpose(Image.open(args.image)).convert('RGB')
-    found = inference_detector(model, cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
+    found = inference_detector(model, pixels[..., ::-1].copy())
     segments = found.pred_panoptic_seg.sem_seg[0].cpu().numpy()
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    draw_panoptic(image, segments, model.classes, args.opacity).save(args.out)
+    draw_panoptic(Image.fromarray(pixels), segments, model.classes, args.opacity).save(args.out)
     print(args.out)
 
 

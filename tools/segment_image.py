@@ -8,10 +8,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmseg.apis import inference_model, init_model
-from PIL import Image, ImageOps
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from clipself_mm.datasets.input_images import read_image_argument
 from clipself_mm.launch import replace_tower
 from clipself_mm.models import read_name_option
 from clipself_mm.visualization import draw_segmentation
@@ -46,14 +47,14 @@ def main() -> None:
     config = Config.fromfile(args.config)
     if args.tower is not None:
         replace_tower(config, args.tower)
+    pixels = read_image_argument(args.image)
     model = init_model(config, args.checkpoint, device=args.device)
     if args.texts is not None:
         model.set_vocabulary(args.texts)
-    found = inference_model(model, args.image)
+    found = inference_model(model, pixels[..., ::-1].copy())
     labels = found.pred_sem_seg.data[0].cpu().numpy()
-    image = ImageOps.exif_transpose(Image.open(args.image))
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    draw_segmentation(image, labels, model.classes, args.opacity).save(args.out)
+    draw_segmentation(Image.fromarray(pixels), labels, model.classes, args.opacity).save(args.out)
     print(args.out)
 
 

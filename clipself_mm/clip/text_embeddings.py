@@ -15,6 +15,7 @@ from .class_embeddings import load_class_embeddings, read_metadata, read_named_e
 from .embedding_metadata import EmbeddingMetadata
 from .prompts import PROMPT_TEMPLATES
 from .text_tower import TextTower
+from .text_warnings import warn_of_equal
 from .vision_tower import VisionTower
 
 _logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class TextEmbeddings(nn.Module):
         self._in_use = False
         self._outdated = True
         self._computed: dict[str, Tensor] = {}
+        self._compared: set[tuple[str, ...]] = set()
         self._file_cache: dict[tuple[str, ...], Tensor] = {}
         self.register_buffer('_table', torch.empty(0), persistent=False)
 
@@ -125,6 +127,8 @@ class TextEmbeddings(nn.Module):
     def encode(self, classes: Sequence[str], new: bool = False) -> Tensor:
         """Embeddings of any names; each name is computed once.
 
+        Names with equal embeddings are logged as a warning.
+
         Args:
             classes: K names.
             new: Whether the text tower computes names that are missing in the file; otherwise they
@@ -149,7 +153,11 @@ class TextEmbeddings(nn.Module):
             else:
                 rows = [self._of_file(self.embeddings, tuple(classes))]
             self._check_width(*rows)
-            return torch.cat(rows).to(self.device)
+            table = torch.cat(rows)
+            if tuple(classes) not in self._compared:
+                warn_of_equal(classes, table)
+                self._compared.add(tuple(classes))
+            return table.to(self.device)
 
     @property
     def _can_encode(self) -> bool:

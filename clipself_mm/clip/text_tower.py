@@ -21,6 +21,7 @@ from .prompts import (
     check_templates,
     expand_prompts,
 )
+from .text_warnings import find_cut, warn_of_cut, warn_of_equal
 from .weights.checkpoints import check_activation, load_text, read_checkpoint
 from .weights.tower_source import CONFIG_NAME, TowerSource, find_source
 
@@ -70,7 +71,8 @@ class TextTower(nn.Module):
     ) -> Tensor:
         """Prompt-averaged embeddings of classes (ViLD's 63 prompts by default).
 
-        Each name is averaged over the prompts, then each class over its names.
+        Each name is averaged over the prompts, then each class over its names. Names whose prompts
+        exceed the context, and classes with equal embeddings, are logged as a warning.
 
         Args:
             classes: K names.
@@ -84,23 +86,22 @@ class TextTower(nn.Module):
         if not classes:
             raise ValueError(f'there is no class to embed: classes={list(classes)}')
         templates = check_templates(templates)
-        names = [(name, *(synonyms or {}).get(name, ())) for name in classes]
-        prompts = [
-            prompt
-            for of_class in names
-            for name in of_class
-            for prompt in expand_prompts(name, templates)
-        ]
+        of_class = [(name, *(synonyms or {}).get(name, ())) for name in classes]
+        names = [name for own in of_class for name in own]
+        prompts = [prompt for name in names for prompt in expand_prompts(name, templates)]
         device = next(self.parameters()).device
         starts = range(0, len(prompts), batch_size)
-        encoded = [
-            F.normalize(
-                self.encode_text(self.tokenizer(prompts[i : i + batch_size]).to(device)), dim=-1
-            )
-            for i in tqdm(starts, desc='prompts', disable=len(starts) < _PROGRESS_BAR_FROM)
-        ]
+        encoded, cut = [], []
+        for start in tqdm(starts, desc='prompts', disable=len(starts) < _PROGRESS_BAR_FROM):
+            batch = prompts[start : start + batch_size]
+            tokens = self.tokenizer(batch)
+            cut += find_cut(self.tokenizer, batch, tokens)
+            encoded.append(F.normalize(self.encode_text(tokens.to(device)), dim=-1))
+        warn_of_cut(names, cut, tokens.shape[1])
         by_name = average_prompts(torch.cat(encoded).unflatten(0, (-1, len(templates))))
-        return average_names(by_name, [len(of_class) for of_class in names])
+        table = average_names(by_name, [len(own) for own in of_class])
+        warn_of_equal(classes, table)
+        return table
 
 
 def bare_text_tower(config: Mapping) -> nn.Module:

@@ -1,41 +1,168 @@
-"""mmdet's inferencer with class names in its predictions and saved files."""
+"""mmdet's inferencer: any kind of image, class names in its predictions and saved files."""
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import mmcv
 import mmengine
+import numpy as np
 from mmdet.apis import DetInferencer
 from mmdet.structures import DetDataSample
+from torch.utils.data import DataLoader, Dataset
+
+from clipself_mm.datasets.annotations.image_listing import EXTENSIONS
+from clipself_mm.datasets.input_images import InputImage, OutputNames, list_inputs
 
 
 class OpenVocabInferencer(DetInferencer):
     """mmdet's `DetInferencer` for an F-ViT; predictions have `label_names`, a name per box.
 
     A label alone says little where each call may have its own class names.
+
+    Inputs are those of `list_inputs`; arrays are BGR. They are read batch by batch, as `LoadRGB`
+    reads them. With `out_dir`, each image has `vis/NAME` and `preds/NAME.json`: NAME is that of
+    its file, below the folder that was given; see `OutputNames` for images that share one.
+    `out_dir` may lie in that folder.
     """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self._output_names: dict[str, OutputNames] = defaultdict(OutputNames)
+
+    def __call__(
+        self,
+        inputs: object,
+        *args: object,
+        texts: str | Sequence[str] | None = None,
+        out_dir: str | Path = '',
+        **kwargs: object,
+    ) -> dict[str, Any]:
+        """Detect objects.
+
+        Args:
+            inputs: One image or several, see `list_inputs`.
+            *args: As in mmdet.
+            texts: Class names of this call, see `read_names`: one text for all images, or a list
+                with one per image. By default the classes of the config.
+            out_dir: Folder for figures and predictions; '' writes nothing.
+            **kwargs: As in mmdet.
+
+        Returns:
+            `predictions`, see `pred2dict`, and with `return_vis` their figures (RGB, (H, W, 3))
+            as `visualization`.
+
+        Raises:
+            ImageReadError, TypeError, ValueError: As in `list_inputs`; or `texts` has not one
+                text per image.
+        """
+        out_dir = str(out_dir)
+        images = list_inputs(inputs, leave_out=os.path.join(out_dir, 'vis') if out_dir else '')
+        if not (texts is None or isinstance(texts, str)) and len(texts) != len(images):
+            raise ValueError(
+                f'texts: expected one text per image, got {len(texts)} for {len(images)}; the '
+                "class names of all images are one text: 'red star. blue ring'"
+            )
+        if out_dir:
+            names = self._output_names[out_dir].choose(images)
+            images = [replace(i, name=name) for i, name in zip(images, names, strict=True)]
+        return super().__call__(images, *args, texts=texts, out_dir=out_dir, **kwargs)
+
+    def _inputs_to_list(self, inputs: object) -> list[InputImage]:
+        """As `list_inputs`."""
+        return list_inputs(inputs)
+
+    def preprocess(self, inputs: list, batch_size: int = 1, **kwargs: object) -> DataLoader:
+        """Batches that are read when they are needed.
+
+        Args:
+            inputs: Images, or dicts with `img` and what mmdet adds to it.
+            batch_size: Images per batch.
+            **kwargs: Not used, as in mmdet.
+
+        Returns:
+            Per batch, the source images (BGR) and the input of the model.
+        """
+        return DataLoader(
+            cast(Dataset, inputs),  # a list is enough
+            batch_size,
+            collate_fn=lambda batch: self.collate_fn([self._load(given) for given in batch]),
+        )
+
+    def _load(self, given: InputImage | dict) -> tuple[np.ndarray, dict]:
+        """Source image (BGR) and sample of one input."""
+        sample = dict(given) if isinstance(given, dict) else dict(img=given)
+        (image,) = list_inputs(sample['img'])
+        pixels = image.read_bgr()
+        packed = self.pipeline(dict(sample, img=pixels.copy()))
+        packed['data_samples'].set_metainfo(dict(img_path=image.path, output_name=image.name))
+        return pixels, packed
+
+    def visualize(
+        self,
+        inputs: Sequence[np.ndarray],
+        preds: Sequence[DetDataSample],
+        return_vis: bool = False,
+        show: bool = False,
+        no_save_vis: bool = False,
+        img_out_dir: str = '',
+        **kwargs: object,
+    ) -> list[np.ndarray] | None:
+        """Draw the predictions of a batch.
+
+        Args:
+            inputs: Source images (BGR, uint8 of shape (H, W, 3)).
+            preds: Their predictions.
+            return_vis: Whether to return the figures.
+            show: Whether to show them in a window.
+            no_save_vis: Whether to write none.
+            img_out_dir: They are written to `vis/` in this folder; '' writes nothing.
+            **kwargs: As in mmdet.
+
+        Returns:
+            With `return_vis` the figures: RGB, shape (H, W, 3).
+        """
+        save = bool(img_out_dir) and not no_save_vis
+        figures = []
+        for pixels, sample in zip(inputs, preds, strict=True):
+            if not (save or show or return_vis):
+                break
+            (figure,) = super().visualize(
+                [pixels[..., ::-1]], [sample], return_vis=True, show=show, **kwargs
+            )
+            if save:
+                ending = os.path.splitext(sample.img_path or '')[1]
+                name = sample.output_name + (ending if ending.lower() in EXTENSIONS else '.jpg')
+                mmcv.imwrite(figure[..., ::-1], os.path.join(img_out_dir, 'vis', name))
+            if return_vis:
+                figures.append(figure)
+        return figures if return_vis else None
 
     def pred2dict(self, data_sample: DetDataSample, pred_out_dir: str = '') -> dict[str, Any]:
         """Convert a prediction.
 
         Args:
             data_sample: Prediction of an `FViT`.
-            pred_out_dir: The result is written to `preds/NAME.json` in this folder, NAME of the
-                image's file or a number; '' writes nothing.
+            pred_out_dir: The result is written to `preds/NAME.json` in this folder; '' writes
+                nothing.
 
         Returns:
-            `labels`, `label_names`, `scores`, `bboxes` and perhaps `masks`, as in mmdet.
+            `img_path` (None for an image without a file), `labels`, `label_names`, `scores`,
+            `bboxes` and perhaps `masks`, as in mmdet.
         """
         result = super().pred2dict(data_sample)
-        names = list(data_sample.pred_instances.label_names)
-        result = {'labels': result.pop('labels'), 'label_names': names, **result}
+        result = {
+            'img_path': data_sample.img_path,
+            'labels': result.pop('labels'),
+            'label_names': list(data_sample.pred_instances.label_names),
+            **result,
+        }
         if pred_out_dir:
-            path = data_sample.get('img_path')  # None for an array
-            if path is not None:
-                stem = Path(path).stem
-            else:
-                stem = str(self.num_predicted_imgs)
-                self.num_predicted_imgs += 1
-            mmengine.dump(result, str(Path(pred_out_dir, 'preds', f'{stem}.json')))
+            name = f'{data_sample.output_name}.json'
+            mmengine.dump(result, os.path.join(pred_out_dir, 'preds', name))
         return result

@@ -36,10 +36,49 @@ class SquareDataPreprocessor(DetDataPreprocessor):
 
         Returns:
             `inputs` of shape (N, 3, side, side) and `data_samples`.
+
+        Raises:
+            ValueError: As in `check_images` and `square_side`.
         """
+        if self._enable_normalize:
+            check_images(data['inputs'], training)
         side = square_side(data['inputs'], data.get('data_samples') or ())
         self.pad_size_divisor = -(-side // self.side_divisor) * self.side_divisor
         return super().forward(data, training)
+
+
+def check_images(images: Iterable[Tensor], training: bool = False) -> None:
+    """Check that images have three channels and pixels in 0-255.
+
+    Values are read of floats only: images of our configs are uint8. An image all in 0-1 could be a
+    dark one; in training all of a batch must be.
+
+    Args:
+        images: Images of a batch.
+        training: Whether this is a training step.
+
+    Raises:
+        ValueError: An image has another shape, or its values another range.
+    """
+    peaks = []
+    for image in images:
+        if image.ndim != 3 or len(image) != 3:
+            raise ValueError(
+                f'expected images of shape (3, H, W), got {tuple(image.shape)}: repeat gray to '
+                'three channels, drop an alpha channel'
+            )
+        if image.is_floating_point():
+            peaks.append(float(image.max()))
+    wrong = [peak for peak in peaks if not (peak <= 0 or 1 < peak < _NO_8_BIT)]
+    if wrong and (not training or len(wrong) == len(peaks)):
+        raise ValueError(
+            f'expected pixels in 0-255, got floats with a maximum of {wrong[0]:.4g}: multiply '
+            'those in 0-1 by 255, divide those of 16 bits by 257; the model normalises itself'
+        )
+
+
+_NO_8_BIT = 512.0
+"""More than an interpolation of 8-bit pixels gives."""
 
 
 def square_side(images: Iterable[Tensor], samples: Iterable[DetDataSample]) -> int:

@@ -19,6 +19,7 @@ from clipself_mm.clip import (
 from clipself_mm.clip.attention_unlock import unlock_text_attention
 from clipself_mm.clip.prompts import check_templates, read_templates
 from clipself_mm.clip.text_tower import encode_short
+from clipself_mm.clip.text_warnings import find_cut, warn_of_cut
 
 PROMPTS = ('A photo of a {} in the scene',)
 """The prompt of CAT-Seg's official implementation."""
@@ -149,14 +150,12 @@ class CATSegPrompts(TextEmbeddings):
         """Embeddings of a text tower, `batch` prompts per pass, shape (K, P, D)."""
         assert self.templates is not None
         names = [(name.split(', ')[0], *self.synonyms.get(name, ())) for name in classes]
-        prompts = [
-            prompt
-            for own in names
-            for name in own
-            for prompt in expand_prompts(name, self.templates)
-        ]
+        every = [name for own in names for name in own]
+        prompts = [prompt for name in every for prompt in expand_prompts(name, self.templates)]
         device = next(tower.parameters()).device
-        tokens = tower.tokenizer(prompts).to(device).split(batch or len(prompts))
+        ids = tower.tokenizer(prompts)
+        warn_of_cut(every, find_cut(tower.tokenizer, prompts, ids), ids.shape[1])
+        tokens = ids.to(device).split(batch or len(prompts))
         # float32: autocast of torch 2.1 rejects the float causal mask of the text tower.
         with torch.autocast(device.type, enabled=False):
             rows = [

@@ -13,6 +13,7 @@ from mmengine.registry import VISUALIZERS
 from mmengine.structures import InstanceData
 from PIL import Image
 
+from clipself_mm.datasets.input_images import list_inputs
 from clipself_mm.datasets.open_vocab_coco_dataset import BASE_COLOUR, NOVEL_COLOUR
 
 
@@ -60,7 +61,7 @@ def draw_detections(
     """Detect and draw; novel classes are red, base classes blue.
 
     Args:
-        config: Config of the detector; its test pipeline loads the images.
+        config: Config of the detector; its test pipeline prepares the images.
         checkpoint: Trained weights.
         images: Image files, at least one.
         score_thr: Least score of a drawn detection.
@@ -74,11 +75,13 @@ def draw_detections(
     visualizer.dataset_meta = model.dataset_meta
     drawn = []
     for path in images:
-        image = Image.open(path).convert('RGB')
+        (given,) = list_inputs(path)
+        rgb = given.read_rgb()
+        image = Image.fromarray(rgb)
         scale = side / max(image.size)
         width, height = (round(scale * length) for length in image.size)
         pixels = np.asarray(image.resize((width, height)))
-        found = inference_detector(model, str(path))
+        found = inference_detector(model, rgb[..., ::-1].copy())
         found.pred_instances.bboxes *= scale
         visualizer.add_datasample(
             path.stem, pixels, found, draw_gt=False, pred_score_thr=score_thr, show=False

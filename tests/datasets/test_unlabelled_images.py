@@ -27,6 +27,8 @@ def folder(tmp_path):
             root / name, 'JPEG' if name.lower().endswith(('jpg', 'jpeg')) else 'PNG'
         )
     (root / 'notes.txt').write_text('no picture')
+    for name in ('._a.jpeg', 'b/._2.png'):  # macOS: the attributes of a file
+        (root / name).write_bytes(b'\0\5\x16\7')
     (tmp_path / 'elsewhere').mkdir()
     photo(25, 25).save(tmp_path / 'elsewhere' / 'c.png')
     (root / 'link').symlink_to(tmp_path / 'elsewhere')

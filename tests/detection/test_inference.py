@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,12 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from PIL import Image
 
-from clipself_mm.datasets import load_vocabulary
+from clipself_mm.datasets import ImageReadError, load_vocabulary
 from clipself_mm.datasets.open_vocab_coco_dataset import BASE_COLOUR, NOVEL_COLOUR
 from clipself_mm.detection.open_vocab_inferencer import OpenVocabInferencer
 from clipself_mm.visualization import draw_detections
-from tests.commands import call
 from tests.detection.tiny_fvit import NAMES, write_detector
 
-ROOT = Path(__file__).parents[2]
 WORDS = load_vocabulary('shapes_ov')
 
 
@@ -67,23 +64,191 @@ def test_predictions_and_saved_json_have_the_names_of_the_call(trained, tmp_path
         assert len(found['labels']) == len(found['scores']) == len(found['bboxes']) > 0
         classes = names or config_names
         assert found['label_names'] == [classes[label] for label in found['labels']]
-    pixels = np.asarray(Image.open(image))
-    given = dict(no_save_vis=True, no_save_pred=False, out_dir=str(tmp_path / 'arrays'))
-    inferencer([pixels, pixels], **given)
-    assert {path.name for path in (tmp_path / 'arrays/preds').iterdir()} == {'0.json', '1.json'}
 
 
-@pytest.mark.slow
-def test_image_demo_draws_and_writes_predictions(trained, tmp_path):
-    files = [trained / name for name in ('image.png', 'config.py', 'checkpoint.pth')]
-    words = ['--texts', ', '.join(NAMES), '--out-dir', tmp_path, '--device', 'cpu']
-    words += ['--score-thr', '0.0']
-    call([sys.executable, ROOT / 'tools/image_demo.py', *files, *words], tmp_path)
-    (picture,) = (tmp_path / 'vis').iterdir()
-    assert Image.open(picture).size == (120, 90)
-    (written,) = (tmp_path / 'preds').iterdir()
-    found = json.loads(written.read_text())
+@pytest.fixture(scope='module')
+def detect(trained):
+    """An inferencer without a progress bar."""
+    return OpenVocabInferencer(
+        str(trained / 'config.py'), str(trained / 'checkpoint.pth'), 'cpu', show_progress=False
+    )
+
+
+@pytest.fixture
+def photos(trained, tmp_path):
+    """A folder of two sizes, of equal names in sub-folders, and with a file that is no picture."""
+    rgb = np.asarray(Image.open(trained / 'image.png'))
+    for name in ('a/1.JPG', 'b/1.jpg', 'b/1.png'):
+        path = tmp_path / 'photos' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rgb[:60] if name.startswith('b') else rgb).save(path)
+    (tmp_path / 'photos/a/._1.JPG').write_bytes(b'attributes')
+    return tmp_path / 'photos'
+
+
+def boxes_of(found):
+    return np.concatenate([np.array(item['bboxes']).ravel() for item in found['predictions']])
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob('*') if path.is_file())
+
+
+def test_kinds_of_inputs_give_equal_predictions(trained, detect):
+    path = trained / 'image.png'
+    rgb = np.asarray(Image.open(path))
+    expected = boxes_of(detect(str(path)))
+    assert len(expected) > 20
+    kinds = [path, rgb[..., ::-1], Image.open(path), torch.tensor(rgb).permute(2, 0, 1)]
+    for kind in kinds:
+        assert np.array_equal(boxes_of(detect(kind)), expected)
+    assert not np.array_equal(boxes_of(detect(rgb)), expected)  # arrays are BGR
+
+
+def test_mixed_list_in_batches_of_two_sizes(trained, detect, tmp_path):
+    path = trained / 'image.png'
+    bgr = np.asarray(Image.open(path))[..., ::-1]
+    given = [str(path), bgr[:50], path]
+    found = detect(given, batch_size=2, out_dir=tmp_path, no_save_pred=False, return_vis=True)
+    assert [item['img_path'] for item in found['predictions']] == [str(path), None, str(path)]
+    assert [figure.shape for figure in found['visualization']] == [
+        (90, 120, 3),
+        (50, 120, 3),
+        (90, 120, 3),
+    ]
+    written = ['0.json', 'image.json', 'image_2.json']
+    assert files(tmp_path / 'preds') == written
+    assert files(tmp_path / 'vis') == ['0.jpg', 'image.png', 'image_2.png']
+    alone = detect(bgr[:50])['predictions'][0]
+    heights = np.array(json.loads((tmp_path / 'preds/0.json').read_text())['bboxes'])[:, 3]
+    assert heights.max() <= 50
+    assert len(alone['bboxes']) > 0
+    assert detect(given)['visualization'] == []
+
+
+def test_figures_have_the_colours_of_the_image(detect, tmp_path):
+    red = np.zeros((40, 40, 3), np.uint8)
+    red[..., 2] = 255  # BGR
+    found = detect([red], return_vis=True, out_dir=tmp_path, pred_score_thr=2.0)
+    assert found['visualization'][0][20, 20].tolist() == [255, 0, 0]
+    with Image.open(tmp_path / 'vis/0.jpg') as drawn:
+        assert drawn.convert('RGB').getpixel((20, 20))[0] > 250
+
+
+def test_folder_keeps_its_tree_and_is_read_batch_by_batch(detect, photos, monkeypatch):
+    read, most = [], 0
+    load = OpenVocabInferencer._load
+    monkeypatch.setattr(
+        OpenVocabInferencer, '_load', lambda self, given: (read.append(1), load(self, given))[1]
+    )
+    forward = OpenVocabInferencer.forward
+
+    def count(self, *given, **more):
+        nonlocal most
+        most = max(most, len(read))
+        read.clear()
+        return forward(self, *given, **more)
+
+    monkeypatch.setattr(OpenVocabInferencer, 'forward', count)
+    out = photos / 'found'
+    for _ in range(2):  # the second call does not read the figures of the first
+        found = detect(photos, batch_size=2, out_dir=out, no_save_pred=False)
+        paths = [str(photos / name) for name in ('a/1.JPG', 'b/1.jpg', 'b/1.png')]
+        assert [item['img_path'] for item in found['predictions']] == paths
+    assert most == 2
+    assert files(out / 'vis') == ['a/1.JPG', 'b/1.jpg', 'b/1_2.png']
+    assert files(out / 'preds') == ['a/1.json', 'b/1.json', 'b/1_2.json']
+    for name, item in zip(('a/1', 'b/1', 'b/1_2'), found['predictions'], strict=True):
+        assert json.loads((out / f'preds/{name}.json').read_text()) == item
+
+
+def test_equal_stems_of_several_calls(detect, photos, tmp_path):
+    for name in ('a/1.JPG', 'b/1.jpg', 'a/1.JPG'):
+        detect(photos / name, out_dir=tmp_path / 'one', no_save_pred=False, no_save_vis=True)
+        detect(photos / name, out_dir=tmp_path / name, no_save_pred=False, no_save_vis=True)
+        assert files(tmp_path / name) == ['preds/1.json']
+    assert files(tmp_path / 'one') == ['preds/1.json', 'preds/1_2.json']
+
+
+def test_texts_of_each_image_and_call(trained, detect):
+    path = str(trained / 'image.png')
+    names = detect.model.classes
+    texts = ['red star', 'blue ring. red star', ['St. Bernard']]
+    found = detect([path] * 3, texts=texts, batch_size=3, return_datasamples=True)['predictions']
+    for sample, own in zip(
+        found, (['red star'], ['blue ring', 'red star'], ['St. Bernard']), strict=True
+    ):
+        labels = sample.pred_instances.labels.tolist()
+        assert sample.pred_instances.label_names == [own[label] for label in labels]
+        assert set(sample.pred_instances.label_names) == set(own)
+        assert sample.img_path == path
+    assert detect.model.classes == names
+    assert set(detect(path)['predictions'][0]['label_names']) <= set(names)
+    with pytest.raises(
+        ValueError, match=r"one text per image, got 2 for 1; .*'red star. blue ring'"
+    ):
+        detect(path, texts=['red star', 'blue ring'])
+
+
+def test_what_is_no_image_raises(detect, tmp_path):
+    with pytest.raises(ValueError, match='at least one image'):
+        detect([])
+    with pytest.raises(ValueError, match=str(tmp_path)):
+        detect(tmp_path)
+    with pytest.raises(ValueError, match='input 1: expected uint8'):
+        detect([np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9, 3))])
+    (tmp_path / 'cut.png').write_bytes(b'\x89PNG')
+    with pytest.raises(ImageReadError, match=r'cut\.png'):
+        detect(tmp_path)
+
+
+PLAIN = {
+    'gray': (np.zeros((40, 50), np.uint8), r'\(3, H, W\).*\(1, '),
+    'one channel': (np.zeros((40, 50, 1), np.uint8), r'\(3, H, W\).*\(1, '),
+    'alpha': (np.zeros((40, 50, 4), np.uint8), r'\(3, H, W\).*\(4, '),
+    'floats': (np.full((40, 50, 3), 0.5, np.float32), r'0-255.*maximum of 0\.5'),
+}
+
+
+@pytest.mark.parametrize('kind', PLAIN)
+def test_inferencer_of_mmdet_raises_too(trained, kind):
+    plain = DetInferencer(
+        str(trained / 'config.py'), str(trained / 'checkpoint.pth'), 'cpu', show_progress=False
+    )
+    array, message = PLAIN[kind]
+    with pytest.raises(ValueError, match=message):
+        plain(array)
+
+
+def test_image_demo_writes_for_each_image_of_a_folder(trained, photos, run_tool, elsewhere, capsys):
+    run_tool(
+        'image_demo',
+        photos,
+        trained / 'config.py',
+        trained / 'checkpoint.pth',
+        *('--texts', ', '.join(NAMES), '--out-dir', 'out', '--device', 'cpu', '--score-thr', 0.0),
+    )
+    said = capsys.readouterr().out
+    assert f'{photos}: 3 images' in said
+    assert 'Figures and predictions of 3 images: out' in said
+    assert files(Path('out')) == [
+        *('preds/a/1.json', 'preds/b/1.json', 'preds/b/1_2.json'),
+        *('vis/a/1.JPG', 'vis/b/1.jpg', 'vis/b/1_2.png'),
+    ]
+    with Image.open('out/vis/a/1.JPG') as drawn:
+        assert drawn.size == (120, 90)
+    found = json.loads(Path('out/preds/a/1.json').read_text())
+    assert found['img_path'] == str(photos / 'a/1.JPG')
     assert found['label_names'] == [NAMES[label] for label in found['labels']]
+
+
+@pytest.mark.parametrize('given', ['empty', 'absent.jpg', 'film.mp4', 'cut.png'])
+def test_image_demo_ends_with_one_sentence(trained, run_tool, elsewhere, given):
+    Path('empty').mkdir()
+    Path('film.mp4').write_bytes(b'x')
+    Path('cut.png').write_bytes((trained / 'image.png').read_bytes()[:500])
+    with pytest.raises(SystemExit, match=f'^error: {given}: [^\n]+$'):
+        run_tool('image_demo', given, trained / 'config.py', trained / 'checkpoint.pth')
 
 
 def colours(canvas):

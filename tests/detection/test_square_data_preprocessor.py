@@ -1,6 +1,7 @@
 """Batches are padded to squares as in the official implementation; the pipeline sets the size."""
 
 import copy
+import re
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,44 @@ def test_the_side_is_a_multiple_of_the_divisor():
     preprocessor = square(pad_size_divisor=16)
     preprocessor(data)
     assert preprocessor(small)['inputs'].shape == (1, 3, 32, 32)  # independent of the last batch
+
+
+@pytest.mark.parametrize('shape', [(1, 20, 30), (4, 20, 30), (20, 30, 3), (20, 30)])
+def test_other_than_three_channels_raises(shape):
+    right = torch.zeros(3, 20, 30, dtype=torch.uint8)
+    data = dict(inputs=[right, torch.zeros(shape, dtype=torch.uint8)], data_samples=None)
+    with pytest.raises(ValueError, match=r'\(3, H, W\), got ' + re.escape(str(shape))):
+        square()(data)
+
+
+@pytest.mark.parametrize(
+    ('pixels', 'found'),
+    [
+        (torch.rand(3, 20, 30), r'0\.9'),
+        (torch.rand(3, 20, 30, dtype=torch.float64), r'0\.9'),
+        (torch.full((3, 20, 30), 65535.0), '6.55'),
+        (torch.full((3, 20, 30), torch.nan), 'nan'),
+        (torch.full((3, 20, 30), torch.inf), 'inf'),
+    ],
+)
+def test_floats_outside_0_to_255_raise(pixels, found):
+    data = dict(inputs=[pixels, torch.zeros(3, 20, 30, dtype=torch.uint8)], data_samples=None)
+    for training in (False, True):
+        with pytest.raises(ValueError, match=f'0-255, got .*maximum of {found}.*255'):
+            square()(data, training)
+
+
+def test_dark_images_and_floats_in_0_to_255_are_right():
+    dark, bright = (torch.full((3, 20, 30), value) for value in (0.9, 200.0))
+    black, ones = dark * 0, torch.ones(3, 20, 30, dtype=torch.uint8)
+    out = square()(dict(inputs=[bright, black, ones], data_samples=None))['inputs']
+    integers = [image.to(torch.uint8) for image in (bright, black, ones)]
+    assert out.equal(square()(dict(inputs=integers, data_samples=None))['inputs'])
+    square()(dict(inputs=[bright, dark], data_samples=None), training=True)  # a crop may be dark
+    with pytest.raises(ValueError, match='maximum of'):
+        square()(dict(inputs=[bright, dark], data_samples=None))
+    other = MODELS.build(dict(type='SquareDataPreprocessor'))  # the pipeline normalises
+    assert other(dict(inputs=[dark], data_samples=None))['inputs'].max() == dark.max()
 
 
 def test_masks_are_padded_with_the_image():

@@ -114,6 +114,8 @@ def test_tiny_config_trains_and_tests(shapes, run_tool, capsys):
     run_tool('panoptic_image', picture, 'fused.py', *texts)
     assert capsys.readouterr().out.strip().endswith('out/found.png')
     assert Path('out/found.png').is_file()
+    with pytest.raises(SystemExit, match=r'^error: absent\.jpg: no such file$'):
+        run_tool('panoptic_image', 'absent.jpg', 'fused.py', *texts)
 
 
 def move_evaluators(config, shapes):

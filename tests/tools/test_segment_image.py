@@ -28,7 +28,7 @@ def segment(shapes, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tool, 'inference_model', spy)
     image, out = min((shapes / 'val').iterdir()), tmp_path / 'new/drawn.png'
 
-    def run(*words):
+    def run(*words, image=image):
         words = ['x', image, CONFIG, *words, '--out', out, '--opacity', 0.25]
         monkeypatch.setattr(sys, 'argv', list(map(str, words)))
         tool.main()
@@ -56,3 +56,35 @@ def test_draws_the_classes_of_the_config(segment):
     legend = drawn[:, 128:].reshape(-1, 3).tolist()
     for label in np.bincount(labels.ravel()).argsort()[::-1][:3]:  # the largest
         assert class_colours(label + 1)[label].tolist() in legend
+
+
+def test_reads_the_image_as_people_see_it(segment, shapes, tmp_path):
+    upright = np.asarray(Image.open(min((shapes / 'val').iterdir())))[:, :96]
+    turned = Image.fromarray(np.rot90(upright))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / 'turned.png', exif=exif)
+    Image.fromarray(upright).save(tmp_path / 'upright.png')
+    names = ('--texts', 'red star. grass')
+    _, expected, drawn = segment(*names, image=tmp_path / 'upright.png')
+    _, labels, same = segment(*names, image=tmp_path / 'turned.png')
+    assert labels.shape == (128, 96)
+    assert (labels == expected).all()
+    assert (drawn == same).all()
+
+
+def test_gray_of_16_bits_is_that_of_8_bits(segment, shapes, tmp_path):
+    gray = np.asarray(Image.open(min((shapes / 'val').iterdir())).convert('L'))
+    Image.fromarray(gray).save(tmp_path / 'gray8.png')
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / 'gray16.png')
+    names = ('--texts', 'red star. grass')
+    _, expected, drawn = segment(*names, image=tmp_path / 'gray8.png')
+    _, labels, same = segment(*names, image=tmp_path / 'gray16.png')
+    assert (labels == expected).all()
+    assert (drawn == same).all()
+
+
+def test_what_is_no_image_ends_with_one_sentence(segment, tmp_path):
+    for given in (tmp_path, tmp_path / 'absent.png'):
+        with pytest.raises(SystemExit, match=f'^error: {given}: [^\n]+$'):
+            segment(image=given)

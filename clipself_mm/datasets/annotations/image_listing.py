@@ -30,7 +30,8 @@ def scan_images(
 ) -> list[str]:
     """Find all images in a folder and its sub-folders.
 
-    Links to folders are followed, except links to a parent folder.
+    Links to folders are followed, except links to a parent folder. Files `._NAME`, which macOS adds
+    on foreign disks and in archives, are no images.
 
     Args:
         folder: A local folder.
@@ -69,7 +70,7 @@ def _walk(
             name = prefix + entry.name
             if entry.is_dir():
                 yield from _walk(entry.path, f'{name}/', extensions, (*parents, here))
-            elif entry.name.lower().endswith(extensions):
+            elif entry.name.lower().endswith(extensions) and not entry.name.startswith('._'):
                 yield name
 
 
