@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS
 
 from .annotations.boxes import OTHER_CLASS, check_box
 from .annotations.categories import category_labels
-from .annotations.coco_json import load_instances
+from .annotations.coco_json import image_file_names, load_instances
 from .annotations.vocabulary import load_vocabulary
 from .image_regions import ImageRegions
 
@@ -67,14 +67,17 @@ class BoxRegions(ImageRegions):
                 self.box_counts.add(OTHER_CLASS)
                 continue
             name = self.vocabulary.classes[label]
-            self.box_counts.judge(annotation, box, image_of.get(annotation['image_id']), name)
+            image = image_of.get(annotation['image_id'])
+            self.box_counts.judge(annotation, box, image, name, min_side=1)
             if not annotation.get('iscrowd'):
                 collected.setdefault(annotation['image_id'], []).append((box, label))
-        self.report(content['images'])
-        return [
+        image_file_names(content['images'], self.ann_file)
+        infos = [
             dict(self.image_info(image), **self._regions(collected.get(image['id'], [])))
             for image in content['images']
         ]
+        self.report(infos)
+        return infos
 
     def _regions(self, annotated: list[tuple[list, int]]) -> dict:
         """Return boxes, labels and is_thing of one image's (box, label) pairs."""

@@ -15,6 +15,7 @@ from .annotations.boxes import BoxCounts, boxes_by_image
 from .annotations.coco_json import image_file_name, image_file_names, load_coco_json
 from .seeded_index import SeededIndex
 from .structures import ImageReadError
+from .transforms.load_rgb import check_first_image
 
 
 @DATASETS.register_module()
@@ -74,28 +75,33 @@ class ImageRegions(BaseDataset):
         for entry in annotations:
             if 'bbox' in entry:
                 image = image_of.get(entry['image_id'])
-                self.box_counts.judge(entry, entry['bbox'], image, crowds=True)
-        self.report(content['images'])
-        return [
+                self.box_counts.judge(entry, entry['bbox'], image, min_side=1, crowds=True)
+        image_file_names(content['images'], self.ann_file)
+        infos = [
             dict(self.image_info(image), boxes_xywh=boxes.get(image['id'], np.zeros((0, 4))))
             for image in content['images']
         ]
+        self.report(infos)
+        return infos
 
-    def report(self, images: list[dict]) -> None:
-        """Check the file names and log what is used.
+    def report(self, infos: list[dict]) -> None:
+        """Compare the first image with its size, and log what is used.
 
         Args:
-            images: Entries of `images` in the json.
+            infos: Result of `load_data_list`.
 
         Raises:
-            ValueError: A file name is wrong; or the pipeline reads boxes and none can be used.
+            ImageReadError: The first image with boxes has another size.
+            ValueError: The pipeline reads boxes and none can be used.
         """
-        image_file_names(images, self.ann_file)
-        self.box_counts.images = len(images)
+        self.box_counts.images = len(infos)
+        self.box_counts.path = self.ann_file
         if any(getattr(step, 'reads_boxes', False) for step in self.pipeline.transforms):
+            if self.on_bad_image == 'raise':
+                check_first_image(infos, self.pipeline.transforms)
             self.box_counts.report(needed=not self.test_mode)
         else:
-            print_log(f'{self.ann_file}: {len(images):,} images', logger='current')
+            print_log(f'{self.ann_file}: {len(infos):,} images', logger='current')
 
     def image_info(self, image: dict) -> dict:
         """Return the id, path and size of an image.

@@ -24,6 +24,7 @@ from .annotations.coco_json import Key, image_file_names, load_instances
 from .annotations.masks import check_masks
 from .annotations.vocabulary import Vocabulary, load_vocabulary
 from .pictures import CheckedPictures
+from .transforms.load_rgb import check_first_image
 
 NOVEL_COLOUR = (220, 38, 38)
 """RGB red, as in the paper's Figure A2."""
@@ -132,6 +133,7 @@ class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
             x + width and y + height of all its boxes.
 
         Raises:
+            ImageReadError: The first image with boxes has another size.
             ValueError: The file is broken or lacks a base class; or no box can be used for
                 training; or masks are loaded and some are missing or wrong.
         """
@@ -162,7 +164,6 @@ class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
             sizes = {key: (image['height'], image['width']) for key, image in self.image_of.items()}
             known = itertools.chain.from_iterable(annotations_of.values())
             check_masks(known, sizes, self.ann_file)
-        self.box_counts.report(needed=not self.test_mode)
         names = image_file_names(images, self.ann_file)
         infos = []
         for image, name in zip(images, names, strict=True):
@@ -172,6 +173,8 @@ class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
             if image['id'] in extent_of:
                 infos[-1]['boxes_extent'] = extent_of[image['id']]
         del self.image_of
+        check_first_image(infos, self.pipeline.transforms)
+        self.box_counts.report(needed=not self.test_mode)
         return infos
 
     def _check_sizes(self, images: list[dict]) -> None:

@@ -8,7 +8,7 @@ from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
 from .annotations.boxes import OTHER_CLASS, check_box
-from .annotations.coco_json import Key
+from .annotations.coco_json import Key, image_file_names
 from .annotations.panoptic_json import read_panoptic_json
 from .box_regions import BoxRegions
 
@@ -51,8 +51,9 @@ class PanopticRegions(BoxRegions):
         found = read_panoptic_json(
             self.ann_file, self.vocabulary, self.ignore_unknown, self.backend_args
         )
+        image_file_names([image for image, _ in found.entries], self.ann_file)
         infos = [self._image(image, entry, found.label_of) for image, entry in found.entries]
-        self.report([image for image, _ in found.entries])
+        self.report(infos)
         return infos
 
     def _image(self, image: dict, entry: dict, label_of: dict[Key, int]) -> dict:

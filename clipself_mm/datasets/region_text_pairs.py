@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS
 
 from .annotations.boxes import check_box
 from .annotations.categories import category_labels
-from .annotations.coco_json import Key, load_instances
+from .annotations.coco_json import Key, image_file_names, load_instances
 from .annotations.nouns import load_nouns, vocabulary_of_categories
 from .image_regions import ImageRegions
 
@@ -58,7 +58,7 @@ class RegionTextPairs(ImageRegions):
         self._metainfo.update(classes=self.vocabulary.classes)
         label_of = category_labels(content['categories'], self.vocabulary, self.ann_file)
         pairs = self._pairs_by_image(content, label_of)
-        self.report(content['images'])
+        image_file_names(content['images'], self.ann_file)
         images = [
             dict(self.image_info(image), **_regions(pairs.get(image['id'], [])))
             for image in content['images']
@@ -67,6 +67,7 @@ class RegionTextPairs(ImageRegions):
         if not images:
             count = len(content['images'])
             raise ValueError(f'{self.ann_file}: none of its {count} images has a box')
+        self.report(images)
         return images
 
     def _pairs_by_image(
@@ -78,7 +79,7 @@ class RegionTextPairs(ImageRegions):
         for annotation in content['annotations']:
             box = check_box(annotation.get('bbox'), annotation.get('id'), self.ann_file)
             key, label = annotation['image_id'], label_of[annotation['category_id']]
-            self.box_counts.judge(annotation, box, image_of.get(key), crowds=True)
+            self.box_counts.judge(annotation, box, image_of.get(key), min_side=1, crowds=True)
             pairs.setdefault(key, []).append((box, label))
         return pairs
 

@@ -12,6 +12,7 @@ from PIL import Image
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.datasets.checks.check_images import ImageChecks
 from clipself_mm.datasets.checks.check_reading import check_reading
+from clipself_mm.datasets.transforms import load_rgb
 
 NAMES = ('mug', 'kettle', 'spoon')
 
@@ -157,8 +158,8 @@ def test_deep_decodes_and_goes_on_where_it_was_stopped(tree, monkeypatch):
     assert len(lines) == 4
     record.write_text('\n'.join(lines[:3]) + '\n' + lines[3][:20])  # a kill cut the last line off
     read = []
-    opened = Image.open
-    monkeypatch.setattr(Image, 'open', lambda *args: read.append(1) or opened(*args))
+    decode = load_rgb.decode_image
+    monkeypatch.setattr(load_rgb, 'decode_image', lambda *args: read.append(1) or decode(*args))
     assert check(detection(), deep=True, record=record) == found
     assert len(read) == 1
     broken.write_bytes(content)

@@ -116,15 +116,17 @@ def test_where_turning_keeps_the_size_the_user_tells(tmp_path, size, orientation
 )
 def test_a_size_that_contradicts_picture_or_boxes_raises(tmp_path, image, bbox):
     write_oriented(tmp_path / 'a.jpg', (160, 120), 6)
-    dataset = make_dataset(tmp_path, image, bbox)
     sizes = rf'(?s)a\.jpg.*{image["width"]} x {image["height"]}'
+    with pytest.raises(ImageReadError, match=sizes):  # of the first image when the run starts
+        make_dataset(tmp_path, image, bbox)
+    sample = dict(img_path=str(tmp_path / 'a.jpg'), **image)
+    sample['boxes_extent'] = (bbox[0] + bbox[2], bbox[1] + bbox[3])
     with pytest.raises(ImageReadError, match=sizes):
-        dataset[0]
+        LoadBGR()(sample)
     for exif in ('apply', 'ignore'):  # sizes are compared all the same
-        dataset = make_dataset(tmp_path, image, bbox, type='LoadBGR', exif=exif)
         if (image['width'], image['height']) != ((120, 160) if exif == 'apply' else (160, 120)):
             with pytest.raises(ImageReadError, match=sizes):
-                dataset[0]
+                LoadBGR(exif)(sample)
 
 
 def test_a_wrong_size_without_boxes_raises_too(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+
 import mmcv
 import numpy as np
 from mmengine import fileio
@@ -101,6 +104,25 @@ class LoadRGB:
         size, orientation = read_header(path, self.backend_args)
         annotation = annotation_of(results, self.backend_args)
         must_turn(size, orientation, path, self.exif, annotation, self.strict_size)
+
+
+def check_first_image(infos: Iterable[dict], steps: Iterable) -> None:
+    """Compare the header of the first image with boxes, if it is a local file, with its annotation.
+
+    Args:
+        infos: Samples with `img_path`, before the pipeline.
+        steps: Transforms of the pipeline, of which the first `LoadRGB` is asked.
+
+    Raises:
+        ImageReadError: As in `LoadRGB.check`.
+    """
+    reader = next((step for step in steps if isinstance(step, LoadRGB)), None)
+    if reader is not None:
+        for info in infos:
+            boxes = 'boxes_extent' in info or len(info.get('boxes_xywh', ()))
+            if boxes and os.path.isfile(info['img_path']):
+                reader.check(info)
+                return
 
 
 @TRANSFORMS.register_module()
