@@ -12,6 +12,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, METRICS, init_default_scope
 
+from ..structures import ImageReadError
 from .check_files import Finding, strip_path
 from .check_images import ImageChecks, check_images
 
@@ -87,7 +88,7 @@ def _build(build: Any, *args: object) -> tuple[Any, list[Finding]]:  # noqa: ANN
 def _as_problem(error: Exception) -> Finding:
     """The finding of an error, whose message begins with the file."""
     text = str(error)
-    if not isinstance(error, (ValueError, OSError)):
+    if not isinstance(error, (ValueError, OSError, ImageReadError)):
         text = f'{type(error).__name__}: {text}'
     path, separator, _ = text.partition(': ')
     known = separator and not any(character.isspace() for character in path)
