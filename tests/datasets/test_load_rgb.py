@@ -2,6 +2,7 @@ import io
 import struct
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -178,6 +179,20 @@ def test_heic_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'pillow_heif', None)  # as if it were not installed
     with pytest.raises(ImageReadError, match=r'a\.heic.*pip install pillow-heif'):
         load(tmp_path / 'a.heic')
+
+
+def test_heic_is_read_where_its_package_is_installed(tmp_path, monkeypatch):
+    """The package is a fake: it tells Pillow of a format whose files are all the same picture."""
+    (tmp_path / 'a.heic').write_bytes(b'\0\0\0\x18ftypheic\0\0\0\0mif1heic')
+
+    def register_heif_opener():
+        Image.register_open('FAKE', lambda *_: photo(8, 6), lambda start: start[4:8] == b'ftyp')
+
+    monkeypatch.setattr(Image, 'ID', [*Image.ID])
+    monkeypatch.setattr(Image, 'OPEN', {**Image.OPEN})
+    fake = SimpleNamespace(register_heif_opener=register_heif_opener)
+    monkeypatch.setitem(sys.modules, 'pillow_heif', fake)
+    np.testing.assert_array_equal(load(tmp_path / 'a.heic'), np.asarray(photo(8, 6)))
 
 
 def test_large_pictures(tmp_path, monkeypatch, logged):

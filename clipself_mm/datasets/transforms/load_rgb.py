@@ -32,8 +32,9 @@ def annotation_of(results: dict, backend_args: dict | None = None) -> Annotation
     if extent is None and len(results.get('boxes_xywh', ())):
         boxes = results['boxes_xywh']
         extent = tuple((boxes[:, :2] + boxes[:, 2:]).max(0).tolist())
-    elif extent is None and results.get('instances'):
-        extent = tuple(max(item['bbox'][end] for item in results['instances']) for end in (2, 3))
+    corners = [item['bbox'][2:] for item in results.get('instances') or () if 'bbox' in item]
+    if extent is None and corners:
+        extent = (max(x for x, _ in corners), max(y for _, y in corners))
     map_path, map_size = results.get('seg_map_path'), None
     if map_path is not None:
         try:
