@@ -69,6 +69,8 @@ class StartCheckHook(Hook):
         if not self.max_batches or runner.val_loop is None or ended:
             return
         start = time.perf_counter()
+        # The loop does it next. A text tower is built then, from random weights.
+        runner.model.train()
         try:
             with unchanged(runner):
                 found = self._run(runner)

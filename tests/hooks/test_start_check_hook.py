@@ -37,15 +37,25 @@ class Numbers(torch.utils.data.Dataset):
 
 
 class Noisy(BaseModel):
-    """A model whose every step draws random numbers; a part of it stays in eval mode."""
+    """A model that draws random numbers in every step, and once when its mode is set.
+
+    A part of it stays in eval mode.
+    """
 
     def __init__(self):
         super().__init__()
         self.norm, self.frozen, self.out = nn.BatchNorm1d(2), nn.Dropout(), nn.Linear(2, 1)
+        self.table = None
+
+    def train(self, mode=True):
+        super().train(mode)
+        if self.table is None:
+            self.table = torch.rand(2)
         self.frozen.eval()
+        return self
 
     def forward(self, x, mode='tensor'):
-        noise = torch.rand(len(x), 2) + random.random() + np.random.rand()
+        noise = torch.rand(len(x), 2) * self.table + random.random() + np.random.rand()
         value = self.out(self.frozen(self.norm(x + noise)))
         return {'loss': value.square().mean()} if mode == 'loss' else [{'y': y} for y in value]
 
@@ -92,20 +102,16 @@ class Writer(Mean):
 
 
 class Steps(Hook):
-    """Notes steps and validations, modes and the hub before the first one."""
-
-    priority = 'LOWEST'
+    """Notes steps and validations; modes and hub of the first step."""
 
     def __init__(self):
         self.seen = []
-
-    def before_train(self, runner):
-        self.modes = [module.training for module in runner.model.modules()]
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if not self.seen:
             hub = runner.message_hub
             self.hub = sorted(hub.log_scalars), sorted(hub.runtime_info)
+            self.modes = [module.training for module in runner.model.modules()]
         self.seen.append('train')
 
     def before_val_iter(self, runner, batch_idx, data_batch=None):
