@@ -113,7 +113,7 @@ def test_pipeline_with_the_reader_of_training(trained, detect, floats):
     bgr = np.asarray(Image.open(trained / 'image.png'))[..., ::-1].copy()
     expected, found = (given.pipeline(dict(img=bgr))['inputs'] for given in (detect, own))
     assert found.dtype == (torch.float32 if floats else torch.uint8)
-    assert (found.float() - expected).abs().max() <= 0.5  # the resized pixels are not rounded
+    assert (found.float() - expected).abs().max() < 1  # cv2 rounds uint8
     assert len(own(trained / 'image.png')['predictions'][0]['bboxes']) > 0
 
 
