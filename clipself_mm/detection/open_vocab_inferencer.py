@@ -14,6 +14,8 @@ import mmengine
 import numpy as np
 from mmdet.apis import DetInferencer
 from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.dataset import Compose
 from torch.utils.data import DataLoader, Dataset
 
 from clipself_mm.datasets.annotations.image_listing import EXTENSIONS
@@ -72,6 +74,15 @@ class OpenVocabInferencer(DetInferencer):
             names = self._output_names[out_dir].choose(images)
             images = [replace(i, name=name) for i, name in zip(images, names, strict=True)]
         return super().__call__(images, *args, texts=texts, out_dir=out_dir, **kwargs)
+
+    def _init_pipeline(self, cfg: Config) -> Compose:
+        """As in mmdet; a `LoadBGR` is replaced too, for images are given to it as arrays."""
+        steps = cfg.test_dataloader.dataset.pipeline
+        for index, step in enumerate(steps):
+            if step['type'] == 'LoadBGR':
+                floats = step.get('to_float32', False)
+                steps[index] = dict(type='LoadImageFromFile', to_float32=floats)
+        return super()._init_pipeline(cfg)
 
     def _inputs_to_list(self, inputs: object) -> list[InputImage]:
         """As `list_inputs`."""

@@ -105,6 +105,18 @@ def test_kinds_of_inputs_give_equal_predictions(trained, detect):
     assert not np.array_equal(boxes_of(detect(rgb)), expected)  # arrays are BGR
 
 
+@pytest.mark.parametrize('floats', [False, True])
+def test_pipeline_with_the_reader_of_training(trained, detect, floats):
+    config = Config.fromfile(trained / 'config.py')
+    config.test_dataloader.dataset.pipeline[0] = dict(type='LoadBGR', to_float32=floats)
+    own = OpenVocabInferencer(config, str(trained / 'checkpoint.pth'), 'cpu', show_progress=False)
+    bgr = np.asarray(Image.open(trained / 'image.png'))[..., ::-1].copy()
+    expected, found = (given.pipeline(dict(img=bgr))['inputs'] for given in (detect, own))
+    assert found.dtype == (torch.float32 if floats else torch.uint8)
+    assert (found.float() - expected).abs().max() < 1  # cv2 rounds uint8
+    assert len(own(trained / 'image.png')['predictions'][0]['bboxes']) > 0
+
+
 def test_mixed_list_in_batches_of_two_sizes(trained, detect, tmp_path):
     path = trained / 'image.png'
     bgr = np.asarray(Image.open(path))[..., ::-1]
