@@ -22,7 +22,7 @@ from .prompts import (
     expand_prompts,
 )
 from .weights.checkpoints import check_activation, load_text, read_checkpoint
-from .weights.tower_source import CONFIG_NAME, TowerSource, find_source
+from .weights.tower_source import CONFIG_NAME, TowerSource, find_source, invalid_config
 
 _PROGRESS_BAR_FROM = 4
 """Number of batches from which a progress bar is shown."""
@@ -49,7 +49,8 @@ class TextTower(nn.Module):
         if needs_transformers(source):
             _import_transformers(model)
         self.source = source
-        self.text = bare_text_tower(source.config)
+        with invalid_config(source.config_name):
+            self.text = bare_text_tower(source.config)
         weights = read_checkpoint(file)
         check_activation(weights, source, file)
         load_text(self.text, weights.state, file)

@@ -118,22 +118,25 @@ _COUNT_BYTES = {
     pickletools.TAKEN_FROM_ARGUMENT8U: 8,
 }
 _TWO_LINES = frozenset(b'ci')
-_PUT, _LONG_BINPUT = b'pr'
+_PUT, _LONG_BINPUT, _FRAME = b'pr\x95'
 
 
-def check_memo(file: IO[bytes]) -> None:
-    """Check the numbers under which a pickle memorises objects; the position does not change.
+def check_sizes(file: IO[bytes]) -> None:
+    """Check the lengths in a pickle and its numbers of objects; the position does not change.
 
-    Python's unpickler allocates a table up to the largest number: a file of 9 bytes takes
-    gigabytes. Writers count from 0 or 1.
+    Python's unpickler allocates what a text says of its length, and a table up to the largest
+    number of an object: a file of 9 bytes takes gigabytes. Writers count from 0 or 1.
 
     Args:
         file: Opened in binary mode, at the start of a pickle. What is not a pickle passes.
 
     Raises:
-        UnpicklingError: A number is larger than the count of opcodes before it.
+        UnpicklingError: A length is larger than the rest of the file, or a number larger than the
+            count of opcodes before it.
     """
     start, count = file.tell(), 0
+    end = file.seek(0, os.SEEK_END)
+    file.seek(start)
     while (code := file.read(1)) and code != b'.':
         count += 1
         size = _ARGUMENT.get(code[0])
@@ -147,7 +150,11 @@ def check_memo(file: IO[bytes]) -> None:
                 file.readline()
         else:
             length = int.from_bytes(file.read(_COUNT_BYTES[size]), 'little')
-            file.seek(min(length, 2**62), os.SEEK_CUR)
+            _check_length(length, end - file.tell())
+            file.seek(length, os.SEEK_CUR)
+            continue
+        if code[0] == _FRAME:
+            _check_length(int.from_bytes(argument, 'little'), end - file.tell())
             continue
         if code[0] == _LONG_BINPUT:
             number = int.from_bytes(argument, 'little')
@@ -158,6 +165,11 @@ def check_memo(file: IO[bytes]) -> None:
         if number > count:
             raise pickle.UnpicklingError(f'object {count} of the pickle has the number {number}')
     file.seek(start)
+
+
+def _check_length(length: int, left: int) -> None:
+    if length > left:
+        raise pickle.UnpicklingError(f'a part of {length} bytes, of which the file has {left}')
 
 
 class SafeUnpickler(pickle.Unpickler):
@@ -178,7 +190,7 @@ class SafeUnpickler(pickle.Unpickler):
         ignored: re.Pattern[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        check_memo(file)
+        check_sizes(file)
         super().__init__(file, **kwargs)
         self._allowed = allowed
         self._ignored = ignored

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from clipself_mm.clip.weights.weight_file import read_weight_file
-from clipself_mm.io.safe_pickle import ARRAYS, Placeholder, check_memo, load_pickle
+from clipself_mm.io.safe_pickle import ARRAYS, Placeholder, check_sizes, load_pickle
 
 MAGIC = 0x1950A86A20F9469CFC6C
 FORMATS = ('zip', 'old')
@@ -301,7 +301,7 @@ def test_memo_of_a_valid_pickle_passes(protocol):
     ]
     file = io.BytesIO(b'..' + pickle.dumps(value, protocol) + b'rest')
     file.seek(2)
-    check_memo(file)
+    check_sizes(file)
     assert file.tell() == 2
 
 

@@ -6,6 +6,7 @@ a reading that never ends.
 """
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -100,7 +101,9 @@ def read_all(folder, name, read, cases, allowed, work, names=()):
 
 def counts(found):
     """Number of each outcome; an AssertionError lists what went wrong."""
-    wrong = {key: text for key, text in found.items() if text not in ('equal', 'different', 'error')}
+    wrong = {
+        key: text for key, text in found.items() if text not in ('equal', 'different', 'error')
+    }
     listed = '\n'.join(f'{key}: {text}' for key, text in wrong.items())
     assert not wrong, f'{len(wrong)} of {len(found)} mutations:\n{listed}'
     return Counter(found.values())
@@ -109,6 +112,7 @@ def counts(found):
 def _child(folder, name, read, cases, allowed, work, names, entry):
     """Read the cases, and write a line for each; never returns."""
     try:
+        gc.freeze()  # else each collection copies the pages of the parent
         torch.set_num_threads(1)
         logging.disable()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -150,7 +154,9 @@ def _outcome(path, read, original, content, allowed, names):
         if isinstance(cause, MemoryError) or "can't allocate" in str(cause):
             return f'asked for too much memory: {cause!r:.200}'
     text = str(error)
-    if type(error) not in ERRORS or not any(str(path.with_name(n)) in text for n in (path.name, *names)):
+    if type(error) not in ERRORS or not any(
+        str(path.with_name(n)) in text for n in (path.name, *names)
+    ):
         return f'{error!r:.300} at {_place(error)}'
     return 'error'
 
@@ -160,7 +166,11 @@ def _place(error):
     trace, found = error.__traceback__, ''
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        found = f'{file.partition("clipself_mm/")[2]}:{trace.tb_lineno}' if 'clipself_mm/' in file and 'site-packages' not in file else found
+        found = (
+            f'{file.partition("clipself_mm/")[2]}:{trace.tb_lineno}'
+            if 'clipself_mm/' in file and 'site-packages' not in file
+            else found
+        )
         trace = trace.tb_next
     return found
 

@@ -119,8 +119,9 @@ WRONG = (
 
 def _nodes(tree, path=()):
     yield path
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    for key, value in items if isinstance(tree, (dict, list)) else ():
+    if isinstance(tree, list):
+        tree = dict(enumerate(tree))
+    for key, value in tree.items() if isinstance(tree, dict) else ():
         yield from _nodes(value, (*path, key))
 
 
