@@ -13,6 +13,7 @@ import os
 import resource
 import shutil
 import signal
+import traceback
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+ROOT = Path(__file__).parents[2]
+RIGHT = ('equal', 'different', 'error')
 MEMORY = 2**26
 """Bytes that a reading may take: the files are below 1 MB, a library's first use takes some MB."""
 SECONDS = 10
@@ -101,11 +104,8 @@ def read_all(folder, name, read, cases, allowed, work, names=()):
 
 def counts(found):
     """Number of each outcome; an AssertionError lists what went wrong."""
-    wrong = {
-        key: text for key, text in found.items() if text not in ('equal', 'different', 'error')
-    }
-    listed = '\n'.join(f'{key}: {text}' for key, text in wrong.items())
-    assert not wrong, f'{len(wrong)} of {len(found)} mutations:\n{listed}'
+    wrong = [f'{label}: {text}' for label, text in found.items() if text not in RIGHT]
+    assert not wrong, '\n'.join([f'{len(wrong)} of {len(found)} mutations', *wrong])
     return Counter(found.values())
 
 
@@ -115,12 +115,12 @@ def _child(folder, name, read, cases, allowed, work, names, entry):
         gc.freeze()  # else each collection copies the pages of the parent
         torch.set_num_threads(1)
         logging.disable()
+        original = read(folder / name)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        original = read(folder / name)
         with open(entry, 'w', encoding='utf-8') as lines:
             for number, (label, content) in enumerate(cases):
-                copy = work / f'{number}'
+                copy = work / f'{os.getpid()}-{number}'
                 shutil.copytree(folder, copy)
                 path = copy / name
                 path.unlink()
@@ -132,7 +132,8 @@ def _child(folder, name, read, cases, allowed, work, names, entry):
                 lines.write(json.dumps([label, outcome]) + '\n')
                 lines.flush()
         os._exit(0)
-    finally:
+    except BaseException:
+        traceback.print_exc()
         os._exit(1)
 
 
@@ -153,26 +154,15 @@ def _outcome(path, read, original, content, allowed, names):
     for cause in _chain(error):
         if isinstance(cause, MemoryError) or "can't allocate" in str(cause):
             return f'asked for too much memory: {cause!r:.200}'
-    text = str(error)
-    if type(error) not in ERRORS or not any(
-        str(path.with_name(n)) in text for n in (path.name, *names)
-    ):
-        return f'{error!r:.300} at {_place(error)}'
-    return 'error'
+    named = any(str(path.with_name(other)) in str(error) for other in (path.name, *names))
+    return 'error' if type(error) in ERRORS and named else f'{error!r:.300} at {_place(error)}'
 
 
 def _place(error):
-    """The line of the package that raised an error, or called what raised it."""
-    trace, found = error.__traceback__, ''
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        found = (
-            f'{file.partition("clipself_mm/")[2]}:{trace.tb_lineno}'
-            if 'clipself_mm/' in file and 'site-packages' not in file
-            else found
-        )
-        trace = trace.tb_next
-    return found
+    """Where the package raised an error, or called what raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if str(ROOT) in frame.filename]
+    return f'{ours[-1].filename.removeprefix(str(ROOT))}:{ours[-1].lineno}'
 
 
 def _chain(error):
@@ -195,3 +185,27 @@ def _limited(more):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY,) * 2)
+
+
+def nothing(original, result, content):
+    """No other result is right: a check sum or the grammar tells."""
+    return False
+
+
+def same_form(original, result, content):
+    """Other numbers are right, in the same keys, types and shapes."""
+    return form(original) == form(result)
+
+
+class Check:
+    """Reads mutations of a file and keeps their outcomes; nothing in them may run."""
+
+    def __init__(self, tmp_path):
+        self.trap = tmp_path / 'trap'
+        self.work = tmp_path / 'work'
+
+    def __call__(self, path, read, cases, allowed=nothing, names=()):
+        self.work.mkdir(exist_ok=True)
+        found = read_all(path.parent, path.name, read, cases, allowed, self.work, names)
+        assert not self.trap.exists()
+        return counts(found)

@@ -28,7 +28,7 @@ from clipself_mm.clip.text_tower import TextTower
 from clipself_mm.clip.weights.hugging_face_config import config_to_hugging_face
 from clipself_mm.clip.weights.hugging_face_names import to_hugging_face
 from clipself_mm.clip.weights.weight_file import read_weight_file
-from tests.fuzz.harness import counts, form, read_all
+from tests.fuzz.harness import form, nothing, same_form
 from tests.fuzz.mutations import (
     bytes_mutations,
     json_mutations,
@@ -40,14 +40,8 @@ CONFIG = {
     'model_cfg': {
         'embed_dim': 8,
         'quick_gelu': False,
-        'vision_cfg': {
-            'image_size': 16,
-            'layers': 1,
-            'width': 16,
-            'head_width': 8,
-            'patch_size': 8,
-        },
-        'text_cfg': {'context_length': 8, 'vocab_size': 16, 'width': 8, 'heads': 1, 'layers': 1},
+        'vision_cfg': dict(image_size=16, layers=1, width=16, head_width=8, patch_size=8),
+        'text_cfg': dict(context_length=8, vocab_size=16, width=8, heads=1, layers=1),
     },
     'preprocess_cfg': {'mean': [0.5, 0.4, 0.3], 'std': [0.2, 0.3, 0.1]},
 }
@@ -91,12 +85,8 @@ def towers(path):
     tower = build_tower(f'local-dir:{path.parent}')
     text = TextTower(f'local-dir:{path.parent}')
     sizes = tower.patch_size, tower.image_size, tower.dim
-    return (
-        tower.state_dict(),
-        text.state_dict(),
-        sizes,
-        *(list(map(float, part)) for part in (tower.mean, tower.std)),
-    )
+    numbers = [float(number) for number in (*tower.mean, *tower.std)]
+    return tower.state_dict(), text.state_dict(), sizes, numbers
 
 
 def header_of(content):
@@ -139,35 +129,6 @@ def repickled(content, trap, count):
         yield f'pickle {label}', rezipped(content, data_pkl=changed)
     for label, changed in pickle_injections(packed, trap, 16):
         yield label, rezipped(content, data_pkl=changed)
-
-
-def nothing(original, result, content):
-    """No other result is right: a check sum or the grammar tells."""
-    return False
-
-
-def same_form(original, result, content):
-    """Other numbers are right, in the same keys, types and shapes."""
-    return form(original) == form(result)
-
-
-class Check:
-    """Reads mutations of a file and keeps their outcomes; nothing in them may run."""
-
-    def __init__(self, tmp_path):
-        self.trap = tmp_path / 'trap'
-        self.work = tmp_path / 'work'
-
-    def __call__(self, path, read, cases, allowed=nothing, names=()):
-        self.work.mkdir(exist_ok=True)
-        found = read_all(path.parent, path.name, read, cases, allowed, self.work, names)
-        assert not self.trap.exists()
-        return counts(found)
-
-
-@pytest.fixture
-def check(tmp_path):
-    return Check(tmp_path)
 
 
 def test_safetensors_of_a_tower(clip, state, check):
