@@ -57,8 +57,8 @@ def decode_text(content: bytes, path: str | Path) -> str:
         ) from error
     if '\0' in text:
         raise ValueError(
-            f'{path}: expected text in UTF-8, character {text.index(chr(0))} is zero: it is binary, '
-            'or UTF-16 without a mark; save the file as UTF-8'
+            f'{path}: expected text in UTF-8, character {text.index(chr(0))} is zero: it is binary '
+            'or UTF-16; save the file as UTF-8'
         )
     return text
 

@@ -4,7 +4,6 @@ import io
 import json
 import pickle
 import tarfile
-from functools import partial
 
 import numpy as np
 import pytest
@@ -16,15 +15,17 @@ from clipself_mm.datasets.annotations.image_listing import read_listing
 from clipself_mm.datasets.annotations.nouns import CaptionNouns, load_nouns
 from clipself_mm.datasets.embedding_cache import CacheMetadata, EmbeddingCache
 from clipself_mm.datasets.proposals.reading import read_proposals
-from clipself_mm.datasets.sharded.index import Shard, index_folder, read_index, write_index
+from clipself_mm.datasets.sharded.index import Shard, read_index, write_index
 from clipself_mm.datasets.sharded.reading import ShardWindow, shard_images
 from projects.ade847.labels import read_index as read_ade
 from projects.ade847.labels import shared_names
 from tests.fuzz.mutations import (
+    CHANGES,
     bytes_mutations,
     encodings,
     json_mutations,
     pickle_injections,
+    swap,
     whole_files,
 )
 
@@ -207,6 +208,10 @@ def test_index_of_shards(folder, check):
     assert found['error'] > 90
 
 
+SEEN = tuple(change for change in CHANGES if change is not swap)
+"""The check sum of a header is a sum: a swap does not change it."""
+
+
 def shard(format=tarfile.GNU_FORMAT):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode='w', format=format) as file:
@@ -233,7 +238,9 @@ def same_names(original, result, content):
     if not any(content):  # a tar without files, of which the index warns
         return result == ([], [])
     (images, left_out), (others, left) = original, result
-    sizes, other_sizes = ([(*image[:2], len(image[2])) for image in part] for part in (images, others))
+    sizes, other_sizes = (
+        [(*image[:2], len(image[2])) for image in part] for part in (images, others)
+    )
     return sizes == other_sizes and left_out == left
 
 
@@ -245,7 +252,7 @@ def test_shards(format, folder, check):
     cases = [*whole_files(content), *bytes_mutations(content, 60)]
     headers = [0, 1536, 2560, 4096]
     for start in headers:
-        changes = bytes_mutations(content, 20, first=start, last=start + 512)
+        changes = bytes_mutations(content, 20, SEEN, start, start + 512)
         cases += [(f'header {start} {label}', text) for label, text in changes]
     cases += [(f'cut {size}', content[:size]) for size in range(512, len(content), 1024)]
     found = check(path, images_of, cases, same_names)

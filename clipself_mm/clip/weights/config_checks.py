@@ -69,8 +69,9 @@ def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401
     if get_origin(hint) is Union:
         return any(_fits(value, part) for part in parts)
     if get_origin(hint) is tuple:
-        right = isinstance(value, Sequence) and len(value) == len(parts)
-        return right and all(map(_fits, value, parts))  # type: ignore[arg-type]
+        if not isinstance(value, Sequence) or len(value) != len(parts):
+            return False
+        return all(map(_fits, value, parts))
     if hint is int:
         return type(value) is int and value >= 0
     if hint is float:

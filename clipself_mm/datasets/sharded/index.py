@@ -94,7 +94,11 @@ def read_index(
 def _check_name(name: str, remote: bool, path: str) -> None:
     """ValueError if a name is no file below the folder, or not plain text in a command or URL."""
     parts = re.split(r'[/\\]', name)
-    if {'', '.', '..'} & {part.strip() for part in parts} or ':' in parts[0] or not name.isprintable():
+    if (
+        {'', '.', '..'} & {part.strip() for part in parts}
+        or ':' in parts[0]
+        or not name.isprintable()
+    ):
         raise ValueError(f'{path}: expected names of files below the folder, found {name!r}')
     if remote and not re.fullmatch(r'\w[\w.+=@,/-]*', name):
         raise ValueError(

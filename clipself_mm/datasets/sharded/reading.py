@@ -103,8 +103,9 @@ def _members(
                 yield ShardImage(f'{folder}{slash}{start}', rest, content.read())
             else:
                 left_out.append(f'{member.name} ({"a link" if start else "a hidden file"})')
-        while rest := archive.fileobj.read(tarfile.RECORDSIZE):  # type: ignore[union-attr]
-            if rest.strip(b'\0'):
+        stream = archive.fileobj  # type: ignore[assignment]
+        while more := stream.read(tarfile.RECORDSIZE):
+            if any(more):
                 raise tarfile.ReadError('more follows after its end; pack its parts into one tar')
 
 
@@ -112,13 +113,13 @@ class _Header(tarfile.TarInfo):
     """A header of a tar; a broken one is an error, where `tarfile` takes it for the end."""
 
     @classmethod
-    def frombuf(cls, buf: bytes, encoding: str | None, errors: str) -> Any:  # noqa: ANN401
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Any:  # noqa: ANN401
         """Parse a header."""
         try:
             return super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
-        except tarfile.EOFHeaderError:
-            raise
         except tarfile.HeaderError as error:
+            if buf and not any(buf):  # the end
+                raise
             raise tarfile.ReadError(f'it is cut off or damaged: {error}') from error
 
 
