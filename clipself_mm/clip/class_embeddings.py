@@ -200,7 +200,10 @@ def _read_dictionary(path: Path) -> tuple[list[str], Tensor]:
 
 
 def _read_table(path: Path) -> tuple[None, Tensor]:
-    return None, _checked(torch.from_numpy(np.load(path, allow_pickle=False)).float())
+    table = np.load(path, mmap_mode='r', allow_pickle=False)
+    if path.stat().st_size != table.offset + table.nbytes:
+        raise ValueError(f'found the shape {table.shape}, which is not the size of the file')
+    return None, _checked(torch.from_numpy(np.array(table)).float())
 
 
 def _read_safetensors(path: Path) -> tuple[list[str], Tensor]:
@@ -225,7 +228,7 @@ def _open_safetensors(path: Path) -> tuple[dict[str, str], Tensor]:
 
 
 def _checked(table: Tensor) -> Tensor:
-    if table.ndim != 2:
+    if table.ndim != 2 or not table.numel():
         raise ValueError(f'found the shape {tuple(table.shape)}')
     bad = (~table.isfinite()).any(1).nonzero()
     if len(bad):

@@ -23,7 +23,7 @@ from .prompts import (
 )
 from .text_warnings import find_cut, warn_of_cut, warn_of_equal
 from .weights.checkpoints import check_activation, load_text, read_checkpoint
-from .weights.tower_source import CONFIG_NAME, TowerSource, find_source
+from .weights.tower_source import CONFIG_NAME, TowerSource, find_source, invalid_config
 
 _PROGRESS_BAR_FROM = 4
 """Number of batches from which a progress bar is shown."""
@@ -50,7 +50,8 @@ class TextTower(nn.Module):
         if needs_transformers(source):
             _import_transformers(model)
         self.source = source
-        self.text = bare_text_tower(source.config)
+        with invalid_config(source.config_name):
+            self.text = bare_text_tower(source.config)
         weights = read_checkpoint(file)
         check_activation(weights, source, file)
         load_text(self.text, weights.state, file)

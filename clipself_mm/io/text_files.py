@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+_HALF = re.compile(r'\\u[dD][89a-fA-F]')
+"""Json may escape each half of a character, and so one without the other."""
 _MARKS = {
     codecs.BOM_UTF8: 'utf-8-sig',
     codecs.BOM_UTF32_LE: 'utf-32',
@@ -42,16 +45,22 @@ def decode_text(content: bytes, path: str | Path) -> str:
         path: The file, for the error.
 
     Raises:
-        ValueError: It is in another encoding.
+        ValueError: It is in another encoding, or has bytes that are zero.
     """
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), 'utf-8')
     try:
-        return content.decode(encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(
             f'{path}: expected text in UTF-8, byte {error.start} is not ({error.reason}); save the '
             'file as UTF-8'
         ) from error
+    if '\0' in text:
+        raise ValueError(
+            f'{path}: expected text in UTF-8, character {text.index(chr(0))} is zero: it is binary '
+            'or UTF-16; save the file as UTF-8'
+        )
+    return text
 
 
 def parse_json(content: bytes, path: str | Path) -> Any:  # noqa: ANN401
@@ -62,11 +71,14 @@ def parse_json(content: bytes, path: str | Path) -> Any:  # noqa: ANN401
         path: The file, for the error.
 
     Raises:
-        ValueError: It is not valid json, or nested too deeply.
+        ValueError: It is not valid json, nested too deeply, or a text has half of a character.
     """
     text = decode_text(content, path)
     try:
-        return json.loads(text)
+        parsed = json.loads(text)
+        if _HALF.search(text):
+            json.dumps(parsed, ensure_ascii=False).encode()
+        return parsed
     except RecursionError as error:
         raise ValueError(f'{path} is not valid JSON: its lists are nested too deeply') from error
     except ValueError as error:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from clipself_mm.datasets import ImageReadError
+from clipself_mm.datasets.annotations.vocabulary import is_name
 from clipself_mm.datasets.pictures import decode_image, read_bytes
 from clipself_mm.io.atomic_write import atomic_write
 from clipself_mm.io.safe_pickle import ARRAYS, SCALARS, load_pickle
@@ -59,6 +60,10 @@ def read_index(path: str | Path) -> ADEIndex:
         found = sorted(content) if isinstance(content, dict) else type(content).__name__
         raise ValueError(f'{path}: expected a dict with {list(_KEYS)}, got {found}')
     files, folders, names = (list(content[key]) for key in _KEYS[:3])
+    for key, texts in zip(_KEYS, (files, folders, names), strict=False):
+        wrong = [text for text in texts if not is_name(text)]
+        if wrong:
+            raise ValueError(f'{path}: expected names as {key}, got {wrong[0]!r:.80}')
     presence, parts = (np.asarray(content[key]) for key in _KEYS[3:])
     shape = (len(names), len(files))
     if len(folders) != len(files) or presence.shape != shape or parts.shape != shape:

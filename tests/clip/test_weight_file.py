@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from clipself_mm.clip.weights.weight_file import read_weight_file
-from clipself_mm.io.safe_pickle import ARRAYS, Placeholder, check_memo, load_pickle
+from clipself_mm.io.safe_pickle import ARRAYS, Placeholder, check_sizes, load_pickle
 
 MAGIC = 0x1950A86A20F9469CFC6C
 FORMATS = ('zip', 'old')
@@ -301,7 +301,7 @@ def test_memo_of_a_valid_pickle_passes(protocol):
     ]
     file = io.BytesIO(b'..' + pickle.dumps(value, protocol) + b'rest')
     file.seek(2)
-    check_memo(file)
+    check_sizes(file)
     assert file.tell() == 2
 
 
@@ -336,6 +336,72 @@ def test_array_of_a_structure_is_refused(tmp_path):
     (tmp_path / 'a.pkl').write_bytes(pickle.dumps(np.zeros(2, [('a', 'f4')])))
     with pytest.raises(ValueError, match=r'a\.pkl.*V4'):
         load_pickle(tmp_path / 'a.pkl', ARRAYS, 'arrays')
+
+
+@pytest.mark.parametrize('protocol', [0, 2, 5])
+@pytest.mark.parametrize('kind', ['<f8', '>f8', '>i2', '<U2', '>U2', 'S3', '?', 'O'])
+def test_arrays_of_either_byte_order_are_read(kind, protocol, tmp_path):
+    written = np.array([[1, 2], [3, 0]]).astype(kind)
+    (tmp_path / 'a.pkl').write_bytes(pickle.dumps([written, written.T], protocol))
+    for found, expected in zip(
+        load_pickle(tmp_path / 'a.pkl', ARRAYS, 'arrays'), [written, written.T], strict=True
+    ):
+        assert type(found) is np.ndarray
+        assert found.tolist() == expected.tolist()
+
+
+class Call:
+    """Is pickled as a call, and perhaps a state."""
+
+    def __init__(self, *reduced):
+        self.reduced = reduced
+
+    def __reduce__(self):
+        return self.reduced
+
+
+_RECONSTRUCT = np.empty(1).__reduce__()[:2]
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        Call(np.ndarray, ((10**9,), 'O')),
+        Call(np.ndarray, ((10**9,),)),
+        Call(bytes, (10**9,)),
+        Call(_RECONSTRUCT[0], (np.ndarray, (10**9,), b'b'), (1, (2,), np.dtype('f8'), False, b'')),
+        Call(*_RECONSTRUCT, (1, (3,), np.dtype('O'), False, ['a', 'b'])),
+        Call(*_RECONSTRUCT, (1, (2,), np.dtype('f8'), False, b'12345678')),
+        Call(*_RECONSTRUCT, (1, (-1,), np.dtype('f8'), False, b'')),
+        Call(*_RECONSTRUCT, (1, (1,), np.dtype('f8'), False, [1.0])),
+        [Call(np.dtype, ('f8',), (3, '<', None, ('a',), {'a': 1}, 8, 8, 63))],
+    ],
+)
+def test_false_arrays_are_refused(value, tmp_path):
+    (tmp_path / 'a.pkl').write_bytes(pickle.dumps(value, 2))
+    megabytes, message = peak_of(lambda: load_pickle(tmp_path / 'a.pkl', ARRAYS, 'arrays'))
+    assert 'a.pkl is not a valid pickle' in message
+    assert megabytes < 50
+
+
+@pytest.mark.parametrize('kind', ['zip', 'old'])
+def test_state_of_a_tensor_is_refused(kind, tmp_path):
+    """`Tensor.__setstate__` enlarges the storage to any size."""
+
+    class Grown(torch.Tensor):
+        def __reduce_ex__(self, protocol):
+            plain = self.as_subclass(torch.Tensor)
+            call, arguments = plain.__reduce_ex__(protocol)[:2]
+            return call, arguments, (plain._typed_storage(), 0, (10**9,), (1,))
+
+    path = tmp_path / 'x.pt'
+    torch.save(
+        {'a': torch.ones(2).as_subclass(Grown)}, path, _use_new_zipfile_serialization=kind == 'zip'
+    )
+    megabytes, message = peak_of(lambda: read_weight_file(path))
+    assert 'x.pt' in message
+    assert 'state on a tensor' in message
+    assert megabytes < 50
 
 
 def test_invalid_archives_raise(tmp_path):

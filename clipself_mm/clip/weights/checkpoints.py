@@ -138,15 +138,22 @@ def state_dict_mismatch(expected: Mapping[str, Tensor], state: Mapping[str, Tens
         state: The state dict to load.
 
     Returns:
-        One line per tensor that is missing, unexpected or of another shape.
+        One line per tensor that is missing, unexpected, of another shape, or of integers instead of
+        floats.
     """
     problems = [f'missing {key}' for key in expected if key not in state]
     problems += [f'unexpected {key}' for key in state if key not in expected]
-    return problems + [
-        f'{key} is {tuple(state[key].shape)} in the file, {tuple(expected[key].shape)} in the model'
-        for key in expected
-        if key in state and state[key].shape != expected[key].shape
-    ]
+    for key in expected:
+        if key not in state:
+            continue
+        if state[key].shape != expected[key].shape:
+            problems.append(
+                f'{key} is {tuple(state[key].shape)} in the file, {tuple(expected[key].shape)} in '
+                'the model'
+            )
+        elif expected[key].is_floating_point() and not state[key].is_floating_point():
+            problems.append(f'{key} is {state[key].dtype} in the file, not a float')
+    return problems
 
 
 def _load_exactly(module: nn.Module, state: State, origin: str) -> None:

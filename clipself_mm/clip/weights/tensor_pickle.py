@@ -11,7 +11,7 @@ import pickle
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -73,6 +73,14 @@ class TensorUnpickler(SafeUnpickler):
         self, file: IO[bytes], allowed: Mapping[str, object] = TENSORS, **kwargs: Any
     ) -> None:
         super().__init__(file, allowed, IGNORED, **kwargs)
+
+    def load_build(self) -> None:
+        """Set the state of an object; that of a tensor may ask for any memory."""
+        if isinstance(self.stack[-2], Tensor):
+            raise pickle.UnpicklingError('the pickle sets state on a tensor')
+        super().load_build()
+
+    dispatch: ClassVar[dict] = {**SafeUnpickler.dispatch, pickle.BUILD[0]: load_build}
 
 
 class TensorPickle:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,7 @@ from open_clip.pretrained import (
 
 from clipself_mm.io.text_files import read_local_json
 
+from .config_checks import check_config, check_normalisation
 from .hugging_face_config import config_from_hugging_face
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -62,6 +64,13 @@ class TowerSource:
     preprocess: dict[str, Any] = field(
         default_factory=lambda: {'mean': list(CLIP_MEAN), 'std': list(CLIP_STD)}, repr=False
     )
+
+    @property
+    def config_name(self) -> str:
+        """The file of the configuration; of a named model its name."""
+        folder = Path(self.model.removeprefix('local-dir:'))
+        found = (folder / name for name in (CONFIG_NAME, HF_CONFIG_NAME))
+        return next((str(path) for path in found if path.is_file()), self.model)
 
     def require_checkpoint(self) -> str:
         """The weights file; an error if there is none."""
@@ -202,20 +211,19 @@ def _fetched(fetch: Callable[[], str], advice: str) -> str:
 def _source_of_folder(folder: Path, checkpoint: str | None) -> TowerSource:
     model = f'local-dir:{folder}'
     if (folder / CONFIG_NAME).exists():
-        path, names, read = folder / CONFIG_NAME, WEIGHTS_NAMES, _read_open_clip
+        path, names = folder / CONFIG_NAME, WEIGHTS_NAMES
     elif (folder / HF_CONFIG_NAME).exists():
-        path, names, read = folder / HF_CONFIG_NAME, HF_WEIGHTS_NAMES, _read_hugging_face
+        path, names = folder / HF_CONFIG_NAME, HF_WEIGHTS_NAMES
     else:
         raise FileNotFoundError(
             f'{folder / CONFIG_NAME}: no such file; expected a CLIP folder with this file or '
             f"with the {HF_CONFIG_NAME} of transformers' CLIP"
         )
-    try:
-        config, preprocess = read(path)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path}: not a valid configuration of a CLIP: {error!r}') from error
+    content, is_open_clip = _read_json(path), path.name == CONFIG_NAME
+    with invalid_config(path):
+        config = dict(content['model_cfg']) if is_open_clip else config_from_hugging_face(content)
     if checkpoint is None:
-        found = [str(folder / name) for name in names if (folder / name).is_file()]
+        found = [str(folder / name) for name in names if (folder / name).exists()]
         if not found:
             raise FileNotFoundError(
                 f'{folder / names[0]}: no such file; expected the weights of {model}'
@@ -223,22 +231,35 @@ def _source_of_folder(folder: Path, checkpoint: str | None) -> TowerSource:
         checkpoint = found[0]
     else:
         _require(checkpoint, model, {})
-    normalisation = {'mean': list(CLIP_MEAN), 'std': list(CLIP_STD)}
-    return TowerSource(model, config, checkpoint, normalisation | preprocess)
+    with invalid_config(path):
+        check_config(config, Path(checkpoint))
+    if not is_open_clip:
+        path = folder / HF_PREPROCESS_NAME
+        content = dict(preprocess_cfg=_read_json(path)) if path.exists() else {}
+    with invalid_config(path):
+        given = dict(content.get('preprocess_cfg', {}))
+        if not is_open_clip:
+            names_of = {'image_mean': 'mean', 'image_std': 'std'}
+            given = {new: given[old] for old, new in names_of.items() if old in given}
+        preprocess = {'mean': list(CLIP_MEAN), 'std': list(CLIP_STD)} | given
+        check_normalisation(preprocess)
+    return TowerSource(model, config, checkpoint, preprocess)
+
+
+@contextmanager
+def invalid_config(path: str | Path) -> Iterator[None]:
+    """One ValueError with the file for any error of a block that uses a configuration.
+
+    Args:
+        path: The file, or the name of the model.
+    """
+    try:
+        yield
+    except (NotImplementedError, ImportError, OSError):
+        raise
+    except Exception as error:  # open_clip and timm raise many kinds of errors
+        raise ValueError(f'{path}: not a valid configuration of a CLIP: {error!r}') from error
 
 
 def _read_json(path: Path) -> dict:
     return read_local_json(path, 'a configuration of a CLIP')
-
-
-def _read_open_clip(path: Path) -> tuple[dict, dict]:
-    content = _read_json(path)
-    return dict(content['model_cfg']), dict(content.get('preprocess_cfg', {}))
-
-
-def _read_hugging_face(path: Path) -> tuple[dict, dict]:
-    config = config_from_hugging_face(_read_json(path))
-    preprocess = path.with_name(HF_PREPROCESS_NAME)
-    content = _read_json(preprocess) if preprocess.is_file() else {}
-    names = {'image_mean': 'mean', 'image_std': 'std'}
-    return config, {new: content[old] for old, new in names.items() if old in content}

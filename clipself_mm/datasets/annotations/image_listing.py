@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -117,7 +118,8 @@ def read_listing(path: str, backend_args: dict | None = None) -> list[str]:
         raise IsADirectoryError(f'{path}: expected a list file, it is a folder') from error
     if b'\0' in content:
         raise ValueError(f'{path}: expected a text file with one path per line, it is binary')
-    lines = (line.strip() for line in content.decode('utf-8', 'surrogateescape').split('\n'))
+    text = content.removeprefix(codecs.BOM_UTF8).decode('utf-8', 'surrogateescape')
+    lines = (line.strip() for line in text.split('\n'))
     names = [line for line in lines if line and not line.startswith(COMMENT)]
     if not names:
         raise ValueError(f'{path}: expected one path per line, found none')

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .coco_json import read_json
-from .vocabulary import Vocabulary, load_vocabulary
+from .vocabulary import Vocabulary, is_name, load_vocabulary
 
 
 def vocabulary_of_categories(categories: Sequence[dict], path: str) -> Vocabulary:
@@ -21,11 +21,17 @@ def vocabulary_of_categories(categories: Sequence[dict], path: str) -> Vocabular
         Label i is the category with the i-th smallest id, as in the official implementation.
 
     Raises:
-        ValueError: A category has no name or id, or is listed twice.
+        ValueError: A category has no name or id, or is listed twice; or the ids differ in type.
     """
-    lacking = [entry for entry in categories if not {'id', 'name'} <= entry.keys()]
-    if lacking:
-        raise ValueError(f"{path}: expected categories with 'id' and 'name', got {lacking[0]}")
+    if not isinstance(categories, list):
+        raise ValueError(f'{path}: expected a list of categories, got {categories!r:.80}')
+    for entry in categories:
+        if not isinstance(entry, dict) or not is_name(entry.get('name')):
+            raise ValueError(f"{path}: expected categories with 'id' and 'name', got {entry!r:.80}")
+        if type(entry.get('id')) not in (int, str):
+            raise ValueError(f'{path}: expected a number or text as id, got {entry!r:.80}')
+    if len(kinds := {type(entry['id']).__name__ for entry in categories}) > 1:
+        raise ValueError(f'{path}: its category ids are of several types, {sorted(kinds)}')
     ordered = sorted(categories, key=lambda entry: entry['id'])
     try:
         return Vocabulary(

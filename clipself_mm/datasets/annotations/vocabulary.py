@@ -73,6 +73,11 @@ class Vocabulary:
             _check_other_names(key, getattr(self, key), self.classes)
 
 
+def is_name(value: object) -> bool:
+    """Whether a value is a text that is not blank and can name a class."""
+    return isinstance(value, str) and bool(value.strip()) and '\0' not in value
+
+
 def _check_unique(key: str, names: Sequence) -> None:
     """Raise ValueError if a list has duplicates."""
     duplicates = sorted({name for name in names if names.count(name) > 1}, key=str)
@@ -89,7 +94,7 @@ def _check_other_names(
     for name, others in names.items():
         if name not in known:
             raise ValueError(f'{key} has {name!r}, which is not among its classes')
-        if not others or not all(isinstance(other, str) and other.strip() for other in others):
+        if not others or not all(map(is_name, others)):
             raise ValueError(f'{key} of {name!r} should be a list of names, got {others!r:.80}')
         for other in others:
             if other in known:
@@ -105,7 +110,7 @@ def _check_types(key: str, entries: object) -> None:
     """Raise ValueError if a value of the json is not a list of non-empty names (or of ids)."""
     kind = int if key == 'ids' else str
     valid = isinstance(entries, list) and all(
-        isinstance(entry, kind) and entry != '' for entry in entries
+        type(entry) is int if kind is int else is_name(entry) for entry in entries
     )
     if not valid:
         raise ValueError(f'{key} should be a list of {kind.__name__}, got {entries!r:.80}')

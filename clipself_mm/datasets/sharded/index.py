@@ -21,6 +21,7 @@ from .reading import IMAGE_SUFFIXES, shard_images
 
 INDEX_NAME = 'index.json'
 _SHOWN = 10
+_MOST = 2**40
 _logger = logging.getLogger(__name__)
 
 
@@ -70,13 +71,16 @@ def read_index(
         ) from error
     items = parse_json(content, path)
     try:
-        shards = [Shard(str(item['file']), int(item['pictures'])) for item in items]
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        shards = [Shard(item['file'], item['pictures']) for item in items]
+    except (TypeError, KeyError) as error:
         raise ValueError(
             f'{path}: expected a list of {{"file": name, "pictures": number}}: {error!r}'
         ) from error
-    if any(shard.images < 0 for shard in shards):
-        raise ValueError(f'{path}: a shard has a negative number of images')
+    for shard in shards:
+        if not isinstance(shard.file, str) or type(shard.images) is not int:
+            raise ValueError(f'{path}: expected the name and number of images, found {shard}')
+        if not 0 <= shard.images < _MOST:
+            raise ValueError(f'{path}: {shard.file} has {shard.images} images')
     where = path if location is None else location
     remote = where.startswith('pipe:') or '://' in where
     for shard in shards:
@@ -90,7 +94,11 @@ def read_index(
 def _check_name(name: str, remote: bool, path: str) -> None:
     """ValueError if a name is no file below the folder, or not plain text in a command or URL."""
     parts = re.split(r'[/\\]', name)
-    if {'', '.', '..'} & set(parts) or ':' in parts[0] or not name.isprintable():
+    if (
+        {'', '.', '..'} & {part.strip() for part in parts}
+        or ':' in parts[0]
+        or not name.isprintable()
+    ):
         raise ValueError(f'{path}: expected names of files below the folder, found {name!r}')
     if remote and not re.fullmatch(r'\w[\w.+=@,/-]*', name):
         raise ValueError(
@@ -137,6 +145,8 @@ def index_folder(
     for path in shown:
         left_out: list[str] = []
         shards.append(Shard(path.name, sum(1 for _ in shard_images(str(path), suffixes, left_out))))
+        if not shards[-1].images:
+            _logger.warning('%s: has no image', path)
         if left_out:
             more = ', ...' if len(left_out) > _SHOWN else ''
             listed = ', '.join(left_out[:_SHOWN]) + more

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from types import ModuleType
-from typing import IO
+from typing import IO, Any
 
 IMAGE_SUFFIXES = ('jpg', 'jpeg', 'png', 'webp', 'bmp', 'tif', 'tiff')
 """Suffixes of the image among the members of a sample, lower case; the first present is used."""
@@ -89,9 +89,11 @@ def _members(
 ) -> Iterator[ShardImage]:
     """The members that end like an image, split at the first dot of the file name."""
     endings = tuple(f'.{suffix}' for suffix in suffixes)
-    with tarfile.open(fileobj=stream, mode='r|*') as archive:
+    with tarfile.open(fileobj=stream, mode='r|*', tarinfo=_Header) as archive:
         for member in archive:
             vars(archive)['members'] = []  # else it keeps all headers in memory
+            if member.issparse():  # a few bytes stand for any number of zeros
+                raise tarfile.ReadError(f'{member.name} is a sparse file, pack it as a plain one')
             folder, slash, file = member.name.rpartition('/')
             start, _, rest = file.partition('.')
             if member.isdir() or file.startswith('._') or not file.lower().endswith(endings):
@@ -101,6 +103,24 @@ def _members(
                 yield ShardImage(f'{folder}{slash}{start}', rest, content.read())
             else:
                 left_out.append(f'{member.name} ({"a link" if start else "a hidden file"})')
+        stream = archive.fileobj  # type: ignore[assignment]
+        while more := stream.read(tarfile.RECORDSIZE):
+            if any(more):
+                raise tarfile.ReadError('more follows after its end; pack its parts into one tar')
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar; a broken one is an error, where `tarfile` takes it for the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Any:  # noqa: ANN401
+        """Parse a header."""
+        try:
+            return super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
+        except tarfile.HeaderError as error:
+            if buf and not any(buf):  # the end
+                raise
+            raise tarfile.ReadError(f'it is cut off or damaged: {error}') from error
 
 
 def _images_of_sample(

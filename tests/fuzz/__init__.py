@@ -1,0 +1,1 @@
+"""Seeded mutations of the files that users give."""
