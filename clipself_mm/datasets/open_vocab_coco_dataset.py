@@ -129,8 +129,9 @@ class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
 
         Returns:
             One dict per image as mmdet's, in the order of the file, without the boxes that show no
-            object (see `why_unused`). An image with annotations has `boxes_extent`: the largest
-            x + width and y + height of all its boxes.
+            object (see `why_unused`), and without masks unless the pipeline loads them. An image
+            with annotations has `boxes_extent`: the largest x + width and y + height of all its
+            boxes.
 
         Raises:
             ImageReadError: The first image with boxes has another size.
@@ -147,6 +148,8 @@ class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
         annotations_of = defaultdict(list)
         extent_of: dict[Key, tuple[float, float]] = {}
         self.box_counts = BoxCounts(self.ann_file, len(images))
+        steps = self.pipeline.transforms
+        with_mask = any(getattr(step, 'with_mask', False) for step in steps)
         for annotation in content['annotations']:
             box = check_box(annotation.get('bbox'), annotation.get('id'), self.ann_file)
             key, category = annotation['image_id'], annotation['category_id']
@@ -159,8 +162,10 @@ class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
             self.cat_img_map[category].append(key)
             if reason in (None, CROWD):
                 annotation['area'] = annotated_area(annotation) or box[2] * box[3]
+                if not with_mask:
+                    annotation.pop('segmentation', None)
                 annotations_of[key].append(annotation)
-        if any(getattr(step, 'with_mask', False) for step in self.pipeline.transforms):
+        if with_mask:
             sizes = {key: (image['height'], image['width']) for key, image in self.image_of.items()}
             known = itertools.chain.from_iterable(annotations_of.values())
             check_masks(known, sizes, self.ann_file)
@@ -173,7 +178,7 @@ class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
             if image['id'] in extent_of:
                 infos[-1]['boxes_extent'] = extent_of[image['id']]
         del self.image_of
-        check_first_image(infos, self.pipeline.transforms)
+        check_first_image(infos, steps)
         self.box_counts.report(needed=not self.test_mode)
         return infos
 

@@ -9,7 +9,8 @@ from mmdet.datasets import CocoPanopticDataset
 from mmengine.fileio import join_path
 from mmengine.registry import DATASETS
 
-from clipself_mm.datasets.annotations.coco_json import image_file_name
+from clipself_mm.datasets.annotations.boxes import annotated_area, check_box
+from clipself_mm.datasets.annotations.coco_json import image_file_names
 from clipself_mm.datasets.annotations.panoptic_json import read_panoptic_json
 from clipself_mm.datasets.open_vocab_coco_dataset import vocabulary_metainfo
 from clipself_mm.datasets.pictures import CheckedPictures
@@ -70,6 +71,12 @@ class OpenVocabPanopticDataset(CheckedPictures, CocoPanopticDataset):
         )
         self.cat2label = found.label_of
         self.cat_ids = sorted(found.label_of, key=found.label_of.__getitem__)
+        names = image_file_names([image for image, _ in found.entries], self.ann_file)
+        for (image, entry), name in zip(found.entries, names, strict=True):
+            image['file_name'] = name
+            for part in entry['segments_info']:
+                box = check_box(part.get('bbox'), part['id'], self.ann_file)
+                part['area'] = annotated_area(part) or box[2] * box[3]
         self.coco = self.COCOAPI()
         self.coco.dataset = found.content
         self.coco.createIndex()
@@ -81,9 +88,8 @@ class OpenVocabPanopticDataset(CheckedPictures, CocoPanopticDataset):
     def _entry(self, image: dict, entry: dict) -> dict:
         if not (image.get('height') and image.get('width')):
             raise ValueError(f'{self.ann_file}: image {image["id"]} has no height and width')
-        name = image_file_name(image, self.ann_file)
         return dict(
-            raw_img_info=dict(image, img_id=image['id'], file_name=name),
+            raw_img_info=dict(image, img_id=image['id']),
             raw_ann_info=entry['segments_info'],
             seg_file=entry['file_name'],
         )

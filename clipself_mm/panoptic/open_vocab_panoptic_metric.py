@@ -11,6 +11,7 @@ from mmengine.registry import METRICS
 from panopticapi.evaluation import PQStat
 
 from clipself_mm.datasets.annotations.categories import category_labels
+from clipself_mm.datasets.annotations.coco_json import image_file_names
 from clipself_mm.datasets.annotations.panoptic_json import load_panoptic_json
 from clipself_mm.models import name_classes
 
@@ -53,7 +54,11 @@ class OpenVocabPanopticMetric(CocoPanopticMetric):
             raise ValueError(
                 f'{type(self).__name__}: seen and outfile_prefix exclude each other, remove one'
             )
-        load_panoptic_json(ann_file, backend_args)  # mmdet reads the file without checks
+        # mmdet reads the file without checks, and needs the name of each image.
+        content, _ = load_panoptic_json(ann_file, backend_args)
+        image_file_names(content['images'], ann_file)
+        if nameless := [image['id'] for image in content['images'] if 'file_name' not in image]:
+            raise ValueError(f"{ann_file}: image {nameless[0]!r} has no 'file_name'")
         super().__init__(
             ann_file=ann_file, seg_prefix=seg_prefix, backend_args=backend_args, **kwargs
         )

@@ -242,12 +242,12 @@ def test_category_ids_of_any_one_type(read, ids):
         (lambda c: c['categories'][1].pop('name'), r"category 2 has no 'name'"),
         (lambda c: c['categories'][1].pop('id'), r"category has no 'id'"),
         (lambda c: c['images'].append('x'), r"entry 2 of 'images' is 'x'"),
-        (lambda c: c['images'][0].update(width='160'), r"width of image 1 is '160', expected"),
+        (lambda c: c['images'][0].update(width='160'), r"width of image 1 is '160', exp"),
         (lambda c: c['images'][0].update(height=float('nan')), r'height of image 1 is nan'),
         (lambda c: c['images'][0].update(file_name={}), r"image 1 has neither 'file_name' nor"),
         (
             lambda c: c['images'][0].update(file_name={'a': 1}),
-            r'file_name of image 1 .* not text',
+            r'file_name of image 1 .* no path',
         ),
     ],
 )

@@ -151,7 +151,7 @@ def _outcome(path, read, original, content, allowed, names):
     if error is None:
         if same(original, result):
             return 'equal'
-        with contextlib.suppress(AssertionError, TypeError, UnicodeError):
+        with contextlib.suppress(AssertionError, TypeError, ValueError, OverflowError):
             if allowed(original, result, content):
                 return 'different'
         return f'is {reprlib.repr(result)}'

@@ -22,6 +22,8 @@ MUTATIONS = 150
 SHAPE = (60, 80)
 WORDS = dict(things=('cat', 'dog'), stuff=('sky',))
 CLASSES = ('cat', 'dog', 'sky')
+THINGS = 'things.json'
+MASKS = [dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True)]
 RING = [10, 10, 30, 10, 30, 40, 10, 40]
 IMAGES = [
     dict(id=3, file_name='a/1.jpg', width=80, height=60),
@@ -96,7 +98,10 @@ def data_set(name, **settings):
     def read(path):
         given = dict(data_prefix=dict(img='images'), vocabulary=str(path.parent / 'classes.json'))
         given = {key: value for key, value in (given | settings).items() if value is not None}
-        given.update(type=name, ann_file=str(path), pipeline=[], serialize_data=False)
+        given = dict(pipeline=[]) | given
+        given.update(type=name, ann_file=str(path), serialize_data=False)
+        if given.get('vocabulary') == THINGS:
+            given['vocabulary'] = str(path.parent / THINGS)
         if 'caption_file' in settings:  # the captions are mutated, the boxes are not
             given.update(ann_file=str(path.parent / 'boxes.json'), caption_file=str(path))
         built = DATASETS.build(given)
@@ -143,9 +148,12 @@ DOORS = {
     'ImageRegions': (BOXES, data_set('ImageRegions', vocabulary=None)),
     'BoxRegions': (BOXES, data_set('BoxRegions')),
     'RegionTextPairs': (BOXES, data_set('RegionTextPairs', vocabulary=None)),
-    'OpenVocabCocoDataset': (BOXES, data_set('OpenVocabCocoDataset')),
-    'OpenVocabCocoDataset masks': (BOXES, data_set('OpenVocabCocoDataset', test_mode=True)),
-    'OpenVocabCocoDataset LVIS': (LVIS, data_set('OpenVocabCocoDataset')),
+    'OpenVocabCocoDataset': (BOXES, data_set('OpenVocabCocoDataset', vocabulary=THINGS)),
+    'OpenVocabCocoDataset masks': (
+        BOXES,
+        data_set('OpenVocabCocoDataset', vocabulary=THINGS, pipeline=MASKS),
+    ),
+    'OpenVocabCocoDataset LVIS': (LVIS, data_set('OpenVocabCocoDataset', vocabulary=THINGS)),
     'OpenVocabCocoMetric': (BOXES, metric('OpenVocabCocoMetric', metric=['bbox', 'segm'])),
     'OpenVocabProposalRecall': (BOXES, metric('OpenVocabProposalRecall')),
     'OpenVocabLVISMetric': (LVIS, metric('OpenVocabLVISMetric', metric='bbox')),
@@ -213,6 +221,7 @@ def test_annotations(door, check, tmp_path):
     folder = tmp_path / 'files'
     folder.mkdir()
     (folder / 'classes.json').write_text(json.dumps(dict(classes=CLASSES, things=CLASSES[:2])))
+    (folder / THINGS).write_text(json.dumps(dict(classes=CLASSES[:2])))
     (folder / 'boxes.json').write_text(json.dumps(BOXES))
     path, content = folder / 'annotations.json', json.dumps(tree).encode()
     path.write_bytes(content)

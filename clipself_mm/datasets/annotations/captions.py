@@ -22,7 +22,7 @@ def load_captions(path: str, backend_args: dict | None = None) -> dict[int | str
     captions: dict[int | str, list[str]] = {image['id']: [] for image in content['images']}
     for annotation in content['annotations']:
         text, image_id = annotation.get('caption'), annotation.get('image_id')
-        if not isinstance(text, str):
+        if not isinstance(text, str) or not text.strip():
             raise ValueError(f"{path}: an annotation has no text under 'caption': {annotation}")
         if image_id not in captions:
             raise ValueError(f'{path}: a caption has image_id {image_id}, which is not in images')

@@ -48,7 +48,7 @@ def category_labels(
         )
     for entry in known:
         name = vocabulary.classes[found[entry['id']]]
-        if 'isthing' in entry and bool(entry['isthing']) != (name in things):
+        if things and 'isthing' in entry and bool(entry['isthing']) != (name in things):
             raise ValueError(
                 f'{path}: category {entry["name"]!r} has isthing {entry["isthing"]}, expected '
                 f'{int(name in things)} from vocabulary {vocabulary.name}'
@@ -148,8 +148,7 @@ def complete_labels(
     own = set(classes)
     used = {name: tuple(others) for name, others in (aliases or {}).items() if name in own}
     vocabulary = Vocabulary('of the data set', tuple(classes), aliases=used)
-    named = [{key: entry[key] for key in ('id', 'name')} for entry in categories]
-    label_of = category_labels(named, vocabulary, path, ignore_unknown=True)
+    label_of = category_labels(categories, vocabulary, path, ignore_unknown=True)
     found = set(label_of.values())
     missing = [name for label, name in enumerate(classes) if label not in found]
     if missing:

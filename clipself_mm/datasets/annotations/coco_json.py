@@ -167,10 +167,13 @@ def _check_images(images: list[dict], path: str) -> None:
         seen[key] = image
         for side in ('height', 'width'):
             size = image.get(side)
-            if size is not None and not (is_number(size) and size > 0):
+            if size is None:
+                continue
+            if not is_number(size) or not 0 < size < _LARGE or size != int(size):
                 raise ValueError(
-                    f'{path}: {side} of image {key!r} is {size!r}, expected pixels as a number'
+                    f'{path}: {side} of image {key!r} is {size!r:.80}, expected a number of pixels'
                 )
+            image[side] = int(size)
 
 
 def _check_categories(categories: list[dict], path: str) -> None:
@@ -181,6 +184,8 @@ def _check_categories(categories: list[dict], path: str) -> None:
         name = entry.get('name')
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"{path}: category {key!r} has no 'name', it is {entry!r:.120}")
+        if entry.get('isthing', 0) not in (0, 1):
+            raise ValueError(f'{path}: isthing of category {key!r} is {entry["isthing"]!r:.80}')
         if key in seen:
             raise ValueError(
                 f'{path}: category id {key!r} is listed twice, for {seen[key]!r} and {name!r}'
@@ -253,11 +258,11 @@ def image_file_name(image: dict, path: str) -> str:
     """
     name, url = image.get('file_name'), image.get('coco_url')
     if not name:
-        if url and isinstance(url, str):
+        if isinstance(url, str) and url.strip() and '\0' not in url:
             return '/'.join(url.split('/')[-2:])
         raise ValueError(f"{path}: image {image['id']!r} has neither 'file_name' nor 'coco_url'")
-    if not isinstance(name, str):
-        raise ValueError(f'{path}: file_name of image {image["id"]!r} is {name!r:.80}, not text')
+    if not isinstance(name, str) or not name.strip() or '\0' in name:
+        raise ValueError(f'{path}: file_name of image {image["id"]!r} is {name!r:.80}, no path')
     if _FOREIGN.match(name):
         kind = 'a URL' if '://' in name else 'a path of a Windows machine'
         raise ValueError(
@@ -267,6 +272,8 @@ def image_file_name(image: dict, path: str) -> str:
     return name
 
 
+_LARGE = 10**6
+"""Pixels; no image is as wide."""
 _HUGE = 2**63
 """Integers beyond it overflow in numpy."""
 _FOREIGN = re.compile(r'[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z]:[\\/]|\\\\|file:|data:')

@@ -9,6 +9,8 @@ _EXPECTED = (
     'expected polygons [[x, y, x, y, x, y, ...], ...] of three points or more, or run lengths '
     "{'size': [height, width], 'counts': [...] or text}"
 )
+_FAR = 1e6
+"""Pixels beyond which a coordinate is wrong; pycocotools draws each line point by point."""
 
 
 def check_masks(annotations: Iterable[dict], sizes: dict, path: str) -> None:
@@ -57,9 +59,9 @@ def mask_problem(segmentation: object, height: int, width: int) -> str:
 
 
 def _are_numbers(values: list) -> bool:
-    """Whether all values are finite numbers; in C, as there are millions."""
+    """Whether all values are numbers of pixels; in C, as there are millions."""
     try:
-        return math.isfinite(sum(values))
+        return math.isfinite(sum(values)) and max(map(abs, values), default=0) < _FAR
     except (TypeError, OverflowError):
         return False
 

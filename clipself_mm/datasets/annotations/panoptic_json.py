@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from clipself_mm.io.names import name_key
 
+from .boxes import check_box
 from .categories import category_labels
 from .coco_json import Key, check_category, load_coco_json
 from .vocabulary import Vocabulary
@@ -85,6 +86,8 @@ def load_panoptic_json(
                 )
             what = f'segment {segment["id"]} of image {entry["image_id"]!r}'
             check_category(segment, known, what, ann_file)
+            if 'bbox' in segment:
+                check_box(segment['bbox'], segment['id'], ann_file)
         entries.append((image, entry))
     if not entries:
         raise ValueError(f"{ann_file} has no annotated image: 'annotations' is []")

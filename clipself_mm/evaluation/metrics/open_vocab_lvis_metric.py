@@ -88,10 +88,11 @@ class OpenVocabLVISMetric(OpenVocabCocoMetric):
                 )
         for image in content['images']:
             for key in LVIS_KEYS:
-                if not isinstance(image.get(key), list):
+                ids = image.get(key)
+                if not isinstance(ids, list) or not all(isinstance(i, (int, str)) for i in ids):
                     raise ValueError(
-                        f'{self.ann_file}: image {image["id"]} has no list {key}, which LVIS '
-                        'requires'
+                        f'{self.ann_file}: {key} of image {image["id"]} is {ids!r:.80}, LVIS '
+                        'requires a list of category ids'
                     )
 
     def index_content(self, content: dict) -> COCO:
