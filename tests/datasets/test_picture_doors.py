@@ -37,9 +37,8 @@ def test_the_frame_is_the_annotated_one(tmp_path, door, turned):
 def test_another_size_raises(tmp_path, door):
     photo(32, 24).save(tmp_path / 'a.jpg')  # halved
     for test_mode in (False, True):
-        dataset = build_door(door, tmp_path, (64, 48), test_mode)
         with pytest.raises(ImageReadError, match=r'a\.(jpg|png)') as caught:
-            dataset[0]
+            build_door(door, tmp_path, (64, 48), test_mode)[0]
         for part in ('a.jpg', '64 x 48', '32 x 24'):
             assert part in str(caught.value)
 

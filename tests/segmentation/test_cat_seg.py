@@ -468,6 +468,7 @@ def test_vocabulary_hook_compares_classes(build):
         train_dataloader=loader(NAMES[:4]),
         val_dataloader=loader(NAMES),
         test_dataloader=loader([*NAMES[:5], 'tree', 'sea']),
+        val_loop=None,
     )
     hook.before_train(runner)
     hook.before_val(runner)
