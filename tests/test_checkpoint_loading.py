@@ -100,6 +100,13 @@ def test_inferencer_and_generator_run_no_code(micro_clip, evil):
         load_generator(torch.nn.Linear(1, 1), 'evil.pth')
 
 
+@pytest.mark.parametrize('content', [[1], dict(state_dict=3), dict(weight=1, bias=None)])
+def test_generator_without_tensors_raises(content, elsewhere):
+    torch.save(content, 'generator.pth')
+    with pytest.raises(ValueError, match=r'generator\.pth'):
+        load_generator(torch.nn.Linear(1, 1), 'generator.pth')
+
+
 def test_url_runs_no_code(evil, read, monkeypatch, tmp_path):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
 

@@ -46,9 +46,13 @@ def load_generator(generator: nn.Module, path: str) -> None:
         ValueError: State dict mismatch: keys are missing or shapes differ.
     """
     content = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    state = content.get('state_dict', content)
+    state = content.get('state_dict', content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping):
+        raise ValueError(f'{path}: expected a state dict, found a {type(content).__name__}')
     expected = generator.state_dict()
-    wrong = [key for key in expected if key not in state or state[key].shape != expected[key].shape]
+    wrong = [
+        key for key in expected if getattr(state.get(key), 'shape', None) != expected[key].shape
+    ]
     if wrong:
         raise ValueError(
             f'{path} does not fit the generator: {len(wrong)} of {len(expected)} keys are missing '

@@ -17,19 +17,18 @@ from clipself_mm.datasets.annotations.captions import load_captions
 from clipself_mm.datasets.proposals.reading import read_proposals
 from tests.fuzz.mutations import encodings, json_mutations, whole_files
 
-MUTATIONS = 150
+MUTATIONS = 60
 """Per file and door."""
 SHAPE = (60, 80)
 WORDS = dict(things=('cat', 'dog'), stuff=('sky',))
 CLASSES = ('cat', 'dog', 'sky')
-THINGS = 'things.json'
 MASKS = [dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True)]
 RING = [10, 10, 30, 10, 30, 40, 10, 40]
 IMAGES = [
     dict(id=3, file_name='a/1.jpg', width=80, height=60),
     dict(id=7, file_name='b.jpg', width=80, height=60),
 ]
-CATEGORIES = [dict(id=5, name='dog', isthing=1), dict(id=2, name='cat', isthing=1)]
+CATEGORIES = [dict(id=5, name='dog'), dict(id=2, name='cat')]
 BOXES = dict(
     images=IMAGES,
     annotations=[
@@ -81,7 +80,10 @@ PANOPTIC = dict(
         ),
         dict(image_id=7, file_name='2.png', segments_info=[]),
     ],
-    categories=[*CATEGORIES, dict(id=6, name='sky', isthing=0)],
+    categories=[
+        *(dict(entry, isthing=1) for entry in CATEGORIES),
+        dict(id=6, name='sky', isthing=0),
+    ],
 )
 CAPTIONS = dict(
     images=IMAGES,
@@ -100,8 +102,6 @@ def data_set(name, **settings):
         given = {key: value for key, value in (given | settings).items() if value is not None}
         given = dict(pipeline=[]) | given
         given.update(type=name, ann_file=str(path), serialize_data=False)
-        if given.get('vocabulary') == THINGS:
-            given['vocabulary'] = str(path.parent / THINGS)
         if 'caption_file' in settings:  # the captions are mutated, the boxes are not
             given.update(ann_file=str(path.parent / 'boxes.json'), caption_file=str(path))
         built = DATASETS.build(given)
@@ -148,12 +148,10 @@ DOORS = {
     'ImageRegions': (BOXES, data_set('ImageRegions', vocabulary=None)),
     'BoxRegions': (BOXES, data_set('BoxRegions')),
     'RegionTextPairs': (BOXES, data_set('RegionTextPairs', vocabulary=None)),
-    'OpenVocabCocoDataset': (BOXES, data_set('OpenVocabCocoDataset', vocabulary=THINGS)),
-    'OpenVocabCocoDataset masks': (
-        BOXES,
-        data_set('OpenVocabCocoDataset', vocabulary=THINGS, pipeline=MASKS),
-    ),
-    'OpenVocabCocoDataset LVIS': (LVIS, data_set('OpenVocabCocoDataset', vocabulary=THINGS)),
+    'OpenVocabCocoDataset': (BOXES, data_set('OpenVocabCocoDataset')),
+    'OpenVocabCocoDataset test': (BOXES, data_set('OpenVocabCocoDataset', test_mode=True)),
+    'OpenVocabCocoDataset masks': (BOXES, data_set('OpenVocabCocoDataset', pipeline=MASKS)),
+    'OpenVocabCocoDataset LVIS': (LVIS, data_set('OpenVocabCocoDataset')),
     'OpenVocabCocoMetric': (BOXES, metric('OpenVocabCocoMetric', metric=['bbox', 'segm'])),
     'OpenVocabProposalRecall': (BOXES, metric('OpenVocabProposalRecall')),
     'OpenVocabLVISMetric': (LVIS, metric('OpenVocabLVISMetric', metric='bbox')),
@@ -220,8 +218,8 @@ def test_annotations(door, check, tmp_path):
     tree, read = DOORS[door]
     folder = tmp_path / 'files'
     folder.mkdir()
-    (folder / 'classes.json').write_text(json.dumps(dict(classes=CLASSES, things=CLASSES[:2])))
-    (folder / THINGS).write_text(json.dumps(dict(classes=CLASSES[:2])))
+    classes = CLASSES if tree is PANOPTIC else CLASSES[:2]
+    (folder / 'classes.json').write_text(json.dumps(dict(classes=classes, things=CLASSES[:2])))
     (folder / 'boxes.json').write_text(json.dumps(BOXES))
     path, content = folder / 'annotations.json', json.dumps(tree).encode()
     path.write_bytes(content)
