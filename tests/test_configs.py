@@ -347,6 +347,7 @@ EVERYWHERE = {
     'FiniteLossHook',
     'InterruptHook',
     'ResumeHook',
+    'StartCheckHook',
     'VocabularyCheckHook',
     'WorkDirLockHook',
 }
