@@ -347,6 +347,7 @@ EVERYWHERE = {
     'FiniteLossHook',
     'InterruptHook',
     'ResumeHook',
+    'StartCheckHook',
     'VocabularyCheckHook',
     'WorkDirLockHook',
 }
@@ -379,6 +380,17 @@ def test_a_second_weight_ensemble_is_refused(tmp_path):
     runner = Runner.from_cfg(config)
     hook = next(hook for hook in runner.hooks if isinstance(hook, WeightEnsembleHook))
     with pytest.raises(ValueError, match=r'default_hooks\.weight_ensemble'):
+        hook.before_train(runner)
+
+
+def test_two_best_towers_are_refused_before_training(tmp_path):
+    config = Config.fromfile(ROOT / 'configs/shapes/clipself_tiny_patches_shapes-ov.py')
+    config.default_hooks.checkpoint.save_best = ['region/boxes/top1', 'region/boxes/top5']
+    config.work_dir = str(tmp_path)
+    config.experiment_name = 'two best towers'
+    runner = Runner.from_cfg(config)
+    hook = next(hook for hook in runner.hooks if isinstance(hook, WeightEnsembleHook))
+    with pytest.raises(ValueError, match=r"one best tower.*boxes/top1', 'region/boxes/top5"):
         hook.before_train(runner)
 
 

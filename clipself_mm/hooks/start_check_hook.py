@@ -42,7 +42,8 @@ class StartCheckHook(Hook):
 
     Training does not change: random states and modes are restored, no other hook runs, the results
     are discarded, and a data loader worker of its own loads the batch. Metrics that write files are
-    left out. A weight ensemble is not formed; the student itself is run.
+    left out. A weight ensemble is not formed; the student itself is run. Text embeddings of test
+    classes are computed here instead of in the first validation.
 
     Args:
         max_batches: A metric that has nothing to count in the first batch, or a missing key, is
@@ -58,7 +59,7 @@ class StartCheckHook(Hook):
         self.max_batches = max_batches
 
     def before_train(self, runner: Runner) -> None:
-        """Run the check, unless the run has no validation or is over.
+        """Run the check, unless the run is over, or its validation is no `ValLoop` or missing.
 
         Raises:
             ValueError: The evaluator does not give a key that a hook or a schedule needs.
@@ -66,7 +67,7 @@ class StartCheckHook(Hook):
             Exception: What the validation would raise.
         """
         ended = runner.train_loop.iter >= runner.train_loop.max_iters
-        if not self.max_batches or runner.val_loop is None or ended:
+        if not self.max_batches or ended or not isinstance(runner.val_loop, ValLoop):
             return
         start = time.perf_counter()
         # The loop does it next. A text tower is built then, from random weights.
@@ -167,8 +168,8 @@ def judge(runner: Runner, trial: ValLoop, last: bool) -> tuple[int, str]:
             return _NEXT_BATCH, ''
         return _DONE, f'{passed}; keys are not checked: nothing to count ({nothing})'
     left_out = [m for m in runner.val_evaluator.metrics if m not in trial.evaluator.metrics]
-    if left_out or not _is_standard(trial.evaluator):
-        names = ', '.join(map(_name, left_out or [trial.evaluator]))
+    if left_out or not _names_keys_as_mmengine(trial):
+        names = ', '.join(map(_name, left_out or [trial, trial.evaluator]))
         return _DONE, f'{passed}; keys are not checked, of {names}'
     needed = needed_keys(runner)
     missing = [(place, key) for place, key in needed if key not in keys]
@@ -239,10 +240,11 @@ def unchanged(runner: Runner) -> Iterator[None]:
             np.random.set_state(states[1])
 
 
-def _is_standard(evaluator: Evaluator) -> bool:
-    """Whether keys are named by mmengine's own rule."""
-    return type(evaluator).evaluate is Evaluator.evaluate and all(
-        type(metric).evaluate is BaseMetric.evaluate for metric in evaluator.metrics
+def _names_keys_as_mmengine(loop: ValLoop) -> bool:
+    return (
+        type(loop).run is ValLoop.run
+        and type(loop.evaluator).evaluate is Evaluator.evaluate
+        and all(type(metric).evaluate is BaseMetric.evaluate for metric in loop.evaluator.metrics)
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import barrier, is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import CheckpointLoader, Runner
@@ -64,9 +64,13 @@ class WeightEnsembleHook(Hook):
             return
         student, teacher = _towers(runner)
         check_exportable(student.state_dict(), student.source)
+        for hook in runner.hooks:
+            if isinstance(hook, CheckpointHook) and len(hook.save_best or []) > 1:
+                raise ValueError(
+                    f'WeightEnsembleHook exports one best tower: set one save_best metric, not '
+                    f'{hook.save_best}'
+                )
         info = runner.message_hub.runtime_info
-        if any(key.startswith('best_ckpt_') for key in info):
-            raise ValueError('WeightEnsembleHook exports one best tower: set one save_best metric')
         self._exported_best = info.get('best_ckpt')
         exported = self._exported_best is None or self._is_exported(runner, self._exported_best)
         barrier()  # all processes read the file before one writes it

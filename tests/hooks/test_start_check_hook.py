@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.optim import ReduceOnPlateauLR
-from mmengine.runner import Runner
+from mmengine.runner import Runner, ValLoop
 from torch import nn
 
 from clipself_mm.clip.class_embeddings import save_class_embeddings
@@ -122,7 +122,7 @@ class Steps(Hook):
 def train(tmp_path):
     """Trains for an epoch; gives the runner, with its steps and its log."""
 
-    def run(check, metrics=None, workers=0, hooks=(), data=None, **more):
+    def run(check, metrics=None, workers=0, hooks=(), data=None, val_cfg=None, **more):
         torch.manual_seed(0)
         loader = {
             'batch_size': 2,
@@ -140,7 +140,7 @@ def train(tmp_path):
             train_dataloader={**loader, 'num_workers': 0, 'persistent_workers': False},
             train_cfg={'by_epoch': True, 'max_epochs': 1, 'val_interval': 1},
             val_dataloader={**loader, 'dataset': Numbers() if data is None else data},
-            val_cfg={},
+            val_cfg=val_cfg or {},
             val_evaluator=metrics or [Mean()],
             optim_wrapper={'optimizer': {'type': 'AdamW', 'lr': 0.05}},
             custom_hooks=[StartCheckHook(check), steps, *hooks],
@@ -236,6 +236,31 @@ class Stop(Hook):
         raise RuntimeError('stop')
 
 
+class Renaming(Evaluator):
+    """Gives keys of its own, as mmdet's evaluator of several data sets does."""
+
+    def evaluate(self, size):
+        return {f'first/{key}': value for key, value in super().evaluate(size).items()}
+
+
+class TwiceLoop(ValLoop):
+    """Names keys by itself, as mmdet's loop for teacher and student does."""
+
+    def run(self):
+        return {f'first/{key}': value for key, value in super().run().items()}
+
+
+@pytest.mark.parametrize(
+    ('metrics', 'loop', 'names'),
+    [(Renaming([Mean()]), {}, 'ValLoop, Renaming'), ([Mean()], {'type': TwiceLoop}, 'TwiceLoop')],
+)
+def test_keys_of_others_are_not_checked(train, metrics, loop, names):
+    runner = train(
+        8, metrics, val_cfg=loop, hooks=[EarlyStoppingHook('first/mean', rule='less', strict=False)]
+    )
+    assert f'keys are not checked, of {names}' in runner.lines
+
+
 @pytest.mark.parametrize('workers', [0, 1])
 def test_an_error_of_the_data_is_that_of_the_validation(train, monkeypatch, workers):
     def fail(self, index):
@@ -271,7 +296,7 @@ def test_a_run_that_is_over_is_not_checked(train):
     ('override', 'message'),
     [
         ('val_dataloader.dataset.pipeline.4.size=130', 'an image has 130 x 130 pixels'),
-        ('default_hooks.checkpoint.save_best=region/boxs/top1', 'nearest is region/boxes/top1'),
+        ('default_hooks.checkpoint.save_best=region/bxes/top1', 'nearest is region/boxes/top1'),
         ('default_hooks.checkpoint.save_bset=x', "no argument 'save_bset', nearest is save_best"),
         ('default_hooks.checkpoint.interval=x', "needs int for interval, got 'x'"),
     ],
