@@ -67,8 +67,6 @@ class ImageRegions(BaseDataset):
             ValueError: The file is broken or lists no image.
         """
         content = load_coco_json(self.ann_file, ('images',), self.backend_args)
-        if not content['images']:
-            raise ValueError(f"{self.ann_file} lists no image: 'images' is []")
         annotations = content.get('annotations', [])
         boxes = boxes_by_image(annotations, self.ann_file)
         image_of = {image['id']: image for image in content['images']}

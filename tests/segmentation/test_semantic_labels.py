@@ -115,7 +115,7 @@ def test_size_mismatch_raises(panoptic, tmp_path):
 def test_entry_without_image_raises(panoptic, tmp_path):
     config = panoptic()
     content = json.loads((tmp_path / 'panoptic.json').read_text())
-    content['images'] = []
+    content['images'][0]['id'] = 99
     (tmp_path / 'panoptic.json').write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"panoptic\.json.*'image_id'.*\b1\b"):
         DATASETS.build(config)

@@ -76,6 +76,8 @@ def load_coco_json(
             raise ValueError(
                 f'{path}: expected a list {key!r}, the file has {sorted(content)}{kind}'
             )
+    if 'images' in required and content['images'] == []:
+        raise ValueError(f"{path} lists no image: 'images' is []")
     for key in ('images', 'annotations', 'categories'):
         entries = content.get(key, [])
         if not isinstance(entries, list):

@@ -61,9 +61,10 @@ def mask_problem(segmentation: object, height: int, width: int) -> str:
 def _are_numbers(values: list) -> bool:
     """Whether all values are numbers of pixels; in C, as there are millions."""
     try:
-        return math.isfinite(sum(values)) and max(map(abs, values), default=0) < _FAR
-    except (TypeError, OverflowError):
+        far = max(map(abs, values), default=0)
+    except TypeError:
         return False
+    return {*map(type, values)} <= {int, float} and math.isfinite(sum(values)) and far < _FAR
 
 
 def _run_length_problem(segmentation: dict, height: int, width: int) -> str:

@@ -62,6 +62,9 @@ def load_panoptic_json(
         ValueError: The file is broken or annotates no image.
     """
     content = load_coco_json(ann_file, ('images', 'annotations', 'categories'), backend_args)
+    for category in content['categories']:
+        if 'isthing' not in category:
+            raise ValueError(f"{ann_file}: category {category['id']!r} has no 'isthing'")
     for name, number in Counter(name_key(e['name']) for e in content['categories']).items():
         if number > 1:
             raise ValueError(
