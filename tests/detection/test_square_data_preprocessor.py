@@ -117,8 +117,8 @@ def test_other_than_three_channels_raises(shape):
 @pytest.mark.parametrize(
     ('pixels', 'found'),
     [
-        (torch.rand(3, 20, 30), r'0\.9'),
-        (torch.rand(3, 20, 30, dtype=torch.float64), r'0\.9'),
+        (torch.full((3, 20, 30), 0.9), r'0\.9'),
+        (torch.ones(3, 20, 30, dtype=torch.float64), '1'),
         (torch.full((3, 20, 30), 65535.0), '6.55'),
         (torch.full((3, 20, 30), torch.nan), 'nan'),
         (torch.full((3, 20, 30), torch.inf), 'inf'),
