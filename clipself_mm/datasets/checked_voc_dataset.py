@@ -1,13 +1,13 @@
-"""VOC with pictures read by `LoadBGR`."""
+"""VOC with images read by `LoadBGR`."""
 
 from __future__ import annotations
 
 from mmdet.datasets import VOCDataset
 from mmengine.registry import DATASETS
 
-from .pictures import CheckedPictures
+from .image_files import CheckedImages
 
 
 @DATASETS.register_module()
-class CheckedVOCDataset(CheckedPictures, VOCDataset):
-    """mmdet's `VOCDataset`; see `CheckedPictures`."""
+class CheckedVOCDataset(CheckedImages, VOCDataset):
+    """mmdet's `VOCDataset`; see `CheckedImages`."""

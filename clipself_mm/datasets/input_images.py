@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from .annotations.image_listing import EXTENSIONS, scan_images
-from .pictures import decode_image, find_respelt, orient, read_file, to_rgb
-from .pictures.orientation import Annotation
-from .pictures.reading import DECODING_ERRORS
+from .image_files import decode_image, find_respelt, orient, read_file, to_rgb
+from .image_files.orientation import Annotation
+from .image_files.reading import DECODING_ERRORS
 from .structures import ImageReadError
 
 FOLDER_EXTENSIONS = (*EXTENSIONS, '.pgm', '.ppm')

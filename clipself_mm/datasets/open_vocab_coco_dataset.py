@@ -23,7 +23,7 @@ from .annotations.categories import base_complete_labels
 from .annotations.coco_json import Key, image_file_names, load_instances
 from .annotations.masks import check_masks
 from .annotations.vocabulary import Vocabulary, load_vocabulary
-from .pictures import CheckedPictures
+from .image_files import CheckedImages
 from .transforms.load_rgb import check_first_image
 
 NOVEL_COLOUR = (220, 38, 38)
@@ -70,7 +70,7 @@ def vocabulary_metainfo(vocabulary: Vocabulary, metainfo: Mapping | None = None)
 
 
 @DATASETS.register_module()
-class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
+class OpenVocabCocoDataset(CheckedImages, CocoDataset):
     """mmdet's `CocoDataset` with the classes and the split of a vocabulary.
 
     Label i is class i of the vocabulary. Categories of the json are matched by name, in any order.
@@ -89,7 +89,7 @@ class OpenVocabCocoDataset(CheckedPictures, CocoDataset):
     this package use. A `ConcatDataset` (mmengine) of two such datasets needs
     `ignore_keys=['ann_file']`, and its evaluator the `ann_file` of a json of both.
 
-    Pictures are read by `LoadBGR`, see `CheckedPictures`.
+    Images are read by `LoadBGR`, see `CheckedImages`.
 
     Args:
         ann_file: COCO instances json or LVIS json.

@@ -12,20 +12,20 @@ from mmengine.registry import DATASETS
 from clipself_mm.datasets.annotations.boxes import annotated_area, check_box
 from clipself_mm.datasets.annotations.coco_json import image_file_names
 from clipself_mm.datasets.annotations.panoptic_json import read_panoptic_json
+from clipself_mm.datasets.image_files import CheckedImages
 from clipself_mm.datasets.open_vocab_coco_dataset import vocabulary_metainfo
-from clipself_mm.datasets.pictures import CheckedPictures
 
 from .panoptic_vocabulary import find_panoptic_vocabulary
 
 
 @DATASETS.register_module()
-class OpenVocabPanopticDataset(CheckedPictures, CocoPanopticDataset):
+class OpenVocabPanopticDataset(CheckedImages, CocoPanopticDataset):
     """mmdet's `CocoPanopticDataset` with the classes of a vocabulary.
 
     Label i is class i of the vocabulary, things first; categories are matched by name. The id image
     is the `file_name` of an annotation. Images without annotation are ignored.
 
-    Pictures are read by `LoadBGR`, see `CheckedPictures`.
+    Images are read by `LoadBGR`, see `CheckedImages`.
 
     Args:
         ann_file: COCO panoptic json.

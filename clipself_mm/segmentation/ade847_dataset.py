@@ -10,21 +10,21 @@ from mmengine.registry import DATASETS
 from mmseg.datasets import BaseSegDataset
 
 from clipself_mm.datasets import load_vocabulary
-from clipself_mm.datasets.pictures import CheckedPictures
+from clipself_mm.datasets.image_files import CheckedImages
 
 NUM_CLASSES = 847
 IGNORE = 65535
 
 
 @DATASETS.register_module()
-class ADE847Dataset(CheckedPictures, BaseSegDataset):
+class ADE847Dataset(CheckedImages, BaseSegDataset):
     """Images of the full ADE20K with the label maps of tools/convert_ade847.py.
 
     The converter also writes the class names, which are not part of the package. Labels are uint16
     (255 is a class): load them with `LoadUint16Labels`. 65535 is ignored; the metric needs
     `ignore_index=65535` too.
 
-    Pictures are read by `LoadBGR`, see `CheckedPictures`.
+    Images are read by `LoadBGR`, see `CheckedImages`.
 
     Args:
         classes_file: Vocabulary of the 847 names.

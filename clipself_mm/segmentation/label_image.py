@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from clipself_mm.datasets import ImageReadError
-from clipself_mm.datasets.pictures import decode_image, read_bytes
+from clipself_mm.datasets.image_files import decode_image, read_bytes
 
 
 def read_label_image(

@@ -11,17 +11,17 @@ from mmseg.datasets import BaseSegDataset
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.datasets.annotations.coco_json import Key, image_file_name
 from clipself_mm.datasets.annotations.panoptic_json import read_panoptic_json
-from clipself_mm.datasets.pictures import CheckedPictures
+from clipself_mm.datasets.image_files import CheckedImages
 
 
 @DATASETS.register_module()
-class PanopticSegDataset(CheckedPictures, BaseSegDataset):
+class PanopticSegDataset(CheckedImages, BaseSegDataset):
     """Things and stuff of a panoptic data set as semantic classes.
 
     Label i is class i of the vocabulary; categories are matched by name. Crowd segments count like
     any other. A sample has `segment_labels` (segment id to label) for `LoadPanopticSemantic`.
 
-    Pictures are read by `LoadBGR`, see `CheckedPictures`.
+    Images are read by `LoadBGR`, see `CheckedImages`.
 
     Args:
         ann_file: COCO panoptic json.

@@ -12,7 +12,7 @@ from PIL import Image
 
 from clipself_mm.datasets import ImageReadError
 from clipself_mm.datasets.annotations.vocabulary import is_name
-from clipself_mm.datasets.pictures import decode_image, read_bytes
+from clipself_mm.datasets.image_files import decode_image, read_bytes
 from clipself_mm.io.atomic_write import atomic_write
 from clipself_mm.io.safe_pickle import ARRAYS, SCALARS, load_pickle
 from clipself_mm.segmentation.ade847_dataset import IGNORE, NUM_CLASSES

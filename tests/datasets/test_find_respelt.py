@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clipself_mm.datasets import ImageReadError, LoadBGR, LoadRGB
-from clipself_mm.datasets.pictures import Respelt, find_respelt
+from clipself_mm.datasets.image_files import Respelt, find_respelt
 from tests.datasets.coco_files import photo
 
 NFC, NFD = (unicodedata.normalize(form, 'Küche/Bär.jpg') for form in ('NFC', 'NFD'))

@@ -6,9 +6,9 @@ from mmengine.config import ConfigDict
 from PIL import Image
 
 from clipself_mm.datasets import ImageReadError, LoadBGR, OpenVocabCocoDataset
-from clipself_mm.datasets.pictures.checked_pictures import with_load_bgr
+from clipself_mm.datasets.image_files.checked_images import with_load_bgr
 from tests.datasets.coco_files import box, photo, write_json
-from tests.datasets.picture_files import write_oriented
+from tests.datasets.image_files import write_oriented
 
 
 @pytest.mark.parametrize('to_float32', [False, True])

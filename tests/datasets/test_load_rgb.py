@@ -11,7 +11,7 @@ from PIL import Image
 
 from clipself_mm.datasets import ImageReadError, LoadRGB
 from tests.datasets.coco_files import photo
-from tests.datasets.picture_files import broken_picture, gray_ramp, write_oriented
+from tests.datasets.image_files import broken_picture, gray_ramp, write_oriented
 
 ORIENTATION = 0x0112
 
@@ -104,7 +104,7 @@ def test_16_bit_files_are_right_or_refused(tmp_path, name, channels):
 def logged(monkeypatch):
     """What is logged once in a process, here once in a test."""
     texts = []
-    module = 'clipself_mm.datasets.pictures.log_once'
+    module = 'clipself_mm.datasets.image_files.log_once'
     monkeypatch.setattr(f'{module}._logged', set())
     monkeypatch.setattr(f'{module}.print_log', lambda text, **_: texts.append(text))
     return texts

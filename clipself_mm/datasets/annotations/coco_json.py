@@ -314,7 +314,7 @@ def image_file_names(images: Sequence[dict], path: str) -> list[str]:
         name, keys = next(iter(doubled.items()))
         print_log(
             f'{path}: {sum(map(len, doubled.values()))} of {len(images)} images share a file with '
-            f'others; {name} has the ids {keys[:5]}: are their boxes of one picture?',
+            f'others; {name} has the ids {keys[:5]}: are their boxes of one image?',
             logger='current',
             level=logging.WARNING,
         )

@@ -14,7 +14,7 @@ from mmengine.utils import is_abs
 from safetensors import SafetensorError, safe_open
 
 from ..annotations.image_listing import EXTENSIONS, read_listing, scan_images
-from ..pictures.find_respelt import find_respelt
+from ..image_files.find_respelt import find_respelt
 from ..sharded.index import read_index
 
 _SHOWN = 3

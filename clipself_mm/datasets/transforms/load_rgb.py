@@ -11,8 +11,8 @@ from mmengine import fileio
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from ..pictures.orientation import Annotation, must_turn, orient
-from ..pictures.reading import decode_image, image_size, read_file, read_header, to_rgb
+from ..image_files.orientation import Annotation, must_turn, orient
+from ..image_files.reading import decode_image, image_size, read_file, read_header, to_rgb
 
 
 def annotation_of(results: dict, backend_args: dict | None = None) -> Annotation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from ..pictures.reading import decode_image, read_bytes
+from ..image_files.reading import decode_image, read_bytes
 from ..structures import ImageReadError
 
 

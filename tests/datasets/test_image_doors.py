@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader
 
 from clipself_mm.datasets import ImageReadError
 from tests.datasets.coco_files import photo
-from tests.datasets.picture_doors import DOORS, build_door
-from tests.datasets.picture_files import broken_picture, write_oriented
+from tests.datasets.image_doors import DOORS, build_door
+from tests.datasets.image_files import broken_picture, write_oriented
 
 
 @pytest.fixture(params=DOORS)

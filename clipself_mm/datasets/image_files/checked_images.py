@@ -1,4 +1,4 @@
-"""Data sets of mm whose pictures are read by `LoadBGR`."""
+"""Data sets of mm whose images are read by `LoadBGR`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEFAULTS = dict(
 
 
 def with_load_bgr(pipeline: Sequence[dict | Callable], owner: str) -> list[dict | Callable]:
-    """Replace mmcv's reader of pictures in a pipeline by `LoadBGR`.
+    """Replace mmcv's reader of images in a pipeline by `LoadBGR`.
 
     Only the steps of the pipeline itself are replaced, not those inside of a step.
 
@@ -47,7 +47,7 @@ def _replaced(step: dict | Callable, owner: str) -> dict | Callable:
     other = {k: v for k, v in options.items() if k not in _DEFAULTS or v != _DEFAULTS[k]}
     if other:
         raise ValueError(
-            f'{owner} reads pictures by LoadBGR, which has no {", ".join(other)} as '
+            f'{owner} reads images by LoadBGR, which has no {", ".join(other)} as '
             f'LoadImageFromFile({", ".join(f"{k}={v!r}" for k, v in other.items())}): write '
             "dict(type='LoadBGR') into the pipeline, whose options are exif, to_float32 and "
             'backend_args'
@@ -55,10 +55,10 @@ def _replaced(step: dict | Callable, owner: str) -> dict | Callable:
     return dict(type='LoadBGR', **kept)
 
 
-class CheckedPictures(BaseDataset):
+class CheckedImages(BaseDataset):
     """Mixin of mm's data sets: `LoadImageFromFile` in the pipeline is carried out by `LoadBGR`.
 
-    Pictures are then read as in distillation: a broken file, a size other than the annotated one
+    Images are then read as in distillation: a broken file, a size other than the annotated one
     and an EXIF orientation that contradicts the boxes are errors. The step keeps its name in
     configs, because the inferencers of mm look for it. A `LoadBGR` in the pipeline is used as it
     is.

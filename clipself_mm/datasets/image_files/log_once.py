@@ -1,4 +1,4 @@
-"""Warnings that would otherwise come for each of many pictures."""
+"""Warnings that would otherwise come for each of many images."""
 
 from __future__ import annotations
 

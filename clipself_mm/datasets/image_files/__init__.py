@@ -1,12 +1,12 @@
-"""Picture files: finding, decoding, the EXIF orientation, and the readers of mm's data sets."""
+"""Image files: finding, decoding, the EXIF orientation, and the readers of mm's data sets."""
 
-from .checked_pictures import CheckedPictures
+from .checked_images import CheckedImages
 from .find_respelt import Respelt, find_respelt
 from .orientation import orient
 from .reading import decode_image, image_size, read_bytes, read_file, to_rgb
 
 __all__ = [
-    'CheckedPictures',
+    'CheckedImages',
     'Respelt',
     'decode_image',
     'find_respelt',

@@ -1,4 +1,4 @@
-"""The EXIF orientation: in which frame the boxes of a picture are annotated."""
+"""The EXIF orientation: in which frame the boxes of an image are annotated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .reading import DECODING_ERRORS
 Size = tuple[int, int]
 """Width and height in pixels."""
 
-_TOLERANCE = 1  # px that boxes may exceed their picture by rounding
+_TOLERANCE = 1  # px that boxes may exceed their image by rounding
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reading and decoding of picture files; unusable ones raise `ImageReadError`."""
+"""Reading and decoding of image files; unusable ones raise `ImageReadError`."""
 
 from __future__ import annotations
 
