@@ -53,10 +53,9 @@ def test_a_broken_picture_is_named(tmp_path, door, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('test_mode', [False, True])
-def test_a_broken_picture_in_a_worker_is_named(tmp_path, test_mode):
+def test_a_broken_picture_in_a_worker_is_named(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(broken_picture('cut'))
-    dataset = build_door('OpenVocabCocoDataset', tmp_path, (64, 48), test_mode)
+    dataset = build_door('OpenVocabCocoDataset', tmp_path, (64, 48), test_mode=False)
     loader = DataLoader(dataset, num_workers=2, collate_fn=pseudo_collate)
     with pytest.raises(ImageReadError, match=r'a\.jpg: cannot be decoded'):
         list(loader)
