@@ -12,6 +12,7 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer as TimmVisionTransformer
 from torch import nn
 
+from .activation import check_activation
 from .clip_resnet import CLIPResNet
 from .eva02_vit import EVA02ViT
 from .openclip_vit import OpenCLIPViT
@@ -19,7 +20,7 @@ from .self_correlation import LAST_BLOCKS, LastBlock
 from .timm_vit import TimmViT
 from .vision_tower import VisionTower
 from .vit_tower import ViTTower
-from .weights.checkpoints import Checkpoint, check_activation, load_visual, read_checkpoint
+from .weights.checkpoints import Checkpoint, load_visual, read_checkpoint
 from .weights.tower_source import TowerSource, find_source
 
 Adapter = Callable[..., VisionTower]
@@ -89,7 +90,7 @@ def tower_of(source: TowerSource) -> VisionTower:
     visual = _build_vision_tower(
         source.config['embed_dim'],
         dict(source.config['vision_cfg']),
-        source.config.get('quick_gelu', False),
+        source.quick_gelu,
     )
     try:
         tower = find_adapter(visual)(

@@ -151,8 +151,9 @@ def test_openai_archive_is_read_without_running_it(half, micro_clip, tmp_path, m
     clip = open_clip.create_model(quick(micro_clip, tmp_path / 'quick')).eval()
     script_archive(clip, tmp_path / 'clip.pt', half)
     monkeypatch.setattr(torch.jit, 'load', lambda *_, **__: pytest.fail('it was run'))
-    found, layout = read_checkpoint(tmp_path / 'clip.pt')
+    found, layout, quick_gelu = read_checkpoint(tmp_path / 'clip.pt')
     assert layout == ('CLIP', 'OpenAI')
+    assert quick_gelu is True
     expected = (clip.half() if half else clip).state_dict()
     assert found.keys() == expected.keys()
     assert all(found[key].equal(expected[key]) for key in expected)
@@ -168,7 +169,7 @@ def test_openai_image_tower_without_quick_gelu_raises(micro_clip, tmp_path):
 
 def test_openai_text_tower_without_quick_gelu_raises(micro_clip, tmp_path):
     torch.save(openai(state_of(micro_clip)), tmp_path / 'clip.pt')
-    with pytest.raises(ValueError, match=r'clip\.pt.*QuickGELU.*local-dir:.*-quickgelu'):
+    with pytest.raises(ValueError, match=r'clip\.pt.*QuickGELU.*local-dir:.*"quick_gelu": true'):
         TextTower(micro_clip, str(tmp_path / 'clip.pt'))
     TextTower(quick(micro_clip, tmp_path / 'quick'), str(tmp_path / 'clip.pt'))
 
