@@ -62,7 +62,7 @@ def check_metadata(tower: nn.Module, metadata: dict[str, Any], prefix: str) -> N
     """
     recorded = metadata.get(RECORD)
     if isinstance(recorded, bool) and isinstance(tower.source, TowerSource):
-        _compare(recorded, tower.source, f'the {prefix.rstrip(".") or "tower"} of the checkpoint')
+        _compare(recorded, tower.source, f'the checkpoint, {prefix}*')
 
 
 def _compare(recorded: bool, source: TowerSource, origin: str) -> None:

@@ -27,7 +27,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 CONFIG_NAME = 'open_clip_config.json'
 WEIGHTS_NAME = 'open_clip_model.safetensors'
-WEIGHTS_NAMES = (WEIGHTS_NAME, 'open_clip_pytorch_model.bin')
+WEIGHTS_NAMES: tuple[str, ...] = (WEIGHTS_NAME, 'open_clip_pytorch_model.bin')
 HF_CONFIG_NAME = 'config.json'
 HF_PREPROCESS_NAME = 'preprocessor_config.json'
 HF_WEIGHTS_NAME = 'model.safetensors'
@@ -36,7 +36,7 @@ _HF_INDICES = {
     f'pytorch_model.bin{INDEX_ENDING}': 'pytorch_model-*-of-*.bin',
 }
 """Indices of weights in several files, and the pattern of these."""
-HF_WEIGHTS_NAMES = (HF_WEIGHTS_NAME, 'pytorch_model.bin', *_HF_INDICES)
+HF_WEIGHTS_NAMES: tuple[str, ...] = (HF_WEIGHTS_NAME, 'pytorch_model.bin', *_HF_INDICES)
 _HF_ADAPTER_NAMES = ('adapter_model.safetensors', 'adapter_model.bin', 'adapter_config.json')
 TOKENIZER_NAMES = (
     'tokenizer.json',
