@@ -47,8 +47,8 @@ def main() -> None:
         print(f'dropped {len(names)} ({reason}): {", ".join(names)}')
     if any(key.startswith('backbone.tower.visual.transformer.') for key in detector.state):
         print(
-            f"{args.source}: the activation cannot be told from this file; the tower's model in the "
-            'config decides (OpenAI: -quickgelu)'
+            f'{args.source}: the activation cannot be told from this file; the model of the tower '
+            'in the config decides (OpenAI: -quickgelu)'
         )
     print(f'{len(detector.state)} tensors written to {args.target}')
 
