@@ -45,6 +45,11 @@ def main() -> None:
     save_detector(detector, args.target, classes)
     for reason, names in detector.dropped.items():
         print(f'dropped {len(names)} ({reason}): {", ".join(names)}')
+    if any(key.startswith('backbone.tower.visual.transformer.') for key in detector.state):
+        print(
+            f'{args.source}: the activation cannot be told from this file; the model of the tower '
+            'in the config decides (OpenAI: -quickgelu)'
+        )
     print(f'{len(detector.state)} tensors written to {args.target}')
 
 

@@ -12,6 +12,7 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer as TimmVisionTransformer
 from torch import nn
 
+from .activation import check_activation
 from .clip_resnet import CLIPResNet
 from .eva02_vit import EVA02ViT
 from .openclip_vit import OpenCLIPViT
@@ -19,8 +20,13 @@ from .self_correlation import LAST_BLOCKS, LastBlock
 from .timm_vit import TimmViT
 from .vision_tower import VisionTower
 from .vit_tower import ViTTower
+<<<<<<< HEAD
 from .weights.checkpoints import Checkpoint, check_activation, load_visual, read_checkpoint
 from .weights.tower_source import TowerSource, find_source, invalid_config
+=======
+from .weights.checkpoints import Checkpoint, load_visual, read_checkpoint
+from .weights.tower_source import TowerSource, find_source
+>>>>>>> h-towers
 
 Adapter = Callable[..., VisionTower]
 _ADAPTERS: dict[type, Adapter] = {VisionTransformer: OpenCLIPViT, ModifiedResNet: CLIPResNet}
@@ -86,6 +92,7 @@ def set_last_block(tower: VisionTower, mode: LastBlock) -> None:
 
 def tower_of(source: TowerSource) -> VisionTower:
     """Build the image tower of a source without loading its weights."""
+<<<<<<< HEAD
     with invalid_config(source.config_name):
         visual = _build_vision_tower(
             source.config['embed_dim'],
@@ -93,6 +100,13 @@ def tower_of(source: TowerSource) -> VisionTower:
             dict(source.config['vision_cfg'], timm_model_pretrained=False),
             source.config.get('quick_gelu', False),
         )
+=======
+    visual = _build_vision_tower(
+        source.config['embed_dim'],
+        dict(source.config['vision_cfg']),
+        source.quick_gelu,
+    )
+>>>>>>> h-towers
     try:
         tower = find_adapter(visual)(
             visual, mean=source.preprocess['mean'], std=source.preprocess['std']

@@ -14,6 +14,7 @@ from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from .activation import check_activation
 from .prompts import (
     PROMPT_TEMPLATES,
     average_names,
@@ -22,8 +23,13 @@ from .prompts import (
     expand_prompts,
 )
 from .text_warnings import find_cut, warn_of_cut, warn_of_equal
+<<<<<<< HEAD
 from .weights.checkpoints import check_activation, load_text, read_checkpoint
 from .weights.tower_source import CONFIG_NAME, TowerSource, find_source, invalid_config
+=======
+from .weights.checkpoints import load_text, read_checkpoint
+from .weights.tower_source import CONFIG_NAME, TowerSource, find_source
+>>>>>>> h-towers
 
 _PROGRESS_BAR_FROM = 4
 """Number of batches from which a progress bar is shown."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .activation import check_metadata, record_activation
 from .weights.tower_source import CLIP_MEAN, CLIP_STD, TowerSource
 
 
@@ -52,6 +53,17 @@ class VisionTower(nn.Module, ABC):
         self.std = tuple(std)
         self.frozen = False
         self.source: TowerSource | None = None
+        self._register_state_dict_hook(record_activation)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict,
+        prefix: str,
+        local_metadata: dict,
+        *others: Any,
+    ) -> None:
+        check_metadata(self, local_metadata, prefix)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
 
     # Supported by every tower.
 

@@ -1,11 +1,14 @@
 """Every row of the table in docs/checkpoints.md: a file of it gives the same tower."""
 
+import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
 from safetensors.torch import load_file, save_file
 
 from clipself_mm.clip import TextTower, build_tower, read_state
@@ -75,6 +78,12 @@ VIT = {
     'torch.compile of DDP': ('CLIP', 'open_clip', lambda s: prefixed('_orig_mod.module.', s)),
     'DDP of torch.compile': ('CLIP', 'open_clip', lambda s: prefixed('module._orig_mod.', s)),
     'OpenAI state dict': ('CLIP', 'OpenAI', openai),
+    "Lightning's": ('CLIP', 'open_clip', lambda s: dict(state_dict=prefixed('model.', s))),
+    'Hugging Face in a model': (
+        'CLIP',
+        'Hugging Face',
+        lambda s: prefixed('module.net.clip.', to_hugging_face(s)),
+    ),
     'Hugging Face': ('CLIP', 'Hugging Face', to_hugging_face),
     'CLIPSelf run': ('CLIPSelf run', 'open_clip', lambda s: dict(state_dict=student(s), meta={})),
     'F-ViT': ('F-ViT', 'open_clip', lambda s: dict(state_dict=detector('backbone.tower.', s))),
@@ -86,6 +95,11 @@ VIT = {
     ),
 }
 EVA = {
+    'EVA-CLIP, Lightning': (
+        'CLIP',
+        'EVA-CLIP',
+        lambda s: dict(state_dict=prefixed('model.', to_original(s, HEAD_DIM))),
+    ),
     'EVA-CLIP': ('CLIP', 'EVA-CLIP', lambda s: to_original(s, HEAD_DIM)),
     'EVA-CLIP, DeepSpeed': ('CLIP', 'EVA-CLIP', lambda s: dict(module=to_original(s, HEAD_DIM))),
     'authors, EVA-02': ('CLIP', 'EVA-CLIP', lambda s: dict(epoch=6, state_dict=authors(s))),
@@ -151,8 +165,9 @@ def test_openai_archive_is_read_without_running_it(half, micro_clip, tmp_path, m
     clip = open_clip.create_model(quick(micro_clip, tmp_path / 'quick')).eval()
     script_archive(clip, tmp_path / 'clip.pt', half)
     monkeypatch.setattr(torch.jit, 'load', lambda *_, **__: pytest.fail('it was run'))
-    found, layout = read_checkpoint(tmp_path / 'clip.pt')
+    found, layout, quick_gelu = read_checkpoint(tmp_path / 'clip.pt')
     assert layout == ('CLIP', 'OpenAI')
+    assert quick_gelu is True
     expected = (clip.half() if half else clip).state_dict()
     assert found.keys() == expected.keys()
     assert all(found[key].equal(expected[key]) for key in expected)
@@ -168,7 +183,7 @@ def test_openai_image_tower_without_quick_gelu_raises(micro_clip, tmp_path):
 
 def test_openai_text_tower_without_quick_gelu_raises(micro_clip, tmp_path):
     torch.save(openai(state_of(micro_clip)), tmp_path / 'clip.pt')
-    with pytest.raises(ValueError, match=r'clip\.pt.*QuickGELU.*local-dir:.*-quickgelu'):
+    with pytest.raises(ValueError, match=r'clip\.pt.*QuickGELU.*local-dir:.*"quick_gelu": true'):
         TextTower(micro_clip, str(tmp_path / 'clip.pt'))
     TextTower(quick(micro_clip, tmp_path / 'quick'), str(tmp_path / 'clip.pt'))
 
@@ -199,6 +214,86 @@ def test_file_of_another_architecture_raises_with_both_shapes(micro_clip, micro_
     torch.save(to_original(state_of(micro_eva), HEAD_DIM), tmp_path / 'eva.pt')
     with pytest.raises(ValueError, match=r'visual\.trunk\.blocks\.1\.mlp\.fc2\.bias'):
         build_tower(micro_clip, str(tmp_path / 'eva.pt'))
+
+
+SINK = {'sink_temp': torch.ones(1)}
+
+
+@pytest.mark.parametrize(
+    ('made', 'found'),
+    [
+        (
+            lambda s: prefixed('model.', s) | prefixed('teacher.', visual_of(s)) | SINK,
+            '"model.visual.*" and "teacher.visual.*", beside sink_temp;',
+        ),
+        (lambda s: s | prefixed('ema.', s), '"visual.*" and "ema.visual.*";'),
+        (
+            lambda s: prefixed('a.', s) | prefixed('b.', to_hugging_face(s)),
+            '"a.visual.*" and "b.vision_model.*";',
+        ),
+        (lambda s: prefixed('model.', s) | SINK, '"model.visual.*", beside sink_temp;'),
+    ],
+    ids=['two', 'one without prefix', 'two styles', 'one with others'],
+)
+def test_several_clips_or_others_raise_with_their_prefixes(made, found, micro_clip, tmp_path):
+    path = tmp_path / 'two.pt'
+    torch.save(dict(state_dict=made(state_of(micro_clip)), optimizer_states=[{}]), path)
+    with pytest.raises(ValueError, match='two') as raised:
+        build_tower(micro_clip, str(path))
+    assert str(raised.value) == (
+        f'{path}: expected one CLIP and nothing else, found {found} save the wanted one alone, its '
+        'keys without that prefix'
+    )
+
+
+@pytest.mark.parametrize(
+    ('taken', 'copy', 'prefix'),
+    [
+        ('state_dict', 'ema_state_dict', ''),
+        ('state_dict', 'ema_state_dict', 'module.'),
+        ('model', 'model_ema', ''),
+        ('state_dict', 'model', ''),
+    ],
+)
+def test_copy_of_the_weights_is_not_read_and_said(
+    taken, copy, prefix, micro_clip, tmp_path, caplog
+):
+    state = state_of(micro_clip)
+    average = prefixed(prefix, {key: value + 1 for key, value in state.items()})
+    content = {copy: average | dict(steps=torch.ones(1)), taken: state, 'optimizer': {}}
+    torch.save(content, tmp_path / 'ema.pt')
+    with caplog.at_level('WARNING'):
+        check_same_tower(micro_clip, tmp_path / 'ema.pt')
+    assert f'ema.pt: {taken} is read, {copy} has the same keys and is not' in caplog.text
+
+
+def test_average_alone_raises(micro_clip, tmp_path):
+    torch.save(dict(ema_state_dict=state_of(micro_clip)), tmp_path / 'ema.pt')
+    with pytest.raises(ValueError, match=r'ema\.pt.*found ema_state_dict'):
+        build_tower(micro_clip, str(tmp_path / 'ema.pt'))
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_values_of_a_training_lie_beside_the_tower(zipped, micro_clip, tmp_path):
+    log = HistoryBuffer()
+    log.update(np.float64(0.5))
+    values = dict(
+        best=np.float64(0.5),
+        count=np.int64(3),
+        table=np.arange(3),
+        args=argparse.Namespace(path=Path('x'), lr=1e-5),
+        work_dir=Path('work_dirs/run'),
+        log=log,
+    )
+    content = dict(state_dict=student(state_of(micro_clip)), meta=values, optimizer=[values])
+    torch.save(content, tmp_path / 'run.pth', _use_new_zipfile_serialization=zipped)
+    check_same_tower(micro_clip, tmp_path / 'run.pth')
+    if not zipped:  # names of the other numpy; a zip has sums of its bytes
+        written = (tmp_path / 'run.pth').read_bytes()
+        old, new = b'numpy.core', b'numpy._core'
+        pair = (new, old) if new in written else (old, new)
+        (tmp_path / 'other.pth').write_bytes(written.replace(*pair))
+        check_same_tower(micro_clip, tmp_path / 'other.pth')
 
 
 def test_text_tower_from_an_image_tower_file_raises(micro_clip, tmp_path):

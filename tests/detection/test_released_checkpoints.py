@@ -397,6 +397,7 @@ def test_tool_reports_and_writes_what_inference_reads(fvlm, tmp_path, run_tool, 
     run_tool('convert_detector', source, target, *words)
     report = capsys.readouterr().out
     assert f'{HEAD}.cls_embeddings' in report
+    assert f'{source}: the activation cannot be told' in report
     assert torch.load(target, weights_only=True)['meta'] == dict(dataset_meta=dict(classes=CLASSES))
     assert load_class_embeddings(embeddings, CLASSES).shape == (4, 16)
 

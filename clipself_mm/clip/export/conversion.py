@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ..activation import check_activation
 from ..build_tower import load_tower, tower_of
-from ..weights.checkpoints import Checkpoint, check_activation, read_checkpoint
+from ..weights.checkpoints import Checkpoint, read_checkpoint
 from ..weights.tower_source import (
     CONFIG_NAME,
     HF_CONFIG_NAME,

@@ -20,6 +20,7 @@ from torch import Tensor
 from clipself_mm.io.atomic_write import atomic_write, raise_if_full
 
 from ..text_tower import bare_text_tower
+from ..weights.activation_record import RECORD, header_record
 from ..weights.checkpoints import check_finite, read_state, state_dict_mismatch
 from ..weights.eva_names import SEPARATE_KEY, to_original
 from ..weights.hugging_face_config import config_to_hugging_face
@@ -113,7 +114,7 @@ def write_open_clip(
         for file in _tokenizer_files(source):
             shutil.copyfile(file, unfinished / file.name)
         (unfinished / CONFIG_NAME).write_text(json.dumps(content, indent=2))
-        (unfinished / WEIGHTS_NAME).write_bytes(save(_copied(state)))
+        (unfinished / WEIGHTS_NAME).write_bytes(_safetensors(state, source))
 
     _replace_folder(folder, write)
     return folder / WEIGHTS_NAME
@@ -149,7 +150,7 @@ def write_hugging_face(state: Mapping[str, Tensor], source: TowerSource, folder:
     def write(unfinished: Path) -> None:
         (unfinished / HF_CONFIG_NAME).write_text(json.dumps(config, indent=2))
         (unfinished / HF_PREPROCESS_NAME).write_text(json.dumps(preprocess, indent=2))
-        (unfinished / HF_WEIGHTS_NAME).write_bytes(save(_copied(renamed), {'format': 'pt'}))
+        (unfinished / HF_WEIGHTS_NAME).write_bytes(_safetensors(renamed, source))
 
     _replace_folder(folder, write)
     return folder / HF_WEIGHTS_NAME
@@ -158,6 +159,7 @@ def write_hugging_face(state: Mapping[str, Tensor], source: TowerSource, folder:
 def write_authors(state: Mapping[str, Tensor], source: TowerSource, file: Path) -> Path:
     """Write a CLIP as the official implementation of CLIPSelf: ``{'state_dict': ...}``.
 
+    Beside the state dict lies the record of the activation, which their loaders ignore.
     An EVA-02 gets EVA-CLIP's keys and its RoPE tables; OpenAI-style ViTs keep open_clip's keys.
 
     Args:
@@ -180,7 +182,7 @@ def write_authors(state: Mapping[str, Tensor], source: TowerSource, file: Path) 
             f'and keys, not the image tower of {source.model}'
         )
     with atomic_write(file) as part, part.open('wb') as stream:
-        torch.save({'state_dict': _copied(state)}, stream)
+        torch.save({'state_dict': _copied(state), RECORD: source.quick_gelu}, stream)
     return file
 
 
@@ -237,6 +239,19 @@ def _head_dim(source: TowerSource) -> int:
 def _copied(state: Mapping[str, Tensor]) -> State:
     """Copies on the CPU that share no memory, as safetensors requires."""
     return {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+
+
+def _safetensors(state: Mapping[str, Tensor], source: TowerSource) -> bytes:
+    """The file, whose header has the record of the activation; equal for equal tensors.
+
+    safetensors itself writes several entries of a header in random order.
+    """
+    content = save(_copied(state))
+    size = int.from_bytes(content[:8], 'little')
+    metadata = {'format': 'pt', **header_record(source.quick_gelu)}  # transformers needs `format`
+    header = json.dumps({'__metadata__': metadata, **json.loads(content[8 : 8 + size])}).encode()
+    header += b' ' * (-len(header) % 8)
+    return len(header).to_bytes(8, 'little') + header + content[8 + size :]
 
 
 def _replace_folder(folder: Path, write: Callable[[Path], None]) -> None:

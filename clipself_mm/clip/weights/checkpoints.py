@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from .activation_record import read_activation
 from .layouts import Layout, to_open_clip
 from .tower_source import TowerSource
 from .weight_file import read_weight_file
+from .weight_shards import refuse_shard
 
 State = dict[str, Tensor]
 
@@ -25,10 +27,12 @@ _logger = logging.getLogger(__name__)
 
 
 class Checkpoint(NamedTuple):
-    """The canonical state of a CLIP and the layout of its file."""
+    """The canonical state of a CLIP and what its file says about it."""
 
     state: State
     layout: Layout
+    quick_gelu: bool | None
+    """Whether the CLIP has QuickGELU; None if the file does not say."""
 
 
 def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> Checkpoint:
@@ -39,17 +43,19 @@ def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> Checkpoint:
         trust_pickle: Run the file's pickle, see ``read_weight_file``.
 
     Returns:
-        Canonical state, on the CPU, and the layout.
+        Canonical state, on the CPU, the layout and the activation.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is broken, holds code, is not a CLIP, has unexpected keys, or weights
             that are not finite real numbers.
     """
-    state, layout = to_open_clip(read_weight_file(path, trust_pickle), str(path))
+    refuse_shard(Path(path))
+    content = read_weight_file(path, trust_pickle)
+    state, layout = to_open_clip(content, str(path))
     check_finite(state, str(path))
     _logger.info('%s: checkpoint kind %s, key style %s', path, layout.kind, layout.key_style)
-    return Checkpoint(state, layout)
+    return Checkpoint(state, layout, read_activation(path, content, layout))
 
 
 def read_state(path: str | Path) -> State:
@@ -80,26 +86,6 @@ def _is_finite(value: Tensor) -> bool:
     if value.element_size() == 1:  # torch has no isfinite for float8
         value = value.float()
     return not value.is_floating_point() or bool(value.isfinite().all())
-
-
-def check_activation(checkpoint: Checkpoint, source: TowerSource, origin: str) -> None:
-    """Check that a model for OpenAI's weights has QuickGELU.
-
-    Only OpenAI's own files are checked; no other layout stores the activation.
-
-    Args:
-        checkpoint: Content of a file.
-        source: The model, for its image tower or its text tower.
-        origin: The file, for the error.
-
-    Raises:
-        ValueError: The checkpoint is OpenAI's and the model does not have QuickGELU.
-    """
-    if checkpoint.layout.key_style == 'OpenAI' and not source.config.get('quick_gelu', False):
-        raise ValueError(
-            f"{origin}: OpenAI's weights were trained with QuickGELU, which {source.model} does "
-            f'not have: use the model "{source.model}-quickgelu"'
-        )
 
 
 def load_visual(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:

@@ -6,6 +6,7 @@ causal text tower that pools at the end token. EVA-02, SigLIP and CNNs raise an 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -34,16 +35,39 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }
 """Defaults of `CLIPConfig` for missing keys of a `config.json`: ViT-B/32."""
+_OTHER_MODELS = {
+    'clip_vision_model': 'an image tower alone; expected the folder of the whole CLIPModel, or '
+    "with this file as checkpoint open_clip's name of the model",
+    'clip_text_model': 'a text tower alone; expected the folder of the whole CLIPModel',
+    'siglip': "SigLIP; expected a CLIPModel. open_clip's form of SigLIP is read: model="
+    '"ViT-B-16-SigLIP", checkpoint="webli"',
+}
+"""What other models of transformers are, by `model_type`, and what is wanted."""
+_OTHER_MODELS |= {
+    'siglip2': _OTHER_MODELS['siglip'],
+    'siglip_vision_model': _OTHER_MODELS['siglip'],
+    'siglip_text_model': _OTHER_MODELS['siglip'],
+}
+
+
+class OtherModelError(ValueError):
+    """The configuration is that of another model than a `CLIPModel`."""
 
 
 def config_from_hugging_face(config: Mapping[str, Any]) -> dict[str, Any]:
     """open_clip's `model_cfg` of a `config.json`.
 
     Raises:
-        ValueError: The configuration is not that of a `CLIPModel`.
+        OtherModelError: The configuration is that of another model.
+        ValueError: `CLIPModel` has values that open_clip cannot express.
     """
-    if config.get('model_type') != 'clip':
-        raise ValueError(f'expected "model_type": "clip", found {config.get("model_type")!r}')
+    kind = config.get('model_type')
+    if kind != 'clip':
+        found = f'"model_type": {json.dumps(kind)}'
+        other = _OTHER_MODELS.get(kind) if isinstance(kind, str) else None
+        raise OtherModelError(
+            f'{found} is {other}' if other else f'expected "model_type": "clip", found {found}'
+        )
     vision, text = (
         _DEFAULTS[part] | dict(config.get(f'{part}_config') or {}) for part in _DEFAULTS
     )

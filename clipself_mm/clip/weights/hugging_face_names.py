@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -13,6 +13,27 @@ State = dict[str, Tensor]
 MARKER_KEY = 'vision_model.embeddings.patch_embedding.weight'
 DROPPED = re.compile(r'(vision|text)_model\.embeddings\.position_ids')
 """Buffers that older versions of transformers save; dropped."""
+ADAPTER = (
+    'an adapter, whose weights change those of another model; expected the merged model '
+    '(peft: model.merge_and_unload().save_pretrained(FOLDER))'
+)
+_OTHERS = (
+    (re.compile(r'.*\blora_[A-Za-z_]+\b.*|base_model\.model\..+'), ADAPTER),
+    (
+        re.compile(r'vision_model\.head\..+'),
+        "transformers' SigLIP; expected a CLIPModel, or open_clip's form of SigLIP",
+    ),
+    (
+        re.compile(r'(vision_model\.)?embeddings\.patch_embedding\..+'),
+        'an image tower of transformers alone; expected a CLIPModel, or its '
+        'CLIPVisionModelWithProjection with keys vision_model.* and visual_projection.*',
+    ),
+    (
+        re.compile(r'(text_model\.)?embeddings\.token_embedding\..+'),
+        'a text tower of transformers alone; expected a CLIPModel',
+    ),
+)
+"""What other files of transformers are, by a key that only they have, and what is wanted."""
 
 _SINGLE = {
     'vision_model.embeddings.class_embedding': 'visual.class_embedding',
@@ -48,6 +69,8 @@ _PACKED = re.compile(r'(.+)\.self_attn\.([qkv])_proj\.(weight|bias)')
 
 def from_hugging_face(state: Mapping[str, Tensor]) -> State:
     """Rename keys of `CLIPModel` to open_clip's; queries, keys and values are packed."""
+    if 'visual_projection.weight' not in state:
+        raise ValueError(f'is {name_other(state)}')
     result: State = {}
     packed: dict[str, dict[str, Tensor]] = {}
     unexpected = []
@@ -73,6 +96,12 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> State:
     for name, parts in packed.items():
         result[name] = torch.cat([parts[part] for part in 'qkv'])
     return result
+
+
+def name_other(keys: Iterable[str]) -> str | None:
+    """What a file of transformers is that is not a `CLIPModel`, and what is wanted, in words."""
+    keys = list(keys)
+    return next((words for key, words in _OTHERS if any(map(key.fullmatch, keys))), None)
 
 
 def to_hugging_face(state: Mapping[str, Tensor]) -> State:

@@ -6,6 +6,7 @@ CLIP inside. `docs/checkpoints.md` lists them; `tests/clip/test_layouts.py` has 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -16,7 +17,15 @@ from . import eva_names, hugging_face_names
 
 State = dict[str, Tensor]
 
+_logger = logging.getLogger(__name__)
+
 _WRAPPERS = ('state_dict', 'model', 'module')
+_BARE = 'CLIP'
+"""Checkpoint kind of a file that has only a CLIP."""
+_PLACE = re.compile(
+    r'((?:.+?\.)?)(visual(?=\.)|vision_model(?=\.embeddings\.patch_embedding\.weight$)).+'
+)
+"""Keys of an image tower; group 1 is the place of its CLIP in a model, group 2 its name there."""
 _PREFIXES = ('module.', '_orig_mod.')
 """Prefixes of DistributedDataParallel and `torch.compile`."""
 
@@ -50,6 +59,8 @@ class CheckpointKind(NamedTuple):
     """Keys of the tower; group 1 is the key in open_clip or EVA-CLIP."""
     others: re.Pattern
     """Keys of the other parts, which are dropped."""
+    place: str
+    """Name of the tower's module."""
 
 
 class KeyStyle(NamedTuple):
@@ -78,12 +89,16 @@ CHECKPOINT_KINDS = (
         'CLIPSelf run',
         re.compile(r'student\.(visual\..+)'),
         re.compile(r'(teacher|data_preprocessor)\..+'),
+        'student',
     ),
-    CheckpointKind('F-ViT', re.compile(r'backbone\.tower\.(visual\..+)'), _DETECTOR),
+    CheckpointKind(
+        'F-ViT', re.compile(r'backbone\.tower\.(visual\..+)'), _DETECTOR, 'backbone.tower'
+    ),
     CheckpointKind(
         'released detector',
         re.compile(DETECTOR_CLIP + r'(visual\..+)'),
         _DETECTOR,
+        'backbone',
     ),
 )
 KEY_STYLES = (
@@ -96,6 +111,18 @@ KEY_STYLES = (
 )
 
 
+def take_state(content: Mapping) -> Mapping:
+    """Take the state dict out of its wrappers.
+
+    Args:
+        content: Content of a weights file.
+    """
+    for wrapper in _WRAPPERS:
+        if isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    return content
+
+
 def unwrap(content: Mapping) -> State:
     """Take the state dict out of its wrappers and remove key prefixes of training code.
 
@@ -105,9 +132,7 @@ def unwrap(content: Mapping) -> State:
     Returns:
         The tensors under the model's own keys.
     """
-    for wrapper in _WRAPPERS:
-        if isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
+    content = take_state(content)
     state = {str(k): v.detach() for k, v in content.items() if isinstance(v, Tensor)}
     while prefix := _common_prefix(state):
         state = {key.removeprefix(prefix): value for key, value in state.items()}
@@ -138,11 +163,18 @@ def to_open_clip(content: Mapping, origin: str) -> tuple[State, Layout]:
     Raises:
         ValueError: There is no CLIP in it, or it has unexpected keys.
     """
+    _warn_of_copies(content, origin)
     state, kind = _take_clip(unwrap(content), origin)
+    if kind == _BARE:
+        state = _without_place(state, origin)
     style = _key_style(state)
     if style is None:
-        some = ', '.join(sorted(state)[:3]) or 'nothing'
-        raise ValueError(f'{origin}: expected a CLIP with keys "visual.*", found {some}, ...')
+        found = ', '.join(sorted(state)[:3] or [str(name) for name in content][:3]) or 'nothing'
+        raise ValueError(
+            f'{origin}: is {words}'
+            if (words := hugging_face_names.name_other(state))
+            else f'{origin}: expected a CLIP with keys "visual.*", found {found}, ...'
+        )
     try:
         state = canonical_names(state)
     except ValueError as error:
@@ -168,7 +200,43 @@ def _take_clip(state: State, origin: str) -> tuple[State, str]:
             rest = {key: value for key, value in state.items() if not kind.tower.fullmatch(key)}
             _check_keys(rest, origin, kind.others.fullmatch)
             return tower, kind.name
-    return state, 'CLIP'
+    return state, _BARE
+
+
+def _without_place(state: State, origin: str) -> State:
+    """Remove the place of the only CLIP in a model of unknown kind, Lightning's ``model.``."""
+    places = {match[1]: match[2] for key in state if (match := _PLACE.fullmatch(key))}
+    others = sorted(key for key in state if not key.startswith(tuple(places)))
+    if not places or (len(places) == 1 and not others):
+        place = next(iter(places), '')
+        return {key.removeprefix(place): value for key, value in state.items()}
+    named = ' and '.join(f'"{place}{tower}.*"' for place, tower in sorted(places.items()))
+    beside = f', beside {", ".join(others[:3])}' if others else ''
+    raise ValueError(
+        f'{origin}: expected one CLIP and nothing else, found {named}{beside}; save the wanted one '
+        'alone, its keys without that prefix'
+    )
+
+
+def _warn_of_copies(content: Mapping, origin: str) -> None:
+    """Warn of other state dicts with the same keys, such as an average of the weights."""
+    taken = take_state(content)
+    key = str(next(iter(taken), ''))
+    copies = [
+        str(name)
+        for name, value in content.items()
+        if isinstance(value, Mapping)
+        and value is not taken
+        and any(str(other).endswith(key) for other in value)
+    ]
+    if copies:
+        _logger.warning(
+            '%s: %s is read, %s has the same keys and is not (EMAHook of mmengine writes the '
+            'average to state_dict and the raw weights to ema_state_dict)',
+            origin,
+            next((name for name, value in content.items() if value is taken), 'the state dict'),
+            ', '.join(copies),
+        )
 
 
 def _check_keys(state: State, origin: str, expected: Callable[[str], object]) -> None:

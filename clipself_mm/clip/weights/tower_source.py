@@ -18,8 +18,14 @@ from open_clip.pretrained import (
 
 from clipself_mm.io.text_files import read_local_json
 
+<<<<<<< HEAD
 from .config_checks import check_config, check_normalisation
 from .hugging_face_config import config_from_hugging_face
+=======
+from .hugging_face_config import OtherModelError, config_from_hugging_face
+from .hugging_face_names import ADAPTER
+from .weight_shards import INDEX_ENDING
+>>>>>>> h-towers
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -27,11 +33,17 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 CONFIG_NAME = 'open_clip_config.json'
 WEIGHTS_NAME = 'open_clip_model.safetensors'
-WEIGHTS_NAMES = (WEIGHTS_NAME, 'open_clip_pytorch_model.bin')
+WEIGHTS_NAMES: tuple[str, ...] = (WEIGHTS_NAME, 'open_clip_pytorch_model.bin')
 HF_CONFIG_NAME = 'config.json'
 HF_PREPROCESS_NAME = 'preprocessor_config.json'
 HF_WEIGHTS_NAME = 'model.safetensors'
-HF_WEIGHTS_NAMES = (HF_WEIGHTS_NAME, 'pytorch_model.bin')
+_HF_INDICES = {
+    f'{HF_WEIGHTS_NAME}{INDEX_ENDING}': 'model-*-of-*.safetensors',
+    f'pytorch_model.bin{INDEX_ENDING}': 'pytorch_model-*-of-*.bin',
+}
+"""Indices of weights in several files, and the pattern of these."""
+HF_WEIGHTS_NAMES: tuple[str, ...] = (HF_WEIGHTS_NAME, 'pytorch_model.bin', *_HF_INDICES)
+_HF_ADAPTER_NAMES = ('adapter_model.safetensors', 'adapter_model.bin', 'adapter_config.json')
 TOKENIZER_NAMES = (
     'tokenizer.json',
     'tokenizer_config.json',
@@ -56,6 +68,7 @@ class TowerSource:
         config: open_clip's model configuration (``embed_dim``, ``vision_cfg``, ``text_cfg``, ...).
         checkpoint: File with the weights of both towers, or None for random weights.
         preprocess: open_clip's ``preprocess_cfg``: ``mean`` and ``std`` in 0-1 units, and more.
+        tag: The pretrained tag of the checkpoint, if it is on open_clip's list.
     """
 
     model: str
@@ -64,6 +77,12 @@ class TowerSource:
     preprocess: dict[str, Any] = field(
         default_factory=lambda: {'mean': list(CLIP_MEAN), 'std': list(CLIP_STD)}, repr=False
     )
+    tag: str | None = None
+
+    @property
+    def quick_gelu(self) -> bool:
+        """Whether the activation is QuickGELU, else GELU."""
+        return bool(self.config.get('quick_gelu', False))
 
     @property
     def config_name(self) -> str:
@@ -123,7 +142,7 @@ def _source_of_name(model: str, config: dict, checkpoint: str | None) -> TowerSo
                 f'{tag} of {model} was trained with the other activation: use the model {other!r}'
             )
         preprocess = _normalisation(settings[tag])
-        return TowerSource(model, config, _download(model, tag, settings[tag]), preprocess)
+        return TowerSource(model, config, _download(model, tag, settings[tag]), preprocess, tag)
     if checkpoint is not None:
         _require(checkpoint, model, settings)
     # The tag of a file is unknown. The tags of a model have the same normalisation, except one of
@@ -196,6 +215,8 @@ def _hub_folder(repository: str) -> Path:
     # A repository may have both layouts; open_clip's takes precedence.
     for name in WEIGHTS_NAMES if (folder / CONFIG_NAME).is_file() else HF_WEIGHTS_NAMES:
         if (fetch(name) / name).is_file():
+            if name in _HF_INDICES:
+                fetch(_HF_INDICES[name])
             break
     return folder
 
@@ -210,6 +231,8 @@ def _fetched(fetch: Callable[[], str], advice: str) -> str:
 
 def _source_of_folder(folder: Path, checkpoint: str | None) -> TowerSource:
     model = f'local-dir:{folder}'
+    if checkpoint is None:
+        _refuse_adapter(folder)
     if (folder / CONFIG_NAME).exists():
         path, names = folder / CONFIG_NAME, WEIGHTS_NAMES
     elif (folder / HF_CONFIG_NAME).exists():
@@ -219,9 +242,18 @@ def _source_of_folder(folder: Path, checkpoint: str | None) -> TowerSource:
             f'{folder / CONFIG_NAME}: no such file; expected a CLIP folder with this file or '
             f"with the {HF_CONFIG_NAME} of transformers' CLIP"
         )
+<<<<<<< HEAD
     content, is_open_clip = _read_json(path), path.name == CONFIG_NAME
     with invalid_config(path):
         config = dict(content['model_cfg']) if is_open_clip else config_from_hugging_face(content)
+=======
+    try:
+        config, preprocess = read(path)
+    except OtherModelError as error:
+        raise ValueError(f'{path}: {error}') from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path}: not a valid configuration of a CLIP: {error!r}') from error
+>>>>>>> h-towers
     if checkpoint is None:
         found = [str(folder / name) for name in names if (folder / name).exists()]
         if not found:
@@ -259,6 +291,15 @@ def invalid_config(path: str | Path) -> Iterator[None]:
         raise
     except Exception as error:  # open_clip and timm raise many kinds of errors
         raise ValueError(f'{path}: not a valid configuration of a CLIP: {error!r}') from error
+
+
+def _refuse_adapter(folder: Path) -> None:
+    weights, adapters = (
+        [folder / name for name in names if (folder / name).is_file()]
+        for names in ((*WEIGHTS_NAMES, *HF_WEIGHTS_NAMES), _HF_ADAPTER_NAMES)
+    )
+    if adapters and not weights:
+        raise ValueError(f'{adapters[0]}: is {ADAPTER}')
 
 
 def _read_json(path: Path) -> dict:

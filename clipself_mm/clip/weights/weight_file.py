@@ -18,13 +18,14 @@ from clipself_mm.io.text_files import require_file
 
 from .tensor_archive import is_tensor_archive, read_tensor_archive
 from .tensor_pickle import TENSORS, TensorPickle
+from .weight_shards import INDEX_ENDING, read_shards
 
 
 def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
     """Read safetensors, a file of `torch.save` (old or new format) or a TorchScript archive.
 
     Args:
-        path: The file.
+        path: The file, or the index of weights in several files (`read_shards`).
         trust_pickle: If the pickle holds more than tensors, unpickle everything, which runs any
             code in it. For files from a trusted source; a pickled module becomes its state dict.
 
@@ -38,6 +39,8 @@ def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
     """
     path = Path(path)
     require_file(path, 'a checkpoint file (a folder with a CLIP is given as model="local-dir:...")')
+    if path.name.endswith(INDEX_ENDING):
+        return read_shards(path, lambda shard: read_weight_file(shard, trust_pickle))
     try:
         content = _read(path, trust_pickle)
     except ForbiddenNameError as error:
@@ -52,7 +55,7 @@ def read_weight_file(path: str | Path, trust_pickle: bool = False) -> dict:
         content = content.state_dict()
     if not isinstance(content, Mapping):
         raise ValueError(f'{path}: expected a dictionary, found a {type(content).__name__}')
-    return dict(content)
+    return content if isinstance(content, dict) else dict(content)
 
 
 def _read(path: Path, trust_pickle: bool) -> object:
@@ -62,6 +65,13 @@ def _read(path: Path, trust_pickle: bool) -> object:
         if not trust_pickle:
             raise
         return torch.load(path, map_location='cpu', weights_only=False)
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file is one of safetensors, by its name or its start."""
+    with path.open('rb') as file:
+        start = file.read(9)
+    return path.suffix == '.safetensors' or start[8:9] == b'{'
 
 
 def read_objects(path: Path, allowed: Mapping[str, object]) -> object:
@@ -78,9 +88,7 @@ def read_objects(path: Path, allowed: Mapping[str, object]) -> object:
         ForbiddenNameError: The pickle refers to another object.
         Exception: The file is broken.
     """
-    with path.open('rb') as file:
-        start = file.read(9)
-    if path.suffix == '.safetensors' or start[8:9] == b'{':
+    if is_safetensors(path):
         return load_file(path)
     if is_tensor_archive(path):
         return read_tensor_archive(path, allowed)
