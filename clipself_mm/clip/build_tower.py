@@ -20,13 +20,8 @@ from .self_correlation import LAST_BLOCKS, LastBlock
 from .timm_vit import TimmViT
 from .vision_tower import VisionTower
 from .vit_tower import ViTTower
-<<<<<<< HEAD
-from .weights.checkpoints import Checkpoint, check_activation, load_visual, read_checkpoint
-from .weights.tower_source import TowerSource, find_source, invalid_config
-=======
 from .weights.checkpoints import Checkpoint, load_visual, read_checkpoint
-from .weights.tower_source import TowerSource, find_source
->>>>>>> h-towers
+from .weights.tower_source import TowerSource, find_source, invalid_config
 
 Adapter = Callable[..., VisionTower]
 _ADAPTERS: dict[type, Adapter] = {VisionTransformer: OpenCLIPViT, ModifiedResNet: CLIPResNet}
@@ -92,21 +87,13 @@ def set_last_block(tower: VisionTower, mode: LastBlock) -> None:
 
 def tower_of(source: TowerSource) -> VisionTower:
     """Build the image tower of a source without loading its weights."""
-<<<<<<< HEAD
     with invalid_config(source.config_name):
         visual = _build_vision_tower(
             source.config['embed_dim'],
             # The weights come from the checkpoint: do not download timm's.
             dict(source.config['vision_cfg'], timm_model_pretrained=False),
-            source.config.get('quick_gelu', False),
+            source.quick_gelu,
         )
-=======
-    visual = _build_vision_tower(
-        source.config['embed_dim'],
-        dict(source.config['vision_cfg']),
-        source.quick_gelu,
-    )
->>>>>>> h-towers
     try:
         tower = find_adapter(visual)(
             visual, mean=source.preprocess['mean'], std=source.preprocess['std']

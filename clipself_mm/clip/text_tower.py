@@ -23,13 +23,8 @@ from .prompts import (
     expand_prompts,
 )
 from .text_warnings import find_cut, warn_of_cut, warn_of_equal
-<<<<<<< HEAD
-from .weights.checkpoints import check_activation, load_text, read_checkpoint
-from .weights.tower_source import CONFIG_NAME, TowerSource, find_source, invalid_config
-=======
 from .weights.checkpoints import load_text, read_checkpoint
-from .weights.tower_source import CONFIG_NAME, TowerSource, find_source
->>>>>>> h-towers
+from .weights.tower_source import CONFIG_NAME, TowerSource, find_source, invalid_config
 
 _PROGRESS_BAR_FROM = 4
 """Number of batches from which a progress bar is shown."""

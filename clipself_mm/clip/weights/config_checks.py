@@ -9,6 +9,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 
+from .weight_shards import weights_size
+
 _PARTS = {'vision_cfg': CLIPVisionCfg, 'text_cfg': CLIPTextCfg}
 _TOP = {'embed_dim': int, 'quick_gelu': bool}
 _BYTES_PER_WEIGHT = 1 / 16
@@ -35,7 +37,7 @@ def check_config(config: Mapping[str, Any], weights: Path) -> None:
         _check_types(config[part], get_type_hints(kind), part)
     largest = max(_numbers(config))
     least = max(largest, _least_weights(config))
-    size = weights.stat().st_size
+    size = weights_size(weights)
     if least * _BYTES_PER_WEIGHT > size:
         raise ValueError(f'its towers have {least:.3g} weights or more, {weights} has {size} bytes')
 

@@ -18,14 +18,10 @@ from open_clip.pretrained import (
 
 from clipself_mm.io.text_files import read_local_json
 
-<<<<<<< HEAD
 from .config_checks import check_config, check_normalisation
-from .hugging_face_config import config_from_hugging_face
-=======
 from .hugging_face_config import OtherModelError, config_from_hugging_face
 from .hugging_face_names import ADAPTER
 from .weight_shards import INDEX_ENDING
->>>>>>> h-towers
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -231,8 +227,7 @@ def _fetched(fetch: Callable[[], str], advice: str) -> str:
 
 def _source_of_folder(folder: Path, checkpoint: str | None) -> TowerSource:
     model = f'local-dir:{folder}'
-    if checkpoint is None:
-        _refuse_adapter(folder)
+    _refuse_adapter(folder, checkpoint)
     if (folder / CONFIG_NAME).exists():
         path, names = folder / CONFIG_NAME, WEIGHTS_NAMES
     elif (folder / HF_CONFIG_NAME).exists():
@@ -242,18 +237,9 @@ def _source_of_folder(folder: Path, checkpoint: str | None) -> TowerSource:
             f'{folder / CONFIG_NAME}: no such file; expected a CLIP folder with this file or '
             f"with the {HF_CONFIG_NAME} of transformers' CLIP"
         )
-<<<<<<< HEAD
     content, is_open_clip = _read_json(path), path.name == CONFIG_NAME
     with invalid_config(path):
         config = dict(content['model_cfg']) if is_open_clip else config_from_hugging_face(content)
-=======
-    try:
-        config, preprocess = read(path)
-    except OtherModelError as error:
-        raise ValueError(f'{path}: {error}') from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path}: not a valid configuration of a CLIP: {error!r}') from error
->>>>>>> h-towers
     if checkpoint is None:
         found = [str(folder / name) for name in names if (folder / name).exists()]
         if not found:
@@ -289,11 +275,17 @@ def invalid_config(path: str | Path) -> Iterator[None]:
         yield
     except (NotImplementedError, ImportError, OSError):
         raise
+    except OtherModelError as error:
+        raise ValueError(f'{path}: {error}') from error
     except Exception as error:  # open_clip and timm raise many kinds of errors
         raise ValueError(f'{path}: not a valid configuration of a CLIP: {error!r}') from error
 
 
-def _refuse_adapter(folder: Path) -> None:
+def _refuse_adapter(folder: Path, checkpoint: str | None) -> None:
+    if checkpoint is not None:
+        if Path(checkpoint).name in _HF_ADAPTER_NAMES:
+            raise ValueError(f'{checkpoint}: is {ADAPTER}')
+        return
     weights, adapters = (
         [folder / name for name in names if (folder / name).is_file()]
         for names in ((*WEIGHTS_NAMES, *HF_WEIGHTS_NAMES), _HF_ADAPTER_NAMES)

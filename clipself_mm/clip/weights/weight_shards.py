@@ -34,18 +34,10 @@ def read_shards(index: Path, read: Callable[[Path], Mapping]) -> dict:
         FileNotFoundError: A file is missing.
         ValueError: The index is broken, names a file elsewhere, or differs from the files.
     """
-    content = read_local_json(index, 'the index of weights in several files')
-    files = content.get('weight_map') if isinstance(content, Mapping) else None
-    if not (isinstance(files, Mapping) and files and all(map(_is_name, files.values()))):
-        raise ValueError(
-            f'{index}: expected under "weight_map" for each tensor the name of a file in the same '
-            'folder'
-        )
+    files = _read_index(index)
     state: dict = {}
     for name in sorted(set(files.values())):
         path = index.with_name(name)
-        if not path.is_file():
-            raise FileNotFoundError(f'{path}: no such file; {index.name} lists it')
         shard = read(path)
         differing = sorted(shard.keys() ^ {key for key, file in files.items() if file == name})
         if differing:
@@ -55,6 +47,29 @@ def read_shards(index: Path, read: Callable[[Path], Mapping]) -> dict:
             )
         state |= shard
     return state
+
+
+def weights_size(path: Path) -> int:
+    """Bytes of a weights file, or of all files that an index names; errors as in `read_shards`."""
+    if not path.name.endswith(INDEX_ENDING):
+        return path.stat().st_size
+    return sum(path.with_name(name).stat().st_size for name in set(_read_index(path).values()))
+
+
+def _read_index(index: Path) -> Mapping[str, str]:
+    """Tensor to the name of its file, each of which exists."""
+    content = read_local_json(index, 'the index of weights in several files')
+    files = content.get('weight_map') if isinstance(content, Mapping) else None
+    if not (isinstance(files, Mapping) and files and all(map(_is_name, files.values()))):
+        raise ValueError(
+            f'{index}: expected under "weight_map" for each tensor the name of a file in the same '
+            'folder'
+        )
+    for name in sorted(set(files.values())):
+        path = index.with_name(name)
+        if not path.is_file():
+            raise FileNotFoundError(f'{path}: no such file; {index.name} lists it')
+    return files
 
 
 def _is_name(value: object) -> bool:
