@@ -92,22 +92,19 @@ def load_coco_json(
     _check_categories(content.get('categories', []), path)
     expected = _id_type(content.get('images', []))
     for annotation in content.get('annotations', []):
-        annotation['image_id'] = _read_id(annotation, 'image_id', 'annotation', path)
+        annotation['image_id'] = _read_id(annotation, 'image_id', 'an annotation', path)
         if type(annotation['image_id']) is not expected:
             what = f'image_id of {_name(annotation)}'
             require_type(annotation['image_id'], expected, what, path)
     return content
 
 
-def load_instances(
-    path: str, backend_args: dict | None = None, required: Sequence[str] = ('annotations',)
-) -> dict:
+def load_instances(path: str, backend_args: dict | None = None) -> dict:
     """Read a COCO-style file whose annotations have categories.
 
     Args:
         path: Path or URL.
         backend_args: Arguments of MMEngine's file backend.
-        required: Lists that the file must have, besides `images` and `categories`.
 
     Returns:
         As `load_coco_json`.
@@ -116,14 +113,19 @@ def load_instances(
         FileNotFoundError, ValueError: As in `load_coco_json`; or the category id of an annotation
             is missing or not in `categories`.
     """
-    content = load_coco_json(path, ('images', *required, 'categories'), backend_args)
+    content = load_coco_json(path, ('images', 'annotations', 'categories'), backend_args)
+    check_instances(content, path)
+    return content
+
+
+def check_instances(content: dict, path: str) -> None:
+    """Check the categories of annotations, see `load_instances`; `content` is changed in place."""
     annotations = content.get('annotations', [])
     if _has_captions(content) and 'bbox' not in annotations[0]:
         raise ValueError(f'{path}: expected annotated boxes, this is a file of captions')
     known = {entry['id'] for entry in content['categories']}
     for annotation in annotations:
         check_category(annotation, known, _name(annotation), path)
-    return content
 
 
 def _has_captions(content: dict) -> bool:
@@ -159,7 +161,7 @@ def _check_images(images: list[dict], path: str) -> None:
     """Check that image ids are of one type and distinct, and that sizes are numbers."""
     seen: dict[Key, dict] = {}
     for image in images:
-        image['id'] = key = _read_id(image, 'id', 'image', path)
+        image['id'] = key = _read_id(image, 'id', 'an image', path)
         if key in seen:
             names = [str(entry.get('file_name')) for entry in (seen[key], image)]
             raise ValueError(
@@ -182,7 +184,7 @@ def _check_categories(categories: list[dict], path: str) -> None:
     """Check that each category has an id of its own and a name."""
     seen: dict[Key, str] = {}
     for entry in categories:
-        entry['id'] = key = _read_id(entry, 'id', 'category', path)
+        entry['id'] = key = _read_id(entry, 'id', 'a category', path)
         name = entry.get('name')
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"{path}: category {key!r} has no 'name', it is {entry!r:.120}")
@@ -202,10 +204,7 @@ def _read_id(entry: dict, key: str, what: str, path: str) -> Key:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
-        article = 'an' if what[0] in 'ai' else 'a'
-        raise ValueError(
-            f'{path}: {article} {what} has no {key!r} that is a number or text: {entry!r:.200}'
-        )
+        raise ValueError(f'{path}: {what} has no {key!r} that is a number or text: {entry!r:.200}')
     return value
 
 

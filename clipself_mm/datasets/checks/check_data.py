@@ -10,7 +10,7 @@ from mmengine.config import Config
 from clipself_mm.clip.weights.tower_source import find_source
 
 from ..annotations.captions import load_captions
-from ..annotations.coco_json import image_file_name, load_coco_json
+from ..annotations.coco_json import check_instances, image_file_name, load_coco_json
 from ..annotations.nouns import load_nouns
 from ..annotations.vocabulary import Vocabulary, load_vocabulary
 from .check_files import Finding, check_folder, check_source, check_weights, joined_path, strip_path
@@ -21,6 +21,7 @@ _DATASET_KEYS = (
     *('type', 'data_root', 'ann_file', 'source', 'extensions', 'caption_file', 'data_prefix'),
     *('vocabulary', 'base_only'),
 )
+_OTHER_KINDS = ('segments_info', 'caption')
 _NOUN_DATASETS = ('RegionTextPairs', 'CaptionedRegions')
 _WEIGHT_SUFFIXES = ('.bin', '.npy', '.npz', '.pt', '.pth', '.safetensors')
 
@@ -112,12 +113,23 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
         path = joined_path(root, dataset['ann_file'])
         finding, content = read_annotations(path)
         yield finding
+        if _are_instances(content) and dataset.get('vocabulary'):
+            try:
+                check_instances(content, path)
+            except ValueError as error:
+                yield Finding(path, strip_path(error, path))
         if content and dataset.get('type') == 'CaptionedImages':
             yield check_captions(path)
     if dataset.get('caption_file'):
         yield check_captions(joined_path(root, dataset['caption_file']))
     for key, folder in folders.items():
         yield check_folder(folder, _listed_files(content, key))
+
+
+def _are_instances(content: dict) -> bool:
+    """Whether a file has boxes of categories, neither segments nor captions."""
+    first = next(iter(content.get('annotations', [])), {})
+    return bool(first) and 'categories' in content and first.keys().isdisjoint(_OTHER_KINDS)
 
 
 def read_annotations(path: str) -> tuple[Finding, dict]:
