@@ -21,7 +21,6 @@ _DATASET_KEYS = (
     *('type', 'data_root', 'ann_file', 'source', 'extensions', 'caption_file', 'data_prefix'),
     *('vocabulary', 'base_only'),
 )
-_OTHER_KINDS = ('segments_info', 'caption')
 _NOUN_DATASETS = ('RegionTextPairs', 'CaptionedRegions')
 _WEIGHT_SUFFIXES = ('.bin', '.npy', '.npz', '.pt', '.pth', '.safetensors')
 
@@ -127,9 +126,9 @@ def check_dataset(dataset: Mapping) -> Iterator[Finding]:
 
 
 def _are_instances(content: dict) -> bool:
-    """Whether a file has boxes of categories, neither segments nor captions."""
-    first = next(iter(content.get('annotations', [])), {})
-    return bool(first) and 'categories' in content and first.keys().isdisjoint(_OTHER_KINDS)
+    """Whether a file has boxes of categories."""
+    first: dict = next(iter(content.get('annotations', [])), {})
+    return 'bbox' in first and 'categories' in content
 
 
 def read_annotations(path: str) -> tuple[Finding, dict]:
