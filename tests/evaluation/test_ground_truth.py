@@ -3,11 +3,22 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 from mmengine.evaluator import Evaluator
 from mmengine.registry import METRICS
+from pycocotools import mask as rle
 
-from tests.evaluation.toy_detection import META, annotation, content_of, perfect, sample, samples
+from tests.evaluation.toy_detection import (
+    META,
+    SIZE,
+    annotation,
+    box_mask,
+    content_of,
+    perfect,
+    sample,
+    samples,
+)
 from tests.logs import logged
 
 FARM = content_of(
@@ -197,3 +208,31 @@ def test_results_are_written_with_the_ids_of_the_file(tmp_path):
         ('mug', 30),
         ('mug', 20),
     ]
+
+
+def to_run_lengths(content, compressed=True):
+    """Replace the polygons of the farm."""
+    for entry in content['annotations']:
+        mask = box_mask(entry['bbox'])
+        changes = np.flatnonzero(np.diff(mask.ravel('F'))) + 1
+        counts = np.diff([0, *changes.tolist(), mask.size]).tolist()
+        if compressed:
+            counts = rle.encode(np.asfortranarray(mask, np.uint8))['counts'].decode()
+        entry['segmentation'] = dict(size=[SIZE, SIZE], counts=counts)
+
+
+@pytest.mark.parametrize('compressed', [True, False])
+@pytest.mark.parametrize('kind', KINDS)
+def test_masks_as_run_lengths(judge, kind, compressed):
+    numbers = judge(lambda content: to_run_lengths(content, compressed), kind)
+    assert [numbers[key] for key in KINDS[kind]] == pytest.approx([1, 1, 1])
+
+
+def test_a_wrong_mask_is_named_before_the_first_image(judge):
+    def change(content):
+        to_run_lengths(content)
+        content['annotations'][2]['segmentation']['size'] = [SIZE, SIZE - 1]
+
+    with pytest.raises(ValueError, match=r'truth\.json: 1 of 4 annotations.*annotation 3 has size'):
+        judge(change)
+    assert judge(change, metric='bbox')['coco/all_ap'] == 1
