@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from mmengine.fileio import join_path
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from .image_regions import ImageRegions
@@ -78,6 +79,10 @@ class ShardedImages(ImageRegions):
         shards = read_index(self.ann_file, self.backend_args, self._location)
         self.counts = np.array([shard.images for shard in shards], np.int64)
         self._ends = np.cumsum(self.counts)
+        print_log(
+            f'{self.ann_file}: {self._ends[-1]:,} images in {len(shards):,} shards',
+            logger='current',
+        )
         return [dict(file=shard.file) for shard in shards]
 
     def __len__(self) -> int:

@@ -56,7 +56,9 @@ class UnlabelledImages(ImageRegions):
         else:
             prefix = self.data_prefix['img']
             names = read_listing(self.ann_file, self.backend_args)
-        return [
+        infos = [
             dict(img_id=name, img_path=join_path(prefix, name) if prefix else name)
             for name in names
         ]
+        self.report(infos)
+        return infos

@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS
 
 from clipself_mm.datasets.annotations.boxes import annotated_area, check_box
 from clipself_mm.datasets.annotations.coco_json import image_file_names
-from clipself_mm.datasets.annotations.panoptic_json import read_panoptic_json
+from clipself_mm.datasets.annotations.panoptic_json import log_segments, read_panoptic_json
 from clipself_mm.datasets.image_files import CheckedImages
 from clipself_mm.datasets.open_vocab_coco_dataset import vocabulary_metainfo
 
@@ -69,6 +69,7 @@ class OpenVocabPanopticDataset(CheckedImages, CocoPanopticDataset):
         found = read_panoptic_json(
             self.ann_file, self.vocabulary, self.ignore_unknown, self.backend_args
         )
+        log_segments(found, self.ann_file)
         self.cat2label = found.label_of
         self.cat_ids = sorted(found.label_of, key=found.label_of.__getitem__)
         names = image_file_names([image for image, _ in found.entries], self.ann_file)

@@ -10,7 +10,7 @@ from mmseg.datasets import BaseSegDataset
 
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.datasets.annotations.coco_json import Key, image_file_name
-from clipself_mm.datasets.annotations.panoptic_json import read_panoptic_json
+from clipself_mm.datasets.annotations.panoptic_json import log_segments, read_panoptic_json
 from clipself_mm.datasets.image_files import CheckedImages
 
 
@@ -71,6 +71,7 @@ class PanopticSegDataset(CheckedImages, BaseSegDataset):
         found = read_panoptic_json(
             self.ann_file, self.vocabulary, self.ignore_unknown, self.backend_args
         )
+        log_segments(found, self.ann_file)
         return [self._sample(image, entry, found.label_of) for image, entry in found.entries]
 
     def _sample(self, image: dict, entry: dict, label_of: dict[Key, int]) -> dict:

@@ -186,3 +186,43 @@ def test_published_size_of_ov_coco(tree):
     assert ('note', 'train.json: 2 images (published: 107,761 images, 665,387 boxes)') in check(
         config
     )
+
+
+def test_images_without_annotation_are_counted_and_decoded_only_deeply(tree):
+    (tree / 'img' / '4.png').write_bytes(b'<html>')
+    data = dict(type='UnlabelledImages', source='img', pipeline=[dict(type='LoadRGB')])
+    config = Config(dict(train_dataloader=dict(dataset=data)))
+    assert check(config) == [('note', 'img: 4 images')]
+    (text,) = [text for kind, text in check(config, deep=True) if kind == 'problem']
+    assert text.startswith('img: 1 of 4 images cannot be used: img/4.png: is not an image')
+
+
+def test_segments_are_counted(tree):
+    content = good(1)
+    for category in content['categories']:
+        category['isthing'] = 1
+    content['categories'].append(dict(id=9, name='shelf', isthing=0))
+    content['annotations'] = [
+        dict(
+            image_id=1,
+            file_name='1.png',
+            segments_info=[
+                dict(id=n, category_id=n, bbox=[1, 1, 9, 9], area=81) for n in (1, 2, 9)
+            ],
+        )
+    ]
+    write(train=content)
+    (tree / 'words.json').write_text(json.dumps(dict(classes=NAMES)))
+    data = dict(
+        type='OpenVocabPanopticDataset',
+        ann_file='train.json',
+        vocabulary='words.json',
+        ignore_unknown=True,
+        data_prefix=dict(img='img/', seg='img/'),
+        pipeline=[],
+    )
+    (kind, text), *_ = check(Config(dict(train_dataloader=dict(dataset=data))))
+    assert (kind, text) == (
+        'note',
+        'train.json: 1 images, 3 segments: 1 of other classes, 2 used',
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from mmengine.logging import print_log
+
 from clipself_mm.io.names import name_key
 
-from .boxes import check_box
+from .boxes import OTHER_CLASS, check_box
 from .categories import category_labels
 from .coco_json import Key, check_category, load_coco_json
 from .vocabulary import Vocabulary
@@ -95,6 +97,26 @@ def load_panoptic_json(
     if not entries:
         raise ValueError(f"{ann_file} has no annotated image: 'annotations' is []")
     return content, entries
+
+
+def log_segments(found: PanopticJson, path: str) -> None:
+    """Log one line of what is used.
+
+    Args:
+        found: The content of the file.
+        path: The file.
+
+    Raises:
+        ValueError: No segment is of a class of the vocabulary.
+    """
+    segments = [part for _, entry in found.entries for part in entry['segments_info']]
+    used = sum(part['category_id'] in found.label_of for part in segments)
+    line = f'{len(found.entries):,} images, {len(segments):,} segments: '
+    if others := len(segments) - used:
+        line += f'{others:,} {OTHER_CLASS}, '
+    if not used:
+        raise ValueError(f'{path}: no segment can be used ({line}0 used)')
+    print_log(f'{path}: {line}{used:,} used', logger='current')
 
 
 def _is_name(value: object) -> bool:

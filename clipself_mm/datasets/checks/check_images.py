@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 from mmengine.dataset import BaseDataset
 
+from ..sharded_images import ShardedImages
 from ..structures import ImageReadError
 from ..transforms.load_rgb import LoadRGB
+from ..unlabelled_images import UnlabelledImages
 from .check_files import Finding
 
 _SHOWN = 3
@@ -43,7 +45,7 @@ def check_images(dataset: BaseDataset, checks: ImageChecks) -> Iterator[Finding]
     """Check the images of a data set.
 
     Args:
-        dataset: Its samples have `img_path`; without `__len__`, as of shards, nothing is checked.
+        dataset: Its samples have `img_path`. Of images without annotation, headers are not read.
         checks: What is checked.
 
     Yields:
@@ -51,6 +53,8 @@ def check_images(dataset: BaseDataset, checks: ImageChecks) -> Iterator[Finding]
     """
     if not isinstance(dataset, BaseDataset) or not len(dataset):
         return
+    if not checks.deep and isinstance(dataset, (UnlabelledImages, ShardedImages)):
+        return  # no sizes to compare
     known = _read_record(checks.record) if checks.deep and checks.record else {}
     task = _Task(dataset, checks.deep, known)
     results: Iterable[_Result] = _run(task, len(dataset), checks.workers)
