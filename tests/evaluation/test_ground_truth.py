@@ -236,3 +236,19 @@ def test_a_wrong_mask_is_named_before_the_first_image(judge):
     with pytest.raises(ValueError, match=r'truth\.json: 1 of 4 annotations.*annotation 3 has size'):
         judge(change)
     assert judge(change, metric='bbox')['coco/all_ap'] == 1
+
+
+@pytest.mark.parametrize('path', ['data/coco/train2017/1.jpg', 'data/1.jpg', 'b/2.jpg'])
+def test_images_of_lvis_are_named_by_url(judge, path):
+    def change(content):
+        content['images'][0]['coco_url'] = 'http://images.cocodataset.org/train2017/1.jpg'
+        del content['images'][0]['file_name']
+
+    element = sample(1, perfect(FARM)[1])
+    element.set_metainfo(dict(img_path=path))
+    if path.endswith('train2017/1.jpg'):
+        numbers = judge(change, 'OpenVocabLVISMetric', [element])
+        assert numbers['lvis/bbox_ap'] == pytest.approx(1)
+        return
+    with pytest.raises(ValueError, match=r'image 1 is train2017/1\.jpg, the data set has'):
+        judge(change, 'OpenVocabLVISMetric', [element])

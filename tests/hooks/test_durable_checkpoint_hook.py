@@ -204,7 +204,10 @@ def ctrl_c(monkeypatch):
         reformat = reformatter.Reformat
         monkeypatch.setattr(reformatter, 'Reformat', signalled)
 
-    return arm
+    # A shell's job in the background ignores SIGINT, and so would its child processes.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield arm
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

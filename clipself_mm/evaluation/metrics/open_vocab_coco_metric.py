@@ -19,7 +19,7 @@ from mmengine.registry import METRICS
 
 from clipself_mm.datasets.annotations.boxes import BoxCounts
 from clipself_mm.datasets.annotations.categories import complete_labels
-from clipself_mm.datasets.annotations.coco_json import load_instances, same_file
+from clipself_mm.datasets.annotations.coco_json import image_file_name, load_instances, same_file
 
 from ..functional import annotation_file, ground_truth, split_average_precision
 
@@ -203,8 +203,9 @@ class OpenVocabCocoMetric(CocoMetric):
                     f'{self.ann_file}: has no image {sample["img_id"]!r} of the data set: is it '
                     'the annotation file of the data set?'
                 )
-            path, name = sample.get('img_path'), image.get('file_name') or image.get('coco_url')
-            if path and name and not same_file(path, name):
+            path = sample.get('img_path')
+            named = path and (image.get('file_name') or image.get('coco_url'))
+            if named and not same_file(path, name := image_file_name(image, str(self.ann_file))):
                 raise ValueError(
                     f'{self.ann_file}: image {sample["img_id"]!r} is {name}, the data set has '
                     f'{path}: is it the annotation file of the data set?'
