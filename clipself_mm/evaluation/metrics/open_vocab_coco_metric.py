@@ -204,12 +204,13 @@ class OpenVocabCocoMetric(CocoMetric):
                     'the annotation file of the data set?'
                 )
             path = sample.get('img_path')
-            named = path and (image.get('file_name') or image.get('coco_url'))
-            if named and not same_file(path, name := image_file_name(image, str(self.ann_file))):
-                raise ValueError(
-                    f'{self.ann_file}: image {sample["img_id"]!r} is {name}, the data set has '
-                    f'{path}: is it the annotation file of the data set?'
-                )
+            if path and (image.get('file_name') or image.get('coco_url')):
+                name = image_file_name(image, str(self.ann_file))
+                if not same_file(path, name):
+                    raise ValueError(
+                        f'{self.ann_file}: image {sample["img_id"]!r} is {name}, the data set has '
+                        f'{path}: is it the annotation file of the data set?'
+                    )
             size = (image.get('height'), image.get('width'))
             if all(size) and 'ori_shape' in sample and tuple(sample['ori_shape'][:2]) != size:
                 height, width = sample['ori_shape'][:2]
