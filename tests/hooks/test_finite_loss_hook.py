@@ -1,7 +1,9 @@
 """A loss or weight that is not finite ends the run and costs no good checkpoint."""
 
+import sys
 import uuid
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from mmengine.logging import MessageHub
 
 from clipself_mm.hooks import FiniteLossHook, finite_loss_hook
+from tests.commands import call, free_port
 from tests.tools.toy_task import CONFIG
 
 HOOKS = """
@@ -66,3 +69,12 @@ def test_a_loss_of_another_process_ends_this_one(monkeypatch):
     monkeypatch.setattr(finite_loss_hook, 'max_over_processes', lambda mine: 1)
     with pytest.raises(FloatingPointError, match='a loss of another process'):
         step({'loss': 1.0})
+
+
+@pytest.mark.slow
+def test_two_processes_end_in_the_step_in_which_one_has_a_nan(tmp_path):
+    child = Path(__file__).with_name('finite_loss_processes.py')
+    call([sys.executable, child, tmp_path, free_port()], tmp_path)
+    said = [(tmp_path / f'{rank}.txt').read_text() for rank in (0, 1)]
+    assert said[0].startswith('step 2 of epoch 1: a loss of another process')
+    assert said[1].startswith('step 2 of epoch 1: loss is nan, loss_line is nan')
