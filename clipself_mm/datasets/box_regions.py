@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from mmengine.registry import DATASETS
 
-from .annotations.boxes import OTHER_CLASS, check_box
+from .annotations.boxes import CROWD, IGNORED, OTHER_CLASS, BoxCounts, read_boxes
 from .annotations.categories import category_labels
-from .annotations.coco_json import image_file_names, load_instances
+from .annotations.coco_json import Key, image_file_names, load_instances
 from .annotations.vocabulary import load_vocabulary
 from .image_regions import ImageRegions
 
@@ -28,6 +28,8 @@ class BoxRegions(ImageRegions):
             error).
         **kwargs: As in `ImageRegions`.
     """
+
+    labelled = True
 
     def __init__(
         self,
@@ -55,21 +57,16 @@ class BoxRegions(ImageRegions):
             ValueError: The file is broken or contradicts the vocabulary.
         """
         content = load_instances(self.ann_file, self.backend_args)
-        image_of = {image['id']: image for image in content['images']}
         label_of = category_labels(
             content['categories'], self.vocabulary, self.ann_file, self.ignore_unknown
         )
-        collected: dict[int | str, list[tuple[list, int]]] = {}
-        for annotation in content['annotations']:
-            box = check_box(annotation.get('bbox'), annotation.get('id'), self.ann_file)
-            label = label_of.get(annotation['category_id'])
-            if label is None:
-                self.box_counts.add(OTHER_CLASS)
-                continue
-            name = self.vocabulary.classes[label]
-            image = image_of.get(annotation['image_id'])
-            self.box_counts.judge(annotation, box, image, name, min_side=1)
-            if not annotation.get('iscrowd'):
+        self.box_counts = BoxCounts(self.ann_file)
+        collected: dict[Key, list[tuple[list, int]]] = {}
+        for annotation, box, label, reason in read_boxes(
+            content, self.box_counts, label_of, self.vocabulary.classes, min_side=1
+        ):
+            # Boxes that are too small or outside are left to the area limits of the pipeline.
+            if reason not in (OTHER_CLASS, CROWD, IGNORED):
                 collected.setdefault(annotation['image_id'], []).append((box, label))
         image_file_names(content['images'], self.ann_file)
         infos = [

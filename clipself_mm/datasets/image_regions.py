@@ -11,7 +11,7 @@ from mmengine.fileio import join_path
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from .annotations.boxes import BoxCounts, boxes_by_image
+from .annotations.boxes import BoxCounts, boxes_by_image, read_boxes
 from .annotations.coco_json import image_file_name, image_file_names, load_coco_json
 from .seeded_index import SeededIndex
 from .structures import ImageReadError
@@ -34,6 +34,9 @@ class ImageRegions(BaseDataset):
         backend_args: Arguments of MMEngine's file backend for the json.
         **kwargs: As in MMEngine's `BaseDataset`.
     """
+
+    labelled = False
+    """Whether the regions have labels, so that a test without a region is an error."""
 
     def __init__(
         self,
@@ -67,13 +70,9 @@ class ImageRegions(BaseDataset):
             ValueError: The file is broken or lists no image.
         """
         content = load_coco_json(self.ann_file, ('images',), self.backend_args)
-        annotations = content.get('annotations', [])
-        boxes = boxes_by_image(annotations, self.ann_file)
-        image_of = {image['id']: image for image in content['images']}
-        for entry in annotations:
-            if 'bbox' in entry:
-                image = image_of.get(entry['image_id'])
-                self.box_counts.judge(entry, entry['bbox'], image, min_side=1, crowds=True)
+        # Crowds are regions too, as in the official implementation: they show several objects.
+        self.box_counts = BoxCounts(self.ann_file)
+        boxes = boxes_by_image(read_boxes(content, self.box_counts, min_side=1, crowds=True))
         image_file_names(content['images'], self.ann_file)
         infos = [
             dict(self.image_info(image), boxes_xywh=boxes.get(image['id'], np.zeros((0, 4))))
@@ -97,7 +96,7 @@ class ImageRegions(BaseDataset):
         if any(getattr(step, 'reads_boxes', False) for step in self.pipeline.transforms):
             if self.on_bad_image == 'raise':
                 check_first_image(infos, self.pipeline.transforms)
-            self.box_counts.report(needed=not self.test_mode)
+            self.box_counts.report(needed=self.labelled or not self.test_mode)
         else:
             print_log(f'{self.ann_file}: {len(infos):,} images', logger='current')
 
@@ -108,7 +107,8 @@ class ImageRegions(BaseDataset):
             image: Entry of `images` in the json.
 
         Returns:
-            `img_id`, `img_path` and, where annotated, `height` and `width` in pixels.
+            `img_id`, `img_path` and, where annotated, `height` and `width` in pixels, and
+            `boxes_extent` (see `BoxCounts.extents`).
         """
         info = dict(
             img_id=image['id'],
@@ -117,6 +117,8 @@ class ImageRegions(BaseDataset):
         for key in ('height', 'width'):
             if image.get(key):
                 info[key] = int(image[key])
+        if image['id'] in self.box_counts.extents:
+            info['boxes_extent'] = self.box_counts.extents[image['id']]
         return info
 
     def prepare_data(self, idx: int) -> dict:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mmdet.datasets import CocoDataset
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from .annotations.boxes import (
@@ -17,10 +18,10 @@ from .annotations.boxes import (
     OTHER_CLASS,
     BoxCounts,
     annotated_area,
-    check_box,
+    read_boxes,
 )
 from .annotations.categories import base_complete_labels
-from .annotations.coco_json import Key, image_file_names, load_instances
+from .annotations.coco_json import image_file_names, load_instances
 from .annotations.masks import check_masks
 from .annotations.vocabulary import Vocabulary, load_vocabulary
 from .image_files import CheckedImages
@@ -118,7 +119,6 @@ class OpenVocabCocoDataset(CheckedImages, CocoDataset):
             )
         self.base_only = base_only
         self.annotated_only = annotated_only
-        self._novel = set(self.vocabulary.novel)
         metainfo = vocabulary_metainfo(self.vocabulary, metainfo)
         super().__init__(ann_file=ann_file, metainfo=metainfo, **kwargs)
         if self.test_mode:
@@ -130,8 +130,7 @@ class OpenVocabCocoDataset(CheckedImages, CocoDataset):
         Returns:
             One dict per image as mmdet's, in the order of the file, without the boxes that show no
             object (see `why_unused`), and without masks unless the pipeline loads them. An image
-            with annotations has `boxes_extent`: the largest x + width and y + height of all its
-            boxes.
+            with annotations has `boxes_extent`, see `BoxCounts.extents`.
 
         Raises:
             ImageReadError: The first image with boxes has another size.
@@ -140,33 +139,29 @@ class OpenVocabCocoDataset(CheckedImages, CocoDataset):
         """
         content = load_instances(self.ann_file, self.backend_args)
         images = content['images']
-        self.image_of = {image['id']: image for image in images}
         self._check_sizes(images)
         self.cat2label = base_complete_labels(content['categories'], self.vocabulary, self.ann_file)
         self.cat_ids = sorted(self.cat2label, key=self.cat2label.__getitem__)
         self.cat_img_map = defaultdict(list)
         annotations_of = defaultdict(list)
-        extent_of: dict[Key, tuple[float, float]] = {}
-        self.box_counts = BoxCounts(self.ann_file, len(images))
-        steps = self.pipeline.transforms
-        with_mask = any(getattr(step, 'with_mask', False) for step in steps)
-        for annotation in content['annotations']:
-            box = check_box(annotation.get('bbox'), annotation.get('id'), self.ann_file)
-            key, category = annotation['image_id'], annotation['category_id']
-            if key in self.image_of:
-                x, y = extent_of.get(key, (0.0, 0.0))
-                extent_of[key] = max(x, box[0] + box[2]), max(y, box[1] + box[3])
-            reason = self._count(annotation, box)
+        self.box_counts = counts = BoxCounts(self.ann_file, len(images))
+        loaders = [step for step in self.pipeline.transforms if hasattr(step, 'with_mask')]
+        with_mask = any(step.with_mask for step in loaders)
+        novel = self.vocabulary.novel if self.base_only else ()
+        for annotation, box, _, reason in read_boxes(
+            content, counts, self.cat2label, self.vocabulary.classes, {*novel}, min_side=1
+        ):
+            key = annotation['image_id']
             if reason in (NO_IMAGE, OTHER_CLASS, NOVEL):
                 continue
-            self.cat_img_map[category].append(key)
+            self.cat_img_map[annotation['category_id']].append(key)
             if reason in (None, CROWD):
                 annotation['area'] = annotated_area(annotation) or box[2] * box[3]
-                if not with_mask:
+                if loaders and not with_mask:
                     annotation.pop('segmentation', None)
                 annotations_of[key].append(annotation)
         if with_mask:
-            sizes = {key: (image['height'], image['width']) for key, image in self.image_of.items()}
+            sizes = {image['id']: (image['height'], image['width']) for image in images}
             known = itertools.chain.from_iterable(annotations_of.values())
             check_masks(known, sizes, self.ann_file)
         names = image_file_names(images, self.ann_file)
@@ -175,11 +170,11 @@ class OpenVocabCocoDataset(CheckedImages, CocoDataset):
             image = dict(image, img_id=image['id'], file_name=name)
             raw = dict(raw_img_info=image, raw_ann_info=annotations_of[image['id']])
             infos.append(self.parse_data_info(raw))
-            if image['id'] in extent_of:
-                infos[-1]['boxes_extent'] = extent_of[image['id']]
-        del self.image_of
-        check_first_image(infos, steps)
-        self.box_counts.report(needed=not self.test_mode)
+            if image['id'] in counts.extents:
+                infos[-1]['boxes_extent'] = counts.extents[image['id']]
+        check_first_image(infos, self.pipeline.transforms)
+        trained = [name for name in self.vocabulary.classes if name not in novel]
+        counts.report(needed=not self.test_mode, classes=() if self.test_mode else trained)
         return infos
 
     def _check_sizes(self, images: list[dict]) -> None:
@@ -187,19 +182,6 @@ class OpenVocabCocoDataset(CheckedImages, CocoDataset):
         for image in images:
             if not (image.get('height') and image.get('width')):
                 raise ValueError(f'{self.ann_file}: image {image["id"]} has no height and width')
-
-    def _count(self, annotation: dict, box: list[float]) -> str | None:
-        """Count one box and return why it is not used, None if it is."""
-        label = self.cat2label.get(annotation['category_id'])
-        if label is None:
-            self.box_counts.add(OTHER_CLASS)
-            return OTHER_CLASS
-        name = self.vocabulary.classes[label]
-        if self.base_only and name in self._novel:
-            self.box_counts.add(NOVEL)
-            return NOVEL
-        image = self.image_of.get(annotation['image_id'])
-        return self.box_counts.judge(annotation, box, image, name, min_side=1)
 
     def filter_data(self) -> list[dict]:
         """Drop images according to `filter_cfg` (in training) and `annotated_only`.
@@ -211,6 +193,12 @@ class OpenVocabCocoDataset(CheckedImages, CocoDataset):
         if self.annotated_only:
             annotated = {key for cat_id in self.cat_ids for key in self.cat_img_map[cat_id]}
             kept = [info for info in kept if info['img_id'] in annotated]
+        if len(kept) < len(self.data_list):
+            print_log(
+                f'{self.ann_file}: {len(kept):,} of {len(self.data_list):,} images are left by '
+                f'filter_cfg {self.filter_cfg} and annotated_only {self.annotated_only}',
+                logger='current',
+            )
         if not kept:
             raise ValueError(
                 f'{self.ann_file}: none of its {len(self.data_list)} images is left by '

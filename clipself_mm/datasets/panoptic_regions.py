@@ -62,6 +62,7 @@ class PanopticRegions(BoxRegions):
         boxes = [check_box(part.get('bbox'), part['id'], self.ann_file) for part in segments]
         for part, box in zip(segments, boxes, strict=True):
             self.box_counts.judge(part, box, image, crowds=True)
+            self.box_counts.extend(image, box)
         for _ in range(len(entry['segments_info']) - len(segments)):
             self.box_counts.add(OTHER_CLASS)
         labels = [label_of[part['category_id']] for part in segments]

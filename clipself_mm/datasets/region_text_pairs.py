@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from mmengine.registry import DATASETS
 
-from .annotations.boxes import check_box
+from .annotations.boxes import BoxCounts, read_boxes
 from .annotations.categories import category_labels
 from .annotations.coco_json import Key, image_file_names, load_instances
 from .annotations.nouns import load_nouns, vocabulary_of_categories
@@ -75,12 +75,11 @@ class RegionTextPairs(ImageRegions):
     ) -> dict[Key, list[tuple[list[float], int]]]:
         """Image id to its (box, label) pairs in the order of the file."""
         pairs: dict[Key, list[tuple[list[float], int]]] = {}
-        image_of = {image['id']: image for image in content['images']}
-        for annotation in content['annotations']:
-            box = check_box(annotation.get('bbox'), annotation.get('id'), self.ann_file)
-            key, label = annotation['image_id'], label_of[annotation['category_id']]
-            self.box_counts.judge(annotation, box, image_of.get(key), min_side=1, crowds=True)
-            pairs.setdefault(key, []).append((box, label))
+        self.box_counts = BoxCounts(self.ann_file)
+        for annotation, box, label, _ in read_boxes(
+            content, self.box_counts, label_of, min_side=1, crowds=True
+        ):
+            pairs.setdefault(annotation['image_id'], []).append((box, label))
         return pairs
 
 

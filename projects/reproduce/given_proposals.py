@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from clipself_mm.datasets.annotations.boxes import boxes_by_image
+from clipself_mm.datasets.annotations.boxes import BoxCounts, boxes_by_image, read_boxes
 from clipself_mm.datasets.annotations.coco_json import image_file_name
 from clipself_mm.datasets.annotations.nouns import vocabulary_of_categories
 from clipself_mm.datasets.checks.check_data import read_annotations
@@ -41,7 +41,7 @@ def read_given_proposals(path: Path, images: Path) -> GivenProposals:
     if not content:
         problem = f', it {finding.problem}' if finding.problem else ''
         raise ValueError(f'{path}: expected a COCO-style json of proposals{problem}')
-    if not boxes_by_image(content.get('annotations', []), str(path)):
+    if not boxes_by_image(read_boxes(content, BoxCounts(str(path)))):
         raise ValueError(f'{path}: none of its {len(content["images"])} images has a box')
     names = [image_file_name(image, str(path)) for image in content['images']]
     folder = check_folder(str(images), names)

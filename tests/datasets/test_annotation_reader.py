@@ -374,7 +374,6 @@ def test_three_kinds_of_masks_are_equal(read, segmentation):
         ([8, 8, 48, 8, 48, 38, 8, 38], 'no list of polygons'),
         ([[8, 8, 48, 8, 48, 38, 8]], 'has the polygon'),
         ([[8, 8, 48, 8, 48, None]], 'has the polygon'),
-        ([*polygon(BOX), [1, 1]], r'has the polygon \[1, 1\]'),
         (run_lengths(BOX, True) | dict(size=[160, 120]), r'size \[160, 120\].*120 high and 160'),
         (dict(size=list(SIZE), counts="b'aP1'"), 'is no run length'),
         (dict(size=list(SIZE), counts=[5, 9]), '14 pixels in all, the image has 19200'),
@@ -389,6 +388,88 @@ def test_a_wrong_mask_is_named_before_training(read, segmentation, why):
     with pytest.raises(ValueError, match=rf'{where}.*{why}'):
         read(change, pipeline=MASKS)
     assert boxes_of(read(change)[0]) == GOOD  # boxes do not need them
+
+
+def test_parts_of_less_than_three_points_are_left_out_with_a_warning(read):
+    change = first('segmentation', [*polygon(BOX), [1, 1, 5, 5]])
+    dataset, lines = read(change, pipeline=MASKS)
+    assert dataset.get_data_info(0)['instances'][0]['mask'] == polygon(BOX)
+    assert any('masks of 1 of 6 annotations have parts of less than 3 points' in x for x in lines)
+
+
+@pytest.mark.parametrize(
+    'segmentation',
+    [
+        polygon([90, 90, 20, 20]),
+        polygon([500, 500, 20, 20]),
+        polygon([0.1, 0.1, 0.3, 0.3]),
+        dict(size=list(SIZE), counts=[SIZE[0] * SIZE[1]]),
+    ],
+)
+def test_a_mask_elsewhere_than_its_box_or_without_a_pixel_is_named(read, segmentation):
+    with pytest.raises(ValueError, match=r'1 of 6 ann.*annotation 1 (is .*not at|has no p)'):
+        read(first('segmentation', segmentation), pipeline=MASKS)
+
+
+def test_masks_are_kept_for_a_wrapper_that_loads_them(read):
+    """As `MultiImageMixDataset` does; the pipeline of this data set has no step then."""
+    assert 'mask' in read()[0].get_data_info(0)['instances'][0]
+    boxes = [dict(type='mmdet.LoadAnnotations', with_bbox=True)]
+    assert 'mask' not in read(pipeline=boxes)[0].get_data_info(0)['instances'][0]
+
+
+@pytest.mark.parametrize(('key', 'value'), [('iscrowd', '0'), ('iscrowd', 2), ('ignore', 'false')])
+@pytest.mark.parametrize('reader', READERS)
+def test_flags_are_0_or_1(read, reader, key, value):
+    with pytest.raises(ValueError, match=rf'{key} of annotation 1 is .*expected 0 or 1'):
+        read(first(key, value), **reader)
+    read(first(key, True), **reader)
+    read(first(key, None), **reader)
+
+
+def test_a_class_without_a_box_is_named(read):
+    def change(content):
+        content['annotations'] = [e for e in content['annotations'] if e['category_id'] != 2]
+
+    assert "boxes.json: 1 of 2 classes have no box: ['kettle']" in read(change, base_only=True)[1]
+
+
+def test_a_root_named_nearly_as_a_class_is_doubted(read):
+    def change(content):
+        content['categories'].append(dict(id=0, name='Mug'))
+
+    lines = read(change)[1]
+    assert any("found 'Mug', the vocabulary has 'mug'" in line for line in lines)
+
+
+def test_images_left_out_by_the_filter_are_counted(read):
+    with pytest.raises(ValueError, match='none of its 2 images is left'):
+        read(filter_cfg=dict(min_size=121))
+
+    def change(content):
+        content['images'][1].update(width=20, height=20)
+        content['annotations'] = content['annotations'][:3]
+
+    lines = read(change, filter_cfg=dict(min_size=32))[1]
+    assert any('1 of 2 images are left by filter_cfg' in line for line in lines)
+
+
+@pytest.mark.parametrize('reader', READERS)
+def test_the_extent_of_all_boxes_tells_the_frame(read, reader):
+    """Boxes without area or beyond any frame tell nothing; those of other classes and crowds do."""
+
+    def change(content):
+        content['categories'].append(dict(id=9, name='root'))
+        extra = [
+            dict(bbox=[300, 300, 0, 9]),
+            dict(bbox=[10, 10, 50, 252]),
+            dict(bbox=[10, 10, 50, 130], category_id=9),
+        ]
+        content['annotations'] += [dict(id=7, image_id=1, category_id=1) | e for e in extra]
+
+    more = dict(ignore_unknown=True) if reader['kind'] == 'BoxRegions' else {}
+    info = read(change, **reader, **more)[0].get_data_info(0)
+    assert info['boxes_extent'] == (140, 140)
 
 
 def test_run_lengths_of_random_masks_are_counted():

@@ -178,7 +178,7 @@ def test_mmdet_options(build):
     info = dataset.get_data_info(0)
     assert info['text'] == ('ant', 'bee', 'cow', 'dog')
     assert (info['height'], info['width']) == (31, 41)
-    assert 'mask' not in info['instances'][0]  # no step loads masks
+    assert info['instances'][0]['mask'] == [[3, 4, 23, 4, 23, 24, 3, 24]]
     assert dataset.get_cat_ids(1) == [2, 1, 0]
     assert set(boxes(build(filter_cfg=dict(min_size=31)))) == {1, 2, 3}
     tiny = content()

@@ -22,6 +22,7 @@ MUTATIONS = 60
 SHAPE = (60, 80)
 WORDS = dict(things=('cat', 'dog'), stuff=('sky',))
 CLASSES = ('cat', 'dog', 'sky')
+LOADED = [dict(type='mmdet.LoadAnnotations', with_bbox=True)]
 MASKS = [dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True)]
 RING = [10, 10, 30, 10, 30, 40, 10, 40]
 IMAGES = [
@@ -148,10 +149,13 @@ DOORS = {
     'ImageRegions': (BOXES, data_set('ImageRegions', vocabulary=None)),
     'BoxRegions': (BOXES, data_set('BoxRegions')),
     'RegionTextPairs': (BOXES, data_set('RegionTextPairs', vocabulary=None)),
-    'OpenVocabCocoDataset': (BOXES, data_set('OpenVocabCocoDataset')),
-    'OpenVocabCocoDataset test': (BOXES, data_set('OpenVocabCocoDataset', test_mode=True)),
+    'OpenVocabCocoDataset': (BOXES, data_set('OpenVocabCocoDataset', pipeline=LOADED)),
+    'OpenVocabCocoDataset test': (
+        BOXES,
+        data_set('OpenVocabCocoDataset', pipeline=LOADED, test_mode=True),
+    ),
     'OpenVocabCocoDataset masks': (BOXES, data_set('OpenVocabCocoDataset', pipeline=MASKS)),
-    'OpenVocabCocoDataset LVIS': (LVIS, data_set('OpenVocabCocoDataset')),
+    'OpenVocabCocoDataset LVIS': (LVIS, data_set('OpenVocabCocoDataset', pipeline=LOADED)),
     'OpenVocabCocoMetric': (BOXES, metric('OpenVocabCocoMetric', metric=['bbox', 'segm'])),
     'OpenVocabProposalRecall': (BOXES, metric('OpenVocabProposalRecall')),
     'OpenVocabLVISMetric': (LVIS, metric('OpenVocabLVISMetric', metric='bbox')),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -108,6 +109,7 @@ class BoxCounts:
         used: Number of boxes that are used.
         unused: Reason to number of boxes.
         beyond: Number of used boxes and crowds that reach more than one pixel beyond their image.
+        extents: Image id to the largest x + width and y + height of its boxes, see `extend`.
     """
 
     def __init__(self, path: str, images: int = 0) -> None:
@@ -116,6 +118,7 @@ class BoxCounts:
         self.used = 0
         self.unused: Counter[str] = Counter()
         self.beyond = 0
+        self.extents: dict[Key, tuple[float, float]] = {}
         self._used_of: Counter[str] = Counter()
         self._lost_of: dict[str, Counter[str]] = {}
 
@@ -171,6 +174,21 @@ class BoxCounts:
         self.add(reason, name)
         return reason
 
+    def extend(self, image: dict, box: list[float]) -> None:
+        """Note how far a box reaches, which tells the frame of an image with EXIF orientation.
+
+        A box without area, or beyond the square of the longest side, tells nothing.
+
+        Args:
+            image: Its image, with `width` and `height` perhaps.
+            box: x, y, width, height in source pixels.
+        """
+        right, bottom = box[0] + box[2], box[1] + box[3]
+        limit = max(image.get('width') or math.inf, image.get('height') or math.inf) + 1
+        if box[2] > 0 and box[3] > 0 and right <= limit and bottom <= limit:
+            before = self.extents.get(image['id'], (0.0, 0.0))
+            self.extents[image['id']] = max(before[0], right), max(before[1], bottom)
+
     def __str__(self) -> str:
         """Return one line: images, boxes, why some are not used, boxes used."""
         total = self.used + sum(self.unused.values())
@@ -201,11 +219,12 @@ class BoxCounts:
             )
         return found
 
-    def report(self, needed: bool = True) -> None:
+    def report(self, needed: bool = True, classes: Sequence[str] = ()) -> None:
         """Log the line and the warnings.
 
         Args:
             needed: Whether it is an error that no box is used.
+            classes: Classes that should have boxes; a warning names those without any.
 
         Raises:
             ValueError: No box is used.
@@ -215,31 +234,84 @@ class BoxCounts:
             hint = f': {_HINTS[reason]}' if reason in _HINTS else ''
             raise ValueError(f'{self.path}: no box can be used ({self}){hint}')
         print_log(f'{self.path}: {self}', logger='current')
-        for warning in self.warnings():
+        empty = [n for n in classes if not self._used_of[n] and n not in self._lost_of]
+        more = [f'{len(empty)} of {len(classes)} classes have no box: {empty[:5]}'] if empty else []
+        for warning in [*self.warnings(), *more]:
             print_log(f'{self.path}: {warning}', logger='current', level=logging.WARNING)
 
 
-def boxes_by_image(annotations: list[dict], path: str) -> dict[Key, np.ndarray]:
-    """Collect the boxes of each image.
+class AnnotatedBox(NamedTuple):
+    """A box of an annotation file.
 
-    Crowd boxes are kept, as in the official implementation: a region may show several objects.
+    Attributes:
+        annotation: Its entry.
+        box: x, y, width, height in source pixels.
+        label: Its label, -1 for other classes or without labels.
+        reason: Why it is not used, None if it is.
+    """
+
+    annotation: dict
+    box: list[float]
+    label: int
+    reason: str | None
+
+
+def read_boxes(
+    content: dict,
+    counts: BoxCounts,
+    label_of: Mapping[Key, int] | None = None,
+    classes: Sequence[str] = (),
+    novel: Collection[str] = (),
+    min_side: float = 0,
+    crowds: bool = False,
+) -> Iterator[AnnotatedBox]:
+    """Read the boxes of an annotation file in its order, and count why some are not used.
 
     Args:
-        annotations: Entries with `image_id` and `bbox` (x, y, width, height in pixels); an entry
-            without `bbox` is ignored.
-        path: The annotation file, for the error.
-
-    Returns:
-        Image id to boxes x, y, width, height in source pixels, float64 of shape (R, 4), in the
-        order of the file.
+        content: Content of the file, see `load_coco_json`.
+        counts: Counts of the file; changed.
+        label_of: Category id to label. None for boxes without classes; annotations without `bbox`
+            are then left out.
+        classes: Names of the labels.
+        novel: Classes whose boxes are not used.
+        min_side: Smallest width and height in pixels.
+        crowds: Whether crowds, and boxes with `ignore`, are used.
 
     Raises:
         ValueError: A box is not four finite numbers.
     """
-    collected: dict[Key, list] = {}
-    for annotation in annotations:
-        if 'bbox' not in annotation:
+    image_of = {image['id']: image for image in content['images']}
+    for annotation in content.get('annotations', []):
+        if label_of is None and 'bbox' not in annotation:
             continue
-        box = check_box(annotation['bbox'], annotation.get('id'), path)
+        box = check_box(annotation.get('bbox'), annotation.get('id'), counts.path)
+        image = image_of.get(annotation['image_id'])
+        if image is not None:
+            counts.extend(image, box)
+        label = -1 if label_of is None else label_of.get(annotation['category_id'], -1)
+        name = classes[label] if label >= 0 and classes else None
+        if label_of is not None and label < 0:
+            reason: str | None = OTHER_CLASS
+            counts.add(OTHER_CLASS)
+        elif name in novel:
+            reason = NOVEL
+            counts.add(NOVEL)
+        else:
+            reason = counts.judge(annotation, box, image, name, min_side, crowds)
+        yield AnnotatedBox(annotation, box, label, reason)
+
+
+def boxes_by_image(boxes: Iterable[AnnotatedBox]) -> dict[Key, np.ndarray]:
+    """Collect the boxes of each image.
+
+    Args:
+        boxes: The boxes.
+
+    Returns:
+        Image id to boxes x, y, width, height in source pixels, float64 of shape (R, 4), in the
+        order of the file.
+    """
+    collected: dict[Key, list] = {}
+    for annotation, box, *_ in boxes:
         collected.setdefault(annotation['image_id'], []).append(box)
-    return {key: np.array(boxes, np.float64) for key, boxes in collected.items()}
+    return {key: np.array(group, np.float64) for key, group in collected.items()}

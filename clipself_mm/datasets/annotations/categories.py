@@ -33,7 +33,7 @@ def category_labels(
             thing in one and stuff in the other.
     """
     label_of = {name_key(name): label for label, name in enumerate(vocabulary.classes)}
-    count, things = len(label_of), set(vocabulary.things)
+    count, things = len(vocabulary.classes), set(vocabulary.things)
     for alias, name in class_names(vocabulary.aliases).items():
         label_of[name_key(alias)] = label_of[name_key(name)]
     known = [entry for entry in categories if name_key(entry['name']) in label_of]
@@ -53,6 +53,13 @@ def category_labels(
                 f'{path}: category {entry["name"]!r} has isthing {entry["isthing"]}, expected '
                 f'{int(name in things)} from vocabulary {vocabulary.name}'
             )
+    doubtful = near_misses(vocabulary.classes, unknown)
+    if doubtful:
+        print_log(
+            f'{path}: a category is not read as the class of nearly its name{doubtful}',
+            logger='current',
+            level=logging.WARNING,
+        )
     for label, count in Counter(found.values()).items():
         if count > 1:
             ids = [key for key, other in found.items() if other == label]

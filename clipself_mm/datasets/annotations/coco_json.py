@@ -96,6 +96,12 @@ def load_coco_json(
         if type(annotation['image_id']) is not expected:
             what = f'image_id of {_name(annotation)}'
             require_type(annotation['image_id'], expected, what, path)
+        for key in ('iscrowd', 'ignore'):
+            if annotation.get(key) not in (None, 0, 1):
+                raise ValueError(
+                    f'{path}: {key} of {_name(annotation)} is {annotation[key]!r:.80}, expected 0 '
+                    'or 1'
+                )
     return content
 
 
@@ -307,7 +313,7 @@ def image_file_names(images: Sequence[dict], path: str) -> list[str]:
         )
     shared: dict[str, list] = defaultdict(list)
     for image, name in zip(images, names, strict=True):
-        shared[name.replace('\\', '/')].append(image['id'])
+        shared['/'.join(path_parts(name))].append(image['id'])
     doubled = {name: keys for name, keys in shared.items() if len(keys) > 1}
     if doubled:
         name, keys = next(iter(doubled.items()))

@@ -74,7 +74,7 @@ def load_panoptic_json(
             )
     images = {image['id']: image for image in content['images']}
     known = {category['id'] for category in content['categories']}
-    entries = []
+    entries, seen = [], set()
     for entry in content['annotations']:
         image, segments = images.get(entry['image_id']), entry.get('segments_info')
         if image is None or not isinstance(segments, list) or not _is_name(entry.get('file_name')):
@@ -83,12 +83,21 @@ def load_panoptic_json(
                 f"'image_id' of a listed image, got image_id {entry['image_id']!r} and "
                 f'{entry!r:.120}'
             )
+        if entry['image_id'] in seen:
+            raise ValueError(f'{ann_file}: image {entry["image_id"]!r} is annotated twice')
+        seen.add(entry['image_id'])
+        ids: set[int] = set()
         for segment in segments:
             if not isinstance(segment, dict) or not isinstance(segment.get('id'), int):
                 raise ValueError(
                     f'{ann_file}: expected segments with an integer id, image '
                     f'{entry["image_id"]!r} has {segment!r:.120}'
                 )
+            if segment['id'] in ids:
+                raise ValueError(
+                    f'{ann_file}: image {entry["image_id"]!r} has segment {segment["id"]} twice'
+                )
+            ids.add(segment['id'])
             what = f'segment {segment["id"]} of image {entry["image_id"]!r}'
             check_category(segment, known, what, ann_file)
             if 'bbox' in segment:

@@ -69,9 +69,9 @@ def check_reading(config: Config, checks: ImageChecks) -> Iterator[Finding]:
                 known = [dataset]
             datasets += [dataset for dataset in known if dataset is not None]
         evaluator = config.get(loader.replace('dataloader', 'evaluator'))
-        if len(datasets) == 1 and evaluator:
+        if datasets and evaluator:
             for node in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
-                yield from _check_metric(node, datasets[0])
+                yield from _check_metric(node, datasets)
 
 
 def _build(build: Any, *args: object) -> tuple[Any, list[Finding]]:  # noqa: ANN401
@@ -125,15 +125,15 @@ def _describe(dataset: BaseDataset) -> Iterator[Finding]:
         yield Finding(dataset.ann_file, note=f'{len(dataset):,} images (published: {published})')
 
 
-def _check_metric(node: Mapping, dataset: BaseDataset) -> Iterator[Finding]:
-    """Build a metric and compare its annotation file with the data set."""
+def _check_metric(node: Mapping, datasets: list[BaseDataset]) -> Iterator[Finding]:
+    """Build a metric and compare its annotation file with the data sets."""
 
     def compare() -> object:
         metric = METRICS.build(node)
-        metric.dataset_meta = dataset.metainfo
+        metric.dataset_meta = datasets[0].metainfo
+        infos = (data.get_data_info(number) for data in datasets for number in range(len(data)))
         if hasattr(metric, 'check_images'):
-            for number in range(len(dataset)):
-                info = dataset.get_data_info(number)
+            for info in infos:
                 shape = (info['height'], info['width']) if 'height' in info else None
                 sample = {'img_id': info['img_id'], 'img_path': info['img_path']}
                 metric.check_images([sample | ({'ori_shape': shape} if shape else {})])

@@ -79,7 +79,9 @@ def _read_json(src: str, names: ImageNames, known: set[Key]) -> list[_Found]:
             found.append((f'image_id {key}, which is not in images', None, boxes))
         elif image.get('file_name') or image.get('coco_url'):
             name = image_file_name(image, src)
-            found.append((name, names.find(name), boxes))
+            key_found = names.find(name)
+            names.compare_sizes(key_found, image, src)
+            found.append((name, key_found, boxes))
         else:
             found.append((f'image_id {key}', key if key in known else None, boxes))
     return found
@@ -154,10 +156,30 @@ class ImageNames:
 
     def __init__(self, images: Sequence[dict], path: str) -> None:
         self.path = path
+        self._images = {image['id']: image for image in images}
         self._ids: dict[str, list[tuple[tuple[str, ...], Key]]] = defaultdict(list)
         for image in images:
             parts = path_parts(image_file_name(image, path))
             self._ids[parts[-1]].append((parts, image['id']))
+
+    def compare_sizes(self, key: Key | None, image: dict, path: str) -> None:
+        """Check that an image has the size of the annotation file, if both are known.
+
+        Args:
+            key: Its id there, None for none.
+            image: Its entry in another file.
+            path: That file, for the error.
+
+        Raises:
+            ValueError: The sizes differ.
+        """
+        own = self._images.get(key, {}) if key is not None else {}
+        for side in ('width', 'height'):
+            if own.get(side) and image.get(side) and own[side] != image[side]:
+                raise ValueError(
+                    f'{path}: {side} of {image_file_name(image, path)} is {image[side]}, in '
+                    f'{self.path} it is {own[side]}'
+                )
 
     def find(self, name: str) -> Key | None:
         """Id of the image with a file name, None if there is none.

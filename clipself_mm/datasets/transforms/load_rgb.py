@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..image_files.orientation import Annotation, must_turn, orient
 from ..image_files.reading import decode_image, image_size, read_file, read_header, to_rgb
+from ..structures import ImageReadError
 
 
 def annotation_of(results: dict, backend_args: dict | None = None) -> Annotation:
@@ -104,7 +105,10 @@ class LoadRGB:
         path = results['img_path']
         size, orientation = read_header(path, self.backend_args)
         annotation = annotation_of(results, self.backend_args)
-        must_turn(size, orientation, path, self.exif, annotation, self.strict_size)
+        try:
+            must_turn(size, orientation, path, self.exif, annotation, self.strict_size)
+        except ImageReadError:
+            self.load(dict(results))  # an orientation behind the pixels (PNG, XMP) may settle it
 
 
 def check_first_image(infos: Iterable[dict], steps: Iterable) -> None:

@@ -11,10 +11,9 @@ from pycocotools import mask as coco_mask
 from clipself_mm.datasets.annotations.boxes import (
     CROWD,
     IGNORED,
-    OTHER_CLASS,
     BoxCounts,
     annotated_area,
-    check_box,
+    read_boxes,
 )
 from clipself_mm.datasets.annotations.coco_json import Key
 from clipself_mm.datasets.annotations.masks import check_masks
@@ -23,7 +22,11 @@ LVIS_KEYS = ('neg_category_ids', 'not_exhaustive_category_ids')
 
 
 def ground_truth(
-    content: dict, label_of: Mapping[Key, int], path: str, masks: bool = False
+    content: dict,
+    label_of: Mapping[Key, int],
+    path: str,
+    masks: bool = False,
+    lvis: bool = False,
 ) -> tuple[dict, BoxCounts]:
     """Make the ground truth of an evaluation from an annotation file.
 
@@ -38,6 +41,7 @@ def ground_truth(
         path: The file, for errors.
         masks: Whether masks are evaluated: they are checked, and an `area` that is missing or not
             positive is theirs. Otherwise it is that of the box.
+        lvis: Whether images have the lists of `LVIS_KEYS`, whose ids are replaced.
 
     Returns:
         The ground truth in COCO's format, and the counts of its boxes.
@@ -48,17 +52,11 @@ def ground_truth(
     images = {image['id']: image for image in content['images']}
     number_of = {key: number for number, key in enumerate(images, start=1)}
     counts = BoxCounts(path, len(images))
-    annotations = []
-    for annotation in content['annotations']:
-        box = check_box(annotation.get('bbox'), annotation.get('id'), path)
-        image = images.get(annotation['image_id'])
-        label = label_of.get(annotation['category_id'])
-        if label is None:
-            counts.add(OTHER_CLASS)
-            continue
-        reason = counts.judge(annotation, box, image)
-        if reason in (None, CROWD, IGNORED):
-            annotations.append(dict(annotation, bbox=box, iscrowd=int(reason is not None)))
+    annotations = [
+        dict(annotation, bbox=box, iscrowd=int(reason is not None))
+        for annotation, box, _, reason in read_boxes(content, counts, label_of)
+        if reason in (None, CROWD, IGNORED)
+    ]
     if masks:
         sizes = {key: (image.get('height'), image.get('width')) for key, image in images.items()}
         check_masks(annotations, sizes, path)
@@ -74,7 +72,7 @@ def ground_truth(
         annotation['category_id'] = label_of[annotation['category_id']] + 1
     return dict(
         content,
-        images=_numbered_images(content['images'], label_of, path),
+        images=_numbered_images(content['images'], label_of, path, lvis),
         annotations=annotations,
         categories=_categories(content['categories'], label_of),
     ), counts
@@ -90,13 +88,15 @@ def _mask_area(annotation: dict, image: dict) -> float:
     return float(coco_mask.area(runs))
 
 
-def _numbered_images(images: list[dict], label_of: Mapping[Key, int], path: str) -> list[dict]:
+def _numbered_images(
+    images: list[dict], label_of: Mapping[Key, int], path: str, lvis: bool
+) -> list[dict]:
     """Images numbered from 1, their lists of LVIS with the new category ids."""
     numbered, unknown = [], 0
     for number, image in enumerate(images, start=1):
         lists = {}
         for key in LVIS_KEYS:
-            if key in image:
+            if lvis:
                 known = [category for category in image[key] if category in label_of]
                 unknown += len(image[key]) - len(known)
                 lists[key] = sorted({label_of[category] + 1 for category in known})

@@ -63,6 +63,8 @@ class OpenVocabCocoMetric(CocoMetric):
     """
 
     default_prefix = 'coco'
+    federated = False
+    """Whether images list the classes that were verified as absent, as in LVIS."""
 
     def __init__(
         self,
@@ -122,7 +124,7 @@ class OpenVocabCocoMetric(CocoMetric):
         id_of = {label: key for key, label in reversed(label_of.items())}
         self.cat_ids = [id_of[label] for label in range(len(classes))]
         masks = 'segm' in self.metrics
-        truth, counts = ground_truth(self.content, label_of, path, masks)
+        truth, counts = ground_truth(self.content, label_of, path, masks, self.federated)
         self._coco_api = self.index_content(truth)
         self.splits = self.split_classes()
         if not self.format_only:

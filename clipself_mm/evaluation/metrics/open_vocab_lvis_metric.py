@@ -63,6 +63,7 @@ class OpenVocabLVISMetric(OpenVocabCocoMetric):
     """
 
     default_prefix = 'lvis'
+    federated = True
 
     def __init__(
         self,
@@ -89,10 +90,11 @@ class OpenVocabLVISMetric(OpenVocabCocoMetric):
         for image in content['images']:
             for key in LVIS_KEYS:
                 ids = image.get(key)
-                if not isinstance(ids, list) or not all(isinstance(i, (int, str)) for i in ids):
+                kind = type(content['categories'][0]['id'])
+                if not isinstance(ids, list) or any(type(number) is not kind for number in ids):
                     raise ValueError(
                         f'{self.ann_file}: {key} of image {image["id"]} is {ids!r:.80}, LVIS '
-                        'requires a list of category ids'
+                        'requires a list of category ids, of the type of those of the categories'
                     )
 
     def index_content(self, content: dict) -> COCO:
