@@ -158,8 +158,6 @@ def test_no_usable_box_is_an_error_in_training(read, reader, change, why):
     if reader['kind'] == 'ImageRegions' and 'crowd' in why:
         assert boxes_of(read(change, **reader)[0]) == GOOD  # regions may show several objects
         return
-    if reader['kind'] != 'OpenVocabCocoDataset' and 'below' in why:
-        pytest.skip('the area limits of regions are those of the pipeline')
     with pytest.raises(ValueError, match=rf'boxes\.json: no box can be used.*{why}'):
         read(change, **reader)
 
