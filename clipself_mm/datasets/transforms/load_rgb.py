@@ -112,7 +112,7 @@ class LoadRGB:
 
 
 def check_first_image(infos: Iterable[dict], steps: Iterable) -> None:
-    """Compare the header of the first image with boxes, if it is a local file, with its annotation.
+    """Compare the first image whose size matters, if it is a local file, with its annotation.
 
     Args:
         infos: Samples with `img_path`, before the pipeline.
@@ -122,12 +122,13 @@ def check_first_image(infos: Iterable[dict], steps: Iterable) -> None:
         ImageReadError: As in `LoadRGB.check`.
     """
     reader = next((step for step in steps if isinstance(step, LoadRGB)), None)
-    if reader is not None:
-        for info in infos:
-            boxes = 'boxes_extent' in info or len(info.get('boxes_xywh', ()))
-            if boxes and os.path.isfile(info['img_path']):
+    if reader is None:
+        return
+    for info in infos:
+        if reader.strict_size or 'boxes_extent' in info or len(info.get('boxes_xywh', ())):
+            if os.path.isfile(info['img_path']):
                 reader.check(info)
-                return
+            return
 
 
 @TRANSFORMS.register_module()
