@@ -43,13 +43,8 @@ def detect(
     height, width = session.get_inputs()[0].shape[2:]
     scale = min(height / image.height, width / image.width)
     w, h = int(image.width * scale + 0.5), int(image.height * scale + 0.5)
-    ratio = np.array([image.width / w, image.height / h])
-    matrix = (ratio[0], 0, 0, 0, ratio[1], 0)
-    small = image.convert('RGB').transform(  # bilinear without antialiasing, as OpenCV's
-        (w, h), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
-    )
     pixels = np.zeros((1, 3, height, width), np.float32)
-    pixels[0, :, :h, :w] = np.asarray(small).transpose(2, 0, 1)
+    pixels[0, :, :h, :w] = [resize(band, (w, h)) for band in image.convert('RGB').split()]
     base = metadata_of(session)['base']
     given = dict(
         image=pixels,
@@ -58,7 +53,16 @@ def detect(
         novel=np.array([name not in base for name in names]),
     )
     boxes, scores, labels = session.run(None, given)
-    return boxes * np.tile(ratio, 2), scores, labels
+    return boxes * np.tile([image.width / w, image.height / h], 2), scores, labels
+
+
+def resize(band: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Resize one channel to (width, height): bilinear, not antialiased, rounded, as OpenCV's."""
+    matrix = (band.width / size[0], 0, 0, 0, band.height / size[1], 0)
+    resized = band.convert('F').transform(
+        size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
+    )
+    return np.floor(np.asarray(resized) + 0.5)
 
 
 def main() -> None:
