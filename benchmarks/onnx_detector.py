@@ -22,8 +22,8 @@ from mmengine.registry import DATASETS, METRICS
 from mmengine.structures import InstanceData
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / 'examples')]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'examples'))
 
 from onnx_detect import detect
 from onnx_text import read_embeddings

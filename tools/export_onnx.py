@@ -74,7 +74,8 @@ def write_detector(model: FViT, out: Path, size: tuple[int, int]) -> None:
         raise ValueError(f'{out}: {said}, expected {LEAST_SHARE:.0%}; the file is removed')
     classifier = model.roi_head.bbox_head.fc_cls
     names = out.with_suffix('.safetensors')
-    save_class_embeddings(names, model.classes, classifier.table()[:-1], metadata_of(model))
+    listed = classifier.text.classes  # with the background if it is a word
+    save_class_embeddings(names, listed, classifier.text.table, metadata_of(model))
     print(f'{out}: {size[0]} x {size[1]} px; {said} (onnxruntime)')
     print(f'{names}: class embeddings of the {len(model.classes)} classes of the config')
     if model.roi_head.with_mask:
