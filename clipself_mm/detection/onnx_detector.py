@@ -20,7 +20,9 @@ from torch import Tensor, Value, nn
 from torchvision.ops import batched_nms, roi_align
 
 from .fvit import FViT
+from .fvit_roi_head import FViTRoIHead
 from .score_fusion import fuse_scores
+from .square_data_preprocessor import SquareDataPreprocessor
 
 
 class OnnxDetector(nn.Module):
@@ -141,6 +143,11 @@ def unsupported(model: nn.Module) -> list[str]:
     """What `OnnxDetector` does not do as the model does, as sentences with config keys."""
     if not isinstance(model, FViT):
         return [f'it is a {type(model).__name__}, not an FViT']
+    if not isinstance(model.roi_head, FViTRoIHead):
+        return [f'model.roi_head is a {type(model.roi_head).__name__}, not an FViTRoIHead']
+    if not isinstance(model.data_preprocessor, SquareDataPreprocessor):
+        name = type(model.data_preprocessor).__name__
+        return [f'model.data_preprocessor is a {name}, not a SquareDataPreprocessor']
     rpn, head = model.rpn_head, model.roi_head.bbox_head
     found = []
     if model.backbone.dtype != torch.float32:

@@ -190,6 +190,7 @@ def test_nms_is_per_class():
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
+        ({'model.data_preprocessor.type': 'DetDataPreprocessor'}, 'SquareDataPreprocessor'),
         ({'model.backbone.dtype': 'bfloat16'}, r'backbone\.dtype is bfloat16'),
         ({'model.roi_head.bbox_head.reg_class_agnostic': False}, 'reg_class_agnostic'),
         ({'model.test_cfg.rcnn.nms.type': 'soft_nms'}, r'rcnn\.nms .*soft_nms'),
