@@ -7,20 +7,15 @@ dynamic.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.onnx.utils import export
-
-from clipself_mm.io.atomic_write import atomic_write
 
 from ..vision_tower import VisionTower
+from .onnx_file import open_onnx, write_onnx
 
-OPSET = 17
-"""The first with layer normalisation, the last that torch 2.1 supports."""
 TOLERANCE = 1e-3
 """Largest accepted difference of the unit features of a dense map."""
 
@@ -70,19 +65,13 @@ def export_onnx(tower: VisionTower, file: Path, size: tuple[int, int]) -> Path:
             f'{file}: size {height} x {width} is not a multiple of the patch size '
             f'{tower.patch_size}'
         )
-    with atomic_write(file) as part, torch.no_grad(), warnings.catch_warnings():
-        # The tracer warns about every size that becomes a constant, which is intended here.
-        warnings.simplefilter('ignore')
-        export(
-            DenseMap(tower),
-            (torch.zeros(2, 3, height, width),),
-            str(part),
-            input_names=['pixels'],
-            output_names=['dense'],
-            dynamic_axes={'pixels': {0: 'N'}, 'dense': {0: 'N'}},
-            opset_version=OPSET,
-        )
-    return file
+    return write_onnx(
+        DenseMap(tower),
+        {'pixels': torch.zeros(2, 3, height, width)},
+        ['dense'],
+        file,
+        axes={'pixels': {0: 'N'}, 'dense': {0: 'N'}},
+    )
 
 
 def compare_onnx(tower: VisionTower, file: Path, size: tuple[int, int]) -> float:
@@ -96,16 +85,8 @@ def compare_onnx(tower: VisionTower, file: Path, size: tuple[int, int]) -> float
     Raises:
         ModuleNotFoundError: onnxruntime is not installed.
     """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f'{file} is written but not checked: the check needs onnxruntime '
-            '(pip install "clipself_mm[onnx]")'
-        ) from error
     pixels = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
-    session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
-    (found,) = session.run(None, {'pixels': pixels.numpy()})
+    (found,) = open_onnx(file).run(None, {'pixels': pixels.numpy()})
     with torch.no_grad():
         expected = DenseMap(tower)(pixels)
     return float(np.abs(found - expected.numpy()).max())
