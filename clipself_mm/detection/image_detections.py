@@ -82,7 +82,7 @@ class ImageDetections:
         entries = []
         for number, name in enumerate(self.names):
             x0, y0, x1, y1 = self.boxes[number].tolist()
-            entry = {
+            entry: dict[str, Any] = {
                 'image_id': self.file_name if image_id is None else image_id,
                 'file_name': self.file_name,
                 'category_id': category_ids[name],

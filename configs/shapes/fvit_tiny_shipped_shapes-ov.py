@@ -3,8 +3,9 @@
     python tools/make_shapes_ov.py
     python tools/test.py configs/shapes/fvit_tiny_shipped_shapes-ov.py
 
-AP50 novel / base / all: AP_HERE (measured here; clipself_mm/shapes/tiny_fvit/README.md has the
-recipe). The text tower is that of the tiny CLIP. A training of this config goes on from the weights:
+AP50 novel / base / all: 43.7 / 87.5 / 77.4 (measured here; the recipe is in
+clipself_mm/shapes/tiny_fvit/README.md). The text tower is that of the tiny CLIP.
+A training goes on from these weights:
 
     python tools/train.py configs/shapes/fvit_tiny_shipped_shapes-ov.py
 """

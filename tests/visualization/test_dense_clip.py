@@ -42,7 +42,7 @@ def test_heat_maps_have_the_size_of_the_image(tower, image):
     maps = tower.heat_maps(image, 'red star', size=64)
     assert maps.shape == (1, 40, 80)
     tokens = tower.similarity(image, 'red star', size=64)
-    assert torch.allclose(maps[0, 4::10, 4::10], tokens[0], atol=0.05)
+    assert torch.allclose(maps[0, 4::10, 4::10], tokens[0], atol=0.1)  # half a pixel beside centres
 
 
 def test_kinds_of_images_and_one_at_a_time(tower, image, tmp_path):
