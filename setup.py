@@ -47,6 +47,7 @@ EXTRAS = {
     'onnx': ['onnx>=1.16', 'onnxruntime>=1.18'],
     'wds': ['webdataset>=1.0'],
     'cache': ['lmdb>=1.4'],
+    'supervision': ['supervision>=0.22'],
     'dev': ['codespell', 'mypy', 'pytest', 'pytest-xdist', 'ruff'],
 }
 
@@ -134,7 +135,7 @@ if __name__ == '__main__':
             PACKAGE: ['py.typed'],
             f'{PACKAGE}.clip': ['*.json'],
             f'{PACKAGE}.datasets': ['vocabularies/*'],
-            f'{PACKAGE}.shapes': ['tiny_clip/*'],
+            f'{PACKAGE}.shapes': ['tiny_clip/*', 'tiny_fvit/*'],
         },
         include_package_data=False,
         zip_safe=False,

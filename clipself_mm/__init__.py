@@ -11,10 +11,13 @@ require_mm_packages()
 
 from . import clip, datasets, detection, distillers, evaluation, hooks, losses, optim, visualization  # noqa: E402
 from .checkpoint_loading import register_loaders  # noqa: E402
+from .detection import OpenVocabDetector  # noqa: E402
+from .visualization import load_tower  # noqa: E402
 
 register_loaders()
 
 __all__ = [
+    'OpenVocabDetector',
     '__version__',
     'clip',
     'datasets',
@@ -22,6 +25,7 @@ __all__ = [
     'distillers',
     'evaluation',
     'hooks',
+    'load_tower',
     'losses',
     'optim',
     'visualization',

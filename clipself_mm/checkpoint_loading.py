@@ -3,13 +3,16 @@
 mmengine opens `load_from`, `--resume` and the checkpoints of its inferencers with `torch.load`,
 which runs any code in a pickle; onedl-mmengine tries `weights_only` first and falls back to that.
 Importing `clipself_mm` registers the loaders below in mmengine's `CheckpointLoader`, for local
-paths, URLs and object stores, in every mm tool.
+paths, URLs, object stores and files inside an installed package (`pkg:PACKAGE/FILE`), in every mm
+tool. Files are those of `torch.save` or safetensors.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import logging
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,14 +23,21 @@ from mmengine.dist import barrier, get_dist_info
 from mmengine.fileio import get_local_path
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner.checkpoint import CheckpointLoader
+from safetensors import safe_open
 from torch import Tensor
 
 from .clip.weights.tensor_pickle import TENSORS
-from .clip.weights.weight_file import read_objects
+from .clip.weights.tower_source import package_path
+from .clip.weights.weight_file import is_safetensors, read_objects
 from .io.safe_pickle import ARRAYS, SCALARS, Builder, ForbiddenNameError, Placeholder
 from .io.text_files import require_file
 
 _SHOWN = 5
+
+DATASET_META = 'dataset_meta'
+"""Entry in the header of a detector's safetensors: mmengine's `dataset_meta`, as json."""
+MODULE_METADATA = 'module_metadata'
+"""Entry in the same header: what torch's state dicts say of each module, as json."""
 
 
 class _HistoryBuffer:
@@ -73,7 +83,8 @@ def read_training_checkpoint(
 
     Returns:
         The content. Objects of numpy, mmengine, mmcv and mmdet that are not in
-        `TRAINING_CHECKPOINT` are `Placeholder`s; a warning names them.
+        `TRAINING_CHECKPOINT` are `Placeholder`s; a warning names them. Of safetensors it is the
+        tensors, or what `torch.save` would hold if the header has a `DATASET_META`.
 
     Raises:
         FileNotFoundError, IsADirectoryError: There is no such file.
@@ -83,6 +94,8 @@ def read_training_checkpoint(
     require_file(path, 'a checkpoint file')
     try:
         content = read_objects(path, TRAINING_CHECKPOINT)
+        if is_safetensors(path):
+            content = _with_header(path, content)
         ignored = list(_placeholders(content, '', set()))
         if (
             isinstance(map_location, (str, torch.device))
@@ -105,6 +118,22 @@ def read_training_checkpoint(
             level=logging.WARNING,
         )
     return content
+
+
+def _with_header(path: Path, tensors: Any) -> dict:  # noqa: ANN401
+    """State dict and metadata of a detector in safetensors; other files' tensors as they are."""
+    with safe_open(path, framework='pt') as file:
+        header = file.metadata() or {}
+    if DATASET_META not in header:
+        return tensors
+    dataset_meta, modules = (
+        json.loads(header.get(k, '{}')) for k in (DATASET_META, MODULE_METADATA)
+    )
+    if not isinstance(dataset_meta, dict) or not isinstance(modules, dict):
+        raise ValueError(f'{DATASET_META} and {MODULE_METADATA} of its header must be dictionaries')
+    state = OrderedDict(tensors)
+    state._metadata = OrderedDict(modules)  # type: ignore[attr-defined]
+    return dict(meta=dict(dataset_meta=dataset_meta), state_dict=state)
 
 
 def _placeholders(content: object, name: str, visited: set[int]) -> Iterator[str]:
@@ -159,10 +188,16 @@ def load_from_ceph(filename: str, map_location: object = None) -> Any:  # noqa: 
         return read_training_checkpoint(path, map_location)
 
 
+def load_from_package(filename: str, map_location: object = None) -> Any:  # noqa: ANN401
+    """Loader of files inside an installed package: `pkg:PACKAGE/FILE`."""
+    return read_training_checkpoint(package_path(filename.removeprefix('pkg:')), map_location)
+
+
 def register_loaders() -> None:
-    """Replace mmengine's loaders of files."""
+    """Replace mmengine's loaders of files, and add that of packages."""
     for prefixes, loader in (
         ('', load_from_local),
+        ('pkg:', load_from_package),
         (('http://', 'https://'), load_from_http),
         ((r'(\S+\:)?s3://', r'(\S+\:)?petrel://'), load_from_ceph),
     ):

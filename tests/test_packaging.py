@@ -81,8 +81,10 @@ def test_wheel_holds_every_module_and_data_file(checkout, wheel):
     expected |= files_below(checkout, 'clipself_mm/datasets/vocabularies/*.json')
     expected |= files_below(checkout, 'clipself_mm/clip/*.json')
     expected |= files_below(checkout, 'clipself_mm/shapes/tiny_clip/*')
+    expected |= files_below(checkout, 'clipself_mm/shapes/tiny_fvit/*')
     expected |= {'clipself_mm/py.typed'}
     assert 'clipself_mm/shapes/tiny_clip/open_clip_model.safetensors' in expected
+    assert 'clipself_mm/shapes/tiny_fvit/fvit_tiny.safetensors' in expected
     assert 'clipself_mm/clip/prompt_templates.json' in expected
     assert expected - set(wheel) == set()
 

@@ -93,20 +93,18 @@ def test_python_of_a_page(path, folder):
 
 
 def test_readme(folder):
-    """What its comments say of shapes and lengths."""
+    """What its comments say of boxes, shapes and lengths."""
     namespace = {}
-    tower, detector = blocks((ROOT / 'README.md').read_text(), 'python')
-    run(tower, folder, namespace)
-    dense, words, labels = (namespace[name] for name in ('dense', 'words', 'labels'))
-    assert dense.shape == (128, 24, 32)  # image.png is 120 x 90, the patch 8
-    torch.testing.assert_close(dense.norm(dim=0), torch.ones(24, 32))
-    torch.testing.assert_close(words.norm(dim=1), torch.ones(3))
-    best = [words @ dense[:, row, column] for row, column in ((0, 0), (23, 31))]
-    assert [int(scores.argmax()) for scores in best] == [labels[0, 0], labels[23, 31]]
-    run(detector, folder, namespace := {})
-    found = namespace['found']
-    assert {*found['labels']} <= {0, 1}
-    assert len(found['bboxes']) == len(found['scores']) > 0
+    for code in blocks((ROOT / 'README.md').read_text(), 'python'):
+        run(code, folder, namespace)
+    found, entries, heat = (namespace[name] for name in ('found', 'entries', 'heat'))
+    assert found.names == ['blue ring', 'green star']
+    rings = ((32, 24, 115, 107), (7, 122, 53, 172))  # of the scene's masks
+    assert abs(found.boxes - rings).max() < 8
+    assert [entry['category_name'] for entry in entries] == found.names
+    dense, labels = namespace['dense'], namespace['labels']
+    assert (dense.shape, heat.shape, labels.shape) == ((128, 16, 16), (3, 256, 256), (16, 16))
+    torch.testing.assert_close(dense.norm(dim=0), torch.ones_like(labels, dtype=torch.float32))
 
 
 @pytest.mark.parametrize('path', pages_with('json'))

@@ -4,7 +4,9 @@ from .fvit import FViT
 from .fvit_backbone import FViTBackbone
 from .fvit_bbox_head import FViTBBoxHead
 from .fvit_roi_head import FViTRoIHead
+from .image_detections import ImageDetections
 from .norm_rpn_head import NormRPNHead
+from .open_vocab_detector import OpenVocabDetector
 from .score_fusion import fuse_scores, fusion_weights
 from .simple_fpn import SimpleFPN
 from .square_data_preprocessor import SquareDataPreprocessor
@@ -15,7 +17,9 @@ __all__ = [
     'FViTBBoxHead',
     'FViTBackbone',
     'FViTRoIHead',
+    'ImageDetections',
     'NormRPNHead',
+    'OpenVocabDetector',
     'SimpleFPN',
     'SquareDataPreprocessor',
     'TextClassifier',

@@ -1,5 +1,6 @@
 """Figures: regions of a data set, clusters of dense features, detections, segmentations."""
 
+from .dense_clip import DenseCLIP, load_tower
 from .dense_clusters import (
     cluster_dense_maps,
     draw_clusters,
@@ -10,6 +11,7 @@ from .detections import OpenVocabVisualizer, draw_detections
 from .segmentation_overlay import draw_panoptic, draw_segmentation
 
 __all__ = [
+    'DenseCLIP',
     'OpenVocabVisualizer',
     'cluster_dense_maps',
     'draw_clusters',
@@ -18,4 +20,5 @@ __all__ = [
     'draw_panoptic',
     'draw_segmentation',
     'encode_dense_map',
+    'load_tower',
 ]

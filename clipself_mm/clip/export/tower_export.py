@@ -114,7 +114,9 @@ def write_open_clip(
         for file in _tokenizer_files(source):
             shutil.copyfile(file, unfinished / file.name)
         (unfinished / CONFIG_NAME).write_text(json.dumps(content, indent=2))
-        (unfinished / WEIGHTS_NAME).write_bytes(_safetensors(state, source))
+        (unfinished / WEIGHTS_NAME).write_bytes(
+            safetensors_bytes(state, header_record(source.quick_gelu))
+        )
 
     _replace_folder(folder, write)
     return folder / WEIGHTS_NAME
@@ -150,7 +152,9 @@ def write_hugging_face(state: Mapping[str, Tensor], source: TowerSource, folder:
     def write(unfinished: Path) -> None:
         (unfinished / HF_CONFIG_NAME).write_text(json.dumps(config, indent=2))
         (unfinished / HF_PREPROCESS_NAME).write_text(json.dumps(preprocess, indent=2))
-        (unfinished / HF_WEIGHTS_NAME).write_bytes(_safetensors(renamed, source))
+        (unfinished / HF_WEIGHTS_NAME).write_bytes(
+            safetensors_bytes(renamed, header_record(source.quick_gelu))
+        )
 
     _replace_folder(folder, write)
     return folder / HF_WEIGHTS_NAME
@@ -241,14 +245,18 @@ def _copied(state: Mapping[str, Tensor]) -> State:
     return {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
 
 
-def _safetensors(state: Mapping[str, Tensor], source: TowerSource) -> bytes:
-    """The file, whose header has the record of the activation; equal for equal tensors.
+def safetensors_bytes(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """A file of safetensors; equal for equal tensors.
 
     safetensors itself writes several entries of a header in random order.
+
+    Args:
+        state: Tensors.
+        metadata: Entries of the header.
     """
     content = save(_copied(state))
     size = int.from_bytes(content[:8], 'little')
-    metadata = {'format': 'pt', **header_record(source.quick_gelu)}  # transformers needs `format`
+    metadata = {'format': 'pt', **metadata}  # transformers needs `format`
     header = json.dumps({'__metadata__': metadata, **json.loads(content[8 : 8 + size])}).encode()
     header += b' ' * (-len(header) % 8)
     return len(header).to_bytes(8, 'little') + header + content[8 + size :]

@@ -113,7 +113,7 @@ def find_source(model: str, checkpoint: str | None = None) -> TowerSource:
     """
     schema, _, rest = model.partition(':')
     if schema == 'pkg':
-        return _source_of_folder(_package_folder(rest), checkpoint)
+        return _source_of_folder(package_path(rest), checkpoint)
     if schema == 'local-dir':
         return _source_of_folder(Path(rest), checkpoint)
     if schema == 'hf-hub':
@@ -183,13 +183,21 @@ def _download(model: str, tag: str, settings: dict) -> str:
     )
 
 
-def _package_folder(name: str) -> Path:
-    package, _, folder = name.partition('/')
+def package_path(name: str) -> Path:
+    """Path of a file or folder inside an installed package.
+
+    Args:
+        name: `PACKAGE/PATH`.
+
+    Raises:
+        FileNotFoundError: There is no such package.
+    """
+    package, _, path = name.partition('/')
     try:
-        return Path(str(files(package) / folder))
+        return Path(str(files(package) / path))
     except (ImportError, TypeError, ValueError) as error:
         raise FileNotFoundError(
-            f'pkg:{name}: expected PACKAGE/FOLDER of an installed package ({error})'
+            f'pkg:{name}: expected PACKAGE/FOLDER or PACKAGE/FILE of an installed package ({error})'
         ) from error
 
 

@@ -1,0 +1,97 @@
+"""A trained detector in one call, for any class names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from mmengine.config import Config
+
+from clipself_mm.model_index import find_model
+from clipself_mm.models import read_names
+
+from .fvit import FViT
+from .image_detections import ImageDetections, of_sample
+from .open_vocab_inferencer import OpenVocabInferencer
+
+SHIPPED = 'fvit_tiny_shipped_shapes-ov'
+"""Name of the detector that comes with the package."""
+
+
+class OpenVocabDetector:
+    """An F-ViT with its weights, by `OpenVocabInferencer`.
+
+    ```python
+    detector = OpenVocabDetector()  # the shipped one, trained on Shapes-OV
+    (found,) = detector('image.png', texts='red star. blue ring')
+    print(found.names, found.scores, found.boxes)
+    ```
+
+    Args:
+        model: Config file (.py) or `Config` of an `FViT`, or a name of `model-index.yml`.
+        weights: Checkpoint: path, URL or `pkg:PACKAGE/FILE`; by default that of the index.
+        device: cpu, cuda:0, ...; by default the GPU if there is one.
+
+    Attributes:
+        inferencer: What loads and runs the model.
+
+    Raises:
+        FileNotFoundError: The config or the checkpoint is missing.
+        ValueError: The name is unknown, or there are no weights.
+        TypeError: The model is not an `FViT`.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Config = SHIPPED,
+        weights: str | Path | None = None,
+        device: str | None = None,
+    ) -> None:
+        name = 'the config'
+        if not isinstance(model, Config):
+            name = str(model)
+            if name.endswith('.py'):
+                model = Config.fromfile(name)
+            else:
+                indexed = find_model(name)
+                model, weights = Config.fromfile(indexed.config), weights or indexed.weights
+        if weights is None:
+            raise ValueError(f'{name}: no weights are published with it: give weights=CHECKPOINT')
+        self.inferencer = OpenVocabInferencer(model, str(weights), device, show_progress=False)
+        if not isinstance(self.inferencer.model, FViT):
+            kind = type(self.inferencer.model).__name__
+            raise TypeError(f'{name}: expected the config of an FViT, its model is a {kind}')
+
+    @property
+    def model(self) -> FViT:
+        """The detector; `set_vocabulary` changes the classes that are the default."""
+        return self.inferencer.model
+
+    def __call__(
+        self,
+        inputs: object,
+        texts: str | Sequence[str] | None = None,
+        score_thr: float = 0.3,
+        batch_size: int = 1,
+    ) -> list[ImageDetections]:
+        """Detect objects.
+
+        Args:
+            inputs: One image or several, see `list_inputs`: paths, folders, PIL images, uint8
+                arrays (BGR) and tensors (RGB), of any sizes. They are read batch by batch.
+            texts: Class names, the same for all images: one text ('red star. blue ring') or a list
+                of names, see `read_names`. By default the classes of the model.
+            score_thr: Least score; the model itself returns none below its `score_thr`.
+            batch_size: Images in a forward pass.
+
+        Returns:
+            One result per image, in the order of the inputs.
+
+        Raises:
+            ImageReadError, TypeError, ValueError: As in `list_inputs` and `set_vocabulary`.
+        """
+        names = self.model.classes if texts is None else tuple(read_names(texts))
+        with nullcontext() if texts is None else self.model.vocabulary(names):
+            found = self.inferencer(inputs, batch_size=batch_size, return_datasamples=True)
+        return [of_sample(sample, names, score_thr) for sample in found['predictions']]

@@ -1,0 +1,107 @@
+"""The detector that comes with the package: right boxes, the AP of its card, its tower."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from PIL import Image
+from torchvision.ops import box_iou
+from tqdm import tqdm
+
+from clipself_mm import OpenVocabDetector, load_tower
+from clipself_mm.model_index import find_model
+from clipself_mm.shapes import NOVEL_CLASSES, ShapesOV, export_shapes_ov, render_scene
+from clipself_mm.shapes.scene import mask_box
+
+NAME = 'fvit_tiny_shipped_shapes-ov'
+FOLDER = Path(__file__).parents[2] / 'clipself_mm/shapes/tiny_fvit'
+FIRST = 5_000_000  # scenes of no split and of no training
+README_SCENE = FIRST + 3
+
+
+@pytest.fixture(scope='module')
+def detector():
+    return OpenVocabDetector(device='cpu')
+
+
+@pytest.fixture(scope='module')
+def scenes():
+    return [render_scene(1, FIRST + number, ShapesOV().style) for number in range(12)]
+
+
+def objects(scene):
+    """Names and boxes of a scene's annotated objects."""
+    names = [scene.objects[number].name for number in scene.annotated()]
+    boxes = [mask_box(scene.visible_mask(number)) for number in scene.annotated()]
+    return names, torch.tensor(boxes, dtype=torch.float32)
+
+
+def share_found(detector, scenes, classes, score_thr):
+    """Share of the objects of some classes that have a box of their name with an IoU over 0.5."""
+    results = detector([Image.fromarray(s.image) for s in scenes], None, score_thr, batch_size=4)
+    hits = []
+    for scene, found in zip(scenes, results, strict=True):
+        names, boxes = objects(scene)
+        overlap = box_iou(boxes, torch.from_numpy(found.boxes))
+        for row, name in zip(overlap, names, strict=True):
+            if name in classes:
+                hits.append(any(row[i] > 0.5 for i, n in enumerate(found.names) if n == name))
+    return np.mean(hits), len(hits)
+
+
+def test_objects_of_drawn_scenes_get_boxes_of_their_name(detector, scenes):
+    base = set(detector.model.classes) - set(NOVEL_CLASSES)
+    share, count = share_found(detector, scenes, base, 0.3)
+    assert count > 30
+    assert share > 0.55
+    share, count = share_found(detector, scenes, set(NOVEL_CLASSES), 0.1)
+    assert count > 8
+    assert share > 0.6
+
+
+def test_words_of_a_scene_find_its_objects(detector):
+    """Each name once, each box where the object is: 6 of base classes and 2 of novel ones."""
+    scene = render_scene(1, README_SCENE, ShapesOV().style)
+    names, boxes = objects(scene)
+    (found,) = detector(Image.fromarray(scene.image), '. '.join(names))
+    assert sorted(found.names) == sorted(names)
+    assert len(set(names) & set(NOVEL_CLASSES)) == 2
+    for name, box in zip(found.names, torch.from_numpy(found.boxes), strict=True):
+        assert box_iou(box[None], boxes[names.index(name)][None]).item() > 0.5
+
+
+def test_refined_tower_knows_the_words_of_the_boxes():
+    """The word of the highest heat in an object's box is its name; not so with the original."""
+    scene = render_scene(1, README_SCENE, ShapesOV().style)
+    names, boxes = objects(scene)
+    right = {}
+    for model in (None, 'pkg:clipself_mm.shapes/tiny_clip'):
+        heat = load_tower(model, device='cpu').heat_maps(Image.fromarray(scene.image), names, 128)
+        assert heat.shape == (len(names), 256, 256)
+        means = [heat[:, y0:y1, x0:x1].mean((1, 2)) for x0, y0, x1, y1 in boxes.int().tolist()]
+        right[model] = sum(int(mean.argmax()) == number for number, mean in enumerate(means))
+    assert right[None] >= 6 > 3 >= right['pkg:clipself_mm.shapes/tiny_clip']
+
+
+@pytest.mark.slow
+def test_card_has_the_ap_that_is_measured(tmp_path):
+    """`tools/test.py` on Shapes-OV val."""
+    export_shapes_ov(tmp_path / 'shapes_ov', ShapesOV(train=1), workers=2, progress=tqdm)
+    config = Config.fromfile(find_model(NAME).config)
+    config.work_dir = str(tmp_path / 'run')
+    config.test_dataloader.dataset.data_root = f'{tmp_path}/shapes_ov/'
+    measured = Runner.from_cfg(config).test()
+    card = (FOLDER / 'README.md').read_text()
+    (row,) = re.findall(r'^\| 240 .*?\| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$', card, re.MULTILINE)
+    for split, expected in zip(('novel', 'base', 'all'), map(float, row), strict=True):
+        assert 100 * measured[f'coco/{split}_ap50'] == pytest.approx(expected, abs=0.5), split
+
+
+def test_file_is_small_and_of_safetensors():
+    (weights,) = FOLDER.glob('*.safetensors')
+    assert weights.stat().st_size <= 8e6
+    assert {path.name for path in FOLDER.iterdir()} == {'README.md', weights.name}
