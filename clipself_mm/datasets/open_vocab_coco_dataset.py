@@ -133,7 +133,7 @@ class OpenVocabCocoDataset(CheckedImages, CocoDataset):
             with annotations has `boxes_extent`, see `BoxCounts.extents`.
 
         Raises:
-            ImageReadError: The first image with boxes has another size.
+            ImageReadError: The first image has another size or frame than annotated.
             ValueError: The file is broken or lacks a base class; or no box can be used for
                 training; or masks are loaded and some are missing or wrong.
         """

@@ -9,6 +9,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
+import clipself_mm.panoptic  # noqa: F401  registers its data set
 from clipself_mm.datasets import load_vocabulary
 from clipself_mm.datasets.checks.check_images import ImageChecks
 from clipself_mm.datasets.checks.check_reading import check_reading
@@ -226,3 +227,31 @@ def test_segments_are_counted(tree):
         'note',
         'train.json: 1 images, 3 segments: 1 of other classes, 2 used',
     )
+
+
+def test_two_data_sets_are_compared_with_the_json_of_both(tree):
+    both = good(1)
+    both['images'] += good(3)['images']
+    write(both=both)
+    config = detection(**{'val_evaluator.ann_file': 'both.json'})
+    parts = [dict(config.val_dataloader.dataset, ann_file=f'{n}.json') for n in ('train', 'val')]
+    config.val_dataloader.dataset = dict(type='ConcatDataset', datasets=parts)
+    assert not any(kind == 'problem' for kind, _ in check(config))
+    both['images'][3]['file_name'] = 'z.png'
+    write(both=both)
+    (text,) = [text for kind, text in check(config) if kind == 'problem']
+    assert text.startswith('both.json: image 4 is z.png, the data set has')
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_is_found(tree):
+    """PIL writes the chunk before the pixels, ImageMagick behind them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tree / 'img' / '1.png'
+    Image.new('RGB', (30, 40)).save(path, exif=exif)  # 40 x 30 when turned, as annotated
+    content = path.read_bytes()
+    start = content.index(b'eXIf') - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], 'big')
+    last = content.index(b'IEND') - 4
+    path.write_bytes(content[:start] + content[end:last] + content[start:end] + content[last:])
+    assert not any(kind == 'problem' for kind, _ in check(detection()))

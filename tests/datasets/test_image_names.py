@@ -1,8 +1,10 @@
 """Images found by file name, with folders or without."""
 
+import json
+
 import pytest
 
-from clipself_mm.datasets.proposals.reading import ImageNames
+from clipself_mm.datasets.proposals.reading import ImageNames, read_proposals
 
 
 def names_of(*files):
@@ -43,3 +45,18 @@ def test_ambiguous_name_raises():
     names = names_of('a/1.jpg', 'b/1.jpg')
     with pytest.raises(ValueError, match=r'truth\.json.*\b1\.jpg.*\[1, 2\]'):
         names.find('1.jpg')
+
+
+def test_proposals_of_another_size_are_an_error(tmp_path):
+    images = [dict(id=1, file_name='a/1.jpg', width=160, height=120)]
+    content = dict(
+        images=[dict(id=5, file_name='1.jpg', width=160, height=120)],
+        annotations=[dict(id=1, image_id=5, bbox=[1, 1, 9, 9])],
+    )
+    path = tmp_path / 'proposals.json'
+    path.write_text(json.dumps(content))
+    assert list(read_proposals(str(path), images, 'val.json')[0]) == [1]
+    content['images'][0]['width'] = 320
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'proposals\.json: width of 1\.jpg is 320, in val\.json'):
+        read_proposals(str(path), images, 'val.json')
