@@ -48,7 +48,10 @@ EXTRAS = {
     'wds': ['webdataset>=1.0'],
     'cache': ['lmdb>=1.4'],
     'supervision': ['supervision>=0.22'],
-    'dev': ['codespell', 'mypy', 'pytest', 'pytest-xdist', 'ruff'],
+    'video': ['lap>=0.5.12'],
+    'web': ['gradio>=5.40,<7'],
+    'docs': ['mkdocs-jupyter', 'mkdocs-material>=9.5', 'mkdocstrings[python]'],
+    'dev': ['codespell', 'mypy', 'nbmake', 'playwright', 'pytest', 'pytest-xdist', 'ruff'],
 }
 
 

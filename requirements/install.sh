@@ -53,10 +53,11 @@ is_complete() {
     "$python" clipself_mm/environment.py >/dev/null 2>&1 || return 1
     have_ops || return 1
     "$python" - >/dev/null 2>&1 <<'PY'
-import cv2, faster_coco_eval, lmdb, matplotlib, mmcv.ops, mmdet, mmengine, mmseg, open_clip, panopticapi, pycocotools
+import cv2, faster_coco_eval, lap, lmdb, matplotlib, mmcv.ops, mmdet, mmengine, mmseg, open_clip, panopticapi, pycocotools
 import codespell_lib, pytest, safetensors, timm, torch, torchvision, tqdm, xdist
 from importlib.util import find_spec
-raise SystemExit(find_spec('ruff') is None)
+others = ('gradio', 'mkdocs', 'mkdocs_jupyter', 'mkdocstrings', 'nbmake', 'playwright', 'ruff', 'supervision')
+raise SystemExit(None in map(find_spec, others))
 PY
 }
 
@@ -91,6 +92,21 @@ build_mmcv() {
         done
 }
 
+# The web page is tested in Chromium (CHROMIUM names another binary), a Debian package, which root may install.
+# Elsewhere those tests are skipped.
+get_browser() {
+    local name
+    for name in ${CHROMIUM:-chromium chromium-browser google-chrome}; do
+        command -v "$name" >/dev/null && return
+    done
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "Installing Chromium, in which the tests open the web page"
+        { apt-get install -y --no-install-recommends chromium ||
+            { apt-get update && apt-get install -y --no-install-recommends chromium; }; } >"$venv/chromium.log" 2>&1 && return
+    fi
+    say "No Chromium here: the tests of the web page in a browser will be skipped. On Debian: apt-get install chromium"
+}
+
 explain_failed_build() {
     tail -n 30 "$log" >&2
     fail "mmcv's ops were not built (the last lines are above, all of them in $log).
@@ -106,6 +122,7 @@ case $stack in
 esac
 
 if ! grep -qs '^built' "$stamp" && is_complete; then
+    get_browser
     say "$venv holds everything: used as it is"
     echo 'used as it is' 2>/dev/null >"$stamp" || true
     exit 0
@@ -166,5 +183,6 @@ fi
 "$python" clipself_mm/environment.py || fail 'The packages do not fit each other (see above).'
 is_complete || fail "Something cannot be imported; this says what:
     $python -c 'import mmcv.ops, mmdet, mmseg, open_clip, timm, faster_coco_eval, panopticapi, pytest'"
+get_browser
 echo built >"$stamp"
 say "Done: $venv"

@@ -59,7 +59,7 @@ def venv(tmp_path):
 
 def install(stack, venv, *python, **env):
     command = ['bash', ROOT / 'requirements/install.sh', stack, venv, *python]
-    env = {**os.environ, 'CXX': 'true', **env}
+    env = {**os.environ, 'CXX': 'true', 'CHROMIUM': 'true', **env}
     return subprocess.run(command, capture_output=True, text=True, env=env, cwd='/')
 
 
@@ -177,6 +177,28 @@ def test_a_missing_compiler_is_noticed_before_anything_is_installed(venv):
     assert done.returncode == 1
     assert 'no-such-compiler' in done.stderr
     assert pip_runs(venv) == []
+
+
+@pytest.mark.parametrize('user', ['0', '1000'])
+@pytest.mark.parametrize('there', [True, False], ids=['used as it is', 'built'])
+def test_a_missing_browser_is_installed_where_that_is_allowed(venv, tmp_path, user, there):
+    if there:
+        (venv / 'complete').touch()
+        (venv / 'ops').touch()
+    commands = tmp_path / 'commands'
+    commands.mkdir()
+    asked = tmp_path / 'asked'
+    for name, body in {'apt-get': f'echo "$*" >> {asked}', 'id': f'echo {user}'}.items():
+        (commands / name).write_text(f'#!/bin/sh\n{body}\n')
+        (commands / name).chmod(0o755)
+    path = f'{commands}{os.pathsep}{os.environ["PATH"]}'
+    done = install('onedl', venv, PATH=path, CHROMIUM='no-such-browser')
+    assert done.returncode == 0, done.stderr
+    if user == '0':
+        assert asked.read_text() == 'install -y --no-install-recommends chromium\n'
+    else:
+        assert not asked.exists()
+        assert 'tests of the web page in a browser will be skipped' in done.stdout
 
 
 def test_the_other_stack_is_not_mixed_in(venv):
