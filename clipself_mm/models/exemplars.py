@@ -9,11 +9,16 @@ import torch
 from torch import Tensor
 
 from clipself_mm.clip import VisionTower, roi_pool
-from clipself_mm.clip.exemplar_embedding import mean_direction
+from clipself_mm.clip.exemplar_embedding import (
+    ExemplarEmbedding,
+    check_weight,
+    mean_direction,
+)
 from clipself_mm.datasets.exemplars import Exemplar
 from clipself_mm.datasets.transforms.crop_regions import fit_square
 from clipself_mm.datasets.transforms.resize_backends import longest_side_size, resize_by_pillow
 
+from .class_names import read_names
 from .tower_pixels import pad_right_below, round_up
 
 
@@ -63,6 +68,31 @@ def embed_exemplars(
     for number, (name, _) in enumerate(every):
         of_class[name].append(rows[number])
     return {name: mean_direction(vectors) for name, vectors in of_class.items()}
+
+
+def join_exemplars(
+    names: Sequence[str], vectors: Mapping[str, Tensor], weight: float = 0.5
+) -> tuple[tuple[str, ...], dict[str, ExemplarEmbedding]]:
+    """Join classes given by names with classes given by pictures, for `set_vocabulary`.
+
+    Args:
+        names: Class names.
+        vectors: Class name to the unit vector of its pictures, see `embed_exemplars`.
+        weight: Share of the pictures in 0-1 for classes that are in both; a class that is not
+            among `names` is given by its pictures alone.
+
+    Returns:
+        All classes, those of `names` first, and the embeddings of the pictures.
+
+    Raises:
+        ValueError: The weight is not in 0-1, or there is no class.
+    """
+    weight, named = check_weight(weight), set(names)
+    classes = tuple(read_names(list(dict.fromkeys([*names, *vectors]))))
+    return classes, {
+        name: ExemplarEmbedding(vector, weight if name in named else 1.0)
+        for name, vector in vectors.items()
+    }
 
 
 def _embed_crop(tower: VisionTower, pixels: np.ndarray) -> Tensor:
