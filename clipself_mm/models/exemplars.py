@@ -118,5 +118,5 @@ def _pool(tower: VisionTower, image: Tensor, boxes_px: np.ndarray) -> Tensor:
     height, width = (round_up(side, tower.patch_size) for side in image.shape[-2:])
     mean, std = (torch.tensor(value).view(3, 1, 1) for value in (tower.mean, tower.std))
     batch = (pad_right_below([image], height, width) / 255 - mean) / std
-    dense = tower.encode_dense(batch.to(next(tower.parameters())))
+    dense = tower.encode_dense(batch.to(next(tower.parameters(), batch)))
     return roi_pool(dense, [torch.from_numpy(boxes_px).float()], tower.patch_size)
