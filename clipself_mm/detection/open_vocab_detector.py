@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.config import Config
+from torch import Tensor
 
 from clipself_mm.model_index import find_model
-from clipself_mm.models import read_names
+from clipself_mm.models import join_exemplars, read_names
 
 from .fvit import FViT
 from .image_detections import ImageDetections, of_sample
@@ -72,6 +73,8 @@ class OpenVocabDetector:
         self,
         inputs: object,
         texts: str | Sequence[str] | None = None,
+        exemplars: str | Path | Mapping[str, object] | None = None,
+        exemplar_weight: float = 0.5,
         score_thr: float = 0.3,
         batch_size: int = 1,
     ) -> list[ImageDetections]:
@@ -81,7 +84,13 @@ class OpenVocabDetector:
             inputs: One image or several, see `list_inputs`: paths, folders, PIL images, uint8
                 arrays (BGR) and tensors (RGB), of any sizes. They are read batch by batch.
             texts: Class names, the same for all images: one text ('red star. blue ring') or a list
-                of names, see `read_names`. By default the classes of the model.
+                of names, see `read_names`. By default the classes of the model, or with
+                `exemplars` none.
+            exemplars: Pictures of classes: class name to one or a list of crops or `Exemplar`
+                (a box in an image), see `list_exemplars`; or a folder with a sub-folder per class;
+                or what `embed_exemplars` returned. They follow the classes of `texts`; a class
+                that is not among these is given by its pictures alone.
+            exemplar_weight: Share of the pictures in 0-1 for classes of `texts`.
             score_thr: Least score; the model itself returns none below its `score_thr`.
             batch_size: Images in a forward pass.
 
@@ -89,9 +98,30 @@ class OpenVocabDetector:
             One result per image, in the order of the inputs.
 
         Raises:
-            ImageReadError, TypeError, ValueError: As in `list_inputs` and `set_vocabulary`.
+            ImageReadError, TypeError, ValueError: As in `list_inputs`, `set_vocabulary` and
+                `embed_exemplars`; or a weight is not in 0-1.
         """
-        names = self.model.classes if texts is None else tuple(read_names(texts))
-        with nullcontext() if texts is None else self.model.vocabulary(names):
+        names, pictures = self.model.classes, {}
+        if texts is not None or exemplars is not None:
+            vectors = {} if exemplars is None else self.embed_exemplars(exemplars)
+            named = [] if texts is None else read_names(texts)
+            names, pictures = join_exemplars(named, vectors, exemplar_weight)
+        keep = texts is None and exemplars is None
+        with nullcontext() if keep else self.model.vocabulary(names, pictures):
             found = self.inferencer(inputs, batch_size=batch_size, return_datasamples=True)
         return [of_sample(sample, names, score_thr) for sample in found['predictions']]
+
+    def embed_exemplars(self, exemplars: str | Path | Mapping[str, object]) -> dict[str, Tensor]:
+        """Embed the pictures of classes once, for many calls.
+
+        Args:
+            exemplars: As in a call; classes that are embedded already stay as they are.
+
+        Returns:
+            Class name to unit vector, shape (D).
+
+        Raises:
+            ImageReadError, TypeError, ValueError: As in `list_exemplars`; or a picture is broken,
+                or a box has no area in its image.
+        """
+        return self.inferencer.embed_exemplars(exemplars)
