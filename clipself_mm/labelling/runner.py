@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -98,7 +98,7 @@ def label_images(
             total = sum(len(batch) for batch in own)
             bar = stack.enter_context(progress(total=total, desc='images', unit=' images'))
         for batch in loader:
-            part.add([found for found in _detect(detector, batch, least) if not done[found.index]])
+            part.add([*_detect(detector, batch, done, least)])
             if bar is not None:
                 bar.update(len(batch))
     barrier()
@@ -201,12 +201,15 @@ def _as_it_is(batch: list) -> list:
 
 
 def _detect(
-    detector: OpenVocabDetector, batch: Sequence[dict | BrokenImage], least: np.ndarray
-) -> Iterable[LabelledImage | BrokenImage]:
-    """The labels of the images of a batch."""
+    detector: OpenVocabDetector,
+    batch: Sequence[dict | BrokenImage],
+    done: np.ndarray,
+    least: np.ndarray,
+) -> Iterator[LabelledImage | BrokenImage]:
+    """The labels of the images of a batch that are not done."""
     loaded = [image for image in batch if isinstance(image, dict)]
     yield from (image for image in batch if isinstance(image, BrokenImage))
-    if not loaded:
+    if all(done[image['index']] for image in loaded):
         return
     keys = ('inputs', 'data_samples')
     with torch.no_grad():
@@ -214,8 +217,9 @@ def _detect(
             pseudo_collate([{key: image[key] for key in keys} for image in loaded])
         )
     for image, sample in zip(loaded, samples, strict=True):
-        found = of_sample(sample, detector.model.classes, float(least.min()))
-        yield _labelled(found, image['index'], image['orientation'], least)
+        if not done[image['index']]:
+            found = of_sample(sample, detector.model.classes, float(least.min()))
+            yield _labelled(found, image['index'], image['orientation'], least)
 
 
 def _labelled(
