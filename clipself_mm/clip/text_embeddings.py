@@ -13,6 +13,7 @@ from clipself_mm.io.names import near_misses
 
 from .class_embeddings import load_class_embeddings, read_metadata, read_named_embeddings
 from .embedding_metadata import EmbeddingMetadata
+from .exemplar_embedding import ExemplarEmbedding
 from .prompts import PROMPT_TEMPLATES
 from .text_tower import TextTower
 from .text_warnings import warn_of_equal
@@ -41,6 +42,7 @@ class TextEmbeddings(nn.Module):
 
     Attributes:
         classes: The K names.
+        exemplars: Pictures of classes, by name, see `set_classes`.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class TextEmbeddings(nn.Module):
         self.text = text
         self.synonyms = synonyms or {}
         self.dim = dim
+        self.exemplars: Mapping[str, ExemplarEmbedding] = {}
         self._key = 'text'
         self._own_clip = False
         self._new = False
@@ -97,21 +100,36 @@ class TextEmbeddings(nn.Module):
             self._set_table(self.encode(self.classes, self._new))
         return self._table
 
-    def set_classes(self, classes: Sequence[str], new: bool = True) -> None:
+    def set_classes(
+        self,
+        classes: Sequence[str],
+        new: bool = True,
+        exemplars: Mapping[str, ExemplarEmbedding] | None = None,
+    ) -> None:
         """Change the classes; an error leaves them unchanged.
 
         Args:
             classes: K names.
             new: Whether names may be missing in the file of embeddings, see `encode`.
+            exemplars: Embeddings of pictures, by the names of their classes; they are blended with
+                those of the names. None keeps those of the last call.
 
         Raises:
             FileNotFoundError, ValueError: As in `encode`; before the first `train()` or `eval()`,
                 these raise it instead.
         """
         classes = tuple(classes)
-        if (classes, new) == (self.classes, self._new):
+        before = self.exemplars
+        changed = exemplars is not None and (exemplars or before) and exemplars is not before
+        if (classes, new) == (self.classes, self._new) and not changed:
             return
-        table = self.encode(classes, new) if classes and self._in_use and self._can_encode else None
+        try:
+            self.exemplars = before if exemplars is None else exemplars
+            ready = classes and self._in_use and self._can_encode
+            table = self.encode(classes, new) if ready else None
+        except Exception:
+            self.exemplars = before
+            raise
         self.classes, self._new, self._outdated = classes, new, True
         if table is not None:
             self._set_table(table)
@@ -151,8 +169,13 @@ class TextEmbeddings(nn.Module):
             if self.embeddings is None or new:
                 rows = self._by_name(classes)
             else:
-                rows = [self._of_file(self.embeddings, tuple(classes))]
+                rows = list(self._of_file(self.embeddings, tuple(classes)).split(1))
             self._check_width(*rows)
+            given = self.exemplars
+            rows = [
+                given[name].blend(row) if name in given else row
+                for name, row in zip(classes, rows, strict=True)
+            ]
             table = torch.cat(rows)
             if tuple(classes) not in self._compared:
                 warn_of_equal(classes, table)
@@ -193,8 +216,10 @@ class TextEmbeddings(nn.Module):
         return self._file_cache[classes]
 
     def _by_name(self, classes: Sequence[str]) -> list[Tensor]:
-        """One row of shape (1, D) per name."""
+        """One row of shape (1, D) per name; a name that has no effect is not encoded."""
         rows = self._in_file | self._computed
+        given = {name: self.exemplars[name] for name in classes if name in self.exemplars}
+        rows |= {name: self._row(e.vector) for name, e in given.items() if e.weight == 1}
         missing = [name for name in dict.fromkeys(classes) if name not in rows]
         if missing:
             if self.text is None:
@@ -205,8 +230,12 @@ class TextEmbeddings(nn.Module):
                 )
             _logger.info('computing embeddings of %d class names with %s', len(missing), self.text)
             self._computed.update(zip(missing, self._compute(missing).cpu(), strict=True))
-            rows |= self._computed
+            rows = self._computed | rows
         return [rows[name][None] for name in classes]
+
+    def _row(self, vector: Tensor) -> Tensor:
+        """The row of a class that is not given by its name, from a vector of shape (D)."""
+        return vector.cpu()
 
     def _compute(self, classes: Sequence[str]) -> Tensor:
         """Embeddings of K names by the text tower, shape (K, D)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from mmdet.models.detectors import TwoStageDetector
@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
 from clipself_mm.models import read_names
 
 from .fvit_roi_head import PyramidWithDense, full_precision
@@ -45,11 +46,14 @@ class FViT(TwoStageDetector):
         self.classes: tuple[str, ...] = classifier.classes
         self.aliases = self.roi_head.bbox_head.train_vocabulary.aliases
 
-    def set_vocabulary(self, classes: Sequence[str]) -> None:
+    def set_vocabulary(
+        self, classes: Sequence[str], exemplars: Mapping[str, ExemplarEmbedding] | None = None
+    ) -> None:
         """Change the classes to detect, without training.
 
         Args:
             classes: K names; label i is `classes[i]`.
+            exemplars: Pictures of some of them, by name; by default none.
 
         Raises:
             ValueError: There is no name, a name is not unique, or there is no text tower to encode
@@ -58,18 +62,20 @@ class FViT(TwoStageDetector):
         classes = tuple(classes)
         if not classes or len(set(classes)) < len(classes):
             raise ValueError(f'expected unique class names, at least one, got {list(classes)}')
-        self.roi_head.bbox_head.set_vocabulary(classes)
+        self.roi_head.bbox_head.set_vocabulary(classes, exemplars)
         self.classes = classes
 
     @contextmanager
-    def vocabulary(self, classes: Sequence[str]) -> Iterator[None]:
+    def vocabulary(
+        self, classes: Sequence[str], exemplars: Mapping[str, ExemplarEmbedding] | None = None
+    ) -> Iterator[None]:
         """Change the classes inside a ``with`` block; arguments as in `set_vocabulary`."""
-        before = self.classes
-        self.set_vocabulary(classes)
+        before = self.classes, self.roi_head.bbox_head.fc_cls.text.exemplars
+        self.set_vocabulary(classes, exemplars)
         try:
             yield
         finally:
-            self.set_vocabulary(before)
+            self.set_vocabulary(*before)
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True

@@ -20,7 +20,7 @@ Computation of a score, from the features of R boxes to detections of K classes:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
@@ -29,6 +29,7 @@ from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
 from clipself_mm.datasets import Vocabulary, load_vocabulary
 from clipself_mm.losses import OpenVocabCELoss
 
@@ -101,19 +102,23 @@ class FViTBBoxHead(ConvFCBBoxHead):
         self.fc_cls.text.synonyms = self.fc_cls.text.synonyms or loaded.synonyms
         self.set_vocabulary(loaded.classes)
 
-    def set_vocabulary(self, classes: Sequence[str]) -> None:
+    def set_vocabulary(
+        self, classes: Sequence[str], exemplars: Mapping[str, ExemplarEmbedding] | None = None
+    ) -> None:
         """Change the classes; no weight depends on them.
 
         Args:
             classes: K names. The weight of CLIP is `alpha` for classes of the training, else
-                `beta`.
+                `beta`; this goes by the name, also of classes that are given by pictures.
+            exemplars: Pictures of classes, by name, see `TextEmbeddings.set_classes`.
 
         Raises:
             FileNotFoundError, ValueError: As in `TextEmbeddings.set_classes`; the classes do not
                 change.
         """
         classes = tuple(classes)
-        self.fc_cls.set_classes(classes, new=classes != self.train_vocabulary.classes)
+        new = classes != self.train_vocabulary.classes
+        self.fc_cls.set_classes(classes, new, exemplars or {})
         trained = self.train_vocabulary.base or self.train_vocabulary.classes
         novel = set(classes) - set(trained)
         weights = fusion_weights(classes, novel, self.alpha, self.beta)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 from mmengine.config import Config
+from torch import Tensor
 
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding, check_weight
+from clipself_mm.datasets.exemplars import list_exemplars
 from clipself_mm.model_index import find_model
-from clipself_mm.models import read_names
+from clipself_mm.models import embed_exemplars, read_names
 
 from .fvit import FViT
 from .image_detections import ImageDetections, of_sample
@@ -72,6 +76,8 @@ class OpenVocabDetector:
         self,
         inputs: object,
         texts: str | Sequence[str] | None = None,
+        exemplars: str | Path | Mapping[str, object] | None = None,
+        exemplar_weight: float = 0.5,
         score_thr: float = 0.3,
         batch_size: int = 1,
     ) -> list[ImageDetections]:
@@ -81,7 +87,13 @@ class OpenVocabDetector:
             inputs: One image or several, see `list_inputs`: paths, folders, PIL images, uint8
                 arrays (BGR) and tensors (RGB), of any sizes. They are read batch by batch.
             texts: Class names, the same for all images: one text ('red star. blue ring') or a list
-                of names, see `read_names`. By default the classes of the model.
+                of names, see `read_names`. By default the classes of the model, or with
+                `exemplars` none.
+            exemplars: Pictures of classes: class name to one or a list of crops or `Exemplar`
+                (a box in an image), see `list_exemplars`; or a folder with a sub-folder per class;
+                or what `embed_exemplars` returned. They follow the classes of `texts`; a class
+                that is not among these is given by its pictures alone.
+            exemplar_weight: Share of the pictures in 0-1 for classes of `texts`.
             score_thr: Least score; the model itself returns none below its `score_thr`.
             batch_size: Images in a forward pass.
 
@@ -89,9 +101,51 @@ class OpenVocabDetector:
             One result per image, in the order of the inputs.
 
         Raises:
-            ImageReadError, TypeError, ValueError: As in `list_inputs` and `set_vocabulary`.
+            ImageReadError, TypeError, ValueError: As in `list_inputs`, `set_vocabulary` and
+                `embed_exemplars`; or a weight is not in 0-1.
         """
-        names = self.model.classes if texts is None else tuple(read_names(texts))
-        with nullcontext() if texts is None else self.model.vocabulary(names):
+        names, pictures = self.model.classes, {}
+        if texts is not None or exemplars is not None:
+            named = [] if texts is None else read_names(texts)
+            vectors = {} if exemplars is None else self.embed_exemplars(exemplars)
+            names = tuple(read_names(list(dict.fromkeys([*named, *vectors]))))
+            shared = check_weight(exemplar_weight)
+            pictures = {
+                name: ExemplarEmbedding(vector, shared if name in named else 1.0)
+                for name, vector in vectors.items()
+            }
+        keep = texts is None and exemplars is None
+        with nullcontext() if keep else self.model.vocabulary(names, pictures):
             found = self.inferencer(inputs, batch_size=batch_size, return_datasamples=True)
         return [of_sample(sample, names, score_thr) for sample in found['predictions']]
+
+    def embed_exemplars(self, exemplars: str | Path | Mapping[str, object]) -> dict[str, Tensor]:
+        """Embed the pictures of classes once, for many calls.
+
+        Args:
+            exemplars: As in a call; classes that are embedded already stay as they are.
+
+        Returns:
+            Class name to unit vector, shape (D).
+
+        Raises:
+            ImageReadError, TypeError, ValueError: As in `list_exemplars`; or a picture is broken,
+                or a box has no area in its image.
+        """
+        done: dict[str, Tensor] = {}
+        if isinstance(exemplars, Mapping):
+            done = {
+                name: given
+                for name, given in exemplars.items()
+                if isinstance(given, Tensor) and given.ndim == 1 and given.is_floating_point()
+            }
+            exemplars = {name: e for name, e in exemplars.items() if name not in done}
+        if done and not exemplars:
+            return done
+        pictures = list_exemplars(exemplars)
+        return done | embed_exemplars(self.model.backbone.tower, pictures, self._input_side)
+
+    def _input_side(self, image: np.ndarray) -> int:
+        """Longest side of an image (RGB) behind the test pipeline, in pixels."""
+        packed = self.inferencer.pipeline(dict(img=image[..., ::-1].copy(), img_id=0))
+        return max(packed['inputs'].shape[-2:])

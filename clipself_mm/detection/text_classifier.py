@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from clipself_mm.clip import TextEmbeddings
 from clipself_mm.clip.class_embeddings import BACKGROUND
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
 
 
 @MODELS.register_module()
@@ -65,15 +66,21 @@ class TextClassifier(nn.Module):
         if learn_temperature:
             self.temperature = nn.Parameter(torch.tensor(float(temperature)))
 
-    def set_classes(self, classes: Sequence[str], new: bool = False) -> None:
+    def set_classes(
+        self,
+        classes: Sequence[str],
+        new: bool = False,
+        exemplars: Mapping[str, ExemplarEmbedding] | None = None,
+    ) -> None:
         """Set the classes of the columns.
 
         Args:
             classes: K names, in the order of the columns.
             new: As in `TextEmbeddings.set_classes`, whose errors are raised.
+            exemplars: As there.
         """
         names = (*classes, BACKGROUND) if self.background is None else classes
-        self.text.set_classes(names, new)
+        self.text.set_classes(names, new, exemplars)
         self.classes = tuple(classes)
 
     def similarity(self, features: Tensor) -> Tensor:

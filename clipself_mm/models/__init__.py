@@ -1,12 +1,14 @@
 """Shared by models of several packages: a base for models that only predict, config checks."""
 
 from .class_names import find_vocabulary, name_classes, read_name_option, read_names
+from .exemplars import embed_exemplars
 from .frozen_model import FrozenModel, read_test_cfg
 from .tower_pixels import check_normalisation, pad_right_below, round_up
 
 __all__ = [
     'FrozenModel',
     'check_normalisation',
+    'embed_exemplars',
     'find_vocabulary',
     'name_classes',
     'pad_right_below',

@@ -1,0 +1,92 @@
+"""Pictures of classes to the vectors that dense features are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipself_mm.clip import VisionTower, roi_pool
+from clipself_mm.clip.exemplar_embedding import mean_direction
+from clipself_mm.datasets.exemplars import Exemplar
+from clipself_mm.datasets.transforms.crop_regions import fit_square
+from clipself_mm.datasets.transforms.resize_backends import longest_side_size, resize_by_pillow
+
+from .tower_pixels import pad_right_below, round_up
+
+
+def embed_exemplars(
+    tower: VisionTower,
+    exemplars: Mapping[str, Sequence[Exemplar]],
+    size: int | Callable[[np.ndarray], int],
+) -> dict[str, Tensor]:
+    """Embed pictures as the tower sees objects in images: by its dense features.
+
+    A box is pooled from the dense map of its image, whose longest side is resized to `size`. A crop
+    is fitted into a square of the tower's own size, as the teacher's crops are, and pooled without
+    the padding.
+
+    Args:
+        tower: The tower whose dense features are compared with the classes.
+        exemplars: Class name to its pictures.
+        size: Longest side in pixels of images with boxes, that of the test; or a function of an
+            image (RGB, uint8 of shape (H, W, 3)).
+
+    Returns:
+        Class name to the mean of its pictures' unit vectors, normalised, float32 of shape (D), on
+        the tower's device.
+
+    Raises:
+        ImageReadError: A picture is missing or broken.
+        ValueError: A box has no area in its image.
+    """
+    every = [(name, exemplar) for name, own in exemplars.items() for exemplar in own]
+    by_image: dict[object, list[int]] = {}
+    for number, (_, exemplar) in enumerate(every):
+        image = exemplar.input
+        by_image.setdefault(image.path or id(image.source), []).append(number)
+    rows: dict[int, Tensor] = {}
+    for numbers in by_image.values():
+        pixels = every[numbers[0]][1].input.read_rgb()
+        boxes = {n: every[n][1].box_in(pixels.shape[1], pixels.shape[0]) for n in numbers}
+        crops = [n for n, box in boxes.items() if box is None]
+        if crops:
+            rows |= dict.fromkeys(crops, _embed_crop(tower, pixels))
+        inside = {n: box for n, box in boxes.items() if box is not None}
+        if inside:
+            side = size if isinstance(size, int) else size(pixels)
+            found = _embed_boxes(tower, pixels, np.stack(list(inside.values())), side)
+            rows |= dict(zip(inside, found, strict=True))
+    of_class: dict[str, list[Tensor]] = {name: [] for name in exemplars}
+    for number, (name, _) in enumerate(every):
+        of_class[name].append(rows[number])
+    return {name: mean_direction(vectors) for name, vectors in of_class.items()}
+
+
+def _embed_crop(tower: VisionTower, pixels: np.ndarray) -> Tensor:
+    """Feature of a crop, shape (D)."""
+    size = tower.image_size
+    height, width = longest_side_size(pixels.shape[0], pixels.shape[1], size)
+    top, left = (size - height) // 2, (size - width) // 2
+    square = torch.from_numpy(fit_square([pixels], size)[0])
+    return _pool(tower, square, np.array([[left, top, left + width, top + height]]))[0]
+
+
+def _embed_boxes(tower: VisionTower, pixels: np.ndarray, boxes: np.ndarray, size: int) -> Tensor:
+    """Features of boxes (R, 4), xyxy in pixels of the image; shape (R, D)."""
+    height, width = longest_side_size(pixels.shape[0], pixels.shape[1], size)
+    (resized,) = resize_by_pillow(pixels[None], height, width)
+    scale = size / max(pixels.shape[:2])
+    return _pool(tower, torch.from_numpy(resized).permute(2, 0, 1), boxes * scale)
+
+
+@torch.no_grad()
+def _pool(tower: VisionTower, image: Tensor, boxes_px: np.ndarray) -> Tensor:
+    """Pool boxes from the dense map of an image, uint8 (3, H, W); padded to whole patches."""
+    height, width = (round_up(side, tower.patch_size) for side in image.shape[-2:])
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (tower.mean, tower.std))
+    batch = (pad_right_below([image], height, width) / 255 - mean) / std
+    dense = tower.encode_dense(batch.to(next(tower.parameters())))
+    return roi_pool(dense, [torch.from_numpy(boxes_px).float()], tower.patch_size)
