@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from clipself_mm.datasets.exemplars import Exemplars
 from clipself_mm.datasets.open_vocab_coco_dataset import BASE_COLOUR, NOVEL_COLOUR
 from clipself_mm.detection import ImageDetections, OpenVocabDetector
 from clipself_mm.models import read_names
@@ -78,7 +79,7 @@ def detect(
     detector: OpenVocabDetector,
     image: PageImage,
     words: str,
-    exemplars: Mapping[str, Sequence[Image.Image]],
+    exemplars: Exemplars,
     weight: float,
     score_thr: float,
     overlap: float,
@@ -89,7 +90,7 @@ def detect(
         detector: The detector.
         image: The image.
         words: Class names, see `read_words`; may be empty if there are exemplars.
-        exemplars: Class name to crops of its objects.
+        exemplars: Class name to its boxed objects.
         weight: Share of the exemplars in a class that is named in `words` too.
         score_thr: Least score.
         overlap: IoU above which NMS drops the weaker of two boxes of a class.

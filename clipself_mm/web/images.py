@@ -16,7 +16,7 @@ from clipself_mm.shapes import ShapesOV, render_scene
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF')
 """Formats of Pillow that are decoded. Some others start programs."""
 MAX_PIXELS = 50_000_000
-MAX_BYTES = 20_000_000
+MAX_BYTES = 20 * 2**20
 SAMPLES = (3, 37, 57, 101)
 """Scenes of no split and of no training, with base and novel classes."""
 
@@ -46,8 +46,8 @@ def read_upload(path: str | Path) -> PageImage:
     path = Path(path)
     size = path.stat().st_size
     if not 0 < size <= MAX_BYTES:
-        found = f'has {size / 1e6:.0f} MB' if size else 'is empty'
-        raise ValueError(f'{path.name} {found}: choose an image of at most {MAX_BYTES // 10**6} MB')
+        found = f'has {size / 2**20:.0f} MB' if size else 'is empty'
+        raise ValueError(f'{path.name} {found}: choose an image of at most {MAX_BYTES // 2**20} MB')
     try:
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size

@@ -26,6 +26,7 @@ from .parts import (
     place_image,
     sentence,
     start_size,
+    tabulate,
 )
 from .session import Session
 
@@ -135,7 +136,7 @@ class Actions:
         """Sentence, figure, table and json of a detection."""
         answer = answer_detection(self.models, session, self.folder, *options)
         file = gr.update(value=answer.file, interactive=answer.file is not None)
-        return [sentence(answer.said), answer.figure, [*answer.rows], file]
+        return [sentence(answer.said), answer.figure, tabulate(answer.rows), file]
 
     def describe(self, session: Session, word: str, groups: int, size: int) -> list[Any]:
         """Sentence, heat maps and clusters of dense features."""
@@ -195,6 +196,6 @@ def describe_examples(session: Session) -> Said:
     """Which examples there are, and what to do next."""
     if session.corner is not None:
         return Said('Now click the opposite corner.')
-    counts = {name: len(crops) for name, crops in session.exemplars().items()}
+    counts = {name: len(boxed) for name, boxed in session.exemplars().items()}
     listed = ', '.join(f'{name} ({count})' for name, count in counts.items())
     return Said(f'Examples: {listed}. They are looked for in each image you choose.')

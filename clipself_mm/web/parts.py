@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import gradio as gr
 import numpy as np
+from gradio.data_classes import FileData
 
 from . import detection
 from .answers import Described, Detected, Said
 from .dense import HeatMap
 from .images import MAX_BYTES, PageImage
 from .session import Session
-
-# Gradio reads it at import; without it, each start of a page is reported to its makers.
-os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
-try:
-    import gradio as gr
-    from gradio.data_classes import FileData
-except ImportError as error:
-    raise ImportError("the web page needs gradio: pip install 'clipself_mm[web]'") from error
 
 SCORE_THR = 0.3
 WEIGHT = 0.5
@@ -39,7 +32,7 @@ LEGEND = (
     '<p class="legend"><span class="base"></span>base: had boxes in training<br>'
     '<span class="novel"></span>novel: had none</p>'
 )
-IMAGE_HINT = Said(f'Any image of at most {MAX_BYTES // 10**6} MB, or a sample:')
+IMAGE_HINT = Said(f'Any image of at most {MAX_BYTES // 2**20} MB, or a sample:')
 EXAMPLE_HINT = Said('Click two opposite corners of an object in the image above.')
 FIGURE_BUTTONS = ['download', 'fullscreen']
 
@@ -67,7 +60,7 @@ class DetectionPart(NamedTuple):
     score: gr.Slider
     overlap: gr.Slider
     download: gr.DownloadButton
-    table: gr.Dataframe
+    table: gr.HTML
 
 
 class DensePart(NamedTuple):
@@ -86,6 +79,21 @@ def sentence(said: Said) -> str:
     """A sentence as HTML that screen readers announce; markup in it is shown, not used."""
     kind = 'wrong' if said.wrong else 'right'
     return f'<p role="status" class="said {kind}">{html.escape(said.text)}</p>'
+
+
+def tabulate(rows: Sequence[Sequence[Any]]) -> str:
+    """A table of boxes as HTML, its columns are `detection.COLUMNS`; markup in it is not used."""
+    if not rows:
+        return ''
+    head = ''.join(f'<th scope="col">{name}</th>' for name in detection.COLUMNS)
+    body = ''.join(
+        '<tr>' + ''.join(f'<td>{html.escape(str(value))}</td>' for value in row) + '</tr>'
+        for row in rows
+    )
+    return (
+        '<table><caption>Boxes, in pixels of the image</caption>'
+        f'<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
 
 
 def place_header(detector: str) -> None:
@@ -108,6 +116,7 @@ def place_image(session: Session, samples: Sequence[PageImage]) -> ImagePart:
     shown = gr.Image(
         session.shown(),
         label='Image',
+        show_label=False,
         type='filepath',
         sources=['upload'],
         buttons=[],
@@ -176,6 +185,7 @@ def place_detection(words: str, overlap: float, answer: Detected) -> DetectionPa
             figure = gr.Image(
                 answer.figure,
                 label='Detections',
+                show_label=False,
                 format='png',
                 interactive=False,
                 buttons=FIGURE_BUTTONS,
@@ -191,16 +201,7 @@ def place_detection(words: str, overlap: float, answer: Detected) -> DetectionPa
                 0.1, 0.9, overlap, step=0.05, label='Largest overlap (NMS)', elem_id='overlap'
             )
             download = gr.DownloadButton('Download COCO json', answer.file, elem_id='download')
-    table = gr.Dataframe(
-        [*answer.rows],
-        headers=[*detection.COLUMNS],
-        datatype='str',
-        label='Boxes, in pixels of the image',
-        interactive=False,
-        buttons=[],
-        max_height=320,
-        elem_id='table',
-    )
+    table = gr.HTML(tabulate(answer.rows), elem_id='table')
     return DetectionPart(field, run, said, figure, score, iou, download, table)
 
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import tempfile
+import warnings
+from typing import TYPE_CHECKING
 
 from .answers import PageModels
 from .images import MAX_BYTES
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 PORTS = 100
 """Ports that are tried, from the wanted one on."""
@@ -36,7 +42,7 @@ def find_port(host: str, port: int) -> int:
 
 
 def serve(models: PageModels, host: str = '127.0.0.1', port: int = 7860) -> None:
-    """Serve the page until Ctrl-C, and print its address once it answers.
+    """Serve the page until Ctrl-C or a termination signal, and print its address once it answers.
 
     Uploads and results lie in a temporary folder, which is removed at the end; no other file is
     served.
@@ -51,26 +57,54 @@ def serve(models: PageModels, host: str = '127.0.0.1', port: int = 7860) -> None
         OSError: As in `find_port`.
     """
     free = find_port(host, port)
+    if free != port:
+        print(f'Port {port} is taken, {free} is used.')
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix='clipself_web_') as folder:
-        os.environ['GRADIO_TEMP_DIR'] = folder
-        from .parts import CSS, THEME  # gradio's import is in it
-        from .page import build_page  # isort: skip
-
-        page = build_page(models, folder)
-        page.launch(
-            server_name=host,
-            server_port=free,
-            share=False,
-            ssr_mode=False,
-            inbrowser=False,
-            quiet=True,
-            prevent_thread_lock=True,
-            max_file_size=MAX_BYTES,
-            footer_links=[],
-            theme=THEME,
-            css=CSS,
-        )
-        if free != port:
-            print(f'Port {port} is taken.')
+        page = launch(models, host, free, folder)
         print(f'The page is at {page.local_url} (Ctrl-C ends it)', flush=True)
         page.block_thread()
+
+
+def launch(models: PageModels, host: str, port: int, folder: str) -> gr.Blocks:
+    """Serve the page in a thread.
+
+    Args:
+        models: The models.
+        host: Address to listen at.
+        port: A free port.
+        folder: Uploads and results are written to it.
+
+    Raises:
+        ImportError: Gradio is not installed.
+    """
+    # Gradio reads these when it is imported. It would report each start to its makers, and refuse
+    # to start where a proxy is to be used for this machine's own address too.
+    os.environ.update(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED='False')
+    direct = [os.environ.get('no_proxy') or os.environ.get('NO_PROXY'), 'localhost', host]
+    os.environ['no_proxy'] = ','.join(filter(None, direct))
+    try:
+        import gradio  # noqa: F401
+    except ImportError as error:
+        raise ImportError("the web page needs gradio: pip install 'clipself_mm[web]'") from error
+    from .page import build_page
+    from .parts import CSS, THEME
+
+    # Gradio's own, at each click.
+    warnings.filterwarnings('ignore', module=r'gradio\.')
+    page = build_page(models, folder)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        ssr_mode=False,
+        inbrowser=False,
+        enable_monitoring=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        max_file_size=MAX_BYTES,
+        footer_links=[],
+        theme=THEME,
+        css=CSS,
+    )
+    return page

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
+
+from clipself_mm.datasets.exemplars import Exemplar, Exemplars
 
 from .detection import MAX_NAME_LENGTH
 from .drawing import draw_boxes, fit
@@ -32,12 +34,6 @@ class Example:
     name: str
     image: PageImage
     box: tuple[int, int, int, int]
-
-    @property
-    def crop(self) -> Image.Image:
-        """The part of the image in the box."""
-        x0, y0, x1, y1 = self.box
-        return Image.fromarray(self.image.rgb[y0:y1, x0:x1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +91,13 @@ class Session:
         """Remove the examples and a first corner."""
         return replace(self, corner=None, examples=())
 
-    def exemplars(self) -> dict[str, list[Image.Image]]:
-        """Class name to its crops, as `OpenVocabDetector` takes them."""
-        crops: dict[str, list[Image.Image]] = {}
+    def exemplars(self) -> Exemplars:
+        """The examples as `OpenVocabDetector` takes them."""
+        bgr = {example.image: example.image.rgb[..., ::-1] for example in self.examples}
+        found: Exemplars = {}
         for example in self.examples:
-            crops.setdefault(example.name, []).append(example.crop)
-        return crops
+            found.setdefault(example.name, []).append(Exemplar(bgr[example.image], example.box))
+        return found
 
     def shown(self) -> np.ndarray:
         """The image with the boxes of its examples: RGB, longest side `SHOWN_SIDE`."""
