@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,15 +51,17 @@ def read_upload(path: str | Path) -> PageImage:
         raise ValueError(f'{path.name} {found}: choose an image of at most {MAX_BYTES // 2**20} MB')
     try:
         with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
+            pixels = image.width * image.height
+    except Image.DecompressionBombError:
+        pixels = math.inf
     except UnidentifiedImageError:
         kinds = f'{", ".join(FORMATS[:-1])} or {FORMATS[-1]}'
         raise ValueError(f'{path.name} is not an image: choose a {kinds} file') from None
     except DECODING_ERRORS as error:
         raise ValueError(f'{path.name} cannot be read as an image: {error}') from error
-    if width * height > MAX_PIXELS:
+    if pixels > MAX_PIXELS:
         raise ValueError(
-            f'{path.name} has {width} × {height} pixels: choose an image of at most '
+            f'{path.name} has too many pixels: choose an image of at most '
             f'{MAX_PIXELS // 10**6} megapixels'
         )
     try:
