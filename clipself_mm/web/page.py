@@ -11,7 +11,6 @@ from .answers import Described, PageModels, Said, answer_dense, answer_detection
 from .dense import input_size
 from .images import PageImage, read_upload, sample_images
 from .parts import (
-    EXAMPLE_HINT,
     GROUPS,
     IMAGE_HINT,
     SCORE_THR,
@@ -99,7 +98,7 @@ class Actions:
         asked = [session, dense.word, dense.groups, dense.size]
         described = [dense.said, *dense.heat_maps, *dense.clusters]
         chosen = [session, image.shown, image.said, boxes.words]
-        boxed = [session, image.shown, image.example_said]
+        boxed = [session, image.shown, image.said]
 
         sliders = [slider.release for slider in (boxes.score, boxes.overlap, image.weight)]
         gr.on(
@@ -174,7 +173,7 @@ class Actions:
     def forget(self, session: Session, *options: Any) -> list[Any]:
         """Remove the examples and detect without them."""
         empty = session.forget()
-        return [empty, empty.shown(), sentence(EXAMPLE_HINT), *self.detect(empty, *options)]
+        return [*self._chosen(empty), *self.detect(empty, *options)]
 
     @staticmethod
     def _chosen(session: Session) -> list[Any]:

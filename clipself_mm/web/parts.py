@@ -44,7 +44,6 @@ class ImagePart(NamedTuple):
     upload: gr.UploadButton
     said: gr.HTML
     samples: gr.Gallery
-    example_said: gr.HTML
     name: gr.Textbox
     weight: gr.Slider
     forget: gr.Button
@@ -140,7 +139,7 @@ def place_image(session: Session, samples: Sequence[PageImage]) -> ImagePart:
         elem_id='samples',
     )
     with gr.Accordion('Find by example', open=False, elem_id='examples'):
-        example_said = gr.HTML(sentence(EXAMPLE_HINT), elem_id='example-said')
+        gr.HTML(sentence(EXAMPLE_HINT))
         name = gr.Textbox(
             'example',
             label='Name of the boxed object',
@@ -157,7 +156,7 @@ def place_image(session: Session, samples: Sequence[PageImage]) -> ImagePart:
             elem_id='weight',
         )
         forget = gr.Button('Remove the examples', size='sm', elem_id='forget')
-    return ImagePart(shown, upload, said, gallery, example_said, name, weight, forget)
+    return ImagePart(shown, upload, said, gallery, name, weight, forget)
 
 
 def place_detection(words: str, overlap: float, answer: Detected) -> DetectionPart:
@@ -237,7 +236,7 @@ def place_dense(titles: Sequence[str], word: str, side: int, answer: Described) 
             2 * side,
             start_size(side),
             step=side // 2,
-            label='Input of the towers in pixels',
+            label=f'Input in pixels (of the detector: {side})',
             elem_id='size',
         )
     clusters = place_pair(titles, answer.groups, 'groups-of')

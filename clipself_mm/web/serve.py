@@ -18,27 +18,31 @@ if TYPE_CHECKING:
 
 PORTS = 100
 """Ports that are tried, from the wanted one on."""
+VISITORS = 100
+"""Visitors whose images are kept; those of the one who was away longest are dropped first."""
 
 
 def find_port(host: str, port: int) -> int:
     """The first free port from `port` on.
 
     Raises:
-        OSError: The host is not one of this machine, or all are taken.
+        OSError: The host is not one of this machine, the port may not be used, or all are taken.
+        ValueError: There is no such port.
     """
-    family = socket.getaddrinfo(host, port)[0][0]
-    last = min(port + PORTS, 65536)
-    for free in range(port, last):
-        with socket.socket(family) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+    last = min(port + PORTS - 1, 65535)
+    if not 1 <= port <= last:
+        raise ValueError(f'port {port}: expected 1 to 65535')
+    for free in range(port, last + 1):
+        try:
+            family = socket.getaddrinfo(host, free)[0][0]
+            with socket.socket(family) as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind((host, free))
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-                continue
-            return free
-    raise OSError(f'the ports {port} to {last - 1} are taken')
+                return free
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise OSError(f'host {host}, port {free}: {error.strerror}') from error
+    raise OSError(f'the ports {port} to {last} are taken')
 
 
 def serve(models: PageModels, host: str = '127.0.0.1', port: int = 7860) -> None:
@@ -54,7 +58,7 @@ def serve(models: PageModels, host: str = '127.0.0.1', port: int = 7860) -> None
 
     Raises:
         ImportError: Gradio is not installed.
-        OSError: As in `find_port`.
+        OSError, ValueError: As in `find_port`.
     """
     free = find_port(host, port)
     if free != port:
@@ -103,6 +107,7 @@ def launch(models: PageModels, host: str, port: int, folder: str) -> gr.Blocks:
         quiet=True,
         prevent_thread_lock=True,
         max_file_size=MAX_BYTES,
+        state_session_capacity=VISITORS,
         footer_links=[],
         theme=THEME,
         css=CSS,

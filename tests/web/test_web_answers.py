@@ -20,6 +20,7 @@ from clipself_mm.web.drawing import draw_boxes, fit
 from clipself_mm.web.images import SAMPLES, PageImage, read_upload, sample_images
 from clipself_mm.web.serve import find_port, launch
 from clipself_mm.web.session import SHOWN_SIDE, Session
+from tests.commands import call
 from tests.web.scenes import assert_found, boxes_of_rows, iou, truth
 from tests.web.uploads import WRONG
 
@@ -255,8 +256,19 @@ def test_a_taken_port_gives_the_next_free_one():
         taken.listen()
         port = taken.getsockname()[1]
         assert port < find_port('127.0.0.1', port) < port + 100
-    with pytest.raises(OSError, match='assign'):
-        find_port('192.0.2.1', 7860)
+
+
+@pytest.mark.parametrize(
+    ('host', 'port', 'part'),
+    [
+        ('192.0.2.1', 7860, 'host 192.0.2.1, port 7860: '),
+        ('no-such-host.invalid', 7860, 'host no-such-host.invalid'),
+        ('127.0.0.1', 70_000, 'port 70000: expected 1 to 65535'),
+    ],
+)
+def test_no_such_host_or_port_is_one_sentence(host, port, part):
+    with pytest.raises((OSError, ValueError), match=part):
+        find_port(host, port)
 
 
 def test_missing_gradio_is_one_sentence(models, tmp_path, monkeypatch):
@@ -272,7 +284,7 @@ def test_missing_gradio_is_one_sentence(models, tmp_path, monkeypatch):
     [
         (['no-such-model'], 'no-such-model'),
         (['fvit_eva02-b16_8xb8-3e_ov-coco'], 'weights'),
-        (['--host', '192.0.2.1'], 'assign'),
+        (['--port', '0'], 'expected 1 to 65535'),
     ],
 )
 def test_tool_ends_with_one_sentence(run_tool, words, part):
@@ -280,3 +292,25 @@ def test_tool_ends_with_one_sentence(run_tool, words, part):
         run_tool('web', *words)
     assert str(error.value).startswith('error: ')
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_page_of_a_detector_without_an_original_tower(models, tmp_path):
+    """Its own tower stands alone."""
+    gradio = pytest.importorskip('gradio')
+    from clipself_mm.web.page import build_page
+
+    alone = PageModels(models.detector, {'refined': models.towers['refined']}, 'tiny')
+    for given, figures in ((models, 4), (alone, 2)):
+        page = build_page(given, str(tmp_path))
+        shown = [part for part in page.blocks.values() if isinstance(part, gradio.Image)]
+        assert len(shown) == 2 + figures
+
+
+def test_gradio_is_not_imported_by_the_package(tmp_path):
+    """Only by the page itself."""
+    (tmp_path / 'script.py').write_text(
+        'import sys, clipself_mm, clipself_mm.web\n'
+        'print([name for name in ("gradio", "clipself_mm.web.page") if name in sys.modules])\n'
+    )
+    done = call([sys.executable, tmp_path / 'script.py'], tmp_path)
+    assert done.stdout.splitlines()[-1] == '[]'
