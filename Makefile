@@ -17,10 +17,11 @@ STAMP := $(VENV)/.clipself_mm-$(STACK).stamp
 unexport STACK VENV PYTHON JOBS
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help env demo reproduce test test-fast lint clean
+.PHONY: help env demo web reproduce test test-fast lint clean
 
 help:
 	@echo 'make demo    install, make the benchmark, distil the tiny CLIP, print the tables (work_dirs/demo)'
+	@echo 'make web     open the web page with the shipped detector (WEB_ARGS="CONFIG CHECKPOINT --port 7860")'
 	@echo 'make reproduce  measure the tables of the paper in miniature (hours; REPRODUCE_ARGS="--seeds 0 1 2 --jobs 2")'
 	@echo 'make test    run the test suite (TESTS="-m parity" or a path selects, JOBS=2 processes)'
 	@echo 'make test-fast  the tests that are not marked slow (two minutes)'
@@ -37,6 +38,9 @@ $(STAMP): $(wildcard requirements/*)
 
 demo: $(STAMP)
 	$(RUN) tools/demo.py $(DEMO_ARGS)
+
+web: $(STAMP)
+	$(RUN) tools/web.py $(WEB_ARGS)
 
 reproduce: $(STAMP)
 	$(RUN) tools/reproduce.py all --shapes $(REPRODUCE_ARGS)

@@ -49,7 +49,7 @@ EXTRAS = {
     'cache': ['lmdb>=1.4'],
     'supervision': ['supervision>=0.22'],
     'video': ['lap>=0.5.12'],
-    'web': ['gradio>=5.40,<7'],
+    'web': ['gradio>=6,<7'],
     'docs': ['mkdocs-jupyter', 'mkdocs-material>=9.5', 'mkdocstrings[python]'],
     'dev': ['codespell', 'mypy', 'nbmake', 'playwright', 'pytest', 'pytest-xdist', 'ruff'],
 }
@@ -139,6 +139,7 @@ if __name__ == '__main__':
             f'{PACKAGE}.clip': ['*.json'],
             f'{PACKAGE}.datasets': ['vocabularies/*'],
             f'{PACKAGE}.shapes': ['tiny_clip/*', 'tiny_fvit/*'],
+            f'{PACKAGE}.web': ['*.css'],
         },
         include_package_data=False,
         zip_safe=False,

@@ -82,7 +82,7 @@ def test_wheel_holds_every_module_and_data_file(checkout, wheel):
     expected |= files_below(checkout, 'clipself_mm/clip/*.json')
     expected |= files_below(checkout, 'clipself_mm/shapes/tiny_clip/*')
     expected |= files_below(checkout, 'clipself_mm/shapes/tiny_fvit/*')
-    expected |= {'clipself_mm/py.typed'}
+    expected |= {'clipself_mm/py.typed', 'clipself_mm/web/page.css'}
     assert 'clipself_mm/shapes/tiny_clip/open_clip_model.safetensors' in expected
     assert 'clipself_mm/shapes/tiny_fvit/fvit_tiny.safetensors' in expected
     assert 'clipself_mm/clip/prompt_templates.json' in expected

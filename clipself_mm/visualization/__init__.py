@@ -6,6 +6,7 @@ from .dense_clusters import (
     draw_clusters,
     draw_dense_clusters,
     encode_dense_map,
+    paint_clusters,
 )
 from .detections import OpenVocabVisualizer, draw_detections
 from .segmentation_overlay import draw_panoptic, draw_segmentation
@@ -21,4 +22,5 @@ __all__ = [
     'draw_segmentation',
     'encode_dense_map',
     'load_tower',
+    'paint_clusters',
 ]

@@ -113,7 +113,7 @@ def draw_clusters(
     }
     for title, maps in rows.items():
         cells[title] = [
-            _paint(indices).resize(size, Image.Resampling.NEAREST)
+            paint_clusters(indices).resize(size, Image.Resampling.NEAREST)
             for indices, size in zip(maps, sizes, strict=True)
         ]
 
@@ -190,8 +190,8 @@ def _spherical_kmeans(
     return indices, float(cosine.sum())
 
 
-def _paint(indices: Tensor) -> Image.Image:
-    """One pixel per token, one colour per cluster; the index -1 selects `_BLANK`."""
+def paint_clusters(indices: Tensor) -> Image.Image:
+    """One pixel per token, one colour per cluster; `DISCARDED` ones are grey."""
     labels = indices.numpy()
     colours = [_colour(index) for index in range(int(labels.max(initial=0)) + 1)]
     return Image.fromarray(np.array([*colours, _BLANK], np.uint8)[labels])
