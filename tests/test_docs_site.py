@@ -1,6 +1,7 @@
 """The site of the documentation: built strictly, no dead link, every public name."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -94,27 +95,33 @@ def test_every_public_and_every_registered_name_is_in_the_reference(site):
 def checkout(tmp_path):
     """A small checkout with the files that make the site."""
     shutil.copy(ROOT / 'mkdocs.yml', tmp_path)
-    shutil.copytree(ROOT / 'docs/site', tmp_path / 'docs/site')
-    files = {
-        'README.md': '# Ours\n\n![figure](docs/figure.png)',
-        'tools/run.py': 'print("run")\n',
-        'configs/fvit/README.md': '# F-ViT: tables\n\n[tool](../../tools/run.py)',
-        'docs/README.md': (
-            '# Documentation\n\n## Start\n\n[ours](../README.md) [page](page.md)'
-            ' [notebook](book.ipynb)\n\n## Configs\n\n[f](../configs/fvit/README.md)'
-        ),
-        'docs/page.md': '# Page\n\n## A & b\n\n[tables](../configs/fvit/README.md) [b](#a--b)',
-        'docs/figure.png': 'pixels',
-        'docs/book.ipynb': (
-            '{"cells": [{"cell_type": "markdown", "source": ["# Book\\n", "[page](page.md#a--b)"]},'
-            ' {"cell_type": "code", "source": ["1 + 1"],'
-            ' "outputs": [{"data": {"text/plain": ["2"]}}]}]}'
-        ),
-    }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+    docs = tmp_path / 'docs'
+    shutil.copytree(ROOT / 'docs/site', docs / 'site')
+    write(tmp_path / 'README.md', '# Ours', '![figure](docs/images/detections.png)')
+    write(tmp_path / 'tools/run.py', 'import sys')
+    write(tmp_path / 'configs/fvit/README.md', '# F-ViT: tables', '[tool](../../tools/run.py)')
+    write(
+        docs / 'README.md',
+        '# Documentation',
+        '## Start',
+        '[ours](../README.md) [page](page.md) [notebook](book.ipynb)',
+        '## Configs',
+        '[f](../configs/fvit/README.md)',
+    )
+    write(docs / 'page.md', '# Page', '## A & b', '[t](../configs/fvit/README.md) [b](#a--b)')
+    write(docs / 'images/detections.png', 'pixels')
+    cells = [
+        {'cell_type': 'markdown', 'source': ['# Book\n', '[page](page.md#a--b)']},
+        {'cell_type': 'code', 'source': ['6 * 7'], 'outputs': [{'data': {'text/plain': ['42']}}]},
+    ]
+    write(docs / 'book.ipynb', json.dumps({'cells': cells}))
     return tmp_path
+
+
+def write(path, *paragraphs):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('a') as stream:
+        stream.writelines(f'{paragraph}\n\n' for paragraph in paragraphs)
 
 
 def test_what_lies_elsewhere_is_in_the_site(checkout):
@@ -122,12 +129,14 @@ def test_what_lies_elsewhere_is_in_the_site(checkout):
     assert done.returncode == 0, done.stderr
     pages = {path: Page(path.read_text()) for path in (checkout / 'site').rglob('*.html')}
     site = checkout / 'site'
-    assert 'figure.png' in pages[site / 'overview.html'].loaded
+    assert 'images/detections.png' in pages[site / 'overview.html'].loaded
     assert '../tools/run.py.html' in pages[site / 'configs/fvit.html'].links
     assert {'configs/fvit.html', '#a--b'} <= pages[site / 'page.html'].links
     assert 'page.html#a--b' in pages[site / 'book.html'].links
-    assert 'print' in (site / 'tools/run.py.html').read_text()
-    titles = re.findall(r'<span class="md-ellipsis">\s*(.+?)\s*<', (site / 'page.html').read_text())
+    assert 'import' in (site / 'tools/run.py.html').read_text()
+    assert '42' in (site / 'book.html').read_text()
+    menu = (site / 'page.html').read_text().partition('md-sidebar--primary')[2]
+    titles = re.findall(r'<span class="md-ellipsis">\s*(.+?)\s*<', menu)
     order = ['Start', 'Ours', 'Page', 'Book', 'Configs', 'F-ViT']
     assert [title for title in dict.fromkeys(titles) if title in order] == order
 
@@ -135,16 +144,15 @@ def test_what_lies_elsewhere_is_in_the_site(checkout):
 @pytest.mark.parametrize(
     ('file', 'text', 'named'),
     [
-        ('docs/page.md', '[a](gone.md)', 'gone.md'),
-        ('docs/page.md', '[a](README.md#gone)', '#gone'),
-        ('docs/page.md', '[a](../tools/gone.py)', 'tools/gone.py'),
-        ('configs/fvit/README.md', '![a](../../docs/gone.png)', 'gone.png'),
-        ('docs/new.md', '# A page that docs/README.md does not list', 'new.md'),
+        ('page.md', '[a](gone.md)', 'gone.md'),
+        ('page.md', '[a](README.md#gone)', '#gone'),
+        ('page.md', '[a](../tools/gone.py)', 'tools/gone.py'),
+        ('../configs/fvit/README.md', '![a](../../figures/gone.png)', 'gone.png'),
+        ('new.md', '# A page that the index does not list', 'new.md'),
     ],
 )
 def test_a_dead_link_and_an_unlisted_page_stop_the_build(checkout, file, text, named):
-    with (checkout / file).open('a') as stream:
-        stream.write(f'\n\n{text}\n')
+    write(checkout / 'docs' / file, text)
     done = build(checkout, checkout / 'site')
     assert done.returncode != 0
     assert named in done.stderr

@@ -148,7 +148,7 @@ def _cells(cells: list[dict]) -> Iterator[str]:
         for output in cell.get('outputs', ()):
             data = output.get('data', {'text/plain': output.get('text')})
             if 'image/jpeg' in data:
-                yield f'![output](data:image/jpeg;base64,{data["image/jpeg"].strip()})'
+                yield f'![output](data:image/jpeg;base64,{"".join(data["image/jpeg"]).strip()})'
             else:
                 yield _listing(''.join(data['text/plain']), 'text')
 
