@@ -91,6 +91,9 @@ def test_every_public_and_every_registered_name_is_in_the_reference(site):
     assert 'clipself_mm.detection.OpenVocabDetector' in anchors
 
 
+TOOL = '[tool](../../tools/run.py) ![it](../../tools/run.png)'
+
+
 @pytest.fixture
 def checkout(tmp_path):
     """A small checkout with the files that make the site."""
@@ -99,7 +102,8 @@ def checkout(tmp_path):
     shutil.copytree(ROOT / 'docs/site', docs / 'site')
     write(tmp_path / 'README.md', '# Ours', '![figure](docs/images/detections.png)')
     write(tmp_path / 'tools/run.py', 'import sys')
-    write(tmp_path / 'configs/fvit/README.md', '# F-ViT: tables', '[tool](../../tools/run.py)')
+    write(tmp_path / 'tools/run.png', 'pixels')
+    write(tmp_path / 'configs/fvit/README.md', '# F-ViT: tables', TOOL)
     write(
         docs / 'README.md',
         '# Documentation',
@@ -131,6 +135,8 @@ def test_what_lies_elsewhere_is_in_the_site(checkout):
     site = checkout / 'site'
     assert 'images/detections.png' in pages[site / 'overview.html'].loaded
     assert '../tools/run.py.html' in pages[site / 'configs/fvit.html'].links
+    assert '../tools/run.png' in pages[site / 'configs/fvit.html'].loaded
+    assert (site / 'tools/run.png').read_text().startswith('pixels')
     assert {'configs/fvit.html', '#a--b'} <= pages[site / 'page.html'].links
     assert 'page.html#a--b' in pages[site / 'book.html'].links
     assert 'import' in (site / 'tools/run.py.html').read_text()

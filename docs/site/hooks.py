@@ -24,6 +24,7 @@ DOCS = ROOT / 'docs'
 ROOMS = 'clipself_mm/*/__init__.py'
 LINK = re.compile(r'(?<=\]\()([^()\s#:]+)(?=(?:#[^()\s]*)?\))')
 """The path of a link or an image in markdown, without its anchor; no URL."""
+PICTURES = ('.gif', '.jpg', '.png', '.svg', '.webp')
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -35,12 +36,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for target in _targets(new.pop()).values():
             uri = _uri(target)
             if uri not in files.src_uris:
-                file = File.generated(config, uri, content=_text(target))
+                picture = target.suffix in PICTURES
+                content = target.read_bytes() if picture else _text(target)
+                file = File.generated(config, uri, content=content)
                 file.source = target
                 if f"'{uri}'" not in listed:
                     file.inclusion = InclusionLevel.NOT_IN_NAV
                 files.append(file)
-                new.append(target)
+                new += [] if picture else [target]
     return files
 
 
@@ -75,7 +78,7 @@ def _sections() -> Iterator[dict[str, list]]:
 def _entry(path: Path) -> dict[str, str]:
     """A page under the main part of its heading: 'F-ViT: a detector on CLIP' is 'F-ViT'."""
     heading = re.search(r'^# (.+?)(?:: .*| \(.*)?$', _text(path), re.MULTILINE)
-    return {heading[1]: _uri(path)}
+    return {heading[1] if heading else path.stem: _uri(path)}
 
 
 def _reference(files: Files, config: MkDocsConfig) -> Iterator[str]:
@@ -85,7 +88,7 @@ def _reference(files: Files, config: MkDocsConfig) -> Iterator[str]:
         names = [
             ast.literal_eval(node.value)
             for node in module.body
-            if isinstance(node, ast.Assign) and node.targets[0].id == '__all__'
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '__all__'
         ]
         if names:
             room = path.parent.name
@@ -104,7 +107,9 @@ def _targets(path: Path) -> dict[str, Path]:
 
 def _targets_in(text: str, folder: Path) -> dict[str, Path]:
     paths = {link: Path(normpath(folder / link)) for link in LINK.findall(text)}
-    return {link: path for link, path in paths.items() if path.exists()}
+    return {
+        link: path for link, path in paths.items() if path.exists() and path.is_relative_to(ROOT)
+    }
 
 
 def _uri(path: Path) -> str:
@@ -119,7 +124,7 @@ def _uri(path: Path) -> str:
         return f'{place.parent}.md'
     if path.suffix == '.ipynb':
         return str(place.with_suffix('.md'))
-    return str(place) if inside or path.suffix == '.md' else f'{place}.md'
+    return str(place) if inside or path.suffix in ('.md', *PICTURES) else f'{place}.md'
 
 
 def _text(path: Path) -> str:
@@ -150,7 +155,7 @@ def _cells(cells: list[dict]) -> Iterator[str]:
             if 'image/jpeg' in data:
                 yield f'![output](data:image/jpeg;base64,{"".join(data["image/jpeg"]).strip()})'
             else:
-                yield _listing(''.join(data['text/plain']), 'text')
+                yield _listing(''.join(data['text/plain']), '{.text .output}')
 
 
 def _listing(text: str, language: str) -> str:
