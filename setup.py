@@ -50,7 +50,7 @@ EXTRAS = {
     'supervision': ['supervision>=0.22'],
     'video': ['lap>=0.5.12'],
     'web': ['gradio>=6,<7'],
-    'docs': ['mkdocs-jupyter', 'mkdocs-material>=9.5', 'mkdocstrings[python]'],
+    'docs': ['mkdocs-material>=9.5', 'mkdocstrings[python]'],
     'dev': ['codespell', 'mypy', 'nbmake', 'playwright', 'pytest', 'pytest-xdist', 'ruff'],
 }
 
