@@ -27,11 +27,21 @@ def parse_args() -> argparse.Namespace:
         help="class names separated by '.' or ',', or a .txt or .json file; given several times: "
         "one name each; default: the config's",
     )
+    parser.add_argument(
+        '--negatives',
+        action='append',
+        help="names of other objects, as --texts, that are not drawn, or 'none'; default: the base "
+        'classes of the training if all --texts are classes of its vocabulary',
+    )
     parser.add_argument('--out-dir', default='work_dirs/image_demo', help='output folder')
     parser.add_argument('--device', help='cpu, cuda:0, ...; by default the GPU if there is one')
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score to draw')
     args = parser.parse_args()
     args.texts = read_name_option(parser, '--texts', args.texts)
+    if args.negatives == ['none']:
+        args.negatives = []
+    elif args.negatives is not None:
+        args.negatives = read_name_option(parser, '--negatives', args.negatives)
     return args
 
 
@@ -44,8 +54,11 @@ def main() -> None:
         sys.exit(f'error: {error}')
     print(f'{args.inputs}: {len(images)} images')
     inferencer = OpenVocabInferencer(args.config, args.checkpoint, device=args.device)
-    if args.texts is not None:
-        inferencer.model.set_vocabulary(args.texts)
+    model = inferencer.model
+    if args.texts is not None or args.negatives is not None:
+        names = args.texts or model.classes
+        negatives = model.safe_negatives(names) if args.negatives is None else args.negatives
+        model.set_vocabulary(names, negatives)
     try:
         inferencer(
             images,

@@ -49,6 +49,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--sweep-images', type=int, default=500, help='most images of the sweep, evenly spaced'
     )
+    parser.add_argument(
+        '--alone',
+        action='store_true',
+        help='also measure each novel class asked for alone, with and without negatives',
+    )
     parser.add_argument('--device', help='cpu, cuda:0, ...; by default the GPU if there is one')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='overrides of config values'
@@ -88,11 +93,14 @@ def main() -> None:
     with tqdm(total=PASSES, desc='sweep', unit='pass') as bar:
         choice = tuning.choose(protocol, args.sweep_images, bar.update)
     seconds['sweep'] = time.perf_counter() - start
-    print(
-        write_report(tuning, out, protocol, args.precision, args.score_thr, choice, seconds),
-        f'\nTables, figures and thresholds.json: {out}',
-        sep='\n',
+    alone = None
+    if args.alone:
+        with tqdm(desc='alone', unit='class') as bar:
+            alone = tuning.ask_alone(tuning.current, args.sweep_images, bar.update)
+    text = write_report(
+        tuning, out, protocol, args.precision, args.score_thr, choice, seconds, alone
     )
+    print(text, f'\nTables, figures and thresholds.json: {out}', sep='\n')
 
 
 if __name__ == '__main__':

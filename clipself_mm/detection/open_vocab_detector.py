@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.config import Config
@@ -74,6 +73,7 @@ class OpenVocabDetector:
         texts: str | Sequence[str] | None = None,
         score_thr: float = 0.3,
         batch_size: int = 1,
+        negatives: str | Sequence[str] | None = None,
     ) -> list[ImageDetections]:
         """Detect objects.
 
@@ -84,6 +84,8 @@ class OpenVocabDetector:
                 of names, see `read_names`. By default the classes of the model.
             score_thr: Least score; the model itself returns none below its `score_thr`.
             batch_size: Images in a forward pass.
+            negatives: Names of other objects that compete with `texts`, but are not reported; by
+                default `FViT.safe_negatives`, [] for none.
 
         Returns:
             One result per image, in the order of the inputs.
@@ -92,6 +94,10 @@ class OpenVocabDetector:
             ImageReadError, TypeError, ValueError: As in `list_inputs` and `set_vocabulary`.
         """
         names = self.model.classes if texts is None else tuple(read_names(texts))
-        with nullcontext() if texts is None else self.model.vocabulary(names):
+        if negatives is not None:
+            others = tuple(read_names(negatives)) if negatives else ()
+        else:
+            others = self.model.negatives if texts is None else self.model.safe_negatives(names)
+        with self.model.vocabulary(names, others):
             found = self.inferencer(inputs, batch_size=batch_size, return_datasamples=True)
         return [of_sample(sample, names, score_thr) for sample in found['predictions']]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from clipself_mm.evaluation.functional import (
 )
 from clipself_mm.io.atomic_write import atomic_write
 
+from .asked_alone import AskedAlone, ask_alone
 from .choice import Choice, Protocol, choose_settings
 from .figures import draw_confusion, draw_errors, draw_grid, draw_reliability
 from .proposal_cache import ImageProposals, ProposalCache
@@ -183,6 +184,28 @@ class Tuning:
             result[name] = _NEVER if found is None else np.floor(found * 1e4) / 1e4
         return result
 
+    def ask_alone(
+        self, settings: ScoreSettings, most: int = 500, step: Callable[[], None] = lambda: None
+    ) -> dict[str, AskedAlone]:
+        """Measure each novel class asked for alone, without and with base classes as negatives.
+
+        Args:
+            settings: What makes detections.
+            most: Most images.
+            step: Called after each class.
+
+        Raises:
+            ValueError: The vocabulary has no novel class with an object.
+        """
+        sweep = self.sweep(self.choosing(Protocol.ALL, most))
+        base, novel = (labels.tolist() for labels in sweep.groups())
+        if not sweep.counts[novel].sum():
+            raise ValueError('--alone: no object of a novel class is annotated')
+        return {
+            title: ask_alone(sweep, settings, novel, negatives, step=step)
+            for title, negatives in (('no negatives', []), ('base classes as negatives', base))
+        }
+
 
 def write_report(
     tuning: Tuning,
@@ -192,6 +215,7 @@ def write_report(
     score_thr: float,
     choice: Choice,
     seconds: dict[str, float],
+    alone: Mapping[str, AskedAlone] | None = None,
 ) -> str:
     """Measure the current and the chosen settings, and write all files.
 
@@ -203,6 +227,7 @@ def write_report(
         score_thr: Least score of the counted errors and of the confusion matrix.
         choice: The chosen settings.
         seconds: Name of a step to its seconds.
+        alone: Result of `Tuning.ask_alone`, if that was measured.
 
     Returns:
         The table, the snippet and the warning, in markdown.
@@ -269,6 +294,7 @@ def write_report(
         confusion=matrix.tolist(),
         classes=list(tuning.classes),
         thresholds=dict(precision=precision, scores=thresholds),
+        asked_alone={title: asdict(found) for title, found in (alone or {}).items()},
         seconds={name: round(value, 1) for name, value in seconds.items()},
     )
     _write(folder / 'tuning.json', json.dumps(content, indent=1))
@@ -351,6 +377,8 @@ def _markdown(tuning: Tuning, rows: dict[str, Measured], content: dict[str, Any]
         ),
         '',
     ]
+    if content['asked_alone']:
+        text += _alone_table(content['asked_alone'])
     wanted, scores = content['thresholds']['precision'], content['thresholds']['scores']
     never = [name for name, value in scores.items() if value > 1]
     text += [
@@ -360,6 +388,20 @@ def _markdown(tuning: Tuning, rows: dict[str, Measured], content: dict[str, Any]
         'Seconds: ' + ', '.join(f'{name} {value}' for name, value in content['seconds'].items()),
     ]
     return '\n'.join(text)
+
+
+def _alone_table(alone: dict[str, dict[str, Any]]) -> list[str]:
+    """Rows of `AskedAlone`."""
+    thresholds = list(next(iter(alone.values()))['precision'])
+    head = ['', 'AP50', *(f'precision / recall at {value:g}' for value in thresholds)]
+    lines = ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
+    for title, row in alone.items():
+        pairs = [
+            f'{_percent(row["precision"][value])} / {_percent(row["recall"][value])}'
+            for value in thresholds
+        ]
+        lines.append('| ' + ' | '.join([title, _percent(row['ap50']), *pairs]) + ' |')
+    return ['Each novel class asked for alone, current settings, in %:', '', *lines, '']
 
 
 def _percent(value: float) -> str:

@@ -1,5 +1,6 @@
 """tools/tune_scores.py with the shipped detector on 9 scenes: one cache for all tests."""
 
+import copy
 import json
 import os
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmdet.apis import init_detector
+from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 from PIL import Image
 
@@ -16,6 +17,7 @@ from clipself_mm.detection.open_vocab_detector import SHIPPED
 from clipself_mm.evaluation.functional import threshold_for_precision
 from clipself_mm.model_index import find_model
 from clipself_mm.tuning import ProposalCache, Protocol, Tuning, choose_settings
+from clipself_mm.tuning.asked_alone import ask_alone
 from tests.commands import load_tool, metrics_of
 
 CONFIG = str(find_model(SHIPPED).config)
@@ -216,13 +218,32 @@ def test_figures_have_content(tuned):
             assert len(np.unique(np.asarray(image.convert('L')))) > 20
 
 
-def test_wrong_evaluator_is_one_sentence(data, tmp_path, monkeypatch):
-    with pytest.raises(SystemExit, match=r'^error: test_evaluator: expected an OpenVocabCocoM'):
-        run(
-            monkeypatch,
-            'tune_scores',
-            CONFIG,
-            *('--out', tmp_path, '--device', 'cpu', '--cfg-options', data),
-            "test_evaluator.type='DumpDetResults'",
-            "test_evaluator.out_file_path='x.pkl'",
-        )
+def test_wrong_evaluator_is_named(config, model, tmp_path):
+    other = copy.deepcopy(config)
+    other.test_evaluator = dict(type='DumpDetResults', out_file_path='x.pkl')
+    with pytest.raises(ValueError, match=r'^test_evaluator: expected an OpenVocabCocoMetric'):
+        Tuning(other, model, tmp_path)
+
+
+def test_asked_alone_is_what_the_detector_gives(tuning, model):
+    """Precision and recall of a novel class, counted from the detector's own predictions."""
+    paths = [tuning.cache.dataset.get_data_info(n)['img_path'] for n in range(tuning.cache.images)]
+    sweep = tuning.sweep(list(tuning.cache))
+    base, novel = (labels.tolist() for labels in sweep.groups())
+    label = max(novel, key=lambda label: sweep.counts[label])
+    for negatives in ([], base):
+        found = ask_alone(sweep, tuning.current, [label], negatives)
+        with model.vocabulary([tuning.classes[label]], [tuning.classes[n] for n in negatives]):
+            results = inference_detector(model, paths)
+        count = sum(int((result.pred_instances.scores >= 0.3).sum()) for result in results)
+        hits = round(found.recall[0.3] * sweep.counts[label])
+        assert hits > 0
+        assert found.precision[0.3] == pytest.approx(hits / count)
+
+
+def test_negatives_make_a_novel_class_alone_precise(tuning):
+    found = tuning.ask_alone(tuning.current)
+    none, base = found['no negatives'], found['base classes as negatives']
+    assert base.precision[0.3] > 4 * none.precision[0.3]
+    assert base.ap50 > none.ap50 + 0.1
+    assert base.recall[0.3] > 0.5

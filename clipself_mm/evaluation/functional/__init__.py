@@ -1,7 +1,7 @@
 """Pure functions of the evaluation."""
 
 from .annotation_file import annotation_file
-from .box_matching import BoxTruth, average_precision, match_boxes, overlaps, truth_by_image
+from .box_matching import HIT, BoxTruth, average_precision, match_boxes, overlaps, truth_by_image
 from .calibration import ReliabilityBins, reliability_bins, threshold_for_precision
 from .error_kinds import (
     KINDS,
@@ -19,6 +19,7 @@ from .region_accuracy import (
 from .split_average_precision import mean_where_annotated, split_average_precision
 
 __all__ = [
+    'HIT',
     'KINDS',
     'LVIS_KEYS',
     'BoxTruth',
