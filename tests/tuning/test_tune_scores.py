@@ -209,6 +209,11 @@ def test_thresholds_reach_the_precision_on_the_scored_images(report, tuned, tuni
             assert thresholds[name] == pytest.approx(expected, abs=1e-4)
             reached += 1
     assert reached > 10
+    measured = tuning.measure(settings, Protocol.ALL)
+    twice = replace(measured, errors=[e for e in measured.errors for _ in range(2)])
+    elsewhere = tuning.precision_elsewhere(twice, 0.7)  # the other half is the same here
+    assert elsewhere >= 0.7 - 1e-9
+    assert report['thresholds']['precision_elsewhere'] < elsewhere
 
 
 def test_figures_have_content(tuned):

@@ -1,7 +1,15 @@
 """Pure functions of the evaluation."""
 
 from .annotation_file import annotation_file
-from .box_matching import HIT, BoxTruth, average_precision, match_boxes, overlaps, truth_by_image
+from .box_matching import (
+    HIT,
+    IGNORED,
+    BoxTruth,
+    average_precision,
+    match_boxes,
+    overlaps,
+    truth_by_image,
+)
 from .calibration import ReliabilityBins, reliability_bins, threshold_for_precision
 from .error_kinds import (
     KINDS,
@@ -20,6 +28,7 @@ from .split_average_precision import mean_where_annotated, split_average_precisi
 
 __all__ = [
     'HIT',
+    'IGNORED',
     'KINDS',
     'LVIS_KEYS',
     'BoxTruth',
