@@ -36,11 +36,21 @@ def parse_args() -> argparse.Namespace:
         default=0.5,
         help='share of the crops in 0-1 for classes of --texts; other classes have no name',
     )
+    parser.add_argument(
+        '--negatives',
+        action='append',
+        help="names of other objects, as --texts, that are not drawn, or 'none'; default: the base "
+        'classes of the training if all --texts are classes of its vocabulary',
+    )
     parser.add_argument('--out-dir', default='work_dirs/image_demo', help='output folder')
     parser.add_argument('--device', help='cpu, cuda:0, ...; by default the GPU if there is one')
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score to draw')
     args = parser.parse_args()
     args.texts = read_name_option(parser, '--texts', args.texts)
+    if args.negatives == ['none']:
+        args.negatives = []
+    elif args.negatives is not None:
+        args.negatives = read_name_option(parser, '--negatives', args.negatives)
     return args
 
 
@@ -53,15 +63,17 @@ def main() -> None:
         sys.exit(f'error: {error}')
     print(f'{args.inputs}: {len(images)} images')
     inferencer = OpenVocabInferencer(args.config, args.checkpoint, device=args.device)
+    model = inferencer.model
+    classes, pictures = args.texts or model.classes, {}
     if args.exemplars is not None:
         try:
             vectors = inferencer.embed_exemplars(args.exemplars)
             classes, pictures = join_exemplars(args.texts or (), vectors, args.exemplar_weight)
         except (ImageReadError, OSError, ValueError) as error:
             sys.exit(f'error: --exemplars: {error}')
-        inferencer.model.set_vocabulary(classes, pictures)
-    elif args.texts is not None:
-        inferencer.model.set_vocabulary(args.texts)
+    if (args.texts, args.exemplars, args.negatives) != (None, None, None):
+        negatives = model.safe_negatives(classes) if args.negatives is None else args.negatives
+        model.set_vocabulary(classes, pictures, negatives)
     try:
         inferencer(
             images,

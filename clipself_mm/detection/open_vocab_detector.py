@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.config import Config
@@ -77,6 +76,7 @@ class OpenVocabDetector:
         exemplar_weight: float = 0.5,
         score_thr: float = 0.3,
         batch_size: int = 1,
+        negatives: str | Sequence[str] | None = None,
     ) -> list[ImageDetections]:
         """Detect objects.
 
@@ -93,6 +93,8 @@ class OpenVocabDetector:
             exemplar_weight: Share of the pictures in 0-1 for classes of `texts`.
             score_thr: Least score; the model itself returns none below its `score_thr`.
             batch_size: Images in a forward pass.
+            negatives: Names of other objects that compete with `texts`, but are not reported; by
+                default `FViT.safe_negatives`, [] for none.
 
         Returns:
             One result per image, in the order of the inputs.
@@ -101,13 +103,16 @@ class OpenVocabDetector:
             ImageReadError, TypeError, ValueError: As in `list_inputs`, `set_vocabulary` and
                 `embed_exemplars`; or a weight is not in 0-1.
         """
-        names, pictures = self.model.classes, {}
+        model = self.model
+        names, pictures, others = model.classes, model.exemplars, model.negatives
         if texts is not None or exemplars is not None:
             vectors = {} if exemplars is None else self.embed_exemplars(exemplars)
             named = [] if texts is None else read_names(texts)
             names, pictures = join_exemplars(named, vectors, exemplar_weight)
-        keep = texts is None and exemplars is None
-        with nullcontext() if keep else self.model.vocabulary(names, pictures):
+            others = model.safe_negatives(names)
+        if negatives is not None:
+            others = tuple(read_names(negatives)) if negatives else ()
+        with model.vocabulary(names, pictures, others):
             found = self.inferencer(inputs, batch_size=batch_size, return_datasamples=True)
         return [of_sample(sample, names, score_thr) for sample in found['predictions']]
 
