@@ -1,4 +1,4 @@
-"""Draw detections: python tools/image_demo.py IMG CONFIG CKPT [--texts "red star. blue ring"]."""
+"""Draw detections: python tools/image_demo.py IMG [CONFIG CKPT] [--texts "red star. blue ring"]."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.datasets import ImageReadError
 from clipself_mm.datasets.input_images import list_inputs
-from clipself_mm.detection.open_vocab_inferencer import OpenVocabInferencer
+from clipself_mm.detection.open_vocab_detector import SHIPPED, OpenVocabDetector
 from clipself_mm.models import read_name_option
 
 
@@ -19,8 +19,15 @@ def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Detect objects in images and draw them.')
     parser.add_argument('inputs', help='image, or folder of images and sub-folders')
-    parser.add_argument('config', help='config of an F-ViT')
-    parser.add_argument('checkpoint', help='its trained weights')
+    parser.add_argument(
+        'config',
+        nargs='?',
+        default=SHIPPED,
+        help='config of an F-ViT, or name in model-index.yml; default: %(default)s',
+    )
+    parser.add_argument(
+        'checkpoint', nargs='?', help='its trained weights; default: those of the index'
+    )
     parser.add_argument(
         '--texts',
         action='append',
@@ -40,10 +47,11 @@ def main() -> None:
     args = parse_args()
     try:
         images = list_inputs(args.inputs, leave_out=os.path.join(args.out_dir, 'vis'))
-    except (ImageReadError, OSError, ValueError) as error:
+        print(f'{args.inputs}: {len(images)} images')
+        inferencer = OpenVocabDetector(args.config, args.checkpoint, args.device).inferencer
+    except (ImageReadError, OSError, TypeError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(f'{args.inputs}: {len(images)} images')
-    inferencer = OpenVocabInferencer(args.config, args.checkpoint, device=args.device)
+    inferencer.show_progress = True
     if args.texts is not None:
         inferencer.model.set_vocabulary(args.texts)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from clipself_mm.model_index import find_model
+from clipself_mm.model_index import find_config, find_model
 from clipself_mm.models import read_names
 
 from .fvit import FViT
@@ -29,7 +29,8 @@ class OpenVocabDetector:
     ```
 
     Args:
-        model: Config file (.py) or `Config` of an `FViT`, or a name of `model-index.yml`.
+        model: Config file (.py) of an `FViT`, its path below the package (`configs/...`), its
+            `Config`, or a name of `model-index.yml`.
         weights: Checkpoint: path, URL or `pkg:PACKAGE/FILE`; by default that of the index.
         device: cpu, cuda:0, ...; by default the GPU if there is one.
 
@@ -52,7 +53,7 @@ class OpenVocabDetector:
         if not isinstance(model, Config):
             name = str(model)
             if name.endswith('.py'):
-                model = Config.fromfile(name)
+                model = Config.fromfile(find_config(name))
             else:
                 indexed = find_model(name)
                 model, weights = Config.fromfile(indexed.config), weights or indexed.weights
