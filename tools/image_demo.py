@@ -1,4 +1,4 @@
-"""Draw detections: python tools/image_demo.py IMG CONFIG CKPT [--texts "red star. blue ring"]."""
+"""Draw detections: python tools/image_demo.py IMG [CONFIG CKPT] [--texts "red star. blue ring"]."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.datasets import ImageReadError
 from clipself_mm.datasets.input_images import list_inputs
-from clipself_mm.detection.open_vocab_inferencer import OpenVocabInferencer
-from clipself_mm.models import join_exemplars, read_name_option
+from clipself_mm.detection.open_vocab_detector import SHIPPED, OpenVocabDetector
+from clipself_mm.models import read_name_option
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Detect objects in images and draw them.')
     parser.add_argument('inputs', help='image, or folder of images and sub-folders')
-    parser.add_argument('config', help='config of an F-ViT')
-    parser.add_argument('checkpoint', help='its trained weights')
+    parser.add_argument(
+        'config',
+        nargs='?',
+        default=SHIPPED,
+        help='config of an F-ViT, or name in model-index.yml; default: %(default)s',
+    )
+    parser.add_argument(
+        'checkpoint', nargs='?', help='its trained weights; default: those of the index'
+    )
     parser.add_argument(
         '--texts',
         action='append',
@@ -59,21 +66,16 @@ def main() -> None:
     args = parse_args()
     try:
         images = list_inputs(args.inputs, leave_out=os.path.join(args.out_dir, 'vis'))
-    except (ImageReadError, OSError, ValueError) as error:
+        print(f'{args.inputs}: {len(images)} images')
+        detector = OpenVocabDetector(args.config, args.checkpoint, args.device)
+        chosen = detector.read_vocabulary(
+            args.texts, args.exemplars, args.exemplar_weight, args.negatives
+        )
+        detector.model.set_vocabulary(*chosen)
+    except (ImageReadError, OSError, TypeError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(f'{args.inputs}: {len(images)} images')
-    inferencer = OpenVocabInferencer(args.config, args.checkpoint, device=args.device)
-    model = inferencer.model
-    classes, pictures = args.texts or model.classes, {}
-    if args.exemplars is not None:
-        try:
-            vectors = inferencer.embed_exemplars(args.exemplars)
-            classes, pictures = join_exemplars(args.texts or (), vectors, args.exemplar_weight)
-        except (ImageReadError, OSError, ValueError) as error:
-            sys.exit(f'error: --exemplars: {error}')
-    if (args.texts, args.exemplars, args.negatives) != (None, None, None):
-        negatives = model.safe_negatives(classes) if args.negatives is None else args.negatives
-        model.set_vocabulary(classes, pictures, negatives)
+    inferencer = detector.inferencer
+    inferencer.show_progress = True
     try:
         inferencer(
             images,

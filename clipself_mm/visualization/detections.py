@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ class OpenVocabVisualizer(DetLocalVisualizer):
     """mmdet's visualizer with colours by `label_names`, which `FViT` adds to its detections.
 
     A class is blue if it is in `base_classes` of the metainfo, else red. Annotations, and
-    detections without `base_classes`, have the colours of the palette.
+    detections without `base_classes`, have the colours of the palette. The number of a track,
+    `instances_id`, follows the name.
 
     Labels are of one size, which follows that of the image; mmdet's follows that of the box. A
     label is above its box if there is room, inside the image, and not on another label if there is
@@ -56,6 +58,10 @@ class OpenVocabVisualizer(DetLocalVisualizer):
                 ]
             elif isinstance(palette, list) and len(palette) < count:
                 palette = 'random'
+        if 'instances_id' in instances:
+            named = zip(instances.label_names, instances.instances_id.tolist(), strict=True)
+            instances = copy(instances)
+            instances.label_names = [f'{name} #{number}' for name, number in named]
         self._places = LabelPlaces(*image.shape[:2])
         try:
             return super()._draw_instances(image, instances, classes, palette)
