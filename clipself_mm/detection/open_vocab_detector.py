@@ -74,10 +74,10 @@ class OpenVocabDetector:
         self,
         inputs: object,
         texts: str | Sequence[str] | None = None,
-        exemplars: str | Path | Mapping[str, object] | None = None,
-        exemplar_weight: float = 0.5,
         score_thr: float = 0.3,
         batch_size: int = 1,
+        exemplars: str | Path | Mapping[str, object] | None = None,
+        exemplar_weight: float = 0.5,
         negatives: str | Sequence[str] | None = None,
     ) -> list[ImageDetections]:
         """Detect objects.
@@ -88,13 +88,13 @@ class OpenVocabDetector:
             texts: Class names, the same for all images: one text ('red star. blue ring') or a list
                 of names, see `read_names`. By default the classes of the model, or with
                 `exemplars` none.
+            score_thr: Least score; the model itself returns none below its `score_thr`.
+            batch_size: Images in a forward pass.
             exemplars: Pictures of classes: class name to one or a list of crops or `Exemplar`
                 (a box in an image), see `list_exemplars`; or a folder with a sub-folder per class;
                 or what `embed_exemplars` returned. They follow the classes of `texts`; a class
                 that is not among these is given by its pictures alone.
             exemplar_weight: Share of the pictures in 0-1 for classes of `texts`.
-            score_thr: Least score; the model itself returns none below its `score_thr`.
-            batch_size: Images in a forward pass.
             negatives: Names of other objects that compete with `texts`, but are not reported; by
                 default `FViT.safe_negatives`, [] for none.
 

@@ -238,7 +238,9 @@ def test_asked_alone_is_what_the_detector_gives(tuning, model):
     label = max(novel, key=lambda label: sweep.counts[label])
     for negatives in ([], base):
         found = ask_alone(sweep, tuning.current, [label], negatives)
-        with model.vocabulary([tuning.classes[label]], [tuning.classes[n] for n in negatives]):
+        with model.vocabulary(
+            [tuning.classes[label]], negatives=[tuning.classes[n] for n in negatives]
+        ):
             results = inference_detector(model, paths)
         count = sum(int((result.pred_instances.scores >= 0.3).sum()) for result in results)
         hits = round(found.recall[0.3] * sweep.counts[label])
