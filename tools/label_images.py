@@ -47,7 +47,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'config',
         nargs='?',
-        default=SHIPPED,
         help='config of an F-ViT or a name of model-index.yml; default: the shipped detector',
     )
     parser.add_argument('checkpoint', nargs='?', help='its weights; default: those of the index')
@@ -93,7 +92,7 @@ def label(args: argparse.Namespace) -> None:
     device = args.device
     if device is None and torch.cuda.is_available():
         device = f'cuda:{os.environ.get("LOCAL_RANK", 0)}'
-    detector = OpenVocabDetector(args.config, args.checkpoint, device)
+    detector = OpenVocabDetector(args.config or SHIPPED, args.checkpoint, device)
     classes = args.texts or [*detector.model.classes]
     thresholds = read_thresholds(args.score_thr, classes)
     journal = Journal(args.out / 'journal')

@@ -88,8 +88,7 @@ def _write(path: Path, rows: Iterator[str]) -> None:
 def _rows(image: LabelledImage) -> Iterator[str]:
     """Class with centre and size of the box, or with the outline of the mask; from 0 to 1."""
     width, height = image.size
-    masks = image.segmentations or [None] * len(image.labels)
-    for label, box, mask in zip(image.labels, image.boxes, masks, strict=True):
+    for label, _, box, mask in image.objects():
         if mask is not None:
             points = one_outline(outlines(mask)) / image.size
             values = points.clip(0, 1).reshape(-1).tolist()
