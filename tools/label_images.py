@@ -29,6 +29,7 @@ from clipself_mm.labelling import (
     FORMATS,
     Journal,
     Records,
+    claim_outputs,
     label_images,
     open_source,
     read_thresholds,
@@ -96,9 +97,10 @@ def label(args: argparse.Namespace) -> None:
     classes = args.texts or [*detector.model.classes]
     thresholds = read_thresholds(args.score_thr, classes)
     journal = Journal(args.out / 'journal')
-    if is_main_process():
-        print(f'{args.input}: {len(source):,} images', flush=True)
     with journal.lock() if is_main_process() else nullcontext():
+        if is_main_process():
+            print(f'{args.input}: {len(source):,} images', flush=True)
+            claim_outputs(args.format, args.out, journal.folder)
         records = label_images(
             detector,
             source,

@@ -37,8 +37,12 @@ def write_yolo(records: Records, classes: Sequence[str], out: Path, root: str | 
         ``data.yaml``, written last.
 
     Raises:
+        FileExistsError: ``images/`` has a file that is not a link.
         OSError: The file system has no links.
     """
+    for path in (out / 'images').rglob('*'):
+        if path.is_file() and not path.is_symlink():
+            raise FileExistsError(f'{path}: is not a link, so {out / "images"} is not replaced')
     (out / NAME).unlink(missing_ok=True)
     names = OutputNames()
     with _new_folder(out / 'labels') as labels, _new_folder(out / 'images') as images:
