@@ -110,7 +110,7 @@ def check_weights(path: str) -> Iterator[Finding]:
         try:
             file = package_path(path.removeprefix('pkg:'))
         except FileNotFoundError as error:
-            yield Finding(path, str(error))
+            yield Finding(path, strip_path(error, path))
             return
     if not file.is_file():
         yield Finding(path, 'is missing')
