@@ -168,14 +168,6 @@ def test_tower_of_the_package_exists():
     assert finding.problem == ''
 
 
-def test_weights_of_the_package():
-    name = 'pkg:clipself_mm.shapes/tiny_fvit/fvit_tiny.safetensors'
-    (right,) = check_config(Config(dict(load_from=name)))
-    (wrong,) = check_config(Config(dict(load_from=name.replace('tiny.', 'huge.'))))
-    assert (right.path, right.problem) == (name, '')
-    assert wrong.problem == 'is missing'
-
-
 def test_unknown_vocabulary_is_reported(tree):
     settings = Config(dict(model=dict(classifier=dict(vocabulary='no_such'))))
     assert_problems(settings, {'no_such': "'no_such'"})
