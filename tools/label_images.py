@@ -29,6 +29,7 @@ from clipself_mm.labelling import (
     FORMATS,
     Journal,
     Records,
+    claim_outputs,
     label_images,
     open_source,
     read_thresholds,
@@ -47,7 +48,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'config',
         nargs='?',
-        default=SHIPPED,
         help='config of an F-ViT or a name of model-index.yml; default: the shipped detector',
     )
     parser.add_argument('checkpoint', nargs='?', help='its weights; default: those of the index')
@@ -93,13 +93,14 @@ def label(args: argparse.Namespace) -> None:
     device = args.device
     if device is None and torch.cuda.is_available():
         device = f'cuda:{os.environ.get("LOCAL_RANK", 0)}'
-    detector = OpenVocabDetector(args.config, args.checkpoint, device)
+    detector = OpenVocabDetector(args.config or SHIPPED, args.checkpoint, device)
     classes = args.texts or [*detector.model.classes]
     thresholds = read_thresholds(args.score_thr, classes)
     journal = Journal(args.out / 'journal')
-    if is_main_process():
-        print(f'{args.input}: {len(source):,} images', flush=True)
     with journal.lock() if is_main_process() else nullcontext():
+        if is_main_process():
+            print(f'{args.input}: {len(source):,} images', flush=True)
+            claim_outputs(args.format, args.out, journal.folder)
         records = label_images(
             detector,
             source,

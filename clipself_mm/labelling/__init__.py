@@ -4,7 +4,7 @@ from .journal import Journal, LabelledImage, Records
 from .runner import label_images
 from .sources import ImageSource, open_source
 from .thresholds import read_thresholds
-from .writers import FORMATS, write_broken
+from .writers import FORMATS, claim_outputs, write_broken
 
 __all__ = [
     'FORMATS',
@@ -12,6 +12,7 @@ __all__ = [
     'Journal',
     'LabelledImage',
     'Records',
+    'claim_outputs',
     'label_images',
     'open_source',
     'read_thresholds',

@@ -60,9 +60,7 @@ def _image(found: LabelledImage) -> dict[str, Any]:
 def _annotations(records: Records) -> Iterator[dict[str, Any]]:
     number = 0
     for image in map(to_stored_frame, records):
-        for place, (label, score, box) in enumerate(
-            zip(image.labels, image.scores, image.boxes, strict=True)
-        ):
+        for label, score, box, mask in image.objects():
             number += 1
             x0, y0, x1, y1 = box
             width, height = round(x1 - x0, 2), round(y1 - y0, 2)
@@ -75,7 +73,6 @@ def _annotations(records: Records) -> Iterator[dict[str, Any]]:
                 iscrowd=0,
                 score=score,
             )
-            if image.segmentations is not None:
-                entry['segmentation'] = image.segmentations[place]
-                entry['area'] = int(coco_mask.area(image.segmentations[place]))
+            if mask is not None:
+                entry.update(segmentation=mask, area=int(coco_mask.area(mask)))
             yield entry

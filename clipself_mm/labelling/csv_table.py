@@ -35,7 +35,7 @@ def write_csv(records: Records, classes: Sequence[str], out: Path, root: str | N
         table = csv.writer(file, lineterminator='\n')
         table.writerow(COLUMNS)
         for image in records:
-            for label, score, box in zip(image.labels, image.scores, image.boxes, strict=True):
+            for label, score, box, _ in image.objects():
                 table.writerow([image.name, classes[label], score, *box, *image.size])
             if not image.labels:
                 table.writerow([image.name, *[''] * 6, *image.size])

@@ -51,6 +51,13 @@ class LabelledImage:
     segmentations: list[dict[str, Any]] | None = None
     orientation: int = 1
 
+    def objects(self) -> Iterator[tuple[int, float, list[float], dict[str, Any] | None]]:
+        """Label, score, box and mask of each object."""
+        masks: list[dict[str, Any] | None] = [None] * len(self.labels)
+        if self.segmentations is not None:
+            masks = [*self.segmentations]
+        yield from zip(self.labels, self.scores, self.boxes, masks, strict=True)
+
 
 @dataclass(frozen=True)
 class BrokenImage:

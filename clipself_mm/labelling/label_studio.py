@@ -6,6 +6,7 @@ https://labelstud.io/guide/predictions
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,24 +29,24 @@ def write_label_studio(
 ) -> Path:
     """Write ``tasks.json`` and ``labeling_config.xml``.
 
-    Images are ``/data/local-files/?d=NAME``: the document root is the folder that was labelled.
-    With a mask head, each part of a mask is a polygon.
+    Images are ``/data/local-files/?d=FOLDER/NAME``: Label Studio's document root is the parent of
+    the folder of the images. With a mask head, each part of a mask is a polygon.
 
     Args:
         records: The labels.
         classes: The K class names.
         out: Output folder.
-        root: Not used.
+        root: Folder of the images; None for shards, whose URLs then lead nowhere.
 
     Returns:
         The tasks.
     """
-    masks = False
+    masks, folder = False, '' if root is None else f'{os.path.basename(os.path.abspath(root))}/'
     with atomic_write(out / TASKS) as part, part.open('w', encoding='utf-8') as file:
         between = '['
         for image in records:
             masks |= image.segmentations is not None
-            file.write(f'{between}\n{json.dumps(_task(image, classes))}')
+            file.write(f'{between}\n{json.dumps(_task(image, classes, folder))}')
             between = ','
         file.write('\n]\n')
     tag = 'PolygonLabels' if masks else 'RectangleLabels'
@@ -59,7 +60,7 @@ def write_label_studio(
     return out / TASKS
 
 
-def _task(image: LabelledImage, classes: Sequence[str]) -> dict[str, Any]:
+def _task(image: LabelledImage, classes: Sequence[str], folder: str) -> dict[str, Any]:
     width, height = image.size
     result = [
         {
@@ -74,7 +75,7 @@ def _task(image: LabelledImage, classes: Sequence[str]) -> dict[str, Any]:
         }
         for number, (score, region) in enumerate(_regions(image, classes))
     ]
-    url = image.name if '://' in image.name else IMAGE_URL + quote(image.name)
+    url = image.name if '://' in image.name else IMAGE_URL + quote(folder + image.name)
     prediction = {
         'model_version': 'clipself_mm',
         'score': round(sum(image.scores) / max(len(image.scores), 1), 5),
@@ -88,8 +89,7 @@ def _regions(
 ) -> Iterator[tuple[float, dict[str, Any]]]:
     """Score and region, in percent of the image."""
     width, height = image.size
-    masks = image.segmentations or [None] * len(image.labels)
-    for label, score, box, mask in zip(image.labels, image.scores, image.boxes, masks, strict=True):
+    for label, score, box, mask in image.objects():
         if mask is not None:
             for part in outlines(mask):
                 points = (part * (100 / width, 100 / height)).round(4).tolist()

@@ -219,13 +219,20 @@ def _detect(
     for image, sample in zip(loaded, samples, strict=True):
         if not done[image['index']]:
             found = of_sample(sample, detector.model.classes, float(least.min()))
-            yield _labelled(found, image['index'], image['orientation'], least)
+            yield labels_of(found, image['index'], image['orientation'], least)
 
 
-def _labelled(
+def labels_of(
     found: ImageDetections, index: int, orientation: int, least: np.ndarray
 ) -> LabelledImage:
-    """The objects above their thresholds that have an area."""
+    """The objects above their thresholds that have an area.
+
+    Args:
+        found: Objects of one image.
+        index: Its number in the source.
+        orientation: See `LabelledImage`.
+        least: Threshold of each class, shape (K).
+    """
     boxes = found.boxes.astype(np.float64).round(2)
     kept = (found.scores >= least[found.labels]) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     masks = found.segmentations

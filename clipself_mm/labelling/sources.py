@@ -126,7 +126,7 @@ def open_source(path: str, root: str = '.', leave_out: str = '') -> ImageSource:
 
     Raises:
         FileNotFoundError: There is no such folder or file.
-        ValueError: It has no image, or is broken.
+        ValueError: It has no image, or is broken; or the results would lie among the images.
     """
     index = os.path.join(path, INDEX_NAME)
     if path.lower().endswith('.json'):
@@ -144,7 +144,9 @@ def open_source(path: str, root: str = '.', leave_out: str = '') -> ImageSource:
         return ShardFiles(path, index)
     names = scan_images(path, FOLDER_EXTENSIONS)
     if leave_out:
-        results = f'{os.path.relpath(leave_out, path)}/'
+        results = f'{os.path.relpath(os.path.realpath(leave_out), os.path.realpath(path))}/'
+        if results == './':
+            raise ValueError(f'{path}: is the output folder too: give a folder in it or beside it')
         names = [name for name in names if not name.startswith(results)]
     if not names:
         raise ValueError(f'{path}: has no images but those in {leave_out}')

@@ -8,6 +8,8 @@ from clipself_mm.io.names import name_key, near_misses
 from clipself_mm.io.text_files import read_local_json
 
 DEFAULT = 0.3
+NEVER = 1.01
+"""The largest threshold, which no score reaches: a class to leave out."""
 
 
 def read_thresholds(
@@ -17,7 +19,8 @@ def read_thresholds(
 
     Args:
         options: Each a number for all classes (``0.3``), a number for one (``red star=0.5``), or a
-            json file that maps names to numbers. A class's own number has precedence.
+            json file that maps names to numbers, as tools/tune_scores.py writes it; its names that
+            are no classes are not used. A class's own number has precedence.
         classes: The K class names.
         default: For classes without any.
 
@@ -25,7 +28,8 @@ def read_thresholds(
         Class name to its threshold, in the order of `classes`.
 
     Raises:
-        ValueError: A class is unknown or has two thresholds, or a threshold is not in 0-1.
+        ValueError: A class is unknown or has two thresholds, a threshold is not in 0-1.01, or a
+            name of a file differs from a class in its spelling only.
         FileNotFoundError: There is no such file.
     """
     of_all: float | None = None
@@ -36,7 +40,13 @@ def read_thresholds(
             given = read_local_json(option, 'a json file of class names and thresholds')
             if not isinstance(given, Mapping):
                 raise ValueError(f'{option}: expected {{"class name": threshold, ...}}')
-            pairs = [(f'{option}: {name}', name, value) for name, value in given.items()]
+            pairs = [
+                (f'{option}: {name}', name, value)
+                for name, value in given.items()
+                if name_key(name) in known or near_misses([name_key(name)], known)
+            ]
+            if not pairs:
+                raise ValueError(f'{option}: has none of the classes {list(classes)!r:.200}')
         elif '=' in option:
             name, _, value = option.rpartition('=')
             pairs = [(option, name, value)]
@@ -65,6 +75,6 @@ def _number(value: object, place: str) -> float:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         number = float('nan')
-    if not 0 <= number <= 1:
+    if not 0 <= number <= NEVER:
         raise ValueError(f'{place}: expected a threshold from 0 to 1, got {value!r}')
     return number

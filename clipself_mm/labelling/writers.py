@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,7 +23,35 @@ FORMATS: dict[str, Writer] = {
     'label-studio': write_label_studio,
     'csv': write_csv,
 }
+OUTPUTS: dict[str, tuple[str, ...]] = {
+    'coco': ('annotations.json', 'vocabulary.json'),
+    'yolo': ('data.yaml', 'images', 'labels'),
+    'label-studio': ('tasks.json', 'labeling_config.xml'),
+    'csv': ('labels.csv',),
+}
+"""What each format writes, and replaces if it is there."""
 BROKEN_NAME = 'broken.txt'
+
+
+def claim_outputs(name: str, out: Path, journal: Path) -> None:
+    """Check that no foreign file would be replaced, and note the format in the journal.
+
+    Args:
+        name: Of the format.
+        out: Output folder.
+        journal: Folder of the journal.
+
+    Raises:
+        FileExistsError: A file or folder of that name is there, not written by this labelling.
+    """
+    note = journal / f'{name}.claimed'
+    found = [output for output in OUTPUTS[name] if os.path.lexists(out / output)]
+    if found and not note.exists():
+        raise FileExistsError(
+            f'{out / found[0]}: is there already, not from a labelling with this journal; give '
+            'another --out, or move it away'
+        )
+    note.touch()
 
 
 def write_broken(records: Records, out: Path) -> list[BrokenImage]:

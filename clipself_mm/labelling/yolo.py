@@ -37,8 +37,12 @@ def write_yolo(records: Records, classes: Sequence[str], out: Path, root: str | 
         ``data.yaml``, written last.
 
     Raises:
+        FileExistsError: ``images/`` has a file that is not a link.
         OSError: The file system has no links.
     """
+    for path in (out / 'images').rglob('*'):
+        if path.is_file() and not path.is_symlink():
+            raise FileExistsError(f'{path}: is not a link, so {out / "images"} is not replaced')
     (out / NAME).unlink(missing_ok=True)
     names = OutputNames()
     with _new_folder(out / 'labels') as labels, _new_folder(out / 'images') as images:
@@ -88,8 +92,7 @@ def _write(path: Path, rows: Iterator[str]) -> None:
 def _rows(image: LabelledImage) -> Iterator[str]:
     """Class with centre and size of the box, or with the outline of the mask; from 0 to 1."""
     width, height = image.size
-    masks = image.segmentations or [None] * len(image.labels)
-    for label, box, mask in zip(image.labels, image.boxes, masks, strict=True):
+    for label, _, box, mask in image.objects():
         if mask is not None:
             points = one_outline(outlines(mask)) / image.size
             values = points.clip(0, 1).reshape(-1).tolist()

@@ -173,13 +173,13 @@ def test_data_yaml(tmp_path):
 
 def test_label_studio(tmp_path):
     images = [labelled(0, 'a/ü #1.jpg', BOXES), labelled(1, '2.jpg')]
-    (path,) = write(tmp_path, images, ['label-studio'])
+    (path,) = write(tmp_path, images, ['label-studio'], root='data/my photos/')
     tree = ET.parse(tmp_path / 'labeling_config.xml')
     (image,), (labels,) = tree.findall('Image'), tree.findall('RectangleLabels')
     assert [tag.get('value') for tag in labels] == CLASSES
     task, without = json.loads(path.read_text())
     assert image.get('value') == '$image'
-    assert task['data']['image'] == '/data/local-files/?d=a/%C3%BC%20%231.jpg'
+    assert task['data']['image'] == '/data/local-files/?d=my%20photos/a/%C3%BC%20%231.jpg'
     assert without['predictions'][0]['result'] == []
     (prediction,) = task['predictions']
     assert prediction['score'] == 0.625

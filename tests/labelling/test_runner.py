@@ -206,8 +206,37 @@ def test_an_output_folder_in_the_input_folder(detector, photos, tmp_path, monkey
     run_tool(monkeypatch, detector, *words)
     assert (photos / 'labels/images/a/0.jpg').is_symlink()
     assert capsys.readouterr().out.splitlines()[-1].startswith('10 images with ')
+    (photos.parent / 'link').symlink_to(photos)
+    words[2] = photos.parent / 'link/labels'
     run_tool(monkeypatch, detector, *words)  # and again, with links to images in it
     assert capsys.readouterr().out.splitlines()[-1].startswith('10 images with ')
+
+
+def test_the_input_folder_as_output_folder_is_refused(detector, photos, monkeypatch):
+    with pytest.raises(SystemExit, match='is the output folder too'):
+        run_tool(monkeypatch, detector, photos, '--out', f'{photos}/', '--format', 'yolo')
+
+
+@pytest.mark.parametrize('kind', ['yolo', 'coco'])
+def test_foreign_files_are_not_replaced(detector, photos, tmp_path, monkeypatch, kind):
+    """A folder of images beside which the labels shall lie: `images/` is not ours to delete."""
+    data = tmp_path / 'data'
+    photos.rename(tmp_path / 'images')
+    data.mkdir()
+    (tmp_path / 'images').rename(data / 'images')
+    (data / 'annotations.json').write_text('mine')
+    before = contents(data)
+    words = [data / 'images', '--out', data, '--format', kind, '--texts', 'red star']
+    name = dict(yolo='images', coco=r'annotations\.json')[kind]
+    with pytest.raises(SystemExit, match=rf'data/{name}: is there already'):
+        run_tool(monkeypatch, detector, *words)
+    assert contents(data) == before
+    (data / 'journal').mkdir(exist_ok=True)
+    (data / 'journal/yolo.claimed').touch()
+    if kind == 'yolo':
+        with pytest.raises(SystemExit, match='is not a link'):
+            run_tool(monkeypatch, detector, *words)
+        assert {*before} <= {*contents(data)}
 
 
 def test_closing_line_and_list_of_broken_images(detector, photos, tmp_path, monkeypatch, capsys):

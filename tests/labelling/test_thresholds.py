@@ -11,12 +11,12 @@ CLASSES = ['red star', 'a=b', 'cup']
 
 def test_numbers_names_and_files(tmp_path):
     path = tmp_path / 'tuned.json'
-    path.write_text(json.dumps({'cup': 0.125, 'red star': 1}))
+    path.write_text(json.dumps({'cup': 0.125, 'red star': 1.01, 'of no class': 0.5}))
     assert read_thresholds([], CLASSES) == dict.fromkeys(CLASSES, 0.3)
     assert read_thresholds(['0'], CLASSES) == dict.fromkeys(CLASSES, 0.0)
     found = read_thresholds(['a=b=0.5', '0.4'], CLASSES)
     assert [*found.items()] == [('red star', 0.4), ('a=b', 0.5), ('cup', 0.4)]
-    assert read_thresholds([str(path)], CLASSES) == {'red star': 1.0, 'a=b': 0.3, 'cup': 0.125}
+    assert read_thresholds([str(path)], CLASSES) == {'red star': 1.01, 'a=b': 0.3, 'cup': 0.125}
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,15 @@ def test_numbers_names_and_files(tmp_path):
         (['cup'], "cup: expected a threshold from 0 to 1, got 'cup'"),
         (['gone.json'], r'gone\.json: no such file'),
         (['list.json'], r'list\.json: expected \{"class name": threshold'),
+        (['other.json'], r"other\.json: has none of the classes \['red star'"),
+        (['near.json'], "near\\.json: Cup: 'Cup' is not one of the classes; found 'cup'"),
         (['text.json'], r"text\.json: cup: expected a threshold from 0 to 1, got 'high'"),
     ],
 )
 def test_mistakes_are_named(words, complaint, elsewhere, tmp_path):
     (tmp_path / 'list.json').write_text('[0.5]')
+    (tmp_path / 'other.json').write_text('{"dog": 0.5}')
+    (tmp_path / 'near.json').write_text('{"Cup": 0.5, "red star": 0.5}')
     (tmp_path / 'text.json').write_text('{"cup": "high"}')
     with pytest.raises((ValueError, OSError), match=complaint):
         read_thresholds(words, CLASSES)
