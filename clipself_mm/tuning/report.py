@@ -39,7 +39,9 @@ from .score_settings import ScoreSettings
 from .sweep import Sweep
 
 WARNINGS = {
-    Protocol.BASE: '',
+    Protocol.BASE: (
+        'No box of a novel class chose these settings, but boxes of base classes of these images did.'
+    ),
     Protocol.HALF: (
         'Boxes of novel classes, those of every second image, chose these settings: this is not '
         'the published protocol. The numbers are of the other images.'
@@ -390,8 +392,7 @@ def _markdown(tuning: Tuning, rows: dict[str, Measured], content: dict[str, Any]
         *lines,
         '',
     ]
-    if content['warning']:
-        text += [content['warning'], '']
+    text += [content['warning'], '']
     options = content['cfg_options']
     if options:
         flat = ' '.join(f'{key}={value}' for key, value in options.items())
