@@ -39,9 +39,7 @@ from .score_settings import ScoreSettings
 from .sweep import Sweep
 
 WARNINGS = {
-    Protocol.BASE: (
-        'No box of a novel class chose these settings, but boxes of base classes of these images did.'
-    ),
+    Protocol.BASE: ('No box of a novel class chose these settings, but boxes of base classes did.'),
     Protocol.HALF: (
         'Boxes of novel classes, those of every second image, chose these settings: this is not '
         'the published protocol. The numbers are of the other images.'
