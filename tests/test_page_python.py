@@ -98,9 +98,9 @@ def test_readme(folder):
     for code in blocks((ROOT / 'README.md').read_text(), 'python'):
         run(code, folder, namespace)
     found, entries, heat = (namespace[name] for name in ('found', 'entries', 'heat'))
-    assert found.names == ['blue ring', 'green star']
-    rings = ((32, 24, 115, 107), (7, 122, 53, 172))  # of the scene's masks
-    assert abs(found.boxes - rings).max() < 8
+    assert found.names == ['green star', 'blue ring']
+    masks = ((7, 122, 53, 172), (32, 24, 115, 107))  # of the scene's objects
+    assert abs(found.boxes - masks).max() < 8
     assert [entry['category_name'] for entry in entries] == found.names
     dense, labels = namespace['dense'], namespace['labels']
     assert (dense.shape, heat.shape, labels.shape) == ((128, 16, 16), (3, 256, 256), (16, 16))

@@ -78,12 +78,14 @@ def main() -> None:
     if not checkpoint:
         sys.exit(f'error: {path} has no load_from: give a CHECKPOINT')
     out = args.out or Path('work_dirs', f'tune_{Path(path).stem}')
-    model = init_detector(config, checkpoint, device=args.device or get_device())
     protocol = Protocol(args.choose_on)
     try:
+        model = init_detector(config, checkpoint, device=args.device or get_device())
         tuning = Tuning(config, model, out / 'cache')
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
+    if args.alone and not tuning.novel.any():
+        sys.exit('error: --alone: the vocabulary has no novel class')
     seconds = {}
     start = time.perf_counter()
     computed = tuning.cache.fill(lambda batches: tqdm(batches, 'proposals', unit='batch'))

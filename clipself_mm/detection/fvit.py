@@ -151,8 +151,9 @@ class FViT(TwoStageDetector):
         """Second stage of one image, with the classes of its `text` if there is one."""
         image = slice(index, index + 1)
         single = PyramidWithDense((level[image] for level in pyramid), pyramid.dense[image])
-        names = read_names(sample.text) if 'text' in sample else self.classes
-        with self.vocabulary(names):
+        own = 'text' in sample
+        names = read_names(sample.text) if own else self.classes
+        with self.vocabulary(names, () if own else self.negatives):
             return self._predict_rois(single, [proposals], [sample], rescale)[0]
 
 

@@ -151,6 +151,8 @@ class FViTBBoxHead(ConvFCBBoxHead):
             scores = fuse_scores(detector, clip, self.fusion)
         else:
             scores = cls_score.float().softmax(dim=-1)
+        if len(self.fc_cls.classes) == self.num_classes:
+            return scores
         return torch.cat([scores[:, : self.num_classes], scores[:, -1:]], dim=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -140,7 +140,10 @@ class ProposalCache:
         with record_proposals(self.model) as kept, torch.no_grad():
             for path, data in zip(missing, progress(loader), strict=True):
                 with torch.autocast(device, enabled=half):
-                    self.model.test_step(data)
+                    samples = self.model.test_step(data)
+                if len(kept) != len(samples):
+                    paths = [sample.img_path for sample in samples]
+                    raise ValueError(f'the RPN has no proposal in any of {paths}')
                 with atomic_write(path) as part, part.open('wb') as file:
                     torch.save([vars(item) for item in kept], file)
                 kept.clear()

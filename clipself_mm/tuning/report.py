@@ -39,7 +39,7 @@ from .score_settings import ScoreSettings
 from .sweep import Sweep
 
 WARNINGS = {
-    Protocol.BASE: '',
+    Protocol.BASE: ('No box of a novel class chose these settings, but boxes of base classes did.'),
     Protocol.HALF: (
         'Boxes of novel classes, those of every second image, chose these settings: this is not '
         'the published protocol. The numbers are of the other images.'
@@ -63,12 +63,14 @@ class Measured:
         metrics: All numbers of `OpenVocabCocoMetric`.
         errors: Detections per image with their kind of error.
         boxes: Boxes per image.
+        counts: Objects per class, shape (K).
     """
 
     settings: ScoreSettings
     metrics: dict[str, float]
     errors: list[ImageErrors]
     boxes: list[np.ndarray]
+    counts: np.ndarray
 
     def columns(self, images: slice = slice(None)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Scores, outcomes and labels of all detections of some images."""
@@ -89,12 +91,24 @@ class Tuning:
         cache: Folder of the caches.
 
     Raises:
-        ValueError: The test evaluator has no `OpenVocabCocoMetric` of boxes.
+        FileNotFoundError: The test data are missing.
+        ValueError: The model is no `FViT`, its classes are not those of the test data, or the test
+            evaluator has no `OpenVocabCocoMetric` of boxes.
     """
 
     def __init__(self, config: Config, model: FViT, cache: str | Path) -> None:
+        if not isinstance(model, FViT):
+            raise ValueError(
+                f'expected the config of an FViT, its model is a {type(model).__name__}'
+            )
         self.metric = _box_metric(config)
         self.cache = ProposalCache(cache, config, model)
+        classes = tuple(self.cache.dataset.metainfo['classes'])
+        if classes != model.classes:
+            raise ValueError(
+                f'test_dataloader.dataset: its {len(classes)} classes are not the '
+                f'{len(model.classes)} of model.roi_head.bbox_head.vocabulary'
+            )
         self.metric.dataset_meta = self.cache.dataset.metainfo
         self.current = ScoreSettings.of(model)
         self.classes: tuple[str, ...] = model.classes
@@ -152,15 +166,19 @@ class Tuning:
             protocol: Of the images, see `scored`.
         """
         predictions, errors, boxes = [], [], []
+        counts = np.zeros(len(self.classes), int)
         for image in self.scored(protocol):
+            truth = self.truth(image)
+            if truth is not None:
+                counts += np.bincount(truth.labels[~truth.crowd], minlength=len(counts))
             placed, scores, labels = (p.numpy() for p in settings.detect(image, self.novel))
             predictions.append(
                 dict(img_id=image.image_id, bboxes=placed, scores=scores, labels=labels)
             )
-            errors.append(image_errors(placed, scores, labels, self.truth(image)))
+            errors.append(image_errors(placed, scores, labels, truth))
             boxes.append(placed)
         metrics = self.metric.compute_metrics([({}, prediction) for prediction in predictions])
-        return Measured(settings, metrics, errors, boxes)
+        return Measured(settings, metrics, errors, boxes, counts)
 
     def thresholds(
         self, measured: Measured, precision: float, images: slice = slice(None)
@@ -177,13 +195,10 @@ class Tuning:
             that does not reach the precision has 1.01, which no score reaches.
         """
         scores, outcomes, labels = measured.columns(images)
-        counts = self.sweep([]).counts.copy()
-        for boxes in self._truth.values():
-            counts += np.bincount(boxes.labels[~boxes.crowd], minlength=len(counts))
         result = {}
         for label, name in enumerate(self.classes):
             own = labels == label
-            if not counts[label]:
+            if not measured.counts[label]:
                 own = self.novel.numpy()[labels] == bool(self.novel[label])
             found = threshold_for_precision(scores[own], outcomes[own], precision)
             # Rounded down, so that the detection that gave it stays.
@@ -363,7 +378,9 @@ def _markdown(tuning: Tuning, rows: dict[str, Measured], content: dict[str, Any]
         cells.append(_percent(content['calibration_error'][title]))
         lines.append('| ' + ' | '.join([title, *cells]) + ' |')
     how = {
-        'base': 'by AP50 of base classes; beta stays, base classes say nothing about it',
+        'base': 'by AP50 of base classes; beta stays, base classes say nothing about it'
+        if 'base' in splits
+        else 'by AP50 of all classes, which are those of the training',
         'half': 'by all classes on every second image; the table is of the other images',
         'all': 'by all classes on all images',
     }[content['protocol']]
@@ -373,8 +390,7 @@ def _markdown(tuning: Tuning, rows: dict[str, Measured], content: dict[str, Any]
         *lines,
         '',
     ]
-    if content['warning']:
-        text += [content['warning'], '']
+    text += [content['warning'], '']
     options = content['cfg_options']
     if options:
         flat = ' '.join(f'{key}={value}' for key, value in options.items())

@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,6 +223,16 @@ def test_negatives_compete_but_are_not_reported(trained, detector):
     (without,) = detector(path, texts='red star', score_thr=0.0, negatives=[])
     assert without.scores[0] > alone.scores[0] + 0.01
     assert detector.model.negatives == ()  # of one call
+
+
+@pytest.mark.parametrize('given', ['none', 'blue ring'])
+def test_image_demo_takes_negatives(given, trained, detector, run_tool, elsewhere):
+    files = (trained / 'image.png', trained / 'config.py', trained / 'checkpoint.pth')
+    run_tool('image_demo', *files, '--texts', 'red star', '--negatives', given, '--device', 'cpu')
+    saved = json.loads(Path('work_dirs/image_demo/preds/image.json').read_text())
+    negatives = [] if given == 'none' else [given]
+    (found,) = detector(files[0], 'red star', score_thr=0.0, negatives=negatives)
+    assert np.allclose(saved['scores'], found.scores, atol=1e-6)
 
 
 def test_default_negatives_are_base_classes_beside_names_of_the_vocabulary(trained, detector):
