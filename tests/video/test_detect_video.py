@@ -58,7 +58,7 @@ def overlap(box, other):
 def tracked(shown, detector, tmp_path_factory):
     folder = tmp_path_factory.mktemp('tracked')
     write_video(folder / 'in.mp4', shown[0])
-    return detect_video(detector, folder / 'in.mp4', folder / 'out', batch_size=4, tracks=True)
+    return detect_video(detector, folder / 'in.mp4', folder / 'out', 0.5, batch_size=4, tracks=True)
 
 
 def test_each_object_keeps_its_name_and_its_track(shown, tracked):
@@ -72,8 +72,8 @@ def test_each_object_keeps_its_name_and_its_track(shown, tracked):
             found = [(overlap(np.array(b), box), id_) for label, b, id_ in rows if label == name]
             if found and max(found)[0] > 0.5:
                 seen[name].append(max(found)[1])
-    assert min(map(len, seen.values())) >= 0.75 * len(boxes)
-    assert sum(int(np.count_nonzero(np.diff(ids))) for ids in seen.values()) <= 2  # switches
+    assert min(map(len, seen.values())) >= 0.9 * len(boxes)
+    assert sum(int(np.count_nonzero(np.diff(ids))) for ids in seen.values()) <= 1  # switches
     assert len({max(set(ids), key=ids.count) for ids in seen.values()}) == len(names)
 
 
@@ -135,9 +135,9 @@ def cut(path, target, share):
 
 def test_a_video_that_was_cut_is_told(shown, detector, tmp_path):
     write_video(tmp_path / 'whole.mp4', shown[0][:12], movflags='faststart')
-    path = cut(tmp_path / 'whole.mp4', tmp_path / 'cut.mp4', 0.7)
+    path = cut(tmp_path / 'whole.mp4', tmp_path / 'cut.mp4', 0.9)
     done = detect_video(detector, path, tmp_path / 'out')
-    assert 3 < done.frames < 12
+    assert 0 < done.frames < 12
     assert len(read_by_opencv(done.video)[0]) == done.frames
     assert f'{done.frames} of 12 frames could be read' in done.complaint
     assert json.loads(done.json.read_text())['complaint'] == done.complaint
