@@ -112,7 +112,7 @@ def test_times_of_a_variable_rate_are_kept(shown, detector, tmp_path):
 
 @pytest.mark.parametrize('turn', [90, 180, 270])
 def test_a_video_of_a_phone_is_turned(shown, tmp_path, turn):
-    """The header of the track has the matrix by which players turn; OpenCV obeys it too."""
+    """Clockwise by the matrix in the header of its track, as players and OpenCV 4.12 do."""
     path = tmp_path / 'phone.mp4'
     write_video(path, [picture[:96] for picture in shown[0][:3]])
     content = bytearray(path.read_bytes())
@@ -121,10 +121,10 @@ def test_a_video_of_a_phone_is_turned(shown, tmp_path, turn):
     parts = (a << 16, b << 16, 0, -b << 16, a << 16, 0, 0, 0, 1 << 30)
     content[start : start + 36] = b''.join(n.to_bytes(4, 'big', signed=True) for n in parts)
     path.write_bytes(content)
-    frames, _ = read_by_opencv(path)
-    found = [frame.pixels for frame in VideoFrames(path)]
+    found = [frame.pixels[..., ::-1] for frame in VideoFrames(path)]
+    expected = [np.rot90(picture[:96], -turn // 90) for picture in shown[0][:3]]
     assert found[0].shape == ((96, SIDE, 3) if turn == 180 else (SIDE, 96, 3))
-    assert np.abs(np.stack(found).astype(int) - np.stack(frames)).mean() < 2
+    assert np.abs(np.stack(found).astype(int) - np.stack(expected)).mean() < 5
 
 
 def cut(path, target, share):
