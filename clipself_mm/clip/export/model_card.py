@@ -190,9 +190,9 @@ import open_clip
 
 from clipself_mm import load_tower
 
-folder = '{name}'  # this folder; on the hub: hf-hub:ORGANISATION/NAME
-tower = load_tower(folder)  # dense features, heat maps of words
-clip, _, preprocess = open_clip.create_model_and_transforms('local-dir:' + folder)
+name = 'local-dir:{name}'  # this folder; on the hub: hf-hub:ORGANISATION/NAME
+tower = load_tower(name)  # dense features, heat maps of words
+clip, _, preprocess = open_clip.create_model_and_transforms(name)
 """
 _HUGGING_FACE_CODE = """
 from transformers import CLIPModel
