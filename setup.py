@@ -49,7 +49,7 @@ EXTRAS = {
     'wds': ['webdataset>=1.0'],
     'cache': ['lmdb>=1.4'],
     'supervision': ['supervision>=0.22'],
-    'video': ['av>=14', 'lap>=0.5.12'],
+    'video': ['av>=15', 'lap>=0.5.12'],
     'web': ['gradio>=6,<7'],
     'docs': ['mkdocs-material>=9.5', 'mkdocstrings[python]'],
     'dev': ['codespell', 'mypy', 'nbmake', 'playwright', 'pytest', 'pytest-xdist', 'ruff'],

@@ -108,6 +108,9 @@ def test_checkpoint_exported_tower_and_validation_agree(shapes, micro_clip, tmp_
         ('tower', work_dir / 'epoch_3.pth', validated[-1]),
         ('best_tower', best_checkpoint, validated[best]),
     ):
+        card = (work_dir / name / 'README.md').read_text()
+        assert all(f'| {key} | {value:.4g} |' in card for key, value in expected.items())
+        assert str(tmp_path) not in card
         of_checkpoint = run_test(
             tmp_path / f'{name}-checkpoint',
             PATCHES,

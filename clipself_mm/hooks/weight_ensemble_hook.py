@@ -17,6 +17,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import CheckpointLoader, Runner
 from torch import Tensor
 
+from clipself_mm.clip.export.model_card import Measured
 from clipself_mm.clip.export.tower_export import check_exportable, export_tower
 from clipself_mm.clip.weights.tower_source import CONFIG_NAME
 
@@ -47,6 +48,7 @@ class WeightEnsembleHook(Hook):
         self.export = export
         self._raw: dict[str, Tensor] | None = None
         self._exported_best: str | None = None
+        self._measured: tuple[int, Measured] | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Check that the export will work; export the best tower if a killed run did not.
@@ -93,6 +95,9 @@ class WeightEnsembleHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Export the blend if its checkpoint is a new best; restore the student."""
+        if metrics:
+            by = f'the validation of this run, at iteration {runner.iter}'
+            self._measured = runner.iter, Measured(dict(metrics), by)
         best = runner.message_hub.runtime_info.get('best_ckpt')
         if self.export and best is not None and best != self._exported_best:
             self._write(runner, 'best_tower', _towers(runner)[0].state_dict(), best)
@@ -141,9 +146,33 @@ class WeightEnsembleHook(Hook):
     def _write(self, runner: Runner, name: str, state: dict[str, Tensor], checkpoint: str) -> None:
         if is_main_process():
             source, folder = _towers(runner)[0].source, Path(runner.work_dir) / name
-            path = export_tower(state, source, folder, self._origin(checkpoint))
+            origin = self._origin(checkpoint)
+            at, measured = self._measured or (None, None)
+            path = export_tower(
+                state,
+                source,
+                folder,
+                origin,
+                facts=_facts(runner, origin),
+                measured=measured if at == runner.iter else None,
+            )
             runner.logger.info(f'Blended tower (alpha {self.alpha}): {path}')
         barrier()
+
+
+def _facts(runner: Runner, origin: Mapping[str, object]) -> dict[str, object]:
+    """Rows of the card; names of files only, for paths are private."""
+    dataset = runner.cfg.train_dataloader.dataset
+    while 'dataset' in dataset:  # a wrapper
+        dataset = dataset.dataset
+    files = [Path(str(dataset[key])).name for key in ('ann_file', 'data_root') if dataset.get(key)]
+    return {
+        'config': Path(runner.cfg.filename or 'not from a file').name,
+        'recipe': f'{runner.cfg.model.type}, {runner.epoch} epochs, {runner.iter} iterations',
+        'share of the student': origin['alpha'],
+        'checkpoint': origin['checkpoint'],
+        'training data': ', '.join([str(dataset.get('type')), *files]),
+    }
 
 
 def _towers(runner: Runner) -> tuple[Any, Any]:

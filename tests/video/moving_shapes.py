@@ -11,15 +11,15 @@ from clipself_mm.shapes.scene import mask_box
 SIDE = 128
 
 
-def moving_shapes(frames=36):
+def moving_shapes(frames=36, scene=60):
     """Three objects of a scene on straight paths, which do not meet.
 
     Returns:
         Frames (RGB), names of the objects, and boxes of shape (frames, objects, 4).
     """
     style = SceneStyle(SIDE, objects=(3, 3), side=(0.25, 0.3), max_cover=0.0)
-    scene = render_scene(3, 20, style)
-    ground = render_scene(3, 20, SceneStyle(SIDE, objects=(0, 0))).image
+    index, scene = scene, render_scene(3, scene, style)
+    ground = render_scene(3, index, SceneStyle(SIDE, objects=(0, 0))).image
     masks = [scene.visible_mask(number) for number in range(3)]
     pictures, boxes = [], []
     for frame in range(frames):

@@ -58,7 +58,7 @@ def overlap(box, other):
 def tracked(shown, detector, tmp_path_factory):
     folder = tmp_path_factory.mktemp('tracked')
     write_video(folder / 'in.mp4', shown[0])
-    return detect_video(detector, folder / 'in.mp4', folder / 'out', batch_size=4, tracks=True)
+    return detect_video(detector, folder / 'in.mp4', folder / 'out', 0.5, batch_size=4, tracks=True)
 
 
 def test_each_object_keeps_its_name_and_its_track(shown, tracked):
@@ -72,8 +72,8 @@ def test_each_object_keeps_its_name_and_its_track(shown, tracked):
             found = [(overlap(np.array(b), box), id_) for label, b, id_ in rows if label == name]
             if found and max(found)[0] > 0.5:
                 seen[name].append(max(found)[1])
-    assert min(map(len, seen.values())) >= 0.75 * len(boxes)
-    assert sum(int(np.count_nonzero(np.diff(ids))) for ids in seen.values()) <= 2  # switches
+    assert min(map(len, seen.values())) >= 0.9 * len(boxes)
+    assert sum(int(np.count_nonzero(np.diff(ids))) for ids in seen.values()) <= 1  # switches
     assert len({max(set(ids), key=ids.count) for ids in seen.values()}) == len(names)
 
 
@@ -112,7 +112,7 @@ def test_times_of_a_variable_rate_are_kept(shown, detector, tmp_path):
 
 @pytest.mark.parametrize('turn', [90, 180, 270])
 def test_a_video_of_a_phone_is_turned(shown, tmp_path, turn):
-    """The header of the track has the matrix by which players turn; OpenCV obeys it too."""
+    """Clockwise by the matrix in the header of its track, as players and OpenCV 4.12 do."""
     path = tmp_path / 'phone.mp4'
     write_video(path, [picture[:96] for picture in shown[0][:3]])
     content = bytearray(path.read_bytes())
@@ -121,10 +121,10 @@ def test_a_video_of_a_phone_is_turned(shown, tmp_path, turn):
     parts = (a << 16, b << 16, 0, -b << 16, a << 16, 0, 0, 0, 1 << 30)
     content[start : start + 36] = b''.join(n.to_bytes(4, 'big', signed=True) for n in parts)
     path.write_bytes(content)
-    frames, _ = read_by_opencv(path)
-    found = [frame.pixels for frame in VideoFrames(path)]
+    found = [frame.pixels[..., ::-1] for frame in VideoFrames(path)]
+    expected = [np.rot90(picture[:96], -turn // 90) for picture in shown[0][:3]]
     assert found[0].shape == ((96, SIDE, 3) if turn == 180 else (SIDE, 96, 3))
-    assert np.abs(np.stack(found).astype(int) - np.stack(frames)).mean() < 2
+    assert np.abs(np.stack(found).astype(int) - np.stack(expected)).mean() < 5
 
 
 def cut(path, target, share):
@@ -135,9 +135,9 @@ def cut(path, target, share):
 
 def test_a_video_that_was_cut_is_told(shown, detector, tmp_path):
     write_video(tmp_path / 'whole.mp4', shown[0][:12], movflags='faststart')
-    path = cut(tmp_path / 'whole.mp4', tmp_path / 'cut.mp4', 0.7)
+    path = cut(tmp_path / 'whole.mp4', tmp_path / 'cut.mp4', 0.9)
     done = detect_video(detector, path, tmp_path / 'out')
-    assert 3 < done.frames < 12
+    assert 0 < done.frames < 12
     assert len(read_by_opencv(done.video)[0]) == done.frames
     assert f'{done.frames} of 12 frames could be read' in done.complaint
     assert json.loads(done.json.read_text())['complaint'] == done.complaint

@@ -18,6 +18,7 @@ from ..weights.tower_source import (
     TowerSource,
     find_source,
 )
+from .model_card import CARD_NAME, NEW_CARD_NAME
 from .onnx_export import TOLERANCE, compare_onnx, export_onnx
 from .tower_export import (
     State,
@@ -36,6 +37,8 @@ _WRITERS: dict[str, Callable[[State, TowerSource, Path], Path]] = {
 }
 _FOLDERS = ('open_clip', 'hugging_face')
 _FILES = {
+    CARD_NAME,
+    NEW_CARD_NAME,
     CONFIG_NAME,
     WEIGHTS_NAME,
     HF_CONFIG_NAME,

@@ -34,6 +34,7 @@ from ..weights.tower_source import (
     WEIGHTS_NAME,
     TowerSource,
 )
+from .model_card import CARD_NAME, Measured, ModelCard, tower_card, write_card
 
 State = dict[str, Tensor]
 
@@ -43,6 +44,8 @@ def export_tower(
     source: TowerSource,
     folder: Path,
     origin: Mapping[str, str | float] | None = None,
+    facts: Mapping[str, object] | None = None,
+    measured: Measured | None = None,
 ) -> Path:
     """Write a distilled image tower with the text tower and logit scale of its source.
 
@@ -54,6 +57,8 @@ def export_tower(
         source: What the tower was built from.
         folder: Output folder; replaced if it exists.
         origin: Metadata, stored under ``origin`` in the configuration.
+        facts: Rows of the card's table.
+        measured: Metrics of these weights, for the card.
 
     Returns:
         The weights file inside ``folder``.
@@ -61,7 +66,8 @@ def export_tower(
     Raises:
         ValueError: As in ``check_exportable``, or a weight is not finite.
     """
-    return write_open_clip(exportable_state(visual_state, source), source, folder, origin)
+    state = exportable_state(visual_state, source)
+    return write_open_clip(state, source, folder, origin, facts, measured)
 
 
 def check_exportable(visual_keys: Iterable[str], source: TowerSource) -> None:
@@ -92,16 +98,21 @@ def write_open_clip(
     source: TowerSource,
     folder: Path,
     origin: Mapping[str, str | float] | None = None,
+    facts: Mapping[str, object] | None = None,
+    measured: Measured | None = None,
 ) -> Path:
     """Write a CLIP as a folder of open_clip, as in ``export_tower``.
 
-    A Hugging Face tokenizer in the source's folder is copied.
+    A Hugging Face tokenizer in the source's folder is copied. A card (`model_card.py`) is added;
+    one that was edited by hand stays.
 
     Args:
         state: Canonical state of both towers.
         source: Source with the configuration.
         folder: Output folder; replaced if it exists.
         origin: Metadata, stored under ``origin`` in the configuration.
+        facts: Rows of the card's table.
+        measured: Metrics of these weights, for the card.
     """
     check_finite(state, str(folder))
     content = {
@@ -118,7 +129,7 @@ def write_open_clip(
             safetensors_bytes(state, header_record(source.quick_gelu))
         )
 
-    _replace_folder(folder, write)
+    replace_folder(folder, write, tower_card(source, folder, facts, measured))
     return folder / WEIGHTS_NAME
 
 
@@ -156,7 +167,7 @@ def write_hugging_face(state: Mapping[str, Tensor], source: TowerSource, folder:
             safetensors_bytes(renamed, header_record(source.quick_gelu))
         )
 
-    _replace_folder(folder, write)
+    replace_folder(folder, write, tower_card(source, folder, transformers=True))
     return folder / HF_WEIGHTS_NAME
 
 
@@ -262,13 +273,20 @@ def safetensors_bytes(state: Mapping[str, Tensor], metadata: Mapping[str, str]) 
     return len(header).to_bytes(8, 'little') + header + content[8 + size :]
 
 
-def _replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Replace a folder atomically: `write` fills a temporary folder, then it is renamed."""
+def replace_folder(folder: Path, write: Callable[[Path], None], card: ModelCard) -> None:
+    """Replace a folder atomically.
+
+    Args:
+        folder: The folder; a card in it that was edited by hand stays.
+        write: Fills a temporary folder, which is then renamed.
+        card: The card that is added.
+    """
     unfinished = folder.with_name(f'.{folder.name}.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
         write(unfinished)
+        write_card(card, unfinished / CARD_NAME, folder / CARD_NAME)
         _swap(unfinished, folder)
     except Exception as error:
         raise_if_full(error, folder, unfinished.glob('*'))
