@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import Tensor
 
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
 from clipself_mm.model_index import find_model
 from clipself_mm.models import join_exemplars, read_names
 
@@ -101,7 +102,8 @@ class OpenVocabDetector:
             ImageReadError, TypeError, ValueError: As in `list_inputs`, `set_vocabulary` and
                 `embed_exemplars`; or a weight is not in 0-1.
         """
-        names, pictures = self.model.classes, {}
+        names = self.model.classes
+        pictures: dict[str, ExemplarEmbedding] = {}
         if texts is not None or exemplars is not None:
             vectors = {} if exemplars is None else self.embed_exemplars(exemplars)
             named = [] if texts is None else read_names(texts)
