@@ -212,7 +212,7 @@ def main() -> None:
         ways = {'boxes in images': embed_exemplars(tower, chosen, SIZE)}
         plain = dict(zip(nameless, ways['boxes in images'].values(), strict=True))
         if args.sources:
-            ways['crops, dense'] = embed_exemplars(tower, cut_crops(chosen), SIZE)
+            ways['crops'] = embed_exemplars(tower, cut_crops(chosen), SIZE)
             ways['crops, original image embedding'] = embed_images(original, chosen)
             ways['crops, refined image embedding'] = embed_images(tower, chosen)
         for way, vectors in ways.items():

@@ -7,6 +7,7 @@ from .captioned_images import CaptionedImages, ChooseCaption
 from .captioned_regions import CaptionedRegions
 from .checked_voc_dataset import CheckedVOCDataset
 from .embedding_cache import CacheMetadata, EmbeddingCache
+from .exemplars import Exemplar, list_exemplars, read_exemplar_boxes
 from .image_regions import ImageRegions
 from .open_vocab_coco_dataset import OpenVocabCocoDataset
 from .panoptic_regions import PanopticRegions
@@ -43,6 +44,7 @@ __all__ = [
     'CropRegions',
     'CropUncachedRegions',
     'EmbeddingCache',
+    'Exemplar',
     'GridRegions',
     'ImageReadError',
     'ImageRegions',
@@ -67,6 +69,8 @@ __all__ = [
     'SquareCrop',
     'UnlabelledImages',
     'Vocabulary',
+    'list_exemplars',
     'load_nouns',
     'load_vocabulary',
+    'read_exemplar_boxes',
 ]

@@ -15,11 +15,15 @@ from clipself_mm.clip.exemplar_embedding import (
     mean_direction,
 )
 from clipself_mm.datasets.exemplars import Exemplar
-from clipself_mm.datasets.transforms.crop_regions import fit_square
 from clipself_mm.datasets.transforms.resize_backends import longest_side_size, resize_by_pillow
 
 from .class_names import read_names
 from .tower_pixels import pad_right_below, round_up
+
+SURROUNDINGS = 3
+"""Side of the square about a crop, in longest sides of the crop."""
+CANVAS = 2
+"""Side of this square as the tower's input, in sides of its own images."""
 
 
 def embed_exemplars(
@@ -30,8 +34,8 @@ def embed_exemplars(
     """Embed pictures as the tower sees objects in images: by its dense features.
 
     A box is pooled from the dense map of its image, whose longest side is resized to `size`. A crop
-    is fitted into a square of the tower's own size, as the teacher's crops are, and pooled without
-    the padding.
+    is laid in the middle of a square of the tower's mean colour, three times as long, since dense
+    features of an object need surroundings.
 
     Args:
         tower: The tower whose dense features are compared with the classes.
@@ -96,12 +100,15 @@ def join_exemplars(
 
 
 def _embed_crop(tower: VisionTower, pixels: np.ndarray) -> Tensor:
-    """Feature of a crop, shape (D)."""
-    size = tower.image_size
-    height, width = longest_side_size(pixels.shape[0], pixels.shape[1], size)
-    top, left = (size - height) // 2, (size - width) // 2
-    square = torch.from_numpy(fit_square([pixels], size)[0])
-    return _pool(tower, square, np.array([[left, top, left + width, top + height]]))[0]
+    """Feature of a crop (RGB, uint8 of shape (h, w, 3)), shape (D)."""
+    height, width = pixels.shape[:2]
+    side = SURROUNDINGS * max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    canvas = np.empty((side, side, 3), np.uint8)
+    canvas[:] = np.round(255 * np.array(tower.mean))
+    canvas[top : top + height, left : left + width] = pixels
+    box = np.array([[left, top, left + width, top + height]])
+    return _embed_boxes(tower, canvas, box, CANVAS * tower.image_size)[0]
 
 
 def _embed_boxes(tower: VisionTower, pixels: np.ndarray, boxes: np.ndarray, size: int) -> Tensor:

@@ -73,7 +73,7 @@ def test_pictures_find_what_the_names_do_not_say(detector, pictures):
     (by_crops,) = detector(image, exemplars=crops)
     assert len(hits(by_crops, objects, classes)) >= 3
     (by_name,) = detector(image, texts=list(pictures))
-    assert not hits(by_name, objects, classes)
+    assert len(hits(by_name, objects, classes)) <= 1
 
 
 def test_names_and_pictures_in_one_call(detector, pictures):
