@@ -23,8 +23,12 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.detection import OpenVocabDetector
-from clipself_mm.detection.open_vocab_detector import SHIPPED
+from clipself_mm.datasets import ImageReadError
+from clipself_mm.detection.detector_options import (
+    add_detector_options,
+    load_detector,
+    read_detector_options,
+)
 from clipself_mm.labelling import (
     FORMATS,
     Journal,
@@ -36,7 +40,6 @@ from clipself_mm.labelling import (
     write_broken,
 )
 from clipself_mm.launch import end_with_parent
-from clipself_mm.models import read_name_option
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,18 +48,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'input', help='folder of images and sub-folders, list file, or index.json of shards'
     )
-    parser.add_argument(
-        'config',
-        nargs='?',
-        help='config of an F-ViT or a name of model-index.yml; default: the shipped detector',
-    )
-    parser.add_argument('checkpoint', nargs='?', help='its weights; default: those of the index')
-    parser.add_argument(
-        '--texts',
-        action='append',
-        help="class names separated by '.' or ',', or a .txt or .json file; given several times: "
-        "one name each; default: the model's",
-    )
+    add_detector_options(parser, batch_size=8)
     parser.add_argument('--out', type=Path, required=True, help='output folder')
     parser.add_argument('--format', choices=[*FORMATS], default='coco', help='of the labels')
     parser.add_argument(
@@ -67,13 +59,11 @@ def parse_args() -> argparse.Namespace:
         'numbers; may be given several times',
     )
     parser.add_argument('--root', default='.', help='root of the paths of a list file')
-    parser.add_argument('--device', help='cpu, cuda:0, ...; by default the GPU if there is one')
-    parser.add_argument('--batch-size', type=int, default=8, help='images in a forward pass')
     parser.add_argument('--workers', type=int, default=2, help='processes that read images')
     args = parser.parse_args()
-    if args.batch_size < 1 or args.workers < 0:
-        parser.error('--batch-size is at least 1, --workers at least 0')
-    args.texts = read_name_option(parser, '--texts', args.texts)
+    if args.workers < 0:
+        parser.error(f'--workers: expected at least 0, got {args.workers}')
+    read_detector_options(parser, args)
     return args
 
 
@@ -93,8 +83,8 @@ def label(args: argparse.Namespace) -> None:
     device = args.device
     if device is None and torch.cuda.is_available():
         device = f'cuda:{os.environ.get("LOCAL_RANK", 0)}'
-    detector = OpenVocabDetector(args.config or SHIPPED, args.checkpoint, device)
-    classes = args.texts or [*detector.model.classes]
+    detector, vocabulary = load_detector(args, device)
+    classes = [*detector.model.classes]
     thresholds = read_thresholds(args.score_thr, classes)
     journal = Journal(args.out / 'journal')
     with journal.lock() if is_main_process() else nullcontext():
@@ -109,6 +99,7 @@ def label(args: argparse.Namespace) -> None:
             args.batch_size,
             args.workers,
             partial(tqdm, disable=None),
+            vocabulary,
         )
         if records is not None:
             write_files(records, classes, args, source.root)
@@ -143,7 +134,7 @@ def main() -> None:
     join_processes()
     try:
         label(args)
-    except (OSError, ValueError, TypeError, ImportError) as error:
+    except (ImageReadError, OSError, ValueError, TypeError, ImportError) as error:
         sys.exit(f'error: {error}')
     except KeyboardInterrupt:
         sys.exit('stopped; the same command continues')

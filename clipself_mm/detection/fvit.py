@@ -151,9 +151,11 @@ class FViT(TwoStageDetector):
         """Second stage of one image, with the classes of its `text` if there is one."""
         image = slice(index, index + 1)
         single = PyramidWithDense((level[image] for level in pyramid), pyramid.dense[image])
-        own = 'text' in sample
-        names = read_names(sample.text) if own else self.classes
-        with self.vocabulary(names, () if own else self.negatives):
+        if 'text' in sample:
+            chosen = self.vocabulary(read_names(sample.text))
+        else:
+            chosen = self.vocabulary(self.classes, self.exemplars, self.negatives)
+        with chosen:
             return self._predict_rois(single, [proposals], [sample], rescale)[0]
 
 

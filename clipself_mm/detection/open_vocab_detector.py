@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.config import Config
 from torch import Tensor
@@ -18,6 +19,17 @@ from .open_vocab_inferencer import OpenVocabInferencer
 
 SHIPPED = 'fvit_tiny_shipped_shapes-ov'
 """Name of the detector that comes with the package."""
+
+
+class DetectorVocabulary(NamedTuple):
+    """The arguments of `FViT.set_vocabulary`."""
+
+    classes: tuple[str, ...]
+    """Names of the classes."""
+    exemplars: Mapping[str, ExemplarEmbedding]
+    """Embedded pictures of some classes, by name."""
+    negatives: tuple[str, ...]
+    """Names that compete with the classes, but are not detected."""
 
 
 class OpenVocabDetector:
@@ -108,7 +120,7 @@ class OpenVocabDetector:
         chosen = self.read_vocabulary(texts, exemplars, exemplar_weight, negatives)
         with self.model.vocabulary(*chosen):
             found = self.inferencer(inputs, batch_size=batch_size, return_datasamples=True)
-        return [of_sample(sample, chosen[0], score_thr) for sample in found['predictions']]
+        return [of_sample(sample, chosen.classes, score_thr) for sample in found['predictions']]
 
     def read_vocabulary(
         self,
@@ -116,7 +128,7 @@ class OpenVocabDetector:
         exemplars: str | Path | Mapping[str, object] | None = None,
         exemplar_weight: float = 0.5,
         negatives: str | Sequence[str] | None = None,
-    ) -> tuple[tuple[str, ...], Mapping[str, ExemplarEmbedding], tuple[str, ...]]:
+    ) -> DetectorVocabulary:
         """Read the classes of a call.
 
         Args:
@@ -126,7 +138,7 @@ class OpenVocabDetector:
             negatives: As in a call.
 
         Returns:
-            The arguments of `FViT.set_vocabulary`: names, embedded pictures, negatives.
+            The classes, their pictures and the negatives.
 
         Raises:
             ImageReadError, TypeError, ValueError: As in a call.
@@ -140,7 +152,7 @@ class OpenVocabDetector:
             others = model.safe_negatives(names)
         if negatives is not None:
             others = tuple(read_names(negatives)) if negatives else ()
-        return names, pictures, others
+        return DetectorVocabulary(names, pictures, others)
 
     def embed_exemplars(self, exemplars: str | Path | Mapping[str, object]) -> dict[str, Tensor]:
         """Embed the pictures of classes once, for many calls.

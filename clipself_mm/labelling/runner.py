@@ -18,12 +18,14 @@ from mmengine.dist import barrier, broadcast_object_list, get_dist_info
 from PIL import ExifTags
 from torch.utils.data import DataLoader, Dataset
 
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
 from clipself_mm.datasets import ImageReadError
 from clipself_mm.datasets.image_files import decode_image, read_bytes
 from clipself_mm.datasets.input_images import InputImage
 from clipself_mm.datasets.sharded.order import share
 from clipself_mm.detection import ImageDetections, OpenVocabDetector
 from clipself_mm.detection.image_detections import of_sample
+from clipself_mm.detection.open_vocab_detector import DetectorVocabulary
 
 from .journal import BrokenImage, Journal, LabelledImage, Records
 from .sources import ImageSource
@@ -37,6 +39,7 @@ def label_images(
     batch_size: int = 8,
     workers: int = 2,
     progress: Callable[..., Any] | None = None,
+    vocabulary: DetectorVocabulary | None = None,
 ) -> Records | None:
     """Detect objects in all images that the journal does not have yet.
 
@@ -52,6 +55,8 @@ def label_images(
         batch_size: Images in a forward pass.
         workers: Processes that read images; 0 for none.
         progress: Progress bar of the main process, called like ``tqdm``.
+        vocabulary: Pictures of these classes and negatives, from the detector's `read_vocabulary`;
+            by default its own for the names.
 
     Returns:
         The labels of all images in the main process, else None.
@@ -63,9 +68,12 @@ def label_images(
     """
     rank, world = get_dist_info()
     _check_model_threshold(detector, min(thresholds.values()))
+    names, pictures, negatives = vocabulary or detector.read_vocabulary([*thresholds])
     settings = dict(
         input=source.fingerprint(),
-        texts=[*thresholds],
+        texts=[*names],
+        exemplars={name: _digest_of(given) for name, given in pictures.items()},
+        negatives=[*negatives],
         score_thr=dict(thresholds),
         model=_model_digests(detector),
     )
@@ -92,7 +100,7 @@ def label_images(
     least = np.array([*thresholds.values()], np.float32)
     with ExitStack() as stack:
         part = stack.enter_context(journal.part(rank))
-        stack.enter_context(detector.model.vocabulary([*thresholds]))
+        stack.enter_context(detector.model.vocabulary(names, pictures, negatives))
         bar = None
         if progress is not None and rank == 0:
             total = sum(len(batch) for batch in own)
@@ -145,6 +153,12 @@ def _model_digests(detector: OpenVocabDetector) -> dict[str, str]:
     return dict(
         weights=weights.hexdigest()[:16], config=hashlib.sha256(text.encode()).hexdigest()[:16]
     )
+
+
+def _digest_of(given: ExemplarEmbedding) -> str:
+    """Digest of the pictures of a class and their weight, equal where devices round otherwise."""
+    numbers = np.append(given.vector.cpu().numpy(), given.weight).round(2).astype('<f4') + 0.0
+    return hashlib.sha256(numbers.tobytes()).hexdigest()[:16]
 
 
 class _Batches(Dataset):
