@@ -51,7 +51,7 @@ def read_upload(path: str | Path) -> PageImage:
         raise ValueError(f'{path.name} {found}: choose an image of at most {MAX_BYTES // 2**20} MB')
     try:
         with Image.open(path, formats=FORMATS) as image:
-            pixels = image.width * image.height
+            pixels = float(image.width * image.height)
     except Image.DecompressionBombError:
         pixels = math.inf
     except UnidentifiedImageError:
