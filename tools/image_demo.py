@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from clipself_mm.datasets import ImageReadError
 from clipself_mm.datasets.input_images import list_inputs
 from clipself_mm.detection.open_vocab_inferencer import OpenVocabInferencer
-from clipself_mm.models import read_name_option
+from clipself_mm.models import join_exemplars, read_name_option
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,6 +26,15 @@ def parse_args() -> argparse.Namespace:
         action='append',
         help="class names separated by '.' or ',', or a .txt or .json file; given several times: "
         "one name each; default: the config's",
+    )
+    parser.add_argument(
+        '--exemplars', help='folder with a sub-folder of crops per class (docs/exemplars.md)'
+    )
+    parser.add_argument(
+        '--exemplar-weight',
+        type=float,
+        default=0.5,
+        help='share of the crops in 0-1 for classes of --texts; other classes have no name',
     )
     parser.add_argument('--out-dir', default='work_dirs/image_demo', help='output folder')
     parser.add_argument('--device', help='cpu, cuda:0, ...; by default the GPU if there is one')
@@ -44,7 +53,14 @@ def main() -> None:
         sys.exit(f'error: {error}')
     print(f'{args.inputs}: {len(images)} images')
     inferencer = OpenVocabInferencer(args.config, args.checkpoint, device=args.device)
-    if args.texts is not None:
+    if args.exemplars is not None:
+        try:
+            vectors = inferencer.embed_exemplars(args.exemplars)
+            classes, pictures = join_exemplars(args.texts or (), vectors, args.exemplar_weight)
+        except (ImageReadError, OSError, ValueError) as error:
+            sys.exit(f'error: --exemplars: {error}')
+        inferencer.model.set_vocabulary(classes, pictures)
+    elif args.texts is not None:
         inferencer.model.set_vocabulary(args.texts)
     try:
         inferencer(

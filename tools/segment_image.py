@@ -12,9 +12,11 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from clipself_mm.datasets import ImageReadError
+from clipself_mm.datasets.exemplars import list_exemplars
 from clipself_mm.datasets.input_images import read_image_argument
 from clipself_mm.launch import replace_tower
-from clipself_mm.models import read_name_option
+from clipself_mm.models import embed_exemplars, join_exemplars, read_name_option
 from clipself_mm.visualization import draw_segmentation
 
 
@@ -33,6 +35,15 @@ def parse_args() -> argparse.Namespace:
         help="class names separated by '.' or ',', or a .txt or .json file; given several times: "
         "one name each; default: the config's",
     )
+    parser.add_argument(
+        '--exemplars', help='folder with a sub-folder of crops per class (docs/exemplars.md)'
+    )
+    parser.add_argument(
+        '--exemplar-weight',
+        type=float,
+        default=0.5,
+        help='share of the crops in 0-1 for classes of --texts; other classes have no name',
+    )
     parser.add_argument('--out', default='work_dirs/segment_image.png', help='output file')
     parser.add_argument('--opacity', type=float, default=0.6, help='weight of the colours, 0-1')
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
@@ -49,7 +60,15 @@ def main() -> None:
         replace_tower(config, args.tower)
     pixels = read_image_argument(args.image)
     model = init_model(config, args.checkpoint, device=args.device)
-    if args.texts is not None:
+    if args.exemplars is not None:
+        tower = getattr(model.backbone, 'tower', model.backbone)
+        try:
+            vectors = embed_exemplars(tower, list_exemplars(args.exemplars), tower.image_size)
+            classes, pictures = join_exemplars(args.texts or (), vectors, args.exemplar_weight)
+        except (ImageReadError, OSError, ValueError) as error:
+            sys.exit(f'error: --exemplars: {error}')
+        model.set_vocabulary(classes, pictures)
+    elif args.texts is not None:
         model.set_vocabulary(args.texts)
     found = inference_model(model, pixels[..., ::-1].copy())
     labels = found.pred_sem_seg.data[0].cpu().numpy()

@@ -18,7 +18,6 @@ from clipself_mm.io.names import name_key, near_misses
 from .annotations.boxes import BoxCounts, read_boxes
 from .annotations.coco_json import image_file_name, load_instances
 from .input_images import InputImage, list_inputs
-from .structures import ImageReadError
 from .transforms.load_rgb import LoadRGB
 
 
@@ -215,7 +214,4 @@ class _AnnotatedImage(InputImage):
 
     def read_rgb(self) -> np.ndarray:
         """As in `InputImage`."""
-        try:
-            return LoadRGB()(dict(self.source))['img']
-        except FileNotFoundError as error:
-            raise ImageReadError(self.label, 'no such file') from error
+        return LoadRGB()(dict(self.source))['img']

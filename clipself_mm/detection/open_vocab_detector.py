@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 from mmengine.config import Config
 from torch import Tensor
 
-from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding, check_weight
-from clipself_mm.datasets.exemplars import list_exemplars
 from clipself_mm.model_index import find_model
-from clipself_mm.models import embed_exemplars, read_names
+from clipself_mm.models import join_exemplars, read_names
 
 from .fvit import FViT
 from .image_detections import ImageDetections, of_sample
@@ -106,14 +103,9 @@ class OpenVocabDetector:
         """
         names, pictures = self.model.classes, {}
         if texts is not None or exemplars is not None:
-            named = [] if texts is None else read_names(texts)
             vectors = {} if exemplars is None else self.embed_exemplars(exemplars)
-            names = tuple(read_names(list(dict.fromkeys([*named, *vectors]))))
-            shared = check_weight(exemplar_weight)
-            pictures = {
-                name: ExemplarEmbedding(vector, shared if name in named else 1.0)
-                for name, vector in vectors.items()
-            }
+            named = [] if texts is None else read_names(texts)
+            names, pictures = join_exemplars(named, vectors, exemplar_weight)
         keep = texts is None and exemplars is None
         with nullcontext() if keep else self.model.vocabulary(names, pictures):
             found = self.inferencer(inputs, batch_size=batch_size, return_datasamples=True)
@@ -132,20 +124,4 @@ class OpenVocabDetector:
             ImageReadError, TypeError, ValueError: As in `list_exemplars`; or a picture is broken,
                 or a box has no area in its image.
         """
-        done: dict[str, Tensor] = {}
-        if isinstance(exemplars, Mapping):
-            done = {
-                name: given
-                for name, given in exemplars.items()
-                if isinstance(given, Tensor) and given.ndim == 1 and given.is_floating_point()
-            }
-            exemplars = {name: e for name, e in exemplars.items() if name not in done}
-        if done and not exemplars:
-            return done
-        pictures = list_exemplars(exemplars)
-        return done | embed_exemplars(self.model.backbone.tower, pictures, self._input_side)
-
-    def _input_side(self, image: np.ndarray) -> int:
-        """Longest side of an image (RGB) behind the test pipeline, in pixels."""
-        packed = self.inferencer.pipeline(dict(img=image[..., ::-1].copy(), img_id=0))
-        return max(packed['inputs'].shape[-2:])
+        return self.inferencer.embed_exemplars(exemplars)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,10 +16,13 @@ from mmdet.apis import DetInferencer
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from clipself_mm.datasets.annotations.image_listing import EXTENSIONS
+from clipself_mm.datasets.exemplars import list_exemplars
 from clipself_mm.datasets.input_images import InputImage, OutputNames, list_inputs
+from clipself_mm.models import embed_exemplars
 
 
 class OpenVocabInferencer(DetInferencer):
@@ -74,6 +77,38 @@ class OpenVocabInferencer(DetInferencer):
             names = self._output_names[out_dir].choose(images)
             images = [replace(i, name=name) for i, name in zip(images, names, strict=True)]
         return super().__call__(images, *args, texts=texts, out_dir=out_dir, **kwargs)
+
+    def embed_exemplars(self, exemplars: str | Path | Mapping[str, object]) -> dict[str, Tensor]:
+        """Embed the pictures of classes by the tower of the detector.
+
+        Args:
+            exemplars: Pictures of classes, see `list_exemplars`; classes whose value is a vector of
+                this method stay as they are.
+
+        Returns:
+            Class name to unit vector, shape (D).
+
+        Raises:
+            ImageReadError, TypeError, ValueError: As in `list_exemplars` and
+                `clipself_mm.models.embed_exemplars`.
+        """
+        done: dict[str, Tensor] = {}
+        if isinstance(exemplars, Mapping):
+            done = {
+                name: given
+                for name, given in exemplars.items()
+                if isinstance(given, Tensor) and given.ndim == 1 and given.is_floating_point()
+            }
+            exemplars = {name: given for name, given in exemplars.items() if name not in done}
+        if done and not exemplars:
+            return done
+        tower = self.model.backbone.tower
+        return done | embed_exemplars(tower, list_exemplars(exemplars), self._input_side)
+
+    def _input_side(self, image: np.ndarray) -> int:
+        """Longest side of an image (RGB) behind the test pipeline, in pixels."""
+        packed = self.pipeline(dict(img=image[..., ::-1].copy(), img_id=0))
+        return max(packed['inputs'].shape[-2:])
 
     def _init_pipeline(self, cfg: Config) -> Compose:
         """As in mmdet; a `LoadBGR` is replaced too, for images are given to it as arrays."""

@@ -9,11 +9,16 @@ import torch
 from torch import Tensor
 
 from clipself_mm.clip import VisionTower, roi_pool
-from clipself_mm.clip.exemplar_embedding import mean_direction
+from clipself_mm.clip.exemplar_embedding import (
+    ExemplarEmbedding,
+    check_weight,
+    mean_direction,
+)
 from clipself_mm.datasets.exemplars import Exemplar
 from clipself_mm.datasets.transforms.crop_regions import fit_square
 from clipself_mm.datasets.transforms.resize_backends import longest_side_size, resize_by_pillow
 
+from .class_names import read_names
 from .tower_pixels import pad_right_below, round_up
 
 
@@ -65,6 +70,31 @@ def embed_exemplars(
     return {name: mean_direction(vectors) for name, vectors in of_class.items()}
 
 
+def join_exemplars(
+    names: Sequence[str], vectors: Mapping[str, Tensor], weight: float = 0.5
+) -> tuple[tuple[str, ...], dict[str, ExemplarEmbedding]]:
+    """Join classes given by names with classes given by pictures, for `set_vocabulary`.
+
+    Args:
+        names: Class names.
+        vectors: Class name to the unit vector of its pictures, see `embed_exemplars`.
+        weight: Share of the pictures in 0-1 for classes that are in both; a class that is not
+            among `names` is given by its pictures alone.
+
+    Returns:
+        All classes, those of `names` first, and the embeddings of the pictures.
+
+    Raises:
+        ValueError: The weight is not in 0-1, or there is no class.
+    """
+    weight, named = check_weight(weight), set(names)
+    classes = tuple(read_names(list(dict.fromkeys([*names, *vectors]))))
+    return classes, {
+        name: ExemplarEmbedding(vector, weight if name in named else 1.0)
+        for name, vector in vectors.items()
+    }
+
+
 def _embed_crop(tower: VisionTower, pixels: np.ndarray) -> Tensor:
     """Feature of a crop, shape (D)."""
     size = tower.image_size
@@ -88,5 +118,5 @@ def _pool(tower: VisionTower, image: Tensor, boxes_px: np.ndarray) -> Tensor:
     height, width = (round_up(side, tower.patch_size) for side in image.shape[-2:])
     mean, std = (torch.tensor(value).view(3, 1, 1) for value in (tower.mean, tower.std))
     batch = (pad_right_below([image], height, width) / 255 - mean) / std
-    dense = tower.encode_dense(batch.to(next(tower.parameters())))
+    dense = tower.encode_dense(batch.to(next(tower.parameters(), batch)))
     return roi_pool(dense, [torch.from_numpy(boxes_px).float()], tower.patch_size)

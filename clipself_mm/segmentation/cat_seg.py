@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
@@ -12,6 +12,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
 from clipself_mm.models import check_normalisation
 
 from .upsample_argmax import resize_logits, undo_padding_and_flip, upsample_argmax
@@ -61,17 +62,20 @@ class CATSeg(EncoderDecoder):
         """Training classes; label i is `train_classes[i]`."""
         return self.decode_head.train_classes
 
-    def set_vocabulary(self, classes: Sequence[str]) -> None:
+    def set_vocabulary(
+        self, classes: Sequence[str], exemplars: Mapping[str, ExemplarEmbedding] | None = None
+    ) -> None:
         """Change the test classes; the training classes stay.
 
         Args:
             classes: K names, two or more; label i is `classes[i]`.
+            exemplars: Pictures of some of them, by name; by default none.
 
         Raises:
             ValueError: There are fewer than two names, a name is empty or occurs twice, or there is
                 no text tower to encode one. The vocabulary stays as it was.
         """
-        self.decode_head.set_classes(classes)
+        self.decode_head.set_classes(classes, exemplars)
         self.num_classes = self.out_channels = len(self.classes)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:

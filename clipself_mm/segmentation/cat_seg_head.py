@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from mmseg.registry import DATASETS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
 from clipself_mm.models import find_vocabulary, name_classes
 
 from .cat_seg_aggregator import CATSegAggregator
@@ -120,11 +121,14 @@ class CATSegHead(BaseDecodeHead):
         self.top_classes = top_classes
         self.decode_classes = decode_classes
 
-    def set_classes(self, classes: Sequence[str]) -> None:
+    def set_classes(
+        self, classes: Sequence[str], exemplars: Mapping[str, ExemplarEmbedding] | None = None
+    ) -> None:
         """Change the test classes; the training classes stay.
 
         Args:
             classes: K names, two or more: argmax over a single class labels every pixel with it.
+            exemplars: Pictures of some of them, see `TextEmbeddings.set_classes`; by default none.
 
         Raises:
             ValueError: There are fewer than two names, or a name is empty, occurs twice or cannot
@@ -133,7 +137,7 @@ class CATSegHead(BaseDecodeHead):
         names = name_classes(classes).classes
         if len(names) < 2:
             raise ValueError(f'vocabulary: expected two or more classes, got {list(names)}')
-        self.prompts.set_classes(names)
+        self.prompts.set_classes(names, exemplars=exemplars or {})
         self.classes = names
         self.num_classes = self.out_channels = len(names)
 

@@ -140,6 +140,10 @@ class CATSegPrompts(TextEmbeddings):
         super()._load_from_state_dict(*args)
         self._forget()
 
+    def _row(self, vector: Tensor) -> Tensor:
+        row = super()._row(vector)
+        return row if self.templates is None else row.expand(self.count, -1)
+
     def _compute(self, classes: Sequence[str]) -> Tensor:
         """Embeddings of K names, shape (K, P, D), or (K, D) without templates."""
         if self.templates is None:

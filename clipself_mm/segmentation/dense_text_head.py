@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from mmseg.registry import DATASETS
 from torch import Tensor, nn
 
 from clipself_mm.clip import TextEmbeddings
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
 from clipself_mm.models import find_vocabulary, name_classes
 
 
@@ -76,16 +77,19 @@ class DenseTextHead(nn.Module):
         """K."""
         return len(self.classes)
 
-    def set_classes(self, classes: Sequence[str]) -> None:
+    def set_classes(
+        self, classes: Sequence[str], exemplars: Mapping[str, ExemplarEmbedding] | None = None
+    ) -> None:
         """Change the classes; a text tower encodes those that a file of embeddings lacks.
 
         Args:
             classes: K names.
+            exemplars: Pictures of some of them, see `TextEmbeddings.set_classes`; by default none.
 
         Raises:
             ValueError: There is no name, or a name is empty, occurs twice or cannot be encoded.
         """
-        self.text.set_classes(name_classes(classes).classes)
+        self.text.set_classes(name_classes(classes).classes, exemplars=exemplars or {})
 
     def forward(self, dense: Tensor) -> Tensor:
         """Logits at token resolution, (N, D, h, w) -> (N, K, h, w)."""

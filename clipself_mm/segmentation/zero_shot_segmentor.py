@@ -12,6 +12,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
 from clipself_mm.models import (
     FrozenModel,
     check_normalisation,
@@ -96,11 +97,14 @@ class ZeroShotSegmentor(FrozenModel, EncoderDecoder):
         """The classes; label i is `classes[i]`."""
         return self.decode_head.classes
 
-    def set_vocabulary(self, classes: Sequence[str]) -> None:
+    def set_vocabulary(
+        self, classes: Sequence[str], exemplars: Mapping[str, ExemplarEmbedding] | None = None
+    ) -> None:
         """Change the classes.
 
         Args:
             classes: K names; label i is `classes[i]`.
+            exemplars: Pictures of some of them, by name; by default none.
 
         Raises:
             ValueError: There is no name, a name is empty or occurs twice, `test_cfg.background` is
@@ -109,7 +113,7 @@ class ZeroShotSegmentor(FrozenModel, EncoderDecoder):
         """
         classes = name_classes(classes).classes
         test_cfg = segment_test_cfg(self._given_test_cfg, classes)
-        self.decode_head.set_classes(classes)
+        self.decode_head.set_classes(classes, exemplars)
         self.test_cfg = test_cfg
         self.num_classes = self.out_channels = len(self.classes)
 

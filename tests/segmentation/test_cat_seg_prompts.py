@@ -7,6 +7,7 @@ import torch.nn.functional as F
 pytest.importorskip('mmseg')
 
 from clipself_mm.clip import PROMPT_TEMPLATES, TextTower
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
 from clipself_mm.segmentation.cat_seg_prompts import PROMPTS, CATSegPrompts
 
 TINY = dict(model='pkg:clipself_mm.shapes/tiny_clip')
@@ -111,3 +112,15 @@ def test_prompt_sets(tmp_path):
 def test_missing_text_tower_raises():
     with pytest.raises(ValueError, match=r"\['red star', 'grass'\].*`text`"):
         frozen(None, templates=['{}'])(CLASSES)
+
+
+def test_pictures_are_blended_with_every_prompt():
+    plain = frozen(templates=TEMPLATES)(CLASSES)
+    vector = F.normalize(torch.randn(128, generator=torch.Generator().manual_seed(0)), dim=0)
+    prompts = frozen(templates=TEMPLATES)
+    given = {'grass': ExemplarEmbedding(vector, 0.25), 'object 1': ExemplarEmbedding(vector)}
+    prompts.set_classes([*CLASSES, 'object 1'], exemplars=given)
+    table = prompts([*CLASSES, 'object 1'])  # as in a forward pass
+    assert torch.equal(table[0], plain[0])
+    torch.testing.assert_close(table[1], F.normalize(0.75 * plain[1] + 0.25 * vector, dim=-1))
+    torch.testing.assert_close(table[2], vector.expand(3, -1))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import MODELS
+from PIL import Image
 
 pytest.importorskip('mmseg')
 
@@ -17,6 +18,9 @@ from mmseg.structures import SegDataSample
 
 import clipself_mm.segmentation
 from clipself_mm.clip import TextTower, build_tower
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
+from clipself_mm.datasets.exemplars import list_exemplars
+from clipself_mm.models import embed_exemplars, join_exemplars
 from clipself_mm.segmentation import dense_logits
 from tests.segmentation.stub_tower import PREPROCESSOR
 
@@ -287,3 +291,26 @@ def test_importing_the_package_does_not_import_mmseg():
     assert done.returncode == 0, done.stderr[-2000:]
     assert 'mmseg' in sys.modules
     assert clipself_mm.segmentation.ZeroShotSegmentor is MODELS.get('ZeroShotSegmentor')
+
+
+def test_classes_given_by_pictures(build):
+    """Names that no file has, and no text tower; 'red' is pulled towards yellow by its picture."""
+    model = build()
+    crops = {
+        'object 1': Image.new('RGB', (6, 3), (0, 0, 255)),
+        'object 2': [Image.new('RGB', (4, 4), (0, 99, 0)), Image.new('RGB', (2, 7), (0, 255, 0))],
+    }
+    classes, given = join_exemplars([], embed_exemplars(model.backbone, list_exemplars(crops), 8))
+    model.set_vocabulary(classes, given)
+    (found,) = model.predict(patches('blue green', 'green blue'))
+    assert model.classes == ('object 1', 'object 2')
+    assert found.pred_sem_seg.data[0, ::4, ::4].tolist() == [[0, 1], [1, 0]]
+    green = torch.tensor([0.0, 1.0, 0.0])
+    model.set_vocabulary(['red', 'blue'], {'red': ExemplarEmbedding(green, 0.5)})
+    expected = torch.tensor([[0.5**0.5, 0.5**0.5, 0], [0, 0, 1]])
+    torch.testing.assert_close(model.decode_head.text.table, expected)
+    with pytest.raises(ValueError, match='object 3'):
+        model.set_vocabulary(['red', 'object 3'], {'blue': ExemplarEmbedding(green)})
+    torch.testing.assert_close(model.decode_head.text.table, expected)
+    model.set_vocabulary(['red', 'blue'])
+    assert model.decode_head.text.table[0].tolist() == [1, 0, 0]
