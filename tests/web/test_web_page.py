@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 
+import psutil
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
@@ -26,7 +27,7 @@ pytest.importorskip('gradio', reason="pip install 'clipself_mm[web]'")
 
 @pytest.fixture(scope='module')
 def server(tmp_path_factory):
-    """The tool, its port taken: address of the page, and seconds until it answered."""
+    """The tool, its port taken: address, processor seconds until it answers, output."""
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', free_port()))
         taken.listen()
@@ -40,7 +41,8 @@ def server(tmp_path_factory):
             time.sleep(0.1)
             out = fork.output[0].read_text() if fork.output[0].exists() else ''
             found = re.search(r'The page is at (http://127\.0\.0\.1:\d+)/', out)
-        yield found[1], time.monotonic() - start, out
+        spent = psutil.Process(fork.pid).cpu_times()
+        yield found[1], spent.user + spent.system, out
     os.kill(fork.pid, signal.SIGTERM)
     assert fork.wait(60).returncode == 0
 
@@ -67,9 +69,10 @@ def visitor(chromium, address):
     context.close()
 
 
-def test_page_answers_within_30_seconds_on_the_next_port(server):
+def test_page_answers_soon_on_the_next_port(server):
+    """In processor seconds, whatever else runs; the import of torch and mm, about 6, is not in."""
     address, seconds, out = server
-    assert seconds < 30
+    assert seconds < 15
     assert re.search(rf'Port \d+ is taken, {address.rpartition(":")[2]} is used', out)
     with urllib.request.urlopen(address) as answer:
         assert answer.status == 200
