@@ -17,7 +17,7 @@ STAMP := $(VENV)/.clipself_mm-$(STACK).stamp
 unexport STACK VENV PYTHON JOBS
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help env demo web reproduce test test-fast lint clean
+.PHONY: help env demo web reproduce test test-fast lint docs clean
 
 help:
 	@echo 'make demo    install, make the benchmark, distil the tiny CLIP, print the tables (work_dirs/demo)'
@@ -26,6 +26,7 @@ help:
 	@echo 'make test    run the test suite (TESTS="-m parity" or a path selects, JOBS=2 processes)'
 	@echo 'make test-fast  the tests that are not marked slow (two minutes)'
 	@echo 'make lint    ruff check, ruff format --check, codespell, mypy'
+	@echo 'make docs    the documentation as a site, in site/; nothing is loaded from elsewhere'
 	@echo 'make env     build the environment only; STACK=openmmlab makes the classic one'
 	@echo 'make clean   remove caches and build leftovers; environments, data and work_dirs stay'
 	@echo 'Options: VENV=$(VENV) STACK=$(STACK) PYTHON=(first of 3.11, 3.12, 3.10 that runs)'
@@ -59,6 +60,10 @@ lint: $(STAMP)
 	$(RUN) -m codespell_lib
 	$(if $(filter onedl,$(STACK)),$(RUN) -m mypy)
 
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(STAMP)
+	$(RUN) -m mkdocs build --strict
+
 clean:
-	rm -rf build dist .pytest_cache .ruff_cache
+	rm -rf build dist site .pytest_cache .ruff_cache
 	find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,6 +21,7 @@ from setuptools.command.editable_wheel import editable_wheel
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = 'clipself_mm'
+COMMAND = 'clipself_mm_command'
 MIM_FOLDERS = ('configs', 'projects', 'tools')
 MIM_INDEX = 'model-index.yml'
 
@@ -48,9 +49,9 @@ EXTRAS = {
     'wds': ['webdataset>=1.0'],
     'cache': ['lmdb>=1.4'],
     'supervision': ['supervision>=0.22'],
-    'video': ['lap>=0.5.12'],
+    'video': ['av>=14', 'lap>=0.5.12'],
     'web': ['gradio>=6,<7'],
-    'docs': ['mkdocs-jupyter', 'mkdocs-material>=9.5', 'mkdocstrings[python]'],
+    'docs': ['mkdocs-material>=9.5', 'mkdocstrings[python]'],
     'dev': ['codespell', 'mypy', 'nbmake', 'playwright', 'pytest', 'pytest-xdist', 'ruff'],
 }
 
@@ -134,6 +135,8 @@ if __name__ == '__main__':
         # Named although it is the default: then an editable installation is a plain .pth file.
         package_dir={'': '.'},
         packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+        py_modules=[COMMAND],
+        entry_points={'console_scripts': [f'clipself-mm = {COMMAND}:main']},
         package_data={
             PACKAGE: ['py.typed'],
             f'{PACKAGE}.clip': ['*.json'],

@@ -17,6 +17,8 @@ import torch.distributed
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
+from clipself_mm.model_index import CONFIG_HELP, config_file
+
 #: Option of Linux' prctl (linux/prctl.h): the signal that follows the death of the parent.
 _PR_SET_PDEATHSIG = 1
 #: Data loaders of a config.
@@ -27,7 +29,7 @@ WORKER_OPTIONS = ('persistent_workers', 'prefetch_factor', 'timeout', 'multiproc
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:
     """Add the config and the options of every mm tool."""
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', type=config_file, help=CONFIG_HELP)
     parser.add_argument('--work-dir', help='where logs and checkpoints go')
     parser.add_argument(
         '--cfg-options',

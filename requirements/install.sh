@@ -56,7 +56,7 @@ is_complete() {
 import cv2, faster_coco_eval, lap, lmdb, matplotlib, mmcv.ops, mmdet, mmengine, mmseg, open_clip, panopticapi, pycocotools
 import codespell_lib, pytest, safetensors, timm, torch, torchvision, tqdm, xdist
 from importlib.util import find_spec
-others = ('gradio', 'mkdocs', 'mkdocs_jupyter', 'mkdocstrings', 'nbmake', 'playwright', 'ruff', 'supervision')
+others = ('gradio', 'mkdocs', 'mkdocstrings', 'nbmake', 'playwright', 'ruff', 'supervision')
 raise SystemExit(None in map(find_spec, others))
 PY
 }

@@ -21,10 +21,10 @@ SERVER = multiprocessing.get_context('forkserver')
 class Fork:
     """A running script: what `subprocess.Popen` would be, its output in files."""
 
-    def __init__(self, words, cwd, **env):
+    def __init__(self, words, cwd, output=(), **env):
         self.args = [str(word) for word in words]
         self.folder = tempfile.TemporaryDirectory()
-        self.output = [Path(self.folder.name, name) for name in ('stdout', 'stderr')]
+        self.output = output or [Path(self.folder.name, name) for name in ('stdout', 'stderr')]
         SERVER.set_forkserver_preload(PRELOADED)
         self.process = SERVER.Process(target=run, args=(self.args, str(cwd), self.output, env))
         self.process.start()
@@ -46,11 +46,31 @@ class Fork:
         return subprocess.CompletedProcess(self.args, self.process.exitcode, out, err)
 
 
+class ForkedPopen(Fork):
+    """`subprocess.Popen` of a Python script whose output goes into one file, as a `Fork`."""
+
+    def __init__(self, command, *, stdout, stderr, stdin, env, pass_fds):
+        interpreter, *words = command
+        assert (interpreter, stderr, stdin) == (
+            sys.executable,
+            subprocess.STDOUT,
+            subprocess.DEVNULL,
+        )
+        super().__init__(words, Path.cwd(), [Path(stdout.name)] * 2, **env)
+
+    @property
+    def returncode(self):
+        return self.process.exitcode
+
+    def terminate(self):
+        self.process.terminate()
+
+
 def run(words, cwd, output, env):
     """In the fork: be ``python words`` in a folder, as the leader of a process group."""
     os.setsid()
     for descriptor, path in enumerate(output, start=1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     os.chdir(cwd)
     os.environ.update(env, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
     import torch

@@ -19,6 +19,9 @@ from unittest import mock
 
 from mmengine.config import Config, ConfigDict
 
+from clipself_mm.model_index import find_config
+from clipself_mm_command import find_tools
+
 ROOT = Path(__file__).parents[1]
 DOWNLOADS = {
     'git': ('clone',),
@@ -64,7 +67,9 @@ def commands(page):
 
 def single_commands(page):
     """Words of calls of tools and make that a page shows indented; none with gaps (`...`)."""
-    call = r'^    ((?:[A-Z_]+=\S+ )*(?:(?:python )?tools/|make )(?:[^\n]*\\\n)*[^\n]*)$'
+    call = (
+        r'^    ((?:[A-Z_]+=\S+ )*(?:(?:python )?tools/|make |clipself-mm )(?:[^\n]*\\\n)*[^\n]*)$'
+    )
     for line in re.findall(call, page, re.MULTILINE):
         words = shlex.split(line.replace('\\\n', ' '), comments=True)
         if not GAPS & {*words}:
@@ -121,6 +126,11 @@ def check_command(words, above, earlier):
         check_tool(tool, [*rest[:place], *rest[place + 1 :]], above, earlier)
     elif program == 'python' and rest[0].startswith(OURS):
         check_tool(ROOT / rest[0], rest[1:], above, earlier)
+    elif program == 'clipself-mm':
+        tools = find_tools()
+        if rest[0] not in tools:
+            raise ValueError(f'there is no command {rest[0]}')
+        check_tool(tools[rest[0]], rest[1:], above, earlier)
     elif program == 'python' and rest[:2] == ['-m', 'pytest']:
         pass
     elif program not in SHELL:
@@ -160,7 +170,7 @@ def check_tool(tool, arguments, above, earlier):
 @functools.cache
 def read_config(path):
     """A config of the checkout, resolved."""
-    return Config.fromfile(ROOT / path)
+    return Config.fromfile(find_config(path))
 
 
 @functools.cache

@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -15,9 +16,11 @@ from zipfile import ZipFile
 import pytest
 import yaml
 from mmengine.config import Config
+from PIL import Image
 
 import clipself_mm
 from clipself_mm.environment import STACKS, describe_problem
+from clipself_mm.shapes import ShapesOV, render_scene
 
 ROOT = Path(__file__).parents[1]
 SOURCES = (
@@ -28,6 +31,7 @@ SOURCES = (
     'LICENSE',
     'model-index.yml',
     'clipself_mm',
+    'clipself_mm_command.py',
     'configs',
     'projects',
     'tools',
@@ -118,9 +122,36 @@ def test_tools_of_a_wheel_find_the_projects_beside_them(wheel, tmp_path):
     assert f'{tool.parent}/train.py {tool.parents[1]}/configs/shapes/' in done.stdout
 
 
+@pytest.mark.slow
+def test_the_command_of_a_wheel_detects_at_once(checkout, wheel, tmp_path):
+    """Installed by pip; from an empty folder, without naming a config, weights or a checkout."""
+    (file,) = checkout.glob('dist/*-none-any.whl')
+    options = ['--no-deps', '--no-index', '--target', tmp_path / 'site', file]
+    pip = [sys.executable, '-m', 'pip', 'install', *options]
+    subprocess.run(pip, check=True, capture_output=True)
+    empty = tmp_path / 'empty'
+    empty.mkdir()
+    shapes = ShapesOV()
+    image = render_scene(1, 5_000_003, shapes.style).image
+    Image.fromarray(image).save(empty / 'photo.png')
+    env = {**os.environ, 'PYTHONPATH': str(tmp_path / 'site'), 'OMP_NUM_THREADS': '1'}
+    command = [tmp_path / 'site/bin/clipself-mm', 'detect', 'photo.png', '--texts', 'blue ring']
+    done = subprocess.run(command, cwd=empty, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((empty / 'work_dirs/image_demo/preds/photo.json').read_text())
+    assert {*found['label_names']} == {'blue ring'}
+    assert max(found['scores']) > 0.5
+    version = [*command[:1], '--version']
+    assert subprocess.check_output(version, env=env, text=True).strip() == clipself_mm.__version__
+
+
 def test_wheel_holds_nothing_else(wheel):
     tops = {name.split('/')[0] for name in wheel}
-    assert tops == {'clipself_mm', f'clipself_mm-{clipself_mm.__version__}.dist-info'}
+    assert tops == {
+        'clipself_mm',
+        'clipself_mm_command.py',
+        f'clipself_mm-{clipself_mm.__version__}.dist-info',
+    }
     assert not any('__pycache__' in name for name in wheel)
 
 

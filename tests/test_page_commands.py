@@ -46,6 +46,8 @@ def test_every_command_of_the_page():
         ('hf download', 'hub download', 'hub is not known'),
         ('--proposals data', '--proposal-file data', '--proposal-file'),
         ('--to open_clip', '--to openclip', 'openclip'),
+        ('python tools/train.py', 'clipself-mm trian', 'there is no command trian'),
+        ('--amp', '--amp\nclipself-mm train none', 'no config of this name'),
     ],
 )
 def test_a_page_with_a_mistake_is_found(right, wrong, complaint):

@@ -11,13 +11,14 @@ from mmengine.config import Config, DictAction
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from clipself_mm.model_index import CONFIG_HELP, config_file
 from clipself_mm.visualization.region_browser import browse
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Draw the regions and crops of a dataset.')
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', type=config_file, help=CONFIG_HELP)
     parser.add_argument('--out-dir', default='work_dirs/regions', help='folder of the figures')
     parser.add_argument('--number', type=int, default=10, help='number of samples')
     parser.add_argument('--split', default='train', choices=('train', 'val', 'test'))

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from clipself_mm.datasets.checks.check_data import check_config
 from clipself_mm.datasets.checks.check_images import ImageChecks
 from clipself_mm.datasets.checks.check_reading import check_reading
+from clipself_mm.model_index import CONFIG_HELP, config_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         description='Check that the files of a config exist and that data sets and evaluators can '
         'read them, as a run does. Prints what is used of each annotation file.'
     )
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', type=config_file, help=CONFIG_HELP)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in train.py')
     parser.add_argument(
         '--deep', action='store_true', help='decode every image and label map (default: its header)'

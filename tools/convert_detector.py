@@ -19,6 +19,7 @@ from clipself_mm.detection.released_checkpoints import (
     save_detector,
     save_embeddings,
 )
+from clipself_mm.model_index import config_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +27,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Convert a released detector.')
     parser.add_argument('source', help='.pth of F-ViT (mmdet 2) or F-VLM (CLIM)')
     parser.add_argument('target', help='file to write')
-    parser.add_argument('--fits', metavar='CONFIG', help='config to check the weights against')
+    parser.add_argument(
+        '--fits', metavar='CONFIG', type=config_file, help='config to check the weights against'
+    )
     parser.add_argument(
         '--embeddings', metavar='OUT', help='write its class embeddings to this file'
     )

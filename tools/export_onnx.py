@@ -23,12 +23,13 @@ from clipself_mm.clip.export.text_onnx import TEXT_TOLERANCE, compare_text, expo
 from clipself_mm.detection import FViT
 from clipself_mm.detection.onnx_detector import unsupported
 from clipself_mm.detection.onnx_export import LEAST_SHARE, compare_detector, export_detector
+from clipself_mm.model_index import config_file
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Export a detector as ONNX.')
-    parser.add_argument('config', help='config of an F-ViT')
+    parser.add_argument('config', type=config_file, help='config of an F-ViT')
     parser.add_argument('checkpoint', help='its trained weights')
     parser.add_argument(
         'out', type=Path, help='.onnx file; the class embeddings of the config go beside it'

@@ -1,4 +1,4 @@
-"""Draw detections: python tools/image_demo.py IMG CONFIG CKPT [--texts "red star. blue ring"]."""
+"""Draw detections: python tools/image_demo.py IMG [CONFIG CKPT] [--texts "red star. blue ring"]."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.datasets import ImageReadError
 from clipself_mm.datasets.input_images import list_inputs
-from clipself_mm.detection.open_vocab_inferencer import OpenVocabInferencer
-from clipself_mm.models import join_exemplars, read_name_option
+from clipself_mm.detection.open_vocab_detector import SHIPPED, OpenVocabDetector
+from clipself_mm.models import read_name_option
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Detect objects in images and draw them.')
     parser.add_argument('inputs', help='image, or folder of images and sub-folders')
-    parser.add_argument('config', help='config of an F-ViT')
-    parser.add_argument('checkpoint', help='its trained weights')
+    parser.add_argument(
+        'config',
+        nargs='?',
+        default=SHIPPED,
+        help='config of an F-ViT, or name in model-index.yml; default: %(default)s',
+    )
+    parser.add_argument(
+        'checkpoint', nargs='?', help='its trained weights; default: those of the index'
+    )
     parser.add_argument(
         '--texts',
         action='append',
@@ -36,11 +43,21 @@ def parse_args() -> argparse.Namespace:
         default=0.5,
         help='share of the crops in 0-1 for classes of --texts; other classes have no name',
     )
+    parser.add_argument(
+        '--negatives',
+        action='append',
+        help="names of other objects, as --texts, that are not drawn, or 'none'; default: the base "
+        'classes of the training if all --texts are classes of its vocabulary',
+    )
     parser.add_argument('--out-dir', default='work_dirs/image_demo', help='output folder')
     parser.add_argument('--device', help='cpu, cuda:0, ...; by default the GPU if there is one')
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score to draw')
     args = parser.parse_args()
     args.texts = read_name_option(parser, '--texts', args.texts)
+    if args.negatives == ['none']:
+        args.negatives = []
+    elif args.negatives is not None:
+        args.negatives = read_name_option(parser, '--negatives', args.negatives)
     return args
 
 
@@ -49,19 +66,16 @@ def main() -> None:
     args = parse_args()
     try:
         images = list_inputs(args.inputs, leave_out=os.path.join(args.out_dir, 'vis'))
-    except (ImageReadError, OSError, ValueError) as error:
+        print(f'{args.inputs}: {len(images)} images')
+        detector = OpenVocabDetector(args.config, args.checkpoint, args.device)
+        chosen = detector.read_vocabulary(
+            args.texts, args.exemplars, args.exemplar_weight, args.negatives
+        )
+        detector.model.set_vocabulary(*chosen)
+    except (ImageReadError, OSError, TypeError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(f'{args.inputs}: {len(images)} images')
-    inferencer = OpenVocabInferencer(args.config, args.checkpoint, device=args.device)
-    if args.exemplars is not None:
-        try:
-            vectors = inferencer.embed_exemplars(args.exemplars)
-            classes, pictures = join_exemplars(args.texts or (), vectors, args.exemplar_weight)
-        except (ImageReadError, OSError, ValueError) as error:
-            sys.exit(f'error: --exemplars: {error}')
-        inferencer.model.set_vocabulary(classes, pictures)
-    elif args.texts is not None:
-        inferencer.model.set_vocabulary(args.texts)
+    inferencer = detector.inferencer
+    inferencer.show_progress = True
     try:
         inferencer(
             images,

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clipself_mm.datasets.input_images import read_image_argument
 from clipself_mm.launch import replace_tower
+from clipself_mm.model_index import config_file
 from clipself_mm.models import read_name_option
 from clipself_mm.visualization import draw_panoptic
 
@@ -24,7 +25,9 @@ def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Segment an image into things and stuff.')
     parser.add_argument('image', help='image file')
-    parser.add_argument('config', help='config of a FusedPanopticSegmentor or TextMask2Former')
+    parser.add_argument(
+        'config', type=config_file, help='config of a FusedPanopticSegmentor or TextMask2Former'
+    )
     parser.add_argument('checkpoint', nargs='?', help='trained weights of a TextMask2Former')
     parser.add_argument(
         '--tower', help='weights (FILE) or CLIP (local-dir:FOLDER) to replace those of the config'

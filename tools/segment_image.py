@@ -16,6 +16,7 @@ from clipself_mm.datasets import ImageReadError
 from clipself_mm.datasets.exemplars import list_exemplars
 from clipself_mm.datasets.input_images import read_image_argument
 from clipself_mm.launch import replace_tower
+from clipself_mm.model_index import config_file
 from clipself_mm.models import embed_exemplars, join_exemplars, read_name_option
 from clipself_mm.visualization import draw_segmentation
 
@@ -24,7 +25,9 @@ def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Segment an image by class names and draw it.')
     parser.add_argument('image', help='image file')
-    parser.add_argument('config', help='config of a segmentor with set_vocabulary')
+    parser.add_argument(
+        'config', type=config_file, help='config of a segmentor with set_vocabulary'
+    )
     parser.add_argument('checkpoint', nargs='?', help='trained weights, if any')
     parser.add_argument(
         '--tower', help='weights (FILE) or CLIP (local-dir:FOLDER) to replace those of the config'

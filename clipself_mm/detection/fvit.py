@@ -44,16 +44,23 @@ class FViT(TwoStageDetector):
             self.backbone.tower, 'model.roi_head.bbox_head.cls_predictor_cfg.text'
         )
         self.classes: tuple[str, ...] = classifier.classes
+        self.exemplars: Mapping[str, ExemplarEmbedding] = {}
+        self.negatives: tuple[str, ...] = ()
         self.aliases = self.roi_head.bbox_head.train_vocabulary.aliases
 
     def set_vocabulary(
-        self, classes: Sequence[str], exemplars: Mapping[str, ExemplarEmbedding] | None = None
+        self,
+        classes: Sequence[str],
+        exemplars: Mapping[str, ExemplarEmbedding] | None = None,
+        negatives: Sequence[str] = (),
     ) -> None:
         """Change the classes to detect, without training.
 
         Args:
             classes: K names; label i is `classes[i]`.
             exemplars: Pictures of some of them, by name; by default none.
+            negatives: Names of other objects. They compete with the classes for the score of a
+                box, but are not detected. Names that are among the classes have no effect.
 
         Raises:
             ValueError: There is no name, a name is not unique, or there is no text tower to encode
@@ -62,20 +69,37 @@ class FViT(TwoStageDetector):
         classes = tuple(classes)
         if not classes or len(set(classes)) < len(classes):
             raise ValueError(f'expected unique class names, at least one, got {list(classes)}')
-        self.roi_head.bbox_head.set_vocabulary(classes, exemplars)
-        self.classes = classes
+        negatives = tuple(name for name in dict.fromkeys(negatives) if name not in classes)
+        self.roi_head.bbox_head.set_vocabulary(classes, exemplars, negatives)
+        self.classes, self.exemplars, self.negatives = classes, exemplars or {}, negatives
 
     @contextmanager
     def vocabulary(
-        self, classes: Sequence[str], exemplars: Mapping[str, ExemplarEmbedding] | None = None
+        self,
+        classes: Sequence[str],
+        exemplars: Mapping[str, ExemplarEmbedding] | None = None,
+        negatives: Sequence[str] = (),
     ) -> Iterator[None]:
         """Change the classes inside a ``with`` block; arguments as in `set_vocabulary`."""
-        before = self.classes, self.roi_head.bbox_head.fc_cls.text.exemplars
-        self.set_vocabulary(classes, exemplars)
+        before = self.classes, self.exemplars, self.negatives
+        self.set_vocabulary(classes, exemplars, negatives)
         try:
             yield
         finally:
             self.set_vocabulary(*before)
+
+    def safe_negatives(self, classes: Sequence[str]) -> tuple[str, ...]:
+        """Negatives that take no object from the classes.
+
+        These are the base classes of the training if all names are classes of its vocabulary,
+        whose classes exclude each other. Beside any other name there are none: a base class can be
+        a kind of it ('dog' beside 'puppy' or 'animal'), and would get its objects.
+
+        Args:
+            classes: Names to detect.
+        """
+        trained = self.roi_head.bbox_head.train_vocabulary
+        return (trained.base or trained.classes) if {*classes} <= {*trained.classes} else ()
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True

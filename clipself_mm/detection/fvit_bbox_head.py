@@ -103,7 +103,10 @@ class FViTBBoxHead(ConvFCBBoxHead):
         self.set_vocabulary(loaded.classes)
 
     def set_vocabulary(
-        self, classes: Sequence[str], exemplars: Mapping[str, ExemplarEmbedding] | None = None
+        self,
+        classes: Sequence[str],
+        exemplars: Mapping[str, ExemplarEmbedding] | None = None,
+        negatives: Sequence[str] = (),
     ) -> None:
         """Change the classes; no weight depends on them.
 
@@ -111,17 +114,18 @@ class FViTBBoxHead(ConvFCBBoxHead):
             classes: K names. The weight of CLIP is `alpha` for classes of the training, else
                 `beta`; this goes by the name, also of classes that are given by pictures.
             exemplars: Pictures of classes, by name, see `TextEmbeddings.set_classes`.
+            negatives: Other names that take part in the softmax, but are not detected.
 
         Raises:
             FileNotFoundError, ValueError: As in `TextEmbeddings.set_classes`; the classes do not
                 change.
         """
-        classes = tuple(classes)
-        new = classes != self.train_vocabulary.classes
-        self.fc_cls.set_classes(classes, new, exemplars or {})
+        columns = (*classes, *negatives)
+        new = columns != self.train_vocabulary.classes
+        self.fc_cls.set_classes(columns, new, exemplars or {})
         trained = self.train_vocabulary.base or self.train_vocabulary.classes
-        novel = set(classes) - set(trained)
-        weights = fusion_weights(classes, novel, self.alpha, self.beta)
+        novel = set(columns) - set(trained)
+        weights = fusion_weights(columns, novel, self.alpha, self.beta)
         self.num_classes = len(classes)
         self.register_buffer('fusion', weights.to(self.fc_cls.text.device), persistent=False)
 
@@ -139,12 +143,15 @@ class FViTBBoxHead(ConvFCBBoxHead):
         """Scores of the classes and the background, shape (R, K + 1).
 
         Args:
-            cls_score: Logits of shape (R, K + 1), or paired with CLIP's.
+            cls_score: Logits of K classes, N negatives and the background, shape (R, K + N + 1),
+                or paired with CLIP's.
         """
-        if not isinstance(cls_score, PairedLogits):
-            return cls_score.float().softmax(dim=-1)
-        detector, clip = cls_score.detector.softmax(dim=-1), cls_score.clip.softmax(dim=-1)
-        return fuse_scores(detector, clip, self.fusion)
+        if isinstance(cls_score, PairedLogits):
+            detector, clip = cls_score.detector.softmax(dim=-1), cls_score.clip.softmax(dim=-1)
+            scores = fuse_scores(detector, clip, self.fusion)
+        else:
+            scores = cls_score.float().softmax(dim=-1)
+        return torch.cat([scores[:, : self.num_classes], scores[:, -1:]], dim=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """As in mmdet, but channels last in eval mode (faster), and float32 under autocast.

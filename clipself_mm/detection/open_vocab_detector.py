@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.config import Config
 from torch import Tensor
 
-from clipself_mm.model_index import find_model
+from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
+from clipself_mm.model_index import find_config, find_model
 from clipself_mm.models import join_exemplars, read_names
 
 from .fvit import FViT
@@ -30,7 +30,8 @@ class OpenVocabDetector:
     ```
 
     Args:
-        model: Config file (.py) or `Config` of an `FViT`, or a name of `model-index.yml`.
+        model: Config file (.py) of an `FViT`, its path below the package (`configs/...`), its
+            `Config`, or a name of `model-index.yml`.
         weights: Checkpoint: path, URL or `pkg:PACKAGE/FILE`; by default that of the index.
         device: cpu, cuda:0, ...; by default the GPU if there is one.
 
@@ -53,7 +54,7 @@ class OpenVocabDetector:
         if not isinstance(model, Config):
             name = str(model)
             if name.endswith('.py'):
-                model = Config.fromfile(name)
+                model = Config.fromfile(find_config(name))
             else:
                 indexed = find_model(name)
                 model, weights = Config.fromfile(indexed.config), weights or indexed.weights
@@ -77,6 +78,7 @@ class OpenVocabDetector:
         exemplar_weight: float = 0.5,
         score_thr: float = 0.3,
         batch_size: int = 1,
+        negatives: str | Sequence[str] | None = None,
     ) -> list[ImageDetections]:
         """Detect objects.
 
@@ -93,6 +95,8 @@ class OpenVocabDetector:
             exemplar_weight: Share of the pictures in 0-1 for classes of `texts`.
             score_thr: Least score; the model itself returns none below its `score_thr`.
             batch_size: Images in a forward pass.
+            negatives: Names of other objects that compete with `texts`, but are not reported; by
+                default `FViT.safe_negatives`, [] for none.
 
         Returns:
             One result per image, in the order of the inputs.
@@ -101,15 +105,42 @@ class OpenVocabDetector:
             ImageReadError, TypeError, ValueError: As in `list_inputs`, `set_vocabulary` and
                 `embed_exemplars`; or a weight is not in 0-1.
         """
-        names, pictures = self.model.classes, {}
+        chosen = self.read_vocabulary(texts, exemplars, exemplar_weight, negatives)
+        with self.model.vocabulary(*chosen):
+            found = self.inferencer(inputs, batch_size=batch_size, return_datasamples=True)
+        return [of_sample(sample, chosen[0], score_thr) for sample in found['predictions']]
+
+    def read_vocabulary(
+        self,
+        texts: str | Sequence[str] | None = None,
+        exemplars: str | Path | Mapping[str, object] | None = None,
+        exemplar_weight: float = 0.5,
+        negatives: str | Sequence[str] | None = None,
+    ) -> tuple[tuple[str, ...], Mapping[str, ExemplarEmbedding], tuple[str, ...]]:
+        """Read the classes of a call.
+
+        Args:
+            texts: As in a call.
+            exemplars: As in a call.
+            exemplar_weight: As in a call.
+            negatives: As in a call.
+
+        Returns:
+            The arguments of `FViT.set_vocabulary`: names, embedded pictures, negatives.
+
+        Raises:
+            ImageReadError, TypeError, ValueError: As in a call.
+        """
+        model = self.model
+        names, pictures, others = model.classes, model.exemplars, model.negatives
         if texts is not None or exemplars is not None:
             vectors = {} if exemplars is None else self.embed_exemplars(exemplars)
             named = [] if texts is None else read_names(texts)
             names, pictures = join_exemplars(named, vectors, exemplar_weight)
-        keep = texts is None and exemplars is None
-        with nullcontext() if keep else self.model.vocabulary(names, pictures):
-            found = self.inferencer(inputs, batch_size=batch_size, return_datasamples=True)
-        return [of_sample(sample, names, score_thr) for sample in found['predictions']]
+            others = model.safe_negatives(names)
+        if negatives is not None:
+            others = tuple(read_names(negatives)) if negatives else ()
+        return names, pictures, others
 
     def embed_exemplars(self, exemplars: str | Path | Mapping[str, object]) -> dict[str, Tensor]:
         """Embed the pictures of classes once, for many calls.

@@ -12,11 +12,13 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
+from mmdet.apis import init_detector
 from mmengine.config import Config
 from PIL import Image
 
 from clipself_mm.clip import build_tower
 from clipself_mm.io.atomic_write import atomic_write
+from clipself_mm.tuning import Protocol, Tuning
 from clipself_mm.visualization import draw_dense_clusters, draw_detections
 
 from .display import Display
@@ -33,6 +35,8 @@ TOWERS = {'original': None, 'clipself_patches': 'patches', 'clipself_proposals':
 DETECTORS = {'original': None, 'clipself': 'proposals'}
 """Row of detection to the suite's word for its tower."""
 SEED = 0
+DRAWN_PRECISION = 0.9
+"""Wanted precision of the drawn detections, class by class."""
 
 
 class DemoSuite(ShapesSuite):
@@ -152,8 +156,16 @@ class Demo:
         trained = run.needs['detector']
         # The config that the training has left beside its checkpoint.
         config = Config.fromfile(trained.folder / Path(trained.experiment.config).name)
+        config.test_dataloader.dataset.data_root = f'{self.context.data_root}/'
+        model = init_detector(config, str(run.checkpoint()), device='cpu')
+        tuning = Tuning(config, model, self.context.work_dir / 'cache')
+        tuning.cache.fill()
+        # Of every second scene; those between them are drawn.
+        measured = tuning.measure(tuning.current, Protocol.HALF)
+        thresholds = tuning.thresholds(measured, DRAWN_PRECISION)
         path = self.context.work_dir / 'detections.png'
-        draw_detections(config, str(run.checkpoint()), self._images()).save(path)
+        images = self._images(8)[::2]
+        draw_detections(config, str(run.checkpoint()), images, thresholds).save(path)
         return path
 
     def _draw_clusters(self) -> Path:
@@ -163,13 +175,13 @@ class Demo:
             if 'tower' in run.needs
         }
         towers = {row: build_tower(model) for row, model in models.items()}
-        images = [Image.open(path) for path in self._images()]
+        images = [Image.open(path) for path in self._images(4)]
         path = self.context.work_dir / 'dense_features.png'
         draw_dense_clusters(images, towers, size=128).save(path)
         return path
 
-    def _images(self) -> list[Path]:
-        return sorted((self.context.data_root / 'val').glob('*.jpg'))[:4]
+    def _images(self, count: int) -> list[Path]:
+        return sorted((self.context.data_root / 'val').glob('*.jpg'))[:count]
 
 
 def _top_1_and_5(metrics: dict[str, float], route: str) -> dict[str, float]:

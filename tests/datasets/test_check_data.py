@@ -94,6 +94,16 @@ def test_json_without_images_is_reported(tree):
     assert_problems(config(), {'data/annotations/panoptic.json': r"image.*\['annotations'\]"})
 
 
+def test_weights_of_a_package_are_checked(tree):
+    detector = 'pkg:clipself_mm.shapes/tiny_fvit/fvit_tiny.safetensors'
+    assert problems(config(load_from=detector)) == {}
+    assert Finding(detector, note='4.0 MiB') in list(check_config(config(load_from=detector)))
+    gone = 'pkg:clipself_mm.shapes/gone.safetensors'
+    assert_problems(config(load_from=gone), {gone: 'is missing'})
+    foreign = 'pkg:no_such_package/file.pth'
+    assert_problems(config(load_from=foreign), {foreign: 'expected PACKAGE/FOLDER'})
+
+
 def test_wrapped_dataset_is_checked(tree):
     settings = config()
     inner = settings.test_dataloader.dataset.datasets[0].dataset

@@ -291,6 +291,45 @@ def test_novel_is_red_and_base_is_blue(named):
         assert other not in colours(canvas)
 
 
+def test_labels_have_one_size_and_stay_in_the_image():
+    """Boxes of all sizes, at every edge and on each other: no label covers another."""
+    boxes = [[0, 0, 30, 30], [2, 1, 250, 190], [240, 100, 256, 120], [100, 188, 140, 192]]
+    boxes += [[90, 60, 130, 90], [92, 62, 128, 92], [0, 150, 256, 192]]
+    visualizer = VISUALIZERS.build(dict(type='OpenVocabVisualizer', name='labels'))
+    visualizer.dataset_meta = dict(classes=('a',), base_classes=('a',), palette=[BASE_COLOUR])
+    found = InstanceData(
+        bboxes=torch.tensor(boxes, dtype=torch.float32),
+        labels=torch.zeros(len(boxes), dtype=torch.int64),
+        scores=torch.linspace(0.9, 0.3, len(boxes)),
+    )
+    found.label_names = ['purple hourglass'] * len(boxes)
+    pixels = np.zeros((192, 256, 3), np.uint8)
+    visualizer._draw_instances(pixels, found, ('a',), [BASE_COLOUR])
+    texts = visualizer.ax_save.texts
+    assert len(texts) == len(boxes)
+    assert len({text.get_fontsize() for text in texts}) == 1
+    renderer = visualizer.fig_save_canvas.get_renderer()
+    places = [text.get_window_extent(renderer) for text in texts]
+    width, height = visualizer.fig_save_canvas.get_width_height()
+    for number, place in enumerate(places):
+        assert 9 <= place.height <= 20
+        assert -0.5 <= place.x0 < place.x1 <= width + 0.5
+        assert -0.5 <= place.y0 < place.y1 <= height + 0.5
+        for other in places[:number]:
+            assert not place.overlaps(other)
+    visualizer.draw_texts('as given', np.array([10, 10]), font_sizes=31)
+    assert visualizer.ax_save.texts[-1].get_fontsize() == 31
+
+
+def test_panel_draws_what_reaches_the_threshold_of_its_class(trained):
+    """Where only novel classes have a threshold that is reached, all boxes are red."""
+    config, checkpoint = Config.fromfile(trained / 'config.py'), str(trained / 'checkpoint.pth')
+    never = dict.fromkeys(WORDS.classes, 1.01)
+    thresholds = never | dict.fromkeys(WORDS.novel, 0.0)
+    panel = draw_detections(config, checkpoint, [trained / 'image.png'], thresholds)
+    assert {BASE_COLOUR, NOVEL_COLOUR} & colours(np.asarray(panel)) == {NOVEL_COLOUR}
+
+
 def test_panel(trained):
     config = Config.fromfile(trained / 'config.py')
     panel = draw_detections(

@@ -202,3 +202,37 @@ def test_without_supervision_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, 'supervision', None)
     with pytest.raises(ImportError, match=r'clipself_mm\[supervision\]'):
         detections().to_supervision()
+
+
+def scores_of(name, found):
+    chosen = np.array(found.names) == name
+    return found.scores[chosen], found.boxes[chosen]
+
+
+def test_negatives_compete_but_are_not_reported(trained, detector):
+    """The class has the scores that it has when all names are asked for."""
+    path = trained / 'image.png'
+    names = ['moon', 'red star', 'blue ring', 'sun']
+    (together,) = detector(path, texts=names, score_thr=0.0)
+    (alone,) = detector(path, texts='red star', score_thr=0.0, negatives=names)
+    assert {*alone.names} == {'red star'} == {*alone.classes}
+    scores, boxes = scores_of('red star', together)
+    assert np.allclose(alone.scores, scores, atol=1e-6)
+    assert np.allclose(alone.boxes, boxes, atol=1e-4)
+    (without,) = detector(path, texts='red star', score_thr=0.0, negatives=[])
+    assert without.scores[0] > alone.scores[0] + 0.01
+    assert detector.model.negatives == ()  # of one call
+
+
+def test_default_negatives_are_base_classes_beside_names_of_the_vocabulary(trained, detector):
+    path, base = trained / 'image.png', detector.model.dataset_meta['base_classes']
+    (found,) = detector(path, texts='red star', score_thr=0.0)
+    (same,) = detector(path, texts='red star', score_thr=0.0, negatives=base)
+    assert np.array_equal(found.scores, same.scores)
+    for name in ('star', 'red star. puppy'):  # a base class may be a kind of it
+        (found,) = detector(path, texts=name, score_thr=0.0)
+        (none,) = detector(path, texts=name, score_thr=0.0, negatives=[])
+        assert np.array_equal(found.scores, none.scores)
+    (all_classes,) = detector(path, score_thr=0.0)
+    (same,) = detector(path, score_thr=0.0, negatives=[])
+    assert np.array_equal(all_classes.scores, same.scores)

@@ -66,11 +66,46 @@ def test_words_of_a_scene_find_its_objects(detector):
     """Each name once, each box where the object is: 6 of base classes and 2 of novel ones."""
     scene = render_scene(1, README_SCENE, ShapesOV().style)
     names, boxes = objects(scene)
-    (found,) = detector(Image.fromarray(scene.image), '. '.join(names))
+    (found,) = detector(Image.fromarray(scene.image), '. '.join(names), negatives=[])
     assert sorted(found.names) == sorted(names)
     assert len(set(names) & set(NOVEL_CLASSES)) == 2
     for name, box in zip(found.names, torch.from_numpy(found.boxes), strict=True):
         assert box_iou(box[None], boxes[names.index(name)][None]).item() > 0.5
+
+
+def count_right(detector, scenes, names, **options):
+    """Detections at a score of 0.3, and the objects with a name that contains one of theirs."""
+    images = [Image.fromarray(scene.image) for scene in scenes]
+    count, right = 0, 0
+    for scene, found in zip(
+        scenes, detector(images, names, score_thr=0.3, batch_size=4, **options), strict=True
+    ):
+        truth, boxes = objects(scene)
+        overlap = box_iou(boxes, torch.from_numpy(found.boxes)) > 0.5
+        count += len(found)
+        for row, name in zip(overlap, truth, strict=True):
+            right += any(row[i] and n in name for i, n in enumerate(found.names))
+    return count, right
+
+
+def test_two_novel_classes_have_base_classes_as_negatives(detector, scenes):
+    """Far fewer detections are of other objects, and most stars stay."""
+    names = ['green star', 'blue star']
+    count, right = count_right(detector, scenes, names)
+    all_count, all_right = count_right(detector, scenes, names, negatives=[])
+    assert count - right < 0.3 * (all_count - all_right)
+    assert right >= 0.6 * all_right > 0
+
+
+def test_a_name_that_comprises_base_classes_keeps_their_objects(detector, scenes):
+    """'ring' is no class of the vocabulary; its base classes would take all rings."""
+    base = detector.model.safe_negatives(['green star'])
+    assert 'red ring' in base
+    rings = [scene for scene in scenes if any('ring' in name for name in objects(scene)[0])]
+    _, own = count_right(detector, rings, ['ring'])
+    _, taken = count_right(detector, rings, ['ring'], negatives=base)
+    assert own > 2
+    assert taken < 0.5 * own
 
 
 def test_refined_tower_knows_the_words_of_the_boxes():

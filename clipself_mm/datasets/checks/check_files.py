@@ -13,6 +13,8 @@ from mmengine.fileio import join_path
 from mmengine.utils import is_abs
 from safetensors import SafetensorError, safe_open
 
+from clipself_mm.clip.weights.tower_source import package_path
+
 from ..annotations.image_listing import EXTENSIONS, read_listing, scan_images
 from ..image_files.find_respelt import find_respelt
 from ..sharded.index import read_index
@@ -104,6 +106,12 @@ def check_weights(path: str) -> Iterator[Finding]:
     if '://' in path:
         return
     file = Path(path)
+    if path.startswith('pkg:'):
+        try:
+            file = package_path(path.removeprefix('pkg:'))
+        except FileNotFoundError as error:
+            yield Finding(path, strip_path(error, path))
+            return
     if not file.is_file():
         yield Finding(path, 'is missing')
         return
@@ -111,7 +119,7 @@ def check_weights(path: str) -> Iterator[Finding]:
     problem = '' if size else 'is empty'
     if size and file.suffix == '.safetensors':
         try:
-            with safe_open(path, framework='pt'):
+            with safe_open(file, framework='pt'):
                 pass
         except SafetensorError as error:
             problem = f'is not a complete safetensors file ({error})'

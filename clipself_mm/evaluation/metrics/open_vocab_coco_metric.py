@@ -159,6 +159,11 @@ class OpenVocabCocoMetric(CocoMetric):
         """Index of the ground truth, for pycocotools."""
         return _index(content)
 
+    @property
+    def annotations(self) -> list[dict]:
+        """The boxes to find, with numbered images and categories: see `ground_truth`."""
+        return self._coco_api.dataset['annotations']
+
     def _check_objects(self, annotations: list[dict], counts: BoxCounts) -> None:
         """Raise ValueError without an object; warn of a split without one."""
         present = {entry['category_id'] - 1 for entry in annotations if not entry['iscrowd']}

@@ -1,7 +1,6 @@
 """The demo from its first step to its last, on two dozen scenes; its order and its failures."""
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image
 
 from projects.reproduce import RunContext, demo
 from tests.commands import ROOT
+from tests.forks import Fork, ForkedPopen
 from tests.projects.reproduce.stub_checkout import Lines
 
 STEPS = [
@@ -25,7 +25,8 @@ def context_of(tmp_path, data_root, **options):
 
 
 @pytest.mark.slow
-def test_every_step_leaves_its_figures(tmp_path, shapes):
+def test_every_step_leaves_its_figures(tmp_path, shapes, monkeypatch):
+    monkeypatch.setattr('projects.reproduce.job_queue.subprocess.Popen', ForkedPopen)
     shown = Lines()
     assert demo.Demo(context_of(tmp_path, shapes, epochs=1), 1.5, shown).run()
     results = json.loads((tmp_path / 'work/results.json').read_text())
@@ -91,7 +92,7 @@ def test_a_broken_step_is_one_sentence(tmp_path, shapes):
     work = tmp_path / 'work'
     command = [sys.executable, 'tools/demo.py', '--work-dir', work, '--data-root', shapes]
     start = time.monotonic()
-    done = subprocess.run(command, cwd=broken, capture_output=True, text=True)
+    done = Fork(command[1:], broken).wait()
     assert time.monotonic() - start < 500  # the other chain was ended
     assert done.returncode == 1
     last = done.stdout.splitlines()[-1]
@@ -99,7 +100,7 @@ def test_a_broken_step_is_one_sentence(tmp_path, shapes):
     assert 'no memory left' in Path(last.split()[-1]).read_text()
     assert 'Traceback' not in done.stdout + done.stderr
     (work / 'patches_seed0/setup.json').write_text('{"setup": "another"}')
-    done = subprocess.run(command, cwd=broken, capture_output=True, text=True)
+    done = Fork(command[1:], broken).wait()
     assert done.returncode == 2
     assert 'patches_seed0 holds a run of another setup' in done.stderr
     assert 'Traceback' not in done.stderr

@@ -1,0 +1,18 @@
+"""Choice of a detector's score settings from cached proposals, and the analysis of its errors."""
+
+from .choice import PASSES, Protocol, choose_settings
+from .proposal_cache import ImageProposals, ProposalCache, record_proposals
+from .report import Tuning, write_report
+from .score_settings import ScoreSettings
+
+__all__ = [
+    'PASSES',
+    'ImageProposals',
+    'ProposalCache',
+    'Protocol',
+    'ScoreSettings',
+    'Tuning',
+    'choose_settings',
+    'record_proposals',
+    'write_report',
+]
