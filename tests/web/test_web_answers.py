@@ -58,7 +58,7 @@ def test_words_of_a_sample_find_its_objects(models, samples, tmp_path, number):
 def test_json_is_a_coco_data_set(models, samples, tmp_path):
     answer = ask(models, Session(samples[0]), tmp_path, samples[0].words)
     coco = COCO(answer.file)
-    assert [image['file_name'] for image in coco.dataset['images']] == ['scene_3.png']
+    assert [image['file_name'] for image in coco.dataset['images']] == ['scene_96.png']
     rows = []
     for annotation in coco.loadAnns(coco.getAnnIds(imgIds=1)):
         name = coco.cats[annotation['category_id']]['name']
@@ -116,7 +116,7 @@ def test_no_object_gives_a_sentence(models, samples, tmp_path):
 
 def test_overlap_of_a_call_is_that_of_the_call_only(models, samples, tmp_path):
     session, before = Session(samples[0]), nms_iou(models.detector)
-    few, many = (ask(models, session, tmp_path, 'blue ring', 0.5, 0.01, t) for t in (0.1, 0.9))
+    few, many = (ask(models, session, tmp_path, 'purple cross', 0.5, 0.01, t) for t in (0.1, 0.9))
     assert len(many.rows) > len(few.rows)
     assert nms_iou(models.detector) == before
     with pytest.raises(KeyError), nms_overlap(models.detector, 0.9):
@@ -133,19 +133,19 @@ def boxed(session, box, name):
 
 def test_boxed_object_is_found_by_its_example(models, samples, tmp_path):
     """Alone, under a name that says nothing; in another image as well."""
-    session = boxed(Session(samples[0]), truth(SAMPLES[0])['purple cross'], ' object   17 ')
+    session = boxed(Session(samples[0]), truth(SAMPLES[0])['red bolt'], ' object   17 ')
     for number in (0, 1):
         answer = ask(models, session.choose(samples[number]), tmp_path, '')
         assert {row[0] for row in answer.rows} == {'object 17'}
         x, y, width, height = answer.rows[0][3:]
-        expected = truth(SAMPLES[number])['purple cross']
+        expected = truth(SAMPLES[number])['red bolt']
         assert iou((x, y, x + width, y + height), expected) > 0.5
 
 
 def test_examples_and_words_together(models, samples, tmp_path):
-    session = boxed(Session(samples[0]), truth(SAMPLES[0])['yellow square'], 'mine')
-    answer = ask(models, session, tmp_path, 'blue ring')
-    assert {row[0] for row in answer.rows} == {'mine', 'blue ring'}
+    session = boxed(Session(samples[0]), truth(SAMPLES[0])['yellow crown'], 'mine')
+    answer = ask(models, session, tmp_path, 'red bolt')
+    assert {row[0] for row in answer.rows} == {'mine', 'red bolt'}
 
 
 def test_two_clicks_are_a_box_in_pixels_of_the_image():
@@ -221,10 +221,10 @@ def test_labels_of_equal_boxes_do_not_cover_each_other():
 
 def test_heat_of_a_word_is_in_its_object(models, samples):
     """With the refined tower; the original one's is elsewhere."""
-    x0, y0, x1, y1 = (2 * side for side in truth(SAMPLES[0])['yellow square'])
+    x0, y0, x1, y1 = (2 * side for side in truth(SAMPLES[0])['yellow crown'])
     inside = {}
     for title, tower in models.towers.items():
-        heat = draw_heat_map(tower, samples[0], 'yellow square', 128)
+        heat = draw_heat_map(tower, samples[0], 'yellow crown', 128)
         assert heat.figure.shape == (512, 512, 3)
         assert -1 <= heat.low < heat.high <= 1
         red = heat.figure[..., 0].astype(int) + heat.figure[..., 1]
