@@ -83,7 +83,9 @@ def test_first_page_has_the_boxes_of_the_first_sample(visitor):
 
 
 def test_a_typed_word_gives_the_right_boxes(visitor):
-    rows = visitor.wait_for_new_table(lambda: visitor.type_words('red bolt, blue ring, yellow crown'))
+    rows = visitor.wait_for_new_table(
+        lambda: visitor.type_words('red bolt, blue ring, yellow crown')
+    )
     assert_found(rows, {name: truth(SAMPLES[0])[name] for name in ('red bolt', 'yellow crown')})
     assert visitor.said() == '2 objects found: 2 base.'
 
