@@ -122,10 +122,10 @@ def answer_detection(
             models.detector, image, words, session.exemplars(), weight, score_thr, overlap
         )
         figure = detection.draw_figure(image, found, models.trained)
+        file = detection.write_coco(mkdtemp(dir=folder), image, found)
     except Exception as error:
         return Detected(say(error), np.asarray(fit(image.rgb, detection.FIGURE_SIDE)))
     rows = detection.list_rows(found, models.trained)
-    file = detection.write_coco(mkdtemp(dir=folder), image, found)
     return Detected(Said(count(rows, score_thr)), figure, rows, file)
 
 

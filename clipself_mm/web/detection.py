@@ -160,6 +160,6 @@ def coco_data_set(image: PageImage, found: ImageDetections) -> dict[str, Any]:
 
 def write_coco(folder: str | Path, image: PageImage, found: ImageDetections) -> str:
     """Write `coco_data_set` to a new file in a folder; returns its path."""
-    path = Path(folder) / f'{Path(image.name).stem}_coco.json'
+    path = Path(folder) / f'{Path(image.name).stem[:100]}_coco.json'
     path.write_text(json.dumps(coco_data_set(image, found), ensure_ascii=False), encoding='utf-8')
     return str(path)

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-Colour = tuple[int, int, int]
-Rectangle = tuple[float, float, float, float]
+from clipself_mm.visualization.detections import LabelPlaces
 
-_FONT_SHARE = 1 / 36
-"""Height of a label as a share of the image's longest side."""
+Colour = tuple[int, int, int]
 
 
 def fit(rgb: np.ndarray, side: int) -> Image.Image:
@@ -33,7 +31,7 @@ def draw_boxes(
     labels: Sequence[str],
     colours: Sequence[Colour],
 ) -> None:
-    """Draw boxes, the first one on top; a label goes where no other is, if there is such a place.
+    """Draw boxes, the first one on top, and their labels as `LabelPlaces` places them.
 
     Args:
         image: Drawn on, RGB.
@@ -41,38 +39,19 @@ def draw_boxes(
         labels: N labels.
         colours: N colours.
     """
-    size = round(_FONT_SHARE * max(image.size))
-    font = ImageFont.load_default(size)
+    places = LabelPlaces(image.height, image.width)
+    font = ImageFont.load_default(places.size)
     pen = ImageDraw.Draw(image)
-    line = max(2, size // 7)
-    taken: list[Rectangle] = []
+    height = 1.25 * places.size
     tags = []
     for box, label in zip(boxes, labels, strict=True):
-        tags.append(_place(box, (pen.textlength(label, font) + size / 2, 1.3 * size), image, taken))
-        taken.append(tags[-1])
+        width = pen.textlength(label, font) + places.size / 2
+        left, top = places.find(width, box[0], box[1])
+        tags.append((left, top, left + width, top + height))
     drawn = [*zip(boxes, labels, colours, tags, strict=True)][::-1]
     for box, _, colour, _ in drawn:
-        pen.rectangle([*box], outline=colour, width=line)
+        pen.rectangle([*box], outline=colour, width=3)
     for _, label, colour, tag in drawn:
         pen.rectangle(tag, colour)
         centre = (tag[0] + tag[2]) / 2, (tag[1] + tag[3]) / 2
         pen.text(centre, label, 'white', font, anchor='mm')
-
-
-def _place(
-    box: Sequence[float], size: tuple[float, float], image: Image.Image, taken: Sequence[Rectangle]
-) -> Rectangle:
-    """Place of a label at its box: the first that covers no other, else the first."""
-    (x0, y0, x1, y1), (width, height) = box, size
-    corners = [(x0, y0 - height), (x0, y0), (x0, y1), (x1 - width, y1 - height), (x1 - width, y0)]
-    places = []
-    for left, top in corners:
-        left = min(max(left, 0), max(image.width - width, 0))
-        top = min(max(top, 0), max(image.height - height, 0))
-        places.append((left, top, left + width, top + height))
-    return next((place for place in places if not any(_meet(place, t) for t in taken)), places[0])
-
-
-def _meet(one: Rectangle, other: Rectangle) -> bool:
-    """Whether two rectangles have common pixels."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -50,7 +50,7 @@ def build_page(models: PageModels, folder: str) -> gr.Blocks:
     """
     samples = sample_images()
     start, words = Session(samples[0]), samples[0].words
-    word = detection.read_words(words)[0]
+    word = detection.read_words(words)[-1]
     overlap = detection.nms_iou(models.detector)
     side = input_size(models.detector, samples[0])
     found = answer_detection(models, start, folder, words, WEIGHT, SCORE_THR, overlap)
@@ -58,7 +58,7 @@ def build_page(models: PageModels, folder: str) -> gr.Blocks:
     with gr.Blocks(
         title='Open-vocabulary detection', analytics_enabled=False, delete_cache=(600, 3600)
     ) as page:
-        session = gr.State(start, time_to_live=3600)
+        session = gr.State(start)
         place_header(models.name)
         with gr.Row():
             with gr.Column(scale=3, min_width=300):

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 PORTS = 100
 """Ports that are tried, from the wanted one on."""
-VISITORS = 100
-"""Visitors whose images are kept; those of the one who was away longest are dropped first."""
 
 
 def find_port(host: str, port: int) -> int:
@@ -107,7 +105,6 @@ def launch(models: PageModels, host: str, port: int, folder: str) -> gr.Blocks:
         quiet=True,
         prevent_thread_lock=True,
         max_file_size=MAX_BYTES,
-        state_session_capacity=VISITORS,
         footer_links=[],
         theme=THEME,
         css=CSS,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.web.chromium import Visitor, browser
 
-SIZE = dict(width=1280, height=790)
+SIZE = dict(width=1280, height=774)
 
 
 def main(address, out):
@@ -20,7 +20,7 @@ def main(address, out):
         visitor.page.evaluate('document.fonts.ready')
         image = Image.open(io.BytesIO(visitor.page.screenshot(animations='disabled')))
     # Few colours: a third of the size.
-    image.convert('RGB').quantize(180, dither=Image.Dither.NONE).save(out, optimize=True)
+    image.convert('RGB').quantize(150, dither=Image.Dither.NONE).save(out, optimize=True)
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 
+import psutil
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
@@ -26,7 +27,7 @@ pytest.importorskip('gradio', reason="pip install 'clipself_mm[web]'")
 
 @pytest.fixture(scope='module')
 def server(tmp_path_factory):
-    """The tool, its port taken: address of the page, and seconds until it answered."""
+    """The tool, its port taken: address, processor seconds until it answers, output."""
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', free_port()))
         taken.listen()
@@ -40,7 +41,8 @@ def server(tmp_path_factory):
             time.sleep(0.1)
             out = fork.output[0].read_text() if fork.output[0].exists() else ''
             found = re.search(r'The page is at (http://127\.0\.0\.1:\d+)/', out)
-        yield found[1], time.monotonic() - start, out
+        spent = psutil.Process(fork.pid).cpu_times()
+        yield found[1], spent.user + spent.system, out
     os.kill(fork.pid, signal.SIGTERM)
     assert fork.wait(60).returncode == 0
 
@@ -67,9 +69,10 @@ def visitor(chromium, address):
     context.close()
 
 
-def test_page_answers_within_30_seconds_on_the_next_port(server):
+def test_page_answers_soon_on_the_next_port(server):
+    """In processor seconds, whatever else runs; the import of torch and mm, about 6, is not in."""
     address, seconds, out = server
-    assert seconds < 30
+    assert seconds < 15
     assert re.search(rf'Port \d+ is taken, {address.rpartition(":")[2]} is used', out)
     with urllib.request.urlopen(address) as answer:
         assert answer.status == 200
@@ -80,8 +83,10 @@ def test_first_page_has_the_boxes_of_the_first_sample(visitor):
 
 
 def test_a_typed_word_gives_the_right_boxes(visitor):
-    rows = visitor.wait_for_new_table(lambda: visitor.type_words('blue ring, red bolt, red circle'))
-    assert_found(rows, {name: truth(SAMPLES[0])[name] for name in ('blue ring', 'red circle')})
+    rows = visitor.wait_for_new_table(
+        lambda: visitor.type_words('red bolt, blue ring, yellow crown')
+    )
+    assert_found(rows, {name: truth(SAMPLES[0])[name] for name in ('red bolt', 'yellow crown')})
     assert visitor.said() == '2 objects found: 2 base.'
 
 
@@ -90,9 +95,9 @@ def test_samples_and_uploads(visitor, tmp_path):
     rows = visitor.wait_for_new_table(lambda: samples.nth(1).click())
     assert_found(rows, truth(SAMPLES[1]))
     Image.fromarray(sample_images()[2].rgb).save(tmp_path / 'mine.png')
-    visitor.page.locator('#words textarea').fill('purple triangle')
+    visitor.page.locator('#words textarea').fill('blue circle')
     rows = visitor.wait_for_new_table(lambda: visitor.upload(tmp_path / 'mine.png'))
-    assert_found(rows, {'purple triangle': truth(SAMPLES[2])['purple triangle']})
+    assert_found(rows, {'blue circle': truth(SAMPLES[2])['blue circle']})
 
 
 def test_wrong_files_give_sentences(visitor, tmp_path):
@@ -114,8 +119,8 @@ def test_a_file_above_the_limit_gives_a_sentence(visitor, tmp_path):
         file.truncate(21 * 2**20)
     visitor.upload(tmp_path / 'large.png')
     visitor.page.get_by_text('exceed the maximum allowed size').wait_for()
-    rows = visitor.wait_for_new_table(lambda: visitor.type_words('blue ring'))
-    assert_found(rows, {'blue ring': truth(SAMPLES[0])['blue ring']})
+    rows = visitor.wait_for_new_table(lambda: visitor.type_words('red bolt'))
+    assert_found(rows, {'red bolt': truth(SAMPLES[0])['red bolt']})
 
 
 def test_words_that_are_none_or_too_many_give_sentences(visitor):
@@ -130,7 +135,7 @@ def test_words_that_are_none_or_too_many_give_sentences(visitor):
 
 
 def test_of_20_quick_clicks_the_last_one_is_answered(visitor):
-    names = [*['blue ring', 'yellow square', 'purple cross'] * 6, 'yellow hourglass', 'red circle']
+    names = [*['green cross', 'red bolt', 'purple cross'] * 6, 'blue heart', 'yellow crown']
     for name in names:
         visitor.page.locator('#words textarea').fill(name)
         visitor.page.locator('#run').click()
@@ -144,7 +149,7 @@ def test_of_20_quick_clicks_the_last_one_is_answered(visitor):
 
 
 def test_a_boxed_example_is_found_in_another_image(visitor):
-    x0, y0, x1, y1 = (side / 256 for side in truth(SAMPLES[0])['purple cross'])
+    x0, y0, x1, y1 = (side / 256 for side in truth(SAMPLES[0])['red bolt'])
     visitor.page.get_by_text('Find by example').click()
     visitor.page.locator('#example-name input').fill('object 17')
     visitor.click_image(x0, y1)
@@ -152,27 +157,27 @@ def test_a_boxed_example_is_found_in_another_image(visitor):
     visitor.click_image(x1, y0)
     visitor.wait_for('object 17 (1)', 'image-said')
     visitor.page.locator('#samples button').nth(1).click()
-    visitor.page.locator('#table tr', has_text='yellow arrow').wait_for()
+    visitor.page.locator('#table tr', has_text='yellow star').wait_for()
     rows = visitor.wait_for_new_table(lambda: visitor.type_words(''))
     assert {tuple(row[:2]) for row in rows} == {('object 17', 'novel')}
     x, y, width, height = map(int, rows[0][3:])
-    assert iou((x, y, x + width, y + height), truth(SAMPLES[1])['purple cross']) > 0.5
+    assert iou((x, y, x + width, y + height), truth(SAMPLES[1])['red bolt']) > 0.5
     visitor.page.locator('#forget').click()
     visitor.wait_for('Type what to look for')
 
 
 def test_sliders_change_the_result(visitor):
     field = visitor.page.locator('#score input[type=number]')
-    field.fill('0.95')
+    field.fill('0.9')
     rows = visitor.wait_for_new_table(lambda: field.blur())
     assert 0 < len(rows) < len(truth(SAMPLES[0]))
-    assert min(float(row[2]) for row in rows) >= 0.95
+    assert min(float(row[2]) for row in rows) >= 0.9
 
 
 def test_downloaded_json_is_read_by_pycocotools(visitor, tmp_path):
     with visitor.page.expect_download() as download:
         visitor.page.locator('#download').click()
-    assert download.value.suggested_filename == 'scene_3_coco.json'
+    assert download.value.suggested_filename == 'scene_96_coco.json'
     download.value.save_as(tmp_path / 'found.json')
     coco = COCO(tmp_path / 'found.json')
     assert {coco.cats[a['category_id']]['name'] for a in coco.anns.values()} == {*truth(SAMPLES[0])}

@@ -33,6 +33,7 @@ WRONG = {
     'film.png': (b'\0\0\0\x20ftypisom' + bytes(range(256)), 'is not an image'),
     'page.svg': (b'<svg xmlns="http://www.w3.org/2000/svg"/>', 'is not an image'),
     'print.eps': (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n', 'is not an image'),
+    'ruler.png': (png(Image.new('L', (500, 5))), 'at most 50 times'),
     'huge.png': (png_of_size(10_000, 6_000), 'at most 50 megapixels'),
     'immense.png': (png_of_size(30_000, 30_000), 'at most 50 megapixels'),
 }
