@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,7 +119,8 @@ class OpenVocabDetector:
                 `embed_exemplars`; or a weight is not in 0-1.
         """
         chosen = self.read_vocabulary(texts, exemplars, exemplar_weight, negatives)
-        with self.model.vocabulary(*chosen):
+        same = texts is exemplars is negatives is None
+        with nullcontext() if same else self.model.vocabulary(*chosen):
             found = self.inferencer(inputs, batch_size=batch_size, return_datasamples=True)
         return [of_sample(sample, chosen.classes, score_thr) for sample in found['predictions']]
 

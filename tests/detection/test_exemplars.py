@@ -84,7 +84,7 @@ def test_names_and_pictures_in_one_call(detector, pictures):
     classes = {'green star': 'green star', 'red circle': 'red circle', 'object 1': 'purple cross'}
     assert hits(found, objects, classes) == {*classes.values()}
     vectors = detector.embed_exemplars(given)
-    (again,) = detector(image, 'green star. red circle', vectors, score_thr=0.2)
+    (again,) = detector(image, 'green star. red circle', exemplars=vectors, score_thr=0.2)
     assert np.array_equal(again.scores, found.scores)
 
 
@@ -113,12 +113,12 @@ def test_pictures_of_a_base_class_have_its_weight(detector, pictures):
     vector = detector.embed_exemplars({'x': pictures['object 3']})['x']
     scores = {}
     for name in ('blue ring', 'object 3'):
-        (found,) = detector(image, exemplars={name: vector}, score_thr=0.0)
+        (found,) = detector(image, exemplars={name: vector}, score_thr=0.0, negatives=[])
         scores[name] = found.scores[0]
     assert abs(scores['blue ring'] - scores['object 3']) > 1e-3
     head.alpha, alpha = head.beta, head.alpha
     try:
-        (found,) = detector(image, exemplars={'blue ring': vector}, score_thr=0.0)
+        (found,) = detector(image, exemplars={'blue ring': vector}, score_thr=0.0, negatives=[])
     finally:
         head.alpha = alpha
     # Background has alpha too; it enters neither as a class nor as a factor.
@@ -182,7 +182,9 @@ def test_file_of_the_tool_gives_the_scores_of_the_call(detector, shapes, by_tool
 
     image, _ = scene(5_000_003)
     given = {name: exemplars[name] for name in ('green star', *known) if name in exemplars}
-    (expected,) = detector(image, ['green star', *known], given, score_thr=0.0)
+    (expected,) = detector(
+        image, ['green star', *known], exemplars=given, score_thr=0.0, negatives=[]
+    )
     config = Config.fromfile('configs/shapes/fvit_tiny_shipped_shapes-ov.py')
     config.model.roi_head.bbox_head.update(vocabulary=str(words))
     config.model.roi_head.bbox_head.cls_predictor_cfg.update(embeddings=str(out))

@@ -9,7 +9,7 @@ from PIL import Image
 from clipself_mm.labelling import FORMATS, Journal, label_images, open_source
 from tests.commands import load_tool
 
-TEXTS = ('red star', 'blue ring')
+TEXTS = ('red thing', 'blue thing')
 THRESHOLDS = dict.fromkeys(TEXTS, 0.25)
 NAMES = [*(f'a/{n}.jpg' for n in range(5)), *(f'b/c/{n}.png' for n in range(5))]
 BROKEN = 'b/0 torn.jpg'
@@ -43,7 +43,9 @@ def run(detector, photos, out, formats=('coco',), thresholds=THRESHOLDS, **optio
 def run_tool(monkeypatch, detector, *words):
     """Main of tools/label_images.py with a detector that is loaded already."""
     tool = load_tool('label_images')
-    monkeypatch.setattr(tool, 'OpenVocabDetector', lambda *args: detector)
+    monkeypatch.setattr(
+        'clipself_mm.detection.detector_options.OpenVocabDetector', lambda *args: detector
+    )
     monkeypatch.setattr(sys, 'argv', ['label_images.py', *map(str, words), '--workers', '0'])
     return tool.main()
 

@@ -116,12 +116,12 @@ def test_a_repaired_image_is_labelled_by_the_next_run(detector, photos, tmp_path
 def test_other_options_are_refused_by_name(detector, photos, tmp_path):
     out = tmp_path / 'out'
     run(detector, photos, out)
-    with pytest.raises(ValueError, match=r"texts: without \['blue ring'\], with \['cup'\]"):
-        run(detector, photos, out, thresholds={'red star': 0.25, 'cup': 0.25})
+    with pytest.raises(ValueError, match=r"texts: without \['blue thing'\], with \['cup'\]"):
+        run(detector, photos, out, thresholds={'red thing': 0.25, 'cup': 0.25})
     with pytest.raises(ValueError, match='texts: in another order'):
         run(detector, photos, out, thresholds=dict(reversed(THRESHOLDS.items())))
-    with pytest.raises(ValueError, match=r'score_thr red star was 0\.25, is 0\.5\. '):
-        run(detector, photos, out, thresholds=THRESHOLDS | {'red star': 0.5})
+    with pytest.raises(ValueError, match=r'score_thr red thing was 0\.25, is 0\.5\. '):
+        run(detector, photos, out, thresholds=THRESHOLDS | {'red thing': 0.5})
     bias = detector.model.rpn_head.rpn_cls.bias.data
     bias += 1
     with pytest.raises(ValueError, match=r"options: model weights was '\w{16}', is"):
@@ -148,7 +148,7 @@ def test_two_runs_in_one_folder_are_refused(detector, photos, tmp_path, monkeypa
     other = Process(target=hold_lock, args=(tmp_path / 'out/journal', ready := Event()))
     other.start()
     assert ready.wait(30)
-    words = [photos, '--out', tmp_path / 'out', '--texts', 'red star']
+    words = [photos, '--out', tmp_path / 'out', '--texts', 'red thing']
     with pytest.raises(SystemExit, match=rf'process {other.pid} .* writes to this folder'):
         run_tool(monkeypatch, detector, *words)
     other.kill()
@@ -202,7 +202,7 @@ def test_a_long_folder_is_listed_without_reading(tmp_path, monkeypatch):
 
 
 def test_an_output_folder_in_the_input_folder(detector, photos, tmp_path, monkeypatch, capsys):
-    words = [photos, '--out', photos / 'labels', '--format', 'yolo', '--texts', 'red star']
+    words = [photos, '--out', photos / 'labels', '--format', 'yolo', '--texts', 'red thing']
     run_tool(monkeypatch, detector, *words)
     assert (photos / 'labels/images/a/0.jpg').is_symlink()
     assert capsys.readouterr().out.splitlines()[-1].startswith('10 images with ')
@@ -226,7 +226,7 @@ def test_foreign_files_are_not_replaced(detector, photos, tmp_path, monkeypatch,
     (tmp_path / 'images').rename(data / 'images')
     (data / 'annotations.json').write_text('mine')
     before = contents(data)
-    words = [data / 'images', '--out', data, '--format', kind, '--texts', 'red star']
+    words = [data / 'images', '--out', data, '--format', kind, '--texts', 'red thing']
     name = dict(yolo='images', coco=r'annotations\.json')[kind]
     with pytest.raises(SystemExit, match=rf'data/{name}: is there already'):
         run_tool(monkeypatch, detector, *words)
@@ -241,7 +241,7 @@ def test_foreign_files_are_not_replaced(detector, photos, tmp_path, monkeypatch,
 
 def test_closing_line_and_list_of_broken_images(detector, photos, tmp_path, monkeypatch, capsys):
     noise(3000, 1).save(photos / 'thin.png')
-    words = [photos, '--out', tmp_path / 'out', '--texts', 'red star', '--score-thr', '1']
+    words = [photos, '--out', tmp_path / 'out', '--texts', 'red thing', '--score-thr', '1']
     run_tool(monkeypatch, detector, *words)
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == (
