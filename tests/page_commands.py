@@ -126,7 +126,7 @@ def check_command(words, above, earlier):
         check_tool(tool, [*rest[:place], *rest[place + 1 :]], above, earlier)
     elif program == 'python' and rest[0].startswith(OURS):
         check_tool(ROOT / rest[0], rest[1:], above, earlier)
-    elif program == 'clipself-mm':
+    elif program == 'clipself-mm' and rest != ['--help']:
         tools = find_tools()
         if rest[0] not in tools:
             raise ValueError(f'there is no command {rest[0]}')
