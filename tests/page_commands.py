@@ -126,11 +126,12 @@ def check_command(words, above, earlier):
         check_tool(tool, [*rest[:place], *rest[place + 1 :]], above, earlier)
     elif program == 'python' and rest[0].startswith(OURS):
         check_tool(ROOT / rest[0], rest[1:], above, earlier)
-    elif program == 'clipself-mm' and rest != ['--help']:
-        tools = find_tools()
+    elif program == 'clipself-mm':
+        tools = find_tools() | {'--help': None}
         if rest[0] not in tools:
             raise ValueError(f'there is no command {rest[0]}')
-        check_tool(tools[rest[0]], rest[1:], above, earlier)
+        if tools[rest[0]] is not None:
+            check_tool(tools[rest[0]], rest[1:], above, earlier)
     elif program == 'python' and rest[:2] == ['-m', 'pytest']:
         pass
     elif program not in SHELL:
