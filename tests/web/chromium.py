@@ -92,6 +92,8 @@ class Visitor:
 
     def click_image(self, x, y):
         """Click the shown image, at shares of its width and height."""
-        box = self.page.locator('#shown img').bounding_box()
+        image = self.page.locator('#shown img')
+        image.hover()  # waits until the layout stands still: a part of the page may be opening
+        box = image.bounding_box()
         where = box['x'] + x * box['width'], box['y'] + y * box['height']
         self.page.mouse.click(*where)
