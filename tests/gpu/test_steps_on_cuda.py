@@ -85,7 +85,7 @@ def test_memory_and_time_against_the_planner(name, checkpointing):
     """The planner must not promise less memory than is needed; its figures are printed (-s)."""
     side, crop_side, unlocked = RECIPES[name]
     job = Job(SHAPES[name], side, crop_side, 13, 1, unlocked, checkpointing)
-    promised = memory_bytes(job, 1)
+    promised = memory_bytes(job)
     if torch.cuda.mem_get_info()[0] < 1.2 * promised:
         pytest.skip(f'needs {1.2 * promised / GIB:.0f} GiB of free memory')
     model = build(name, side, checkpointing).cuda()
