@@ -43,13 +43,17 @@ BACKBONE = ('tower', 'upsamplers', 'backbone')
 MODES = ('ours', 'plain', 'unfrozen')
 
 
-def build(args: argparse.Namespace, mode: str, training: bool) -> tuple[torch.nn.Module, dict]:
-    """A detector with random weights and a batch of one random image, ready for a step.
+def build(
+    args: argparse.Namespace, mode: str, training: bool, images: int = 1, device: str = 'cpu'
+) -> tuple[torch.nn.Module, dict]:
+    """A detector with random weights and a batch of random images, ready for a step.
 
     Args:
         args: Of the command line.
         mode: One of ``MODES``.
         training: Whether it is to train.
+        images: Of the batch.
+        device: Where both are.
     """
     config = Config.fromfile(args.config)
     init_default_scope('mmdet')
@@ -71,11 +75,11 @@ def build(args: argparse.Namespace, mode: str, training: bool) -> tuple[torch.nn
         save_class_embeddings(head.cls_predictor_cfg.embeddings, classes, table)
         detector = MODELS.build(model)
         detector.init_weights()
-        detector.train(training)
+        detector.to(device).train(training)
     batch = demo_mm_inputs(
-        1,
-        [[3, side, side]],
-        num_items=[8],
+        images,
+        [[3, side, side]] * images,
+        num_items=[8] * images,
         num_classes=len(classes) - 1,
         with_mask=model.roi_head.get('mask_head') is not None,
     )
