@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
@@ -327,7 +328,7 @@ def training_rows(bench: Bench) -> Rows:
     """The reference with its loader, then tools/train.py."""
     title = f'Training, {(TINY if bench.micro else B16).title}, {CORES} processor cores'
     yield title, 'reference', 25, partial(reference_training, bench)
-    for backend in ('torch',) if bench.quick or bench.micro else ('torch', 'pillow'):
+    for backend in ('device',) if bench.quick or bench.micro else ('device', 'torch'):
         yield title, backend, 45, partial(real_training, bench, backend)
 
 
@@ -428,12 +429,12 @@ def reference_training(bench: Bench) -> dict:
 def loader_rows(bench: Bench) -> Rows:
     """Images a second of the loaders, to be held against those of the bare step."""
     title = f'Loaders, {CORES} workers, batches of 2'
-    for name in ('reference', 'pillow', 'torch'):
+    for name in ('reference', 'pillow', 'torch', 'device'):
         yield title, name, 12, partial(loader_rate, bench, name)
 
 
 def loader_rate(bench: Bench, name: str) -> dict:
-    """Images a second of one loader, wall time."""
+    """Images a second of one loader, wall time, and what of a batch is left to the device."""
     batches, skip = (2, 1) if bench.micro else (60, 10)
     with tempfile.TemporaryDirectory() as temporary:
         size = (64, 48) if bench.micro else PHOTO
@@ -447,7 +448,13 @@ def loader_rate(bench: Bench, name: str) -> dict:
                 config.train_dataloader.pop('persistent_workers')
             loader = Runner.build_dataloader(config.train_dataloader, seed=0)
         seconds = gpu_steps.seconds_of_rest(iter(loader), skip, 'cpu')
-    return {'images/s': 2 / seconds}
+        found = {'images/s': 2 / seconds}
+        if name != 'reference':
+            preprocessor = MODELS.build(config.model.data_preprocessor).to(bench.device)
+            data = next(iter(loader))
+            left = seconds_of(lambda: preprocessor(data, True), bench.device, most=10)
+            found['ms of a batch on the device'] = 1e3 * left
+    return found
 
 
 # F-ViT.

@@ -87,8 +87,12 @@ def profile_of(run: Callable[[], object], device: str, milliseconds: float, call
         for _ in range(calls):
             run()
         wait(device)
-    # Rows of processor operations count the kernels they start once more.
-    rows = [row for row in recorded.key_averages() if row.device_type.name.lower() == device]
+    # Rows of processor operations and of annotations count kernels once more.
+    rows = [
+        row
+        for row in recorded.key_averages()
+        if row.device_type.name.lower() == device and not getattr(row, 'is_user_annotation', False)
+    ]
     spent = [(row.key[:100], _own_microseconds(row, device) / 1e3 / calls) for row in rows]
     spent.sort(key=lambda item: -item[1])
     total = sum(time for _, time in spent)

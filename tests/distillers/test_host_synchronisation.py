@@ -52,6 +52,23 @@ def test_the_check_detects_synchronisation(wait):
         wait(torch.arange(3.0))
 
 
+def windows_batch():
+    """Two samples whose crops and images the device cuts."""
+    rows = [[0, 0, 50, 40, 51, 64], [3, 4, 20, 9, 9, 32], [0, 0, 9, 9, 32, 32]]
+    items = []
+    for count in (2, 1):
+        meta = dict(img_shape=(51, 64), crop_size=32)
+        sample = RegionSample(metainfo=meta)
+        sample.regions = InstanceData(boxes_px=torch.rand(count, 4).cumsum(dim=1) * 20)
+        inputs = dict(
+            image=torch.zeros(3, 40, 50, dtype=torch.uint8),
+            image_window=torch.tensor(rows[:1], dtype=torch.int32),
+            crop_windows=torch.tensor(rows[1 : 1 + count], dtype=torch.int32),
+        )
+        items.append(dict(inputs=inputs, data_samples=sample))
+    return pseudo_collate(items)
+
+
 def raw_batch(counts):
     generator = torch.Generator().manual_seed(0)
     items = []
@@ -100,13 +117,14 @@ def test_the_meta_device_has_no_values(wait):
         wait(torch.arange(3.0, device='meta'))
 
 
-def test_a_step_runs_on_the_meta_device(micro_clip):
+@pytest.mark.parametrize('batch', [lambda: raw_batch([3, 2]), windows_batch])
+def test_a_step_runs_on_the_meta_device(micro_clip, batch):
     model = CLIPSelf(
         tower=dict(type='CLIPTower', model=micro_clip),
         data_preprocessor=dict(type='RegionPreprocessor', image_size=64),
     )
     model = model.to('meta').train()
-    data = model.data_preprocessor(raw_batch([3, 2]), True)
+    data = model.data_preprocessor(batch(), True)
     assert data['inputs']['images'].device.type == 'meta'
     losses = model(**data, mode='loss')
     sum(losses.values()).backward()
@@ -129,3 +147,4 @@ def test_a_step_with_any_kind_of_tower_does_not_synchronise(kind):
 def test_the_preprocessor_does_not_synchronise_in_validation():
     with NoWaiting():
         RegionPreprocessor(pad_divisor=16)(raw_batch([2, 1]), False)
+        RegionPreprocessor(pad_divisor=16)(windows_batch(), False)
