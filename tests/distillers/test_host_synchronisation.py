@@ -10,7 +10,6 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from clipself_mm.clip import roi_pool
 from clipself_mm.datasets import RegionSample
@@ -19,20 +18,7 @@ from clipself_mm.distillers.region_preprocessor import RegionPreprocessor
 from clipself_mm.losses import CosineDistillLoss
 from tests.clip.small_towers import images_of, small_tower
 from tests.distillers.micro_clipself import CONTEXT, CORRELATION
-
-WAITING = ('_local_scalar_dense', 'nonzero', 'masked_select', 'equal', 'unique', '_unique2')
-
-
-class NoWaiting(TorchDispatchMode):
-    """Raises on operations that synchronise with the device."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        indices = args[1] if name in ('index', 'index_put', 'index_put_') else ()
-        masks = [i for i in indices if i is not None and i.dtype in (torch.bool, torch.uint8)]
-        if name in WAITING or masks:
-            raise AssertionError(f'{func} waits for the device')
-        return func(*args, **(kwargs or {}))
+from tests.waiting import NoWaiting
 
 
 @pytest.mark.parametrize(
