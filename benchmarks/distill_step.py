@@ -144,7 +144,8 @@ class Step:
         groups = [{'params': decayed}, {'params': plain, 'weight_decay': 0.0}]
         config = dict(type='AdamW', lr=1e-5, weight_decay=0.1, params=groups)
         self.optimizer = (OPTIMIZERS.build if self.reference else build_fused)(config)
-        self.scaler = torch.cuda.amp.GradScaler() if dtype is torch.float16 else None
+        scaler = getattr(torch.amp, 'GradScaler', torch.cuda.amp.GradScaler)  # newer, older torch
+        self.scaler = scaler() if dtype is torch.float16 else None
         self._make_moments()
 
     def _make_moments(self) -> None:

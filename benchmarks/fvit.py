@@ -67,6 +67,7 @@ def build(
     if mode == 'plain':
         plain(model)
     else:
+        model.channels_last = args.channels_last
         model.backbone.update(frozen=mode != 'unfrozen', dtype=args.dtype)
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
@@ -211,6 +212,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--steps', nargs='+', choices=['predict', 'train'], default=['predict'])
     parser.add_argument('--modes', nargs='+', choices=MODES, default=['ours', 'plain'])
     parser.add_argument('--dtype', default='float32', help="of our mode's tower")
+    parser.add_argument('--channels-last', action='store_true', help='of our mode')
     parser.add_argument('--runs', type=int, default=3, help='of which the median is printed')
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--no-memory', dest='memory', action='store_false')

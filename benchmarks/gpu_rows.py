@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -158,12 +159,10 @@ def machine(bench: Bench) -> dict:
         size = 256 if bench.micro else 1024
         found |= {'bf16 TFLOP/s': matrix_rate(torch.bfloat16, size) / 1e12}
         return found | {'copy GB/s': copy_rate(4 if bench.micro else 256) / 1e9}
-    query = ['nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader']
-    driver = subprocess.run(query, capture_output=True, text=True, check=False).stdout.split()
     total = torch.cuda.get_device_properties(0).total_memory
     found |= dict(
         card=torch.cuda.get_device_name(),
-        driver=driver[0] if driver else '',
+        driver=driver_version(),
         cuda=torch.version.cuda,
     )
     left, right = torch.randn(2, 8192, 8192, device='cuda').bfloat16()
@@ -176,6 +175,15 @@ def machine(bench: Bench) -> dict:
         'bf16 TFLOP/s': 2 * 8192**3 / product / 1e12,
         'copy GB/s': 2 * 2**30 / copy / 1e9,
     }
+
+
+def driver_version() -> str | None:
+    """What nvidia-smi says; None without it."""
+    query = ['nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader']
+    try:
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return None
 
 
 def self_check(bench: Bench) -> dict:
@@ -446,6 +454,8 @@ def loader_rate(bench: Bench, name: str) -> dict:
             config.merge_from_dict(training_options(bench, folder, name))
             if not bench.workers:
                 config.train_dataloader.pop('persistent_workers')
+            if bench.device == 'cpu':
+                config.train_dataloader.pop('pin_memory')
             loader = Runner.build_dataloader(config.train_dataloader, seed=0)
         seconds = gpu_steps.seconds_of_rest(iter(loader), skip, 'cpu')
         found = {'images/s': 2 / seconds}
@@ -464,9 +474,11 @@ def prediction_rows(bench: Bench, images: int) -> Rows:
     """Predictions: the reference, then ours by the dtype of the tower."""
     title = f'F-ViT prediction, batch {images}, B/16, 640 px'
     yield title, 'reference', 15, partial(prediction, bench, images, 'plain', 'float32', True)
-    for dtype in bench.dtypes:
-        name = f'{dtype} tower, all else in autocast'
-        yield title, name, 12, partial(prediction, bench, images, 'ours', dtype, True)
+    for dtype, last in product(bench.dtypes, (False, True)):
+        name = f'{dtype} tower, all else in autocast{", channels last" * last}'
+        run = partial(prediction, bench, images, 'ours', dtype, True, last)
+        if last or not bench.quick:
+            yield title, name, 12, run
     if not bench.quick and not bench.micro:
         for dtype in ('float32', *bench.dtypes):
             name = f'{dtype} tower, all else in float32'
@@ -481,12 +493,14 @@ def detector_config(bench: Bench, config: str) -> tuple[str, int | None]:
     return f'configs/shapes/fvit_tiny_shapes-ov{masks}.py', 64
 
 
-def prediction(bench: Bench, images: int, mode: str, dtype: str, autocast: bool) -> dict:
+def prediction(
+    bench: Bench, images: int, mode: str, dtype: str, autocast: bool, last: bool = False
+) -> dict:
     """One prediction from pixels on the device to boxes in source pixels."""
     bench.free()
     images = min(images, 2) if bench.micro else images
     config, side = detector_config(bench, OV_COCO)
-    model, data = gpu_steps.detector(config, mode, False, images, bench.device, side, dtype)
+    model, data = gpu_steps.detector(config, mode, False, images, bench.device, side, dtype, last)
     half = bench.half if dtype == 'float32' else dtype
     precision = torch.autocast(bench.device, getattr(torch, half), enabled=autocast)
 
@@ -496,30 +510,35 @@ def prediction(bench: Bench, images: int, mode: str, dtype: str, autocast: bool)
             model.predict(**{f'batch_{key}': value for key, value in data.items()})
 
     found = bench.figures(run, images)
-    return found if mode == 'plain' else bench.profiled(found, run)
+    return found if mode == 'plain' or bench.micro else bench.profiled(found, run)
 
 
 def detector_training_rows(bench: Bench, config: str, title: str, images: int) -> Rows:
     """Training steps: the reference, then ours by dtype."""
     title = f'F-ViT training, B/16, {title}'
     yield title, 'reference', 20, partial(detector_training, bench, config, images, 'plain', '')
-    for dtype in bench.dtypes:
-        run = partial(detector_training, bench, config, images, 'ours', dtype)
-        yield title, dtype, 20, run
+    for dtype, last in product(bench.dtypes, (False, True)):
+        run = partial(detector_training, bench, config, images, 'ours', dtype, last)
+        if not (last and bench.micro):
+            yield title, f'{dtype}{", channels last" * last}', 20, run
 
 
-def detector_training(bench: Bench, config: str, images: int, mode: str, dtype: str) -> dict:
+def detector_training(
+    bench: Bench, config: str, images: int, mode: str, dtype: str, last: bool = False
+) -> dict:
     """One training step on pixels that are on the device, in mixed precision."""
     bench.free()
     images = min(images, 2) if bench.micro else images
     config, side = detector_config(bench, config)
-    model, data = gpu_steps.detector(config, mode, True, images, bench.device, side, 'float32')
+    model, data = gpu_steps.detector(
+        config, mode, True, images, bench.device, side, 'float32', last
+    )
     optimizer = Config.fromfile(ROOT / config).optim_wrapper
     if mode == 'ours' and bench.device == 'cuda':
         optimizer.optimizer.fused = True
     step = gpu_steps.detector_step(model, data, optimizer, dtype or bench.half, bench.device)
     found = bench.figures(step, images)
-    return found if mode == 'plain' else bench.profiled(found, step)
+    return found if mode == 'plain' or bench.micro else bench.profiled(found, step)
 
 
 # Wrappers for several processes, here around one.

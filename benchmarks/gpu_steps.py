@@ -187,7 +187,14 @@ def train_step(
 
 
 def detector(
-    config: str, mode: str, training: bool, images: int, device: str, side: int | None, dtype: str
+    config: str,
+    mode: str,
+    training: bool,
+    images: int,
+    device: str,
+    side: int | None,
+    dtype: str,
+    channels_last: bool,
 ) -> tuple[torch.nn.Module, dict]:
     """An F-ViT with random weights and a preprocessed batch, see `fvit.build`.
 
@@ -199,8 +206,15 @@ def detector(
         device: Where both are.
         side: Pixels a side, None for the config's.
         dtype: Of the frozen tower.
+        channels_last: See `FViT`.
     """
-    args = argparse.Namespace(config=str(ROOT / config), vocabulary=None, side=side, dtype=dtype)
+    args = argparse.Namespace(
+        config=str(ROOT / config),
+        vocabulary=None,
+        side=side,
+        dtype=dtype,
+        channels_last=channels_last,
+    )
     return fvit.build(args, mode, training, images, device)
 
 
