@@ -22,6 +22,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
+from torchvision.io import decode_jpeg
 
 from benchmarks import gpu_steps
 from benchmarks.counting import SHAPES, ViTShape, distillation_flops
@@ -31,7 +32,10 @@ from benchmarks.machine import copy_rate, matrix_rate
 from benchmarks.planner import GIB, Job, mean_crops, memory_bytes
 from benchmarks.reference_loader import ReferenceLoader
 from benchmarks.region_photos import write_photo
+from clipself_mm.datasets.regions import grid_boxes
+from clipself_mm.datasets.transforms.resize_backends import window_rows
 from clipself_mm.datasets.transforms.sample_regions import SampleRegions
+from clipself_mm.models import resize_windows
 
 CLIPSELF = 'configs/clipself/clipself_eva02-{}_patches_1xb2-44k_coco.py'
 FOLDER = ROOT / 'configs/clipself/clipself_eva02-b16_patches-folder_8xb2-6e_images.py'
@@ -439,6 +443,7 @@ def loader_rows(bench: Bench) -> Rows:
     title = f'Loaders, {CORES} workers, batches of 2'
     for name in ('reference', 'pillow', 'torch', 'device'):
         yield title, name, 12, partial(loader_rate, bench, name)
+    yield title, 'device, which decodes too', 12, partial(decoding_rate, bench)
 
 
 def loader_rate(bench: Bench, name: str) -> dict:
@@ -465,6 +470,29 @@ def loader_rate(bench: Bench, name: str) -> dict:
             left = seconds_of(lambda: preprocessor(data, True), bench.device, most=10)
             found['ms of a batch on the device'] = 1e3 * left
     return found
+
+
+def decoding_rate(bench: Bench) -> dict:
+    """Images a second of one process where the device decodes, cuts and resizes."""
+    what = TINY if bench.micro else B16
+    size = (64, 48) if bench.micro else PHOTO
+    with tempfile.TemporaryDirectory() as temporary:
+        paths = photos(Path(temporary, 'photos'), 8, size).iterdir()
+        files = [
+            torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8) for path in paths
+        ]
+    corners = [tuple(map(round, box)) for box in grid_boxes(size[1], size[0], 3, 4)]
+    crops = torch.from_numpy(window_rows(corners, what.crop_side)).to(bench.device)
+    whole = window_rows([(0, 0, *size)], what.side)
+    height, width = whole[0, 4:].tolist()
+    whole = torch.from_numpy(whole).to(bench.device)
+
+    def run() -> None:
+        for image in decode_jpeg(files, device=bench.device):
+            resize_windows(image, crops, what.crop_side, what.crop_side, centred=True)
+            resize_windows(image, whole, height, width)
+
+    return {'images/s': len(files) / seconds_of(run, bench.device, most=10)}
 
 
 # F-ViT.

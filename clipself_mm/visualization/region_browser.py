@@ -90,10 +90,9 @@ def draw_sample(packed: dict, classes: Sequence[str] | None = None) -> Image.Ima
         names = [classes[label] for label in regions.labels.tolist()]
     pixels = image.permute(1, 2, 0).contiguous().numpy()
     left = draw_boxes(pixels, regions.boxes_px.numpy(), names)
-    (crops,) = inputs.get('crops', ((),))
-    if not len(crops):
+    if 'crops' not in inputs or not len(inputs['crops'][0]):
         return left
-    right = crop_sheet(crops.byte().numpy(), left.height)
+    right = crop_sheet(inputs['crops'][0].byte().numpy(), left.height)
     both = Image.new('RGB', (left.width + right.width, max(left.height, right.height)), 'white')
     both.paste(left, (0, 0))
     both.paste(right, (left.width, 0))

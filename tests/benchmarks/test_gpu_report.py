@@ -10,7 +10,7 @@ import torch
 from benchmarks import gpu_report, gpu_rows
 from benchmarks.gpu_report import Report, Row
 from benchmarks.gpu_tables import markdown
-from tests.commands import ROOT
+from tests.commands import ROOT, TORCH
 from tests.forks import Fork
 
 
@@ -33,7 +33,10 @@ def test_the_report_runs_end_to_end(tmp_path, monkeypatch):
     errors = {
         name: row['error'] for part in rows.values() for name, row in part.items() if 'error' in row
     }
-    assert set(errors) <= {'FSDP'}, errors  # torch has none on a processor
+    expected = {'FSDP'}  # torch has none on a processor
+    if TORCH < (2, 4):
+        expected |= {'device, which decodes too'}  # one file at a time there
+    assert set(errors) <= expected, errors
     assert rows['Self-check']['pytest -m gpu']['skipped'] == 12
     text = (tmp_path / 'report.md').read_text()
     step = rows['Distillation, B/16, micro, batch 2']

@@ -7,10 +7,13 @@ import pytest
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import MODELS
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from benchmarks.counting import SHAPES
 from benchmarks.gpu_steps import batch
 from benchmarks.planner import GIB, GPUS, RECIPES, UTILISATION, Job, memory_bytes, plan
+from clipself_mm.datasets.transforms.resize_backends import window_rows
+from clipself_mm.models import resize_windows
 from tests.commands import (
     EPOCHS,
     PATCHES,
@@ -80,6 +83,33 @@ def test_a_compiled_step_has_the_same_loss():
     assert losses[1] == pytest.approx(losses[0], rel=1e-2)
 
 
+def test_a_step_does_not_synchronise():
+    """Torch itself raises where the host would wait for the device."""
+    model = build(TINY, 64).cuda()
+    model.data_preprocessor._non_blocking = True
+    data = pin_memory(batch(64, 32, crops=4, images=2))
+    for mode in ('default', 'error'):  # the first step fills caches
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            losses = model(**model.data_preprocessor(data, True), mode='loss')
+            sum(losses.values()).backward()
+        finally:
+            torch.cuda.set_sync_debug_mode('default')
+
+
+@pytest.mark.parametrize('precision', [False, True])
+def test_windows_cut_on_cuda_are_those_of_the_processor(precision):
+    image = torch.randint(256, (3, 97, 143), dtype=torch.uint8)
+    corners = [(0, 0, 143, 97), (3, 5, 30, 61), (7, 7, 8, 8), (10, 20, 74, 52)]
+    windows = torch.from_numpy(window_rows(corners, 64))
+    here = resize_windows(image, windows, 64, 64, centred=True)
+    with torch.autocast('cuda', torch.float16, enabled=precision):
+        there = resize_windows(image.cuda(), windows.cuda(), 64, 64, centred=True).cpu()
+    apart = (here - there).abs()
+    assert apart.max() <= 1
+    assert (apart > 0).float().mean() < 1e-3
+
+
 @pytest.mark.parametrize('name', ['EVA02-B-16', 'ViT-B-16'])
 @pytest.mark.parametrize('checkpointing', [False, True])
 def test_memory_and_time_against_the_planner(name, checkpointing):
@@ -115,7 +145,8 @@ def test_memory_and_time_against_the_planner(name, checkpointing):
     assert used > promised / 3
 
 
-def test_fvit_takes_a_step_with_the_ops_of_mmcv(tmp_path):
+@pytest.mark.parametrize('channels_last', [False, True])
+def test_fvit_takes_a_step_with_the_ops_of_mmcv(tmp_path, channels_last):
     from mmcv.ops import nms, roi_align
 
     from tests.detection.tiny_fvit import build_fvit, images, samples
@@ -131,10 +162,12 @@ def test_fvit_takes_a_step_with_the_ops_of_mmcv(tmp_path):
         pooled.square().sum().backward()
         found.append((pooled.detach().cpu(), leaf.grad.cpu()))
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
-    model = build_fvit(write_micro_clip(tmp_path / 'clip')).cuda().train()
+    changes = {'model.channels_last': channels_last}
+    model = build_fvit(write_micro_clip(tmp_path / 'clip'), **changes).cuda().train()
     pixels = images().cuda()
     instances = [sample.to('cuda') for sample in samples()]
-    losses, _ = model.parse_losses(model(pixels, instances, mode='loss'))
+    with torch.autocast('cuda', torch.float16):
+        losses, _ = model.parse_losses(model(pixels, instances, mode='loss'))
     losses.backward()
     assert losses.isfinite()
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
