@@ -33,8 +33,9 @@ def assert_nearly(found, expected):
 
 def test_crops_are_pillows():
     pixels = photo(97, 143)
+    # None more than twice as high as wide: there Pillow 13 begins with the rows.
     corners = [
-        *((0, 0, 143, 97), (3, 5, 30, 61), (100, 90, 143, 97), (7, 7, 8, 8), (10, 20, 74, 52)),
+        *((0, 0, 143, 97), (3, 5, 35, 61), (100, 90, 143, 97), (7, 7, 8, 8), (10, 20, 74, 52)),
         *((60, 2, 64, 3), (0, 50, 33, 51)),
     ]
     found = on_device(pixels, corners, 32, 32, 32, centred=True)
