@@ -29,6 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from mmengine.registry import OPTIMIZERS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -42,7 +43,7 @@ from benchmarks.counting import (
 )
 from benchmarks.machine import available_bytes, ceilings, clock, peak_bytes
 from benchmarks.reference_mode import CROPS_OF_AN_IMAGE, as_reference, text_tower_of
-from clipself_mm.clip import build_tower, roi_pool
+from clipself_mm.clip import ViTTower, build_tower, roi_pool
 from clipself_mm.losses import CosineDistillLoss
 from clipself_mm.optim.no_bias_decay_constructor import build_fused, split_by_dimension
 
@@ -85,51 +86,66 @@ class Step:
     Args:
         model: Name of open_clip's.
         mode: One of ``MODES``.
-        size: Pixels a side of the student's image.
-        crops: Crops of the teacher.
-        weights: A step whose weights are used too, so that two modes fit the memory together.
+        size: Pixels a side of the student's images.
+        crops: Crops of an image.
+        towers: Student and teacher whose weights are used too, so that two modes fit the memory
+            together; new ones by default.
+        images: Images of the batch.
+        device: Where it runs.
+        dtype: Of autocast, None for none; float16 has a scaler of the loss.
 
     Attributes:
         value: The loss of the last step.
     """
 
     def __init__(
-        self, model: str, mode: str, size: int, crops: int, weights: Step | None = None
+        self,
+        model: str,
+        mode: str,
+        size: int,
+        crops: int,
+        towers: tuple[ViTTower, ViTTower] | None = None,
+        images: int = 1,
+        device: str = 'cpu',
+        dtype: torch.dtype | None = None,
     ) -> None:
         torch.manual_seed(0)
         self.reference = mode == 'reference'
-        if weights is None:
+        self.device, self.dtype = device, dtype
+        if towers is None:
             self.student = build_tower(model).train()
             self.teacher = copy.deepcopy(self.student)
         else:
-            self.student = type(weights.ours[0])(weights.ours[0].visual).train()
-            self.student.source = weights.student.source
-            self.teacher = type(weights.ours[1])(weights.ours[1].visual)
+            self.student = type(towers[0])(towers[0].visual).train()
+            self.student.source = towers[0].source
+            self.teacher = type(towers[1])(towers[1].visual)
         self.ours = (self.student, self.teacher)
         if self.reference:
             self.student, self.teacher = as_reference(self.student), as_reference(self.teacher)
-            self.text = [text_tower_of(self.student) for _ in range(2)]
+            self.text = [text_tower_of(self.student).to(device) for _ in range(2)]
+        self.student.to(device), self.teacher.to(device)
         self.student.activation_checkpointing = mode == 'checkpointing'
         self.student.unlock_blocks()
         self.teacher.freeze()
         side = self.student.image_size
         generator = torch.Generator().manual_seed(0)
         corners = torch.rand(crops, 2, generator=generator) * size / 2
-        self.boxes_px = [torch.cat([corners, corners + size / 4], dim=1)]
-        self.image = torch.randn(1, 3, size, size, generator=generator)
-        self.crops = torch.randn(crops, 3, side, side, generator=generator)
+        self.boxes_px = [torch.cat([corners, corners + size / 4], dim=1).to(device)] * images
+        self.image = torch.randn(images, 3, size, size, generator=generator).to(device)
+        pixels = torch.randn(images, crops, 3, side, side, generator=generator)
         if self.reference:
-            rest = torch.zeros(max(CROPS_OF_AN_IMAGE - crops, 0), *self.crops.shape[1:])
-            self.crops = torch.cat([self.crops, rest])
-        self.valid = torch.arange(len(self.crops)) < crops
+            rest = max(CROPS_OF_AN_IMAGE - crops, 0)
+            pixels = torch.cat([pixels, pixels.new_zeros(images, rest, 3, side, side)], dim=1)
+        valid = torch.arange(pixels.shape[1]) < crops
+        self.crops = pixels.flatten(0, 1).to(device)
+        self.valid = valid.repeat(images).to(device)
         self.loss = CosineDistillLoss()
         decayed, plain = split_by_dimension(self.student)
         groups = [{'params': decayed}, {'params': plain, 'weight_decay': 0.0}]
         config = dict(type='AdamW', lr=1e-5, weight_decay=0.1, params=groups)
-        if self.reference:
-            self.optimizer = build_fused({**config, 'fused': False, 'foreach': False})
-        else:
-            self.optimizer = build_fused(config)
+        self.optimizer = (OPTIMIZERS.build if self.reference else build_fused)(config)
+        scaler = getattr(torch.amp, 'GradScaler', torch.cuda.amp.GradScaler)  # newer, older torch
+        self.scaler = scaler() if dtype is torch.float16 else None
         self._make_moments()
 
     def _make_moments(self) -> None:
@@ -140,20 +156,26 @@ class Step:
         self.optimizer.zero_grad()
 
     def run(self) -> dict[str, float]:
-        """Take one step; gives the seconds of each stage."""
+        """Take one step; gives the seconds of each stage, on a card those of the host."""
         times = [clock()]
-        with torch.no_grad():
+        precision = torch.autocast(self.device, self.dtype, enabled=self.dtype is not None)
+        with torch.no_grad(), precision:
             crops = self.crops[self.valid] if self.reference else self.crops
             target = self.teacher.encode_image(crops)
         times.append(clock())
-        dense = self.student.encode_dense(self.image)
-        pooled = roi_pool(dense, self.boxes_px, self.student.patch_size)
-        loss = self.loss(pooled, target)
+        with precision:
+            dense = self.student.encode_dense(self.image)
+            pooled = roi_pool(dense, self.boxes_px, self.student.patch_size)
+            loss = self.loss(pooled, target)
         self.value = loss.detach()
         times.append(clock())
-        loss.backward()
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         times.append(clock())
-        self.optimizer.step()
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
         self.optimizer.zero_grad()
         times.append(clock())
         return {
@@ -194,7 +216,7 @@ def measure_times(
     steps: dict[str, Step] = {}
     for mode in modes:
         first = next(iter(steps.values()), None)
-        steps[mode] = Step(model, mode, size, crops, weights=first)
+        steps[mode] = Step(model, mode, size, crops, towers=first and first.ours)
     runs: dict[str, list[dict[str, float]]] = {mode: [] for mode in modes}
     for index in range(repeats + 1):
         for mode, step in steps.items():

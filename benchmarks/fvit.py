@@ -43,13 +43,17 @@ BACKBONE = ('tower', 'upsamplers', 'backbone')
 MODES = ('ours', 'plain', 'unfrozen')
 
 
-def build(args: argparse.Namespace, mode: str, training: bool) -> tuple[torch.nn.Module, dict]:
-    """A detector with random weights and a batch of one random image, ready for a step.
+def build(
+    args: argparse.Namespace, mode: str, training: bool, images: int = 1, device: str = 'cpu'
+) -> tuple[torch.nn.Module, dict]:
+    """A detector with random weights and a batch of random images, ready for a step.
 
     Args:
         args: Of the command line.
         mode: One of ``MODES``.
         training: Whether it is to train.
+        images: Of the batch.
+        device: Where both are.
     """
     config = Config.fromfile(args.config)
     init_default_scope('mmdet')
@@ -63,6 +67,7 @@ def build(args: argparse.Namespace, mode: str, training: bool) -> tuple[torch.nn
     if mode == 'plain':
         plain(model)
     else:
+        model.channels_last = args.channels_last
         model.backbone.update(frozen=mode != 'unfrozen', dtype=args.dtype)
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
@@ -71,11 +76,11 @@ def build(args: argparse.Namespace, mode: str, training: bool) -> tuple[torch.nn
         save_class_embeddings(head.cls_predictor_cfg.embeddings, classes, table)
         detector = MODELS.build(model)
         detector.init_weights()
-        detector.train(training)
+        detector.to(device).train(training)
     batch = demo_mm_inputs(
-        1,
-        [[3, side, side]],
-        num_items=[8],
+        images,
+        [[3, side, side]] * images,
+        num_items=[8] * images,
         num_classes=len(classes) - 1,
         with_mask=model.roi_head.get('mask_head') is not None,
     )
@@ -207,6 +212,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--steps', nargs='+', choices=['predict', 'train'], default=['predict'])
     parser.add_argument('--modes', nargs='+', choices=MODES, default=['ours', 'plain'])
     parser.add_argument('--dtype', default='float32', help="of our mode's tower")
+    parser.add_argument('--channels-last', action='store_true', help='of our mode')
     parser.add_argument('--runs', type=int, default=3, help='of which the median is printed')
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--no-memory', dest='memory', action='store_false')

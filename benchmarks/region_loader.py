@@ -85,10 +85,13 @@ def main() -> None:
         tower = build_tower(options.teacher).eval()
         size = next(step['size'] for step in pipeline if step['type'] == 'CropRegions')
         size = 64 if options.teacher == TINY_CLIP else size
-        figures['agreement'] = backend_agreement(tower, options.shapes, options.scenes, size)
-        print(f'torch against pillow, crops of {size} px, teacher {options.teacher}')
-        for kind, row in figures['agreement'].items():
-            print(f'  {kind:<6}' + ', '.join(f'{name} {value:.4g}' for name, value in row.items()))
+        for backend in ('torch', 'device'):
+            found = backend_agreement(tower, options.shapes, options.scenes, size, backend)
+            figures[f'agreement_{backend}'] = found
+            print(f'{backend} against pillow, crops of {size} px, teacher {options.teacher}')
+            for kind, row in found.items():
+                cells = ', '.join(f'{name} {value:.4g}' for name, value in row.items())
+                print(f'  {kind:<6}{cells}')
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + '\n')
 

@@ -58,6 +58,10 @@ def read_config(args: argparse.Namespace) -> Config:
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs', Path(args.config).stem))
     drop_worker_options(config)
+    if get_device() == 'cpu':
+        for name in DATALOADERS:
+            if isinstance(config.get(name), dict):
+                config[name].pop('pin_memory', None)  # torch warns of it in every epoch
     return config
 
 

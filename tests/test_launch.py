@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import torch
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
@@ -114,3 +115,14 @@ def test_what_torch_refuses_without_workers_is_dropped():
     first, *others = (dict(config[key]) for key in DATALOADERS)
     assert list(DataLoader(range(4), **first)) == [0, 1, 2, 3]
     assert [set(refused) <= set(other) for other in others] == [True, True]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU has use for pinned memory')
+def test_memory_is_not_pinned_without_a_device(monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    path = ROOT / 'configs/clipself/clipself_eva02-b16_patches_1xb2-44k_coco.py'
+    assert Config.fromfile(path).train_dataloader.pin_memory
+    args = argparse.Namespace(
+        config=path, work_dir=None, launcher='none', local_rank=0, cfg_options={}
+    )
+    assert 'pin_memory' not in read_config(args).train_dataloader

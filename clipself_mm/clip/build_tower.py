@@ -34,6 +34,7 @@ def build_tower(
     checkpoint: str | None = None,
     activation_checkpointing: bool = False,
     last_block: LastBlock = 'value',
+    compile_blocks: bool = False,
 ) -> VisionTower:
     """Build a CLIP image tower without its text tower.
 
@@ -45,20 +46,23 @@ def build_tower(
         last_block: How the last block computes dense features: ``value`` (CLIPSelf's value path),
             or DeCLIP's ``qq`` or ``csa`` (see ``ViTTower``). Weights files do not store it: give
             the value of the distillation in detectors too.
+        compile_blocks: Whether blocks run through ``torch.compile`` (see ``ViTTower``).
 
     Raises:
         FileNotFoundError: A file is missing.
         ValueError: The name or ``last_block`` is unknown, or the checkpoint does not match the
             architecture.
-        NotImplementedError: The architecture is not supported, has no blocks to recompute, or does
-            not support ``last_block``.
+        NotImplementedError: The architecture is not supported, has no blocks to recompute or to
+            compile, or does not support ``last_block``.
     """
     source = find_source(model, checkpoint)
     tower = tower_of(source)
     if isinstance(tower, ViTTower):
         tower.activation_checkpointing = activation_checkpointing
-    elif activation_checkpointing:
-        raise NotImplementedError(f'{model}: {type(tower).__name__} has no blocks to recompute')
+        tower.compile_blocks = compile_blocks
+    elif activation_checkpointing or compile_blocks:
+        work = 'recompute' if activation_checkpointing else 'compile'
+        raise NotImplementedError(f'{model}: {type(tower).__name__} has no blocks to {work}')
     set_last_block(tower, last_block)
     if source.checkpoint is None:
         logging.getLogger(__name__).warning('%s is built with random weights', model)

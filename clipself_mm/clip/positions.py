@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)  # not in torch 2.1
+
 
 def token_grid(features: Tensor) -> tuple[int, int]:
     """(h, w) of a map, shape (N, C, h, w), as ints also under tracing."""
@@ -106,7 +108,8 @@ def rope_pairs(sine: Tensor, cosine: Tensor, prefix: int = 0) -> Tensor:
 def apply_rope(features: Tensor, rope: Tensor) -> Tensor:
     """Rotate neighbouring channel pairs by the angles of the tables, in float32 or float64.
 
-    The complex product is one pass over memory; four real products are ten.
+    The complex product is one pass over memory; four real products are ten, unless they are
+    compiled into one kernel.
 
     Args:
         features: Queries or keys, shape (N, L, heads, head_dim).
@@ -117,7 +120,8 @@ def apply_rope(features: Tensor, rope: Tensor) -> Tensor:
     """
     full = features if features.dtype == torch.float64 else features.float()
     pairs, rope = full.unflatten(-1, (-1, 2)), rope[:, None]
-    if torch.onnx.is_in_onnx_export():  # ONNX has no complex numbers
+    # Neither ONNX nor the compiler has complex numbers.
+    if torch.onnx.is_in_onnx_export() or _is_compiling():
         (real, imaginary), (cosine, sine) = pairs.unbind(-1), rope.unbind(-1)
         parts = [real * cosine - imaginary * sine, imaginary * cosine + real * sine]
         rotated = torch.stack(parts, dim=-1)

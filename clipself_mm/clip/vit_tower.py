@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -45,6 +46,8 @@ class ViTTower(VisionTower):
             attention branch alone, by self-correlation. It changes dense maps, which are then
             **not** normalised, and ``stages``, but not image embeddings and masked regions. Set
             it before ``unlock_blocks``.
+        compile_blocks: Whether blocks run through ``torch.compile``. All blocks share the compiled
+            code, so compiling takes seconds where that of a whole step takes minutes.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class ViTTower(VisionTower):
         self.prefix = prefix
         self.pools_class_token = pools_class_token
         self.activation_checkpointing = False
+        self.compile_blocks = False
         self.last_block: LastBlock = 'value'
         self.trains_stem = True
         self.first_trainable_block = 0
@@ -277,9 +281,11 @@ class ViTTower(VisionTower):
             return self._step(last, self.run_value_path, tokens), None
         return self._step(last, self.run_self_correlation, tokens, positions)
 
-    def _step(self, index: int, run: Callable[..., Any], *inputs: Any) -> Any:  # noqa: ANN401
+    def _step(self, index: int, run: Any, *inputs: Any) -> Any:  # noqa: ANN401
         """Run one block, with gradients from the first trainable block on."""
         block = self.blocks[index]
+        if self.compile_blocks:
+            run = partial(compiled(run.__func__), self)
         needs_grad = torch.is_grad_enabled() and index >= self.first_trainable_block
         if needs_grad and self.activation_checkpointing and self.training:
             return checkpoint(run, block, *inputs, use_reentrant=False)
@@ -293,6 +299,12 @@ class ViTTower(VisionTower):
 
     def _as_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         return tokens[:, self.prefix :].transpose(1, 2).unflatten(2, grid).contiguous()
+
+
+@cache
+def compiled(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a class through ``torch.compile``, once for all its objects."""
+    return torch.compile(method)
 
 
 class Embedded(NamedTuple):

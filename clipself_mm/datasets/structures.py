@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmengine.structures import BaseDataElement, InstanceData
+from torch import Tensor
 
 
 class RegionSample(BaseDataElement):
@@ -30,6 +31,15 @@ class RegionSample(BaseDataElement):
     @regions.deleter
     def regions(self) -> None:
         del self._regions
+
+    def pin_memory(self) -> RegionSample:
+        """The sample with pinned region tensors, as torch's `DataLoader(pin_memory=True)` asks."""
+        pinned = self.new()
+        regions = self.regions.new()
+        for key, value in self.regions.items():
+            regions[key] = value.pin_memory() if isinstance(value, Tensor) else value
+        pinned.regions = regions
+        return pinned
 
     @property
     def pred_regions(self) -> InstanceData:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import torch
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.structures import DetDataSample, SampleList
 from mmengine.registry import MODELS
@@ -31,12 +32,18 @@ class FViT(TwoStageDetector):
     `DetInferencer(texts=...)`) is classified into the classes of its text.
 
     Args:
+        channels_last: Whether the convolutions around the tower keep their weights, and therefore
+            their maps, channels last: the layout of a GPU's half precision units.
         **kwargs: As in mmdet's `TwoStageDetector`: an `FViTBackbone`, a neck, an RPN and an
             `FViTRoIHead`. By default the classifier uses the text tower of the backbone's CLIP.
     """
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, channels_last: bool = False, **kwargs: object) -> None:
         super().__init__(**kwargs)
+        if channels_last:
+            for name, parameter in self.named_parameters():
+                if parameter.ndim == 4 and not name.startswith('backbone.tower.'):
+                    parameter.data = parameter.data.to(memory_format=torch.channels_last)
         if self.with_rpn:
             self.rpn_head.register_forward_hook(float_outputs)
         classifier = self.roi_head.bbox_head.fc_cls

@@ -39,6 +39,11 @@ def full_precision(values: Iterable[Tensor]) -> tuple[Tensor, ...]:
     return tuple(value.float() if value.dtype in half else value for value in values)
 
 
+def poolable(maps: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """Maps in float32 and contiguous: mmcv's RoIAlign reads no other memory layout."""
+    return tuple(item.contiguous() for item in full_precision(maps))
+
+
 @MODELS.register_module()
 class FViTRoIHead(StandardRoIHead):
     """`StandardRoIHead` that at test time also pools each box from the dense CLIP map.
@@ -87,7 +92,7 @@ class FViTRoIHead(StandardRoIHead):
         Returns:
             As in mmdet; for a `PyramidWithDense` `cls_score` is a `PairedLogits`.
         """
-        results = super()._bbox_forward(full_precision(x), rois)
+        results = super()._bbox_forward(poolable(x), rois)
         if isinstance(x, PyramidWithDense):
             features = self.clip_roi_extractor(full_precision([x.dense]), rois).flatten(1)
             results['cls_score'] = self.bbox_head.join_clip(results['cls_score'], features)
@@ -97,4 +102,4 @@ class FViTRoIHead(StandardRoIHead):
         self, x: tuple[Tensor, ...], *args: object, **kwargs: object
     ) -> dict[str, Tensor]:
         """As in mmdet, pooled in float32."""
-        return super()._mask_forward(full_precision(x), *args, **kwargs)
+        return super()._mask_forward(poolable(x), *args, **kwargs)

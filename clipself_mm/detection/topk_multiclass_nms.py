@@ -37,8 +37,8 @@ def topk_multiclass_nms(
     count = min(FIRST * max_num, len(flat)) if partial else len(flat)
     while True:
         best, index = flat.topk(count)
-        passing = best > score_thr
-        best, index = best[passing], index[passing]
+        passing = int((best > score_thr).sum())  # they are sorted
+        best, index = best[:passing], index[:passing]
         region, label = index // classes, index % classes
         candidates = boxes[region, label if boxes.shape[1] > 1 else 0]
         if not len(best):

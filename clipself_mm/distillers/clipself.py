@@ -40,6 +40,9 @@ class CLIPSelf(RegionDistiller):
             supports the dtype (docs/performance.md).
         teacher_batch: Crops per forward pass of the teacher, to limit memory; None for all crops
             of the batch.
+        teacher_multiple: The crops of a forward pass are padded with black ones to a multiple of
+            this, so that compiled code and CUDA graphs see few shapes; the padding's embeddings
+            are dropped.
 
     Raises:
         ValueError: The name of a dense loss is not unique or lacks "loss", or the
@@ -59,6 +62,7 @@ class CLIPSelf(RegionDistiller):
         teacher_cache: dict | None = None,
         teacher_dtype: str | None = None,
         teacher_batch: int | None = None,
+        teacher_multiple: int = 1,
     ) -> None:
         super().__init__(tower, data_preprocessor, unlocked_blocks, classifier)
         self.distill_loss = MODELS.build(distill_loss or {'type': 'CosineDistillLoss'})
@@ -79,8 +83,11 @@ class CLIPSelf(RegionDistiller):
             )
         if teacher_batch is not None and teacher_batch < 1:
             raise ValueError(f'teacher_batch must be None or at least 1, got {teacher_batch}')
+        if teacher_multiple < 1:
+            raise ValueError(f'teacher_multiple must be at least 1, got {teacher_multiple}')
         self.teacher_dtype = teacher_dtype
         self.teacher_batch = teacher_batch
+        self.teacher_multiple = teacher_multiple
 
     def loss(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
@@ -135,7 +142,14 @@ class CLIPSelf(RegionDistiller):
             return crops.new_zeros(0, self.teacher.dim)
         with self._teacher_precision(crops.device):
             parts = crops.split(self.teacher_batch or len(crops))
-            return torch.cat([self.teacher.encode_image(part) for part in parts])
+            return torch.cat([self._encode_padded(part) for part in parts])
+
+    def _encode_padded(self, crops: Tensor) -> Tensor:
+        missing = -len(crops) % self.teacher_multiple
+        if not missing:
+            return self.teacher.encode_image(crops)
+        padded = torch.cat([crops, crops.new_zeros(missing, *crops.shape[1:])])
+        return self.teacher.encode_image(padded)[: len(crops)]
 
     def _teacher_precision(self, device: torch.device) -> AbstractContextManager:
         if self.teacher_dtype is None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from clipself_mm.clip import CLIP_MEAN, CLIP_STD, VisionTower
 from clipself_mm.datasets import RegionSample
-from clipself_mm.models import check_normalisation, pad_right_below, round_up
+from clipself_mm.models import check_normalisation, cut_windows, pad_right_below, round_up
 
 
 @MODELS.register_module()
@@ -23,7 +23,8 @@ class RegionPreprocessor(BaseDataPreprocessor):
 
     Images are zero-padded to the right and below before normalisation, so padding becomes
     -mean / std, as in the official implementation. The crops of all images are concatenated
-    without padding.
+    without padding. With the backend `device` of `CropRegions` and `ResizeLongest` both are cut out
+    of the source images here, on the device.
 
     Args:
         image_size: Side in pixels of the square that images are padded to. None pads to the
@@ -63,7 +64,8 @@ class RegionPreprocessor(BaseDataPreprocessor):
         Args:
             data: Collated by `pseudo_collate`: `inputs.image`, a list of N uint8 tensors
                 (3, h, w); `inputs.crops` (optional), a list of N uint8 tensors (R_i, 3, S, S);
-                `data_samples`, a list of N `RegionSample`.
+                `inputs.image_window` and `inputs.crop_windows` (optional), lists of N tensors
+                (see `PackRegions`); `data_samples`, a list of N `RegionSample`.
             training: Whether `student_sizes` applies.
 
         Returns:
@@ -73,11 +75,12 @@ class RegionPreprocessor(BaseDataPreprocessor):
         """
         data = self.cast_data(data)
         samples = data['data_samples']
-        images = self.normalise(self.stack(data['inputs']['image']))
+        inputs = cut_windows(data['inputs'], samples)
+        images = self.normalise(self.stack(inputs['image']))
         if training and self.student_sizes:
             images, samples = self.resize(images, samples)
-        if 'crops' in data['inputs']:
-            crops = self.normalise(torch.cat(list(data['inputs']['crops'])))
+        if 'crops' in inputs:
+            crops = self.normalise(torch.cat(list(inputs['crops'])))
         else:
             crops = images.new_empty(0, 3, 1, 1)
         return dict(inputs=dict(images=images, crops=crops), data_samples=samples)

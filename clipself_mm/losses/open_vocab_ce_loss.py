@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmdet.models.losses import (
     CrossEntropyLoss,
@@ -49,6 +51,12 @@ class OpenVocabCELoss(CrossEntropyLoss):
     custom_activation = True
     custom_accuracy = True
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        weights = None if self.class_weight is None else torch.tensor(self.class_weight)
+        # mmdet copies the list to the device in every step, which waits for it.
+        self.register_buffer('weights', weights, persistent=False)
+
     def get_cls_channels(self, num_classes: int) -> int:
         """Columns of the classifier: K with sigmoid, K + 1 with softmax."""
         return num_classes if self.use_sigmoid else num_classes + 1
@@ -59,8 +67,8 @@ class OpenVocabCELoss(CrossEntropyLoss):
 
     def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Top-1 accuracy among the trained classes, in percent."""
-        if self.class_weight is not None:
-            cls_score = mask_unseen(cls_score, cls_score.new_tensor(self.class_weight))
+        if self.weights is not None:
+            cls_score = mask_unseen(cls_score, self.weights.to(cls_score))
         return {'acc': accuracy(cls_score, labels)}
 
     def forward(
@@ -84,27 +92,35 @@ class OpenVocabCELoss(CrossEntropyLoss):
             ignore_index: Replaces the configured one.
             **kwargs: As in mmdet's loss.
         """
-        if self.class_weight is None:
+        if self.weights is None:
             return super().forward(
                 cls_score, label, weight, avg_factor, reduction_override, ignore_index, **kwargs
             )
-        if len(self.class_weight) != cls_score.shape[1]:
+        if len(self.weights) != cls_score.shape[1]:
             raise ValueError(
-                f'class_weight has {len(self.class_weight)} entries, expected {cls_score.shape[1]}'
+                f'class_weight has {len(self.weights)} entries, expected {cls_score.shape[1]}'
             )
-        class_weight = cls_score.new_tensor(self.class_weight)
+        class_weight = self.weights.to(cls_score)
+        reduction = reduction_override or self.reduction
         ignored = next(i for i in (ignore_index, self.ignore_index, -100) if i is not None)
         if self.use_sigmoid:
             loss = binary_cross_entropy(
                 cls_score, label, weight, reduction='none', ignore_index=ignored
             )
-            reduction = reduction_override or self.reduction
             loss = weight_reduce_loss(loss * class_weight, None, reduction, avg_factor)
             return self.loss_weight * loss
         cls_score = mask_unseen(cls_score, class_weight)
         counted = label != ignored
         unseen = counted & (class_weight[label.masked_fill(~counted, 0)] < UNSEEN)
         label = label.masked_fill(unseen, ignored)
-        return super().forward(
-            cls_score, label, weight, avg_factor, reduction_override, ignore_index, **kwargs
+        return self.loss_weight * self.cls_criterion(
+            cls_score,
+            label,
+            weight,
+            class_weight=class_weight,
+            reduction=reduction,
+            avg_factor=avg_factor,
+            ignore_index=self.ignore_index if ignore_index is None else ignore_index,
+            avg_non_ignore=self.avg_non_ignore,
+            **kwargs,
         )

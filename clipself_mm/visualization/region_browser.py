@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS
 from PIL import Image, ImageDraw
 
 from clipself_mm.datasets.seeded_index import SeededIndex
+from clipself_mm.models import cut_windows
 
 COLOURS = (
     (230, 25, 75),
@@ -81,15 +82,17 @@ def draw_sample(packed: dict, classes: Sequence[str] | None = None) -> Image.Ima
     Returns:
         The figure.
     """
-    image = packed['inputs']['image'].permute(1, 2, 0).contiguous().numpy()
-    regions = packed['data_samples'].regions
+    sample = packed['data_samples']
+    inputs = cut_windows({key: [value] for key, value in packed['inputs'].items()}, [sample])
+    image, regions = inputs['image'][0].byte(), sample.regions
     names = None
     if classes is not None and 'labels' in regions:
         names = [classes[label] for label in regions.labels.tolist()]
-    left = draw_boxes(image, regions.boxes_px.numpy(), names)
-    if not len(packed['inputs'].get('crops', ())):
+    pixels = image.permute(1, 2, 0).contiguous().numpy()
+    left = draw_boxes(pixels, regions.boxes_px.numpy(), names)
+    if 'crops' not in inputs or not len(inputs['crops'][0]):
         return left
-    right = crop_sheet(packed['inputs']['crops'].numpy(), left.height)
+    right = crop_sheet(inputs['crops'][0].byte().numpy(), left.height)
     both = Image.new('RGB', (left.width + right.width, max(left.height, right.height)), 'white')
     both.paste(left, (0, 0))
     both.paste(right, (left.width, 0))

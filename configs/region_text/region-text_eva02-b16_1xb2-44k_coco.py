@@ -20,6 +20,6 @@ model = dict(
     nouns=dict(vocabulary='data/coco/annotations/coco_pseudo_4764.json'),
     unlocked_blocks=None,
     region_text_loss=dict(type='RegionTextLoss', num_sampled=100),
-    data_preprocessor=dict(type='RegionPreprocessor', image_size=1024),
+    data_preprocessor=dict(type='RegionPreprocessor', image_size=1024, non_blocking=True),
     classifier=dict(vocabulary='coco_panoptic'),
 )

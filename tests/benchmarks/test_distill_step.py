@@ -35,7 +35,7 @@ def test_all_modes_take_the_same_step(micro):
 
 def test_two_modes_share_weights_and_have_moments_of_their_own(micro):
     ours = Step(micro, 'ours', size=48, crops=3)
-    reference = Step(micro, 'reference', size=48, crops=3, weights=ours)
+    reference = Step(micro, 'reference', size=48, crops=3, towers=ours.ours)
     pairs = zip(ours.student.parameters(), reference.student.parameters(), strict=True)
     assert all(one is other for one, other in pairs)
     assert ours.optimizer is not reference.optimizer

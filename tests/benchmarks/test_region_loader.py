@@ -9,11 +9,10 @@ from mmengine.config import Config
 from PIL import Image
 
 from benchmarks import region_loader
-from benchmarks.crop_agreement import agreement, shapes_crops
+from benchmarks.crop_agreement import agreement, cutter, shapes_crops
 from benchmarks.region_photos import write_samples
 from benchmarks.timed_loader import build_loaders, resize_products, sample_counts
 from clipself_mm.clip import build_tower
-from clipself_mm.datasets.transforms.resize_backends import resize_by_pillow, resize_by_torch
 from clipself_mm.distillers import RegionPreprocessor
 from tests.commands import ROOT
 
@@ -104,8 +103,8 @@ def write_scene(folder):
 def test_agreement_of_the_tiny_teacher(tmp_path):
     write_scene(tmp_path)
     tower = build_tower(region_loader.TINY_CLIP).eval()
-    exact, fast = (
-        shapes_crops(tmp_path, 1, 64, resize) for resize in (resize_by_pillow, resize_by_torch)
+    exact, fast, device = (
+        shapes_crops(tmp_path, 1, 64, cutter(name)) for name in ('pillow', 'torch', 'device')
     )
     assert {kind: len(part) for kind, part in exact.items()} == dict(cells=1 + 6 + 16 + 36, boxes=2)
     same = agreement(tower, exact['boxes'], exact['boxes'])
@@ -114,5 +113,8 @@ def test_agreement_of_the_tiny_teacher(tmp_path):
     close = agreement(tower, exact['cells'], fast['cells'])
     assert 0 < close['differing'] < 0.02
     assert 0 < close['cosine_gap_mean'] <= close['cosine_gap_max'] < 1e-5
+    closer = agreement(tower, exact['cells'], device['cells'])
+    assert closer['differing'] < 1e-3
+    assert closer['cosine_gap_max'] < 1e-5
     inverted = agreement(tower, exact['cells'], 255 - exact['cells'])
     assert inverted['cosine_gap_mean'] > 0.05

@@ -2,7 +2,9 @@ import pickle
 
 import pytest
 import torch
+from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from clipself_mm.datasets import ImageReadError, RegionSample
 
@@ -18,6 +20,20 @@ def test_regions_and_predictions_travel_together():
     del copied.regions, copied.pred_regions
     assert 'regions' not in copied
     assert 'pred_regions' not in copied
+
+
+def test_a_batch_is_pinned_with_its_boxes(monkeypatch):
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda t, *_: pinned.append(t) or t.clone())
+    sample = RegionSample(metainfo=dict(img_id=4))
+    sample.regions = InstanceData(boxes_px=torch.rand(2, 4))
+    image = torch.zeros(3, 4, 5, dtype=torch.uint8)
+    batch = pseudo_collate([dict(inputs=dict(image=image), data_samples=sample)])
+    found = pin_memory(batch)
+    assert {id(tensor) for tensor in pinned} == {id(image), id(sample.regions.boxes_px)}
+    (copied,) = found['data_samples']
+    assert copied.img_id == 4
+    assert torch.equal(copied.regions.boxes_px, sample.regions.boxes_px)
 
 
 def test_only_instance_data():

@@ -12,7 +12,10 @@ from torch.utils.data import DataLoader
 from clipself_mm.datasets import CropRegions, ResizeLongest, SeededIndex
 from clipself_mm.datasets.regions import grid_boxes
 from clipself_mm.datasets.transforms.crop_regions import crop_regions, fit_square
-from clipself_mm.datasets.transforms.crop_uncached_regions import crop_recipe
+from clipself_mm.datasets.transforms.crop_uncached_regions import (
+    CropUncachedRegions,
+    crop_recipe,
+)
 from clipself_mm.datasets.transforms.resize_backends import (
     longest_side_size,
     resize_backend,
@@ -95,7 +98,7 @@ def test_torch_is_within_two_levels_of_pillow(shape, size):
 
 def test_unknown_backend_raises():
     for build in (CropRegions, ResizeLongest):
-        with pytest.raises(ValueError, match=r"backend.*\['pillow', 'torch'\].*'cv2'"):
+        with pytest.raises(ValueError, match=r"backend.*\['device', 'pillow', 'torch'\].*'cv2'"):
             build(8, backend='cv2')
 
 
@@ -214,3 +217,15 @@ def test_a_teacher_cache_distinguishes_the_backends():
         for backend in ({}, dict(backend='pillow'), dict(backend='torch'))
     }
     assert len(recipes) == 2
+
+
+def test_what_is_left_to_the_device_needs_the_source_image():
+    results = dict(img=smooth(30, 40), crop_boxes_src=np.array([[0.0, 0, 20, 20]]))
+    left = CropRegions(8, backend='device')(results)
+    assert left['crop_windows'].tolist() == [[0, 0, 20, 20, 8, 8]]
+    with pytest.raises(ValueError, match='ResizeLongest too'):
+        ResizeLongest(32)(left)
+    with pytest.raises(ValueError, match='mask_value'):
+        CropRegions(8, mask_value=114, backend='device')
+    with pytest.raises(ValueError, match='cuts every crop'):
+        CropUncachedRegions(folder='none', size=8, backend='device')

@@ -189,3 +189,21 @@ def test_wrong_normalisation_raises(micro_clip, name):
             classifier=dict(vocabulary='shapes_ov', text=dict(model=micro_clip)),
             data_preprocessor=siglip,
         )
+
+
+def test_padding_of_the_crops_does_not_change_the_loss(micro_clip):
+    plain, padded = (make_model(micro_clip, **o) for o in ({}, dict(teacher_multiple=8)))
+    padded.load_state_dict(plain.state_dict())
+    shapes = []
+    padded.teacher.visual.conv1.register_forward_hook(
+        lambda _, inputs, __: shapes.append(len(inputs[0]))
+    )
+    for counts in ([3, 2], [0, 9], [0, 0], [8]):
+        one, other = (model.loss(*make_batch(counts)) for model in (plain, padded))
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+    assert shapes == [8, 16, 8]
+
+
+def test_a_multiple_of_no_crops_is_refused(micro_clip):
+    with pytest.raises(ValueError, match=r'teacher_multiple.*0'):
+        make_model(micro_clip, teacher_multiple=0)

@@ -10,7 +10,6 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from clipself_mm.clip import roi_pool
 from clipself_mm.datasets import RegionSample
@@ -19,20 +18,7 @@ from clipself_mm.distillers.region_preprocessor import RegionPreprocessor
 from clipself_mm.losses import CosineDistillLoss
 from tests.clip.small_towers import images_of, small_tower
 from tests.distillers.micro_clipself import CONTEXT, CORRELATION
-
-WAITING = ('_local_scalar_dense', 'nonzero', 'masked_select', 'equal', 'unique', '_unique2')
-
-
-class NoWaiting(TorchDispatchMode):
-    """Raises on operations that synchronise with the device."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        indices = args[1] if name in ('index', 'index_put', 'index_put_') else ()
-        masks = [i for i in indices if i is not None and i.dtype in (torch.bool, torch.uint8)]
-        if name in WAITING or masks:
-            raise AssertionError(f'{func} waits for the device')
-        return func(*args, **(kwargs or {}))
+from tests.waiting import NoWaiting
 
 
 @pytest.mark.parametrize(
@@ -50,6 +36,23 @@ class NoWaiting(TorchDispatchMode):
 def test_the_check_detects_synchronisation(wait):
     with pytest.raises(AssertionError, match='waits for the device'), NoWaiting():
         wait(torch.arange(3.0))
+
+
+def windows_batch():
+    """Two samples whose crops and images the device cuts."""
+    rows = [[0, 0, 50, 40, 51, 64], [3, 4, 20, 9, 9, 32], [0, 0, 9, 9, 32, 32]]
+    items = []
+    for count in (2, 1):
+        meta = dict(img_shape=(51, 64), crop_size=32)
+        sample = RegionSample(metainfo=meta)
+        sample.regions = InstanceData(boxes_px=torch.rand(count, 4).cumsum(dim=1) * 20)
+        inputs = dict(
+            image=torch.zeros(3, 40, 50, dtype=torch.uint8),
+            image_window=torch.tensor(rows[:1], dtype=torch.int32),
+            crop_windows=torch.tensor(rows[1 : 1 + count], dtype=torch.int32),
+        )
+        items.append(dict(inputs=inputs, data_samples=sample))
+    return pseudo_collate(items)
 
 
 def raw_batch(counts):
@@ -100,13 +103,14 @@ def test_the_meta_device_has_no_values(wait):
         wait(torch.arange(3.0, device='meta'))
 
 
-def test_a_step_runs_on_the_meta_device(micro_clip):
+@pytest.mark.parametrize('batch', [lambda: raw_batch([3, 2]), windows_batch])
+def test_a_step_runs_on_the_meta_device(micro_clip, batch):
     model = CLIPSelf(
         tower=dict(type='CLIPTower', model=micro_clip),
         data_preprocessor=dict(type='RegionPreprocessor', image_size=64),
     )
     model = model.to('meta').train()
-    data = model.data_preprocessor(raw_batch([3, 2]), True)
+    data = model.data_preprocessor(batch(), True)
     assert data['inputs']['images'].device.type == 'meta'
     losses = model(**data, mode='loss')
     sum(losses.values()).backward()
@@ -129,3 +133,4 @@ def test_a_step_with_any_kind_of_tower_does_not_synchronise(kind):
 def test_the_preprocessor_does_not_synchronise_in_validation():
     with NoWaiting():
         RegionPreprocessor(pad_divisor=16)(raw_batch([2, 1]), False)
+        RegionPreprocessor(pad_divisor=16)(windows_batch(), False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
@@ -151,3 +151,45 @@ def test_multi_scale_is_off_outside_training(iteration):
     assert batch['inputs']['images'].shape == (1, 3, 8, 8)
     with pytest.raises(ValueError, match='student_sizes'):
         RegionPreprocessor(image_size=8, student_sizes=[])
+
+
+def samples_of(backend):
+    """Packed samples of two random photos, by a backend."""
+    rng = np.random.default_rng(0)
+    pipeline = Compose(
+        [
+            dict(type='SampleRegions', regions=dict(type='GridRegions')),
+            dict(type='CropRegions', size=32, backend=backend),
+            dict(type='ResizeLongest', size=96, backend=backend),
+            dict(type='PackRegions'),
+        ]
+    )
+    photos = [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in ((60, 140), (75, 50))]
+    return [
+        pipeline(dict(img=photo, ori_shape=photo.shape[:2], rng_key=(0, 0, number)))
+        for number, photo in enumerate(photos)
+    ]
+
+
+def test_the_device_cuts_and_resizes_what_pillow_would():
+    preprocessor = RegionPreprocessor(image_size=96)
+    pillow, device = (
+        preprocessor(pseudo_collate(samples_of(backend))) for backend in ('pillow', 'device')
+    )
+    level = 1 / 255 / min(CLIP_STD)
+    for key, expected in pillow['inputs'].items():
+        found = device['inputs'][key]
+        assert found.shape == expected.shape
+        apart = (found - expected).abs()
+        assert apart.max() <= 2.01 * level
+        assert (apart > 1e-4).float().mean() < 2e-2  # 2e-4 before Pillow 13, see resize_backends
+    for one, other in zip(pillow['data_samples'], device['data_samples'], strict=True):
+        assert torch.equal(one.regions.boxes_px, other.regions.boxes_px)
+        assert one.img_shape == other.img_shape
+
+
+def test_the_source_image_travels_instead_of_the_crops():
+    packed = samples_of('device')[0]['inputs']
+    assert packed['image'].shape == (3, 60, 140)
+    assert packed['image'].dtype == torch.uint8
+    assert 'crops' not in packed

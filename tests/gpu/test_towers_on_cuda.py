@@ -5,22 +5,9 @@ import copy
 import pytest
 import torch
 
+from benchmarks.reference_mode import only_kernel
 from clipself_mm.clip import build_tower
 from tests.clip.micro_eva import write_micro_eva
-
-
-def only_kernel(name):
-    """A context in which one attention kernel is allowed; newer and older torch name it so."""
-    try:
-        from torch.nn.attention import SDPBackend, sdpa_kernel
-    except ImportError:
-        return torch.backends.cuda.sdp_kernel(
-            enable_flash=name == 'FLASH_ATTENTION',
-            enable_math=False,
-            enable_mem_efficient=name == 'EFFICIENT_ATTENTION',
-        )
-    return sdpa_kernel(getattr(SDPBackend, name))
-
 
 TINY = 'pkg:clipself_mm.shapes/tiny_clip'
 

@@ -61,6 +61,17 @@ def test_figures_of_a_config(config, tmp_path):
         next(browse(Config.fromfile(config), tmp_path / 'out', 1, split='val'))
 
 
+def test_crops_of_the_device_are_drawn_as_well(config, tmp_path):
+    drawn = {}
+    for backend in ('pillow', 'device'):
+        settings = Config.fromfile(config)
+        for step in settings.train_dataloader.dataset.pipeline[2:4]:
+            step.backend = backend
+        (path,) = browse(settings, tmp_path / backend, number=1)
+        drawn[backend] = np.asarray(Image.open(path), np.int16)
+    assert np.abs(drawn['device'] - drawn['pillow']).max() <= 2
+
+
 @pytest.mark.slow
 def test_tool_prints_the_paths(config, tmp_path):
     done = call([sys.executable, TOOL, config, '--out-dir', 'out', '--number', 1], tmp_path)

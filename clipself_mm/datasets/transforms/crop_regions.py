@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from .resize_backends import Resize, longest_side_size, resize_backend, resize_by_pillow
+from .resize_backends import (
+    DEVICE,
+    Resize,
+    longest_side_size,
+    resize_backend,
+    resize_by_pillow,
+    window_rows,
+)
 
 
 def whole_pixels(box_src: np.ndarray, height: int, width: int) -> tuple[int, int, int, int]:
@@ -98,15 +105,16 @@ class CropRegions:
     """Cut the teacher's crops out of the source image.
 
     Needs `crop_boxes_src` and `img` in source pixels, so it comes before `ResizeLongest`. Adds
-    `crops`, uint8 of shape (R, 3, size, size).
+    `crops`, uint8 of shape (R, 3, size, size), or, for the backend `device`, `crop_windows` (see
+    `window_rows`) and `crop_size`.
 
     Args:
         size: Side of a crop in pixels, the teacher's input size.
         mask_value: None keeps the whole crop. A gray value replaces all pixels outside the segment
             of the region (114 in the official implementation); needs `segment_map` and
             `segment_ids`.
-        backend: `pillow` (same pixels as the official implementation) or `torch` (faster), see
-            `resize_backends`.
+        backend: `pillow` (same pixels as the official implementation), `torch` (faster) or
+            `device` (cut and resized by the model's preprocessor), see `resize_backends`.
     """
 
     def __init__(self, size: int, mask_value: int | None = None, backend: str = 'pillow') -> None:
@@ -114,6 +122,8 @@ class CropRegions:
             raise ValueError(f'size is at least 1 pixel, not {size}')
         if mask_value is not None and not 0 <= mask_value <= 255:
             raise ValueError(f'mask_value is a gray value 0..255, not {mask_value}')
+        if mask_value is not None and backend == DEVICE:
+            raise ValueError("CropRegions: backend='device' cannot replace pixels: no mask_value")
         self.size = size
         self.mask_value = mask_value
         self.resize = resize_backend(backend)
@@ -125,6 +135,11 @@ class CropRegions:
                 'CropRegions cuts the source image: put it before ResizeLongest in the pipeline'
             )
         image, boxes_src = results['img'], results['crop_boxes_src']
+        if self.resize is None:
+            corners = [whole_pixels(box_src, *image.shape[:2]) for box_src in boxes_src]
+            results['crop_windows'] = window_rows(corners, self.size)
+            results['crop_size'] = self.size
+            return results
         if self.mask_value is None:
             results['crops'] = crop_regions(image, boxes_src, self.size, self.resize)
             return results

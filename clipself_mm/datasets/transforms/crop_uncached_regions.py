@@ -67,7 +67,7 @@ class CropUncachedRegions:
         **crop: Arguments of that transform, for example `size`.
 
     Raises:
-        ValueError: The crops depend on the segment (`mask_value`).
+        ValueError: The crops depend on the segment (`mask_value`) or are cut on the device.
     """
 
     def __init__(self, folder: str, crop_type: str = 'CropRegions', **crop: object) -> None:
@@ -77,6 +77,10 @@ class CropUncachedRegions:
             raise ValueError(
                 'CropUncachedRegions: mask_value must be None, because the cache keys depend on '
                 'image and box only'
+            )
+        if getattr(self.crop, 'resize', True) is None:
+            raise ValueError(
+                "CropUncachedRegions: backend='device' cuts every crop; use pillow or torch"
             )
         self.recipe = crop_recipe(config)
         self.cache = EmbeddingCache(folder)

@@ -15,6 +15,7 @@ _META_KEYS = (
     'ori_shape',
     'img_shape',
     'input_size',
+    'crop_size',
     'scale',
     'rng_key',
     'caption',
@@ -27,7 +28,8 @@ class PackRegions:
     """Pack a sample into tensors.
 
     Returns a dict of `inputs`, with `image` (uint8 of shape (3, H, W), not padded) and, if the
-    sample has them, `crops` (uint8 of shape (R, 3, S, S)); and `data_samples`, a `RegionSample`
+    sample has them, `crops` (uint8 of shape (R, 3, S, S)), `image_window` and `crop_windows` (int32
+    of shape (1, 6) and (R, 6), see `window_rows`); and `data_samples`, a `RegionSample`
     whose `regions` hold `boxes_px` (float32 of shape (R, 4)) and, if the sample has them,
     `labels` (int64, (R)), `is_thing` (bool, (R)) and `masks` (bool, (R, h, w) on the token
     grid). R differs between samples and may be 0.
@@ -39,6 +41,9 @@ class PackRegions:
         inputs = dict(image=torch.from_numpy(image))
         if 'crops' in results:
             inputs['crops'] = torch.from_numpy(results['crops'])
+        for key in ('image_window', 'crop_windows'):
+            if key in results:
+                inputs[key] = torch.from_numpy(results[key])
         regions = InstanceData(boxes_px=torch.from_numpy(results['boxes_px']).reshape(-1, 4))
         if 'labels' in results:
             regions.labels = torch.from_numpy(np.asarray(results['labels'], np.int64))

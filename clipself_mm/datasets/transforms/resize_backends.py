@@ -6,11 +6,14 @@ Torch always resizes the rows first. Pillow 13 resizes the columns first if an i
 twice as high as wide; then some percent of the values differ, more at hard edges. Torch's passes
 are vectorised (AVX2) and several times faster. Torch's resize of floats is slower, and differs more
 because it does not round in between.
+
+With `device` nothing is resized here: windows are described, and `RegionPreprocessor` cuts and
+resizes them on the model's device, columns first as Pillow before 13: nearer to it than torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -72,16 +75,33 @@ def resize_by_torch(images: np.ndarray, height: int, width: int) -> list[np.ndar
     return list(resized.permute(0, 2, 3, 1).numpy())
 
 
+def window_rows(corners: Sequence[tuple[int, int, int, int]], size: int) -> np.ndarray:
+    """Describe windows whose longest side is resized to a given length, for `resize_windows`.
+
+    Args:
+        corners: Left, upper, right and lower edge of R windows in pixels.
+        size: Length of the longest side in pixels.
+
+    Returns:
+        int32 of shape (R, 6): the corners, then the new height and width.
+    """
+    rows = [(*c, *longest_side_size(c[3] - c[1], c[2] - c[0], size)) for c in corners]
+    return np.array(rows, np.int32).reshape(-1, 6)
+
+
+DEVICE = 'device'
 _BACKENDS: dict[str, Resize] = dict(pillow=resize_by_pillow, torch=resize_by_torch)
 
 
-def resize_backend(name: str) -> Resize:
+def resize_backend(name: str) -> Resize | None:
     """Return the resize function of a backend.
 
     Args:
-        name: `pillow` (same pixels as the official implementation) or `torch` (several times
-            faster).
+        name: `pillow` (same pixels as the official implementation), `torch` (several times
+            faster) or `device`, which has none.
     """
+    if name == DEVICE:
+        return None
     if name not in _BACKENDS:
-        raise ValueError(f'backend is one of {sorted(_BACKENDS)}, not {name!r}')
+        raise ValueError(f'backend is one of {sorted([*_BACKENDS, DEVICE])}, not {name!r}')
     return _BACKENDS[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from .resize_backends import longest_side_size, resize_backend
+from .resize_backends import longest_side_size, resize_backend, window_rows
 
 
 @TRANSFORMS.register_module()
@@ -18,8 +18,9 @@ class ResizeLongest:
 
     Args:
         size: Length of the longest side in pixels.
-        backend: `pillow` (same pixels as the official implementation) or `torch` (faster), see
-            `resize_backends`.
+        backend: `pillow` (same pixels as the official implementation), `torch` (faster) or
+            `device`, see `resize_backends`: `img` stays the source image, and `image_window` (see
+            `window_rows`) says what the model's preprocessor makes of it.
     """
 
     def __init__(self, size: int, backend: str = 'pillow') -> None:
@@ -34,8 +35,16 @@ class ResizeLongest:
         height, width = image.shape[:2]
         results['scale'] = self.size / max(height, width)
         shape = longest_side_size(height, width, self.size)
-        (results['img'],) = self.resize(image[None], *shape)
-        results['img_shape'] = results['img'].shape[:2]
+        if self.resize is None:
+            results['image_window'] = window_rows([(0, 0, width, height)], self.size)
+        elif 'crop_windows' in results:
+            raise ValueError(
+                "CropRegions with backend='device' needs the source image on the device: set "
+                "backend='device' in ResizeLongest too"
+            )
+        else:
+            (results['img'],) = self.resize(image[None], *shape)
+        results['img_shape'] = shape
         results['input_size'] = self.size
         if 'boxes_src' in results:
             results['boxes_px'] = (results['boxes_src'] * results['scale']).astype(np.float32)

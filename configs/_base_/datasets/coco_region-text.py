@@ -4,6 +4,7 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=4,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='InfiniteSeededSampler'),
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(

@@ -9,7 +9,7 @@ model = dict(
     ),
     unlocked_blocks=None,
     distill_loss=dict(type='CosineDistillLoss'),
-    data_preprocessor=dict(type='RegionPreprocessor', image_size=1024),
+    data_preprocessor=dict(type='RegionPreprocessor', image_size=1024, non_blocking=True),
     classifier=dict(
         vocabulary='coco_panoptic',
     ),

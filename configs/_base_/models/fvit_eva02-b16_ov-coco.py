@@ -17,6 +17,7 @@ model = dict(
         bgr_to_rgb=True,
         pad_mask=True,
         pad_size_divisor=32,
+        non_blocking=True,
     ),
     backbone=dict(
         type='FViTBackbone',

@@ -1,0 +1,108 @@
+"""The report of a card, in tiny sizes on the processor: every row runs, is guarded, is written."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import gpu_report, gpu_rows
+from benchmarks.gpu_report import Report, Row
+from benchmarks.gpu_tables import markdown
+from tests.commands import ROOT, TORCH
+from tests.forks import Fork
+
+
+def called_in_a_fork(command, limit):
+    """What `called` does, without the seconds of imports."""
+    words = command[1:]
+    if words[0] == '-m':
+        words = [str(Path(sys.modules[words[1]].__file__).parent / '__main__.py'), *words[2:]]
+    done = Fork(words, ROOT).wait(limit)
+    return done.stdout + done.stderr, done.returncode
+
+
+@pytest.mark.slow
+def test_the_report_runs_end_to_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_rows, 'called', called_in_a_fork)
+    words = ['gpu_report', '--device', 'cpu', '--micro', '--out', str(tmp_path)]
+    monkeypatch.setattr(sys, 'argv', words)
+    gpu_report.main()
+    rows = json.loads((tmp_path / 'report.json').read_text())['rows']
+    errors = {
+        name: row['error'] for part in rows.values() for name, row in part.items() if 'error' in row
+    }
+    expected = {'FSDP'}  # torch has none on a processor
+    if TORCH < (2, 4):
+        expected |= {'device, which decodes too'}  # one file at a time there
+    assert set(errors) <= expected, errors
+    assert rows['Self-check']['pytest -m gpu']['skipped'] == 12
+    text = (tmp_path / 'report.md').read_text()
+    step = rows['Distillation, B/16, micro, batch 2']
+    assert step['bfloat16']['x reference'] == step['reference']['ms'] / step['bfloat16']['ms']
+    assert len(step['bfloat16']['kernels']) == 10
+    assert 0 < step['bfloat16']['share'] < 1
+    for section in rows:
+        assert f'## {section}' in text
+    assert 'not measured' not in text
+    training = next(part for title, part in rows.items() if title.startswith('Training'))
+    over = training['device']['ms'] / step['bfloat16']['ms'] - 1
+    assert training['device']['over the bare step'] == pytest.approx(over)
+
+
+def failing():
+    raise torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate\nmuch')
+
+
+def test_a_row_that_fails_is_its_error_and_the_others_go_on(tmp_path):
+    report = Report(tmp_path, seconds=60)
+    report.run(Row('A', 'reference', 1, lambda: dict(ms=4.0)))
+    report.run(Row('A', 'broken', 1, failing))
+    report.run(Row('A', 'long', 90, lambda: dict(ms=1.0)))
+    report.run(Row('A', 'good', 1, lambda: dict(ms=2.0)))
+    text = (tmp_path / 'report.md').read_text()
+    assert '| good | 2 | 2 |' in text
+    assert '- broken: OutOfMemoryError: CUDA out of memory. Tried to allocate\n' in text
+    assert '- long: its 90 s no longer fit the time' in text
+
+
+def test_a_row_that_takes_too_long_is_broken_off():
+    def endless():
+        while True:
+            pass
+
+    assert gpu_report.guarded(endless, limit=1) == {'error': 'TimeoutError: it took more than 1 s'}
+
+
+def test_a_killed_report_goes_on(tmp_path):
+    first = Report(tmp_path, seconds=60)
+    first.run(Row('A', 'done', 1, lambda: dict(ms=1.0)))
+
+    def killed():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        first.run(Row('A', 'killer', 1, killed))
+    second = Report(tmp_path, seconds=60, resume=True)
+    for name in ('done', 'killer', 'next'):
+        second.run(Row('A', name, 1, lambda: dict(ms=7.0)))
+    assert second.rows['A']['done']['ms'] == 1.0
+    assert second.rows['A']['killer'] == dict(error=gpu_report.UNFINISHED)
+    assert second.rows['A']['next']['ms'] == 7.0
+    assert second.started == first.started
+
+
+def test_aims_by_hand():
+    rows = {
+        'Distillation, B/16, 1024 px, batch 2': {
+            'reference': {'ms': 30.0, 'share': 0.6},
+            'float16': {'ms': 20.0, 'share': 0.46, 'x reference': 1.5},
+        },
+        'Training, B/16': {'torch': {'over the bare step': 0.2}},
+    }
+    text = markdown(dict(seconds=1.0, rows=rows))
+    found = [line for line in text.splitlines() if '| >=' in line or '| <=' in line]
+    assert [line.split(' | ')[-1] for line in found] == [
+        *('yes |', 'yes |', 'not measured |', 'no |', 'not measured |', 'not measured |')
+    ]
