@@ -315,3 +315,24 @@ def test_kill_and_resume_by_two_processes(detector, trained, photos, tmp_path):
     assert broken.startswith(BROKEN)
     assert found == contents(tmp_path / 'whole')
     assert len([*Path(out, 'labels').rglob('*.txt')]) == 60
+
+
+def test_pictures_and_negatives_of_the_options(detector, photos, tmp_path, monkeypatch):
+    """They reach the detector, and another choice of them does not continue a journal."""
+    crops = tmp_path / 'crops/part 17'
+    crops.mkdir(parents=True)
+    noise(seed=50).save(crops / 'a.png')
+    words = ['--exemplars', crops.parent, '--texts', 'red thing', '--score-thr', '0.01']
+    out = tmp_path / 'out'
+    run_tool(monkeypatch, detector, photos, *words, '--negatives', 'green box', '--out', out)
+    labels = json.loads((out / 'annotations.json').read_text())
+    assert [item['name'] for item in labels['categories']] == ['red thing', 'part 17']
+    images = [photos / name for name in NAMES]
+    options = dict(exemplars=crops.parent, negatives='green box', score_thr=0.01)
+    found = detector(images, texts='red thing', **options)
+    assert len(labels['annotations']) == sum(map(len, found)) > 0
+    with pytest.raises(SystemExit, match='negatives'):
+        run_tool(monkeypatch, detector, photos, *words, '--negatives', 'none', '--out', out)
+    noise(seed=51).save(crops / 'a.png')
+    with pytest.raises(SystemExit, match='exemplars'):
+        run_tool(monkeypatch, detector, photos, *words, '--negatives', 'green box', '--out', out)
