@@ -159,7 +159,11 @@ def coco_data_set(image: PageImage, found: ImageDetections) -> dict[str, Any]:
 
 
 def write_coco(folder: str | Path, image: PageImage, found: ImageDetections) -> str:
-    """Write `coco_data_set` to a new file in a folder; returns its path."""
-    path = Path(folder) / f'{Path(image.name).stem[:100]}_coco.json'
+    """Write `coco_data_set` to a new file in a folder; returns its path.
+
+    Its name has letters, digits, '-' and '_' only, and at most 255 bytes: it is part of an address.
+    """
+    stem = re.sub(r'[^\w-]+', '_', Path(image.name).stem)[:50]
+    path = Path(folder) / f'{stem}_coco.json'
     path.write_text(json.dumps(coco_data_set(image, found), ensure_ascii=False), encoding='utf-8')
     return str(path)
