@@ -89,7 +89,8 @@ def detect(
     Args:
         detector: The detector.
         image: The image.
-        words: Class names, see `read_words`; may be empty if there are exemplars.
+        words: Class names, see `read_words`; may be empty if there are exemplars. Those of the
+            training are found in upper case too.
         exemplars: Class name to its boxed objects.
         weight: Share of the exemplars in a class that is named in `words` too.
         score_thr: Least score.
@@ -102,7 +103,10 @@ def detect(
     if exemplars:
         options.update(exemplars=exemplars, exemplar_weight=weight)
     if words.strip() or not exemplars:
-        options.update(texts=read_words(words))
+        known = {name.casefold(): name for name in trained_classes(detector)}
+        # Phones begin with a capital letter; for the detector that is another class.
+        names = [known.get(name.casefold(), name) for name in read_words(words)]
+        options.update(texts=[*dict.fromkeys(names)])
     with nms_overlap(detector, overlap):
         (found,) = detector(Image.fromarray(image.rgb), score_thr=score_thr, **options)
     return found

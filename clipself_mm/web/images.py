@@ -57,7 +57,9 @@ def read_upload(path: str | Path) -> PageImage:
         short = long = MAX_PIXELS
     except UnidentifiedImageError:
         kinds = f'{", ".join(FORMATS[:-1])} or {FORMATS[-1]}'
-        raise ValueError(f'{path.name} is not an image that can be read: choose a {kinds} file') from None
+        raise ValueError(
+            f'{path.name} is not an image that can be read: choose a {kinds} file'
+        ) from None
     except DECODING_ERRORS as error:
         raise ValueError(f'{path.name} cannot be read as an image: {error}') from error
     if short * long > MAX_PIXELS:

@@ -70,7 +70,10 @@ def test_json_is_a_coco_data_set(models, samples, tmp_path):
 
 @pytest.mark.parametrize(
     ('name', 'file'),
-    [('a <b>&"1%#?.png', 'a_b_1__coco.json'), ('\u56fe' * 83 + '.png', '\u56fe' * 50 + '_coco.json')],
+    [
+        ('a <b>&"1%#?.png', 'a_b_1__coco.json'),
+        ('\u56fe' * 83 + '.png', '\u56fe' * 50 + '_coco.json'),
+    ],
 )
 def test_json_can_be_downloaded_whatever_the_name_of_the_image(
     models, samples, tmp_path, name, file
@@ -119,6 +122,13 @@ def test_names_are_drawn_as_they_are(models, samples, tmp_path):
     answer = ask(models, Session(samples[0]), tmp_path, '$\\foo$, <b>x</b>, 红', score_thr=0.01)
     assert not answer.said.wrong
     assert {row[0] for row in answer.rows} <= {'$\\foo$', '<b>x</b>', '红'}
+
+
+def test_a_trained_class_in_upper_case_is_that_class(models, samples, tmp_path):
+    session = Session(samples[0])
+    small, large = (ask(models, session, tmp_path, w) for w in ('red bolt', 'Red bolt, RED BOLT'))
+    assert large.rows == small.rows
+    assert small.rows[0][:2] == ['red bolt', 'base']
 
 
 def test_no_object_gives_a_sentence(models, samples, tmp_path):
