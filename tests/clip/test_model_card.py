@@ -36,6 +36,14 @@ def test_card_of_a_tower(elsewhere):
     assert made['tower'].dense_map(image, size=64).shape == (128, 8, 8)
 
 
+def test_card_of_a_folder_of_transformers(elsewhere, micro_clip):
+    transformers = pytest.importorskip('transformers')
+    convert_tower(micro_clip, Path('theirs'), 'hugging_face')
+    card = ModelCard.load('theirs/README.md')
+    assert card.data.library_name == 'transformers'
+    assert isinstance(run_code(card)['model'], transformers.CLIPModel)
+
+
 def test_a_card_that_was_edited_stays(elsewhere):
     path = Path('tower/README.md')
     convert_tower(TINY, Path('tower'), 'open_clip')
