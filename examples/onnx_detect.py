@@ -8,6 +8,7 @@ python examples/onnx_detect.py detector.onnx image.jpg --text text.onnx --names 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,12 +25,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('image')
     parser.add_argument('--embeddings', help='.safetensors; default: the file beside the detector')
     parser.add_argument('--text', help='.onnx file of the text tower, for --names')
-    parser.add_argument('--names', nargs='+', help='class names')
+    parser.add_argument('--names', nargs='+', help='class names; one text is split at , . and ;')
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score')
     parser.add_argument('--out', help='draw the boxes into this file')
     args = parser.parse_args()
     if bool(args.text) != bool(args.names):
         parser.error('--text and --names need each other')
+    if args.names and len(args.names) == 1:
+        args.names = [name for name in re.split(r'\s*[,.;]\s*', args.names[0].strip()) if name]
     return args
 
 

@@ -1,4 +1,4 @@
-"""Distils the tiny CLIP on Shapes-OV and shows what it gains (``python tools/demo.py``).
+"""Distil the tiny CLIP on Shapes-OV and show what it gains (``python tools/demo.py``).
 
 What is done already is not made again: after a failure or Ctrl-C, give the same command once more.
 """

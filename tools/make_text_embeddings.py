@@ -1,4 +1,4 @@
-r"""Compute the class embeddings of a vocabulary: of names by the text tower of a CLIP, of pictures.
+r"""Compute the class embeddings of a vocabulary from names, or from pictures of the classes.
 
 python tools/make_text_embeddings.py ov_coco --model EVA02-B-16 \
     --checkpoint checkpoints/EVA02_CLIP_B_psz16_s8B.pt --out embeddings/ov_coco_eva02-b16.pt

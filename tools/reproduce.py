@@ -1,4 +1,4 @@
-"""Measures tables of the paper and sets its numbers beside: python tools/reproduce.py 1a --shapes.
+"""Measure tables of the paper beside its numbers: python tools/reproduce.py 1a --shapes.
 
 A run that is there already is not made again, and one that was killed goes on: give the same
 command once more. What is measured is added to OUT/table_NAME.csv, OUT/table_NAME.md shows it.

@@ -247,7 +247,10 @@ def _measured(checkpoint: Path, meta: Mapping[str, Any]) -> Measured | None:
             entry = json.loads(line)
             if 'lr' not in entry and entry.get('step') == step:
                 metrics = {
-                    k: v for k, v in entry.items() if '/' in k and isinstance(v, int | float)
+                    key: value
+                    for key, value in entry.items()
+                    # pycocotools gives -1 for what has no boxes.
+                    if '/' in key and isinstance(value, int | float) and value != -1
                 }
                 if metrics:
                     return Measured(metrics, f'the validation of the run, at step {step}')

@@ -13,10 +13,10 @@ import numpy as np
 from .pyav import import_av
 
 _NO_VIDEO = ('image2', 'tty')
-"""Formats in which FFmpeg also reads pictures and plain text."""
+"""Formats in which FFmpeg also reads images and plain text."""
 
 TOLERANCE = 1
-"""Seconds by which the sound may be longer than the pictures."""
+"""Seconds by which the sound may be longer than the images."""
 
 
 class VideoReadError(RuntimeError):

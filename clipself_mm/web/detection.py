@@ -89,7 +89,8 @@ def detect(
     Args:
         detector: The detector.
         image: The image.
-        words: Class names, see `read_words`; may be empty if there are exemplars.
+        words: Class names, see `read_words`; may be empty if there are exemplars. Those of the
+            training are found in upper case too.
         exemplars: Class name to its boxed objects.
         weight: Share of the exemplars in a class that is named in `words` too.
         score_thr: Least score.
@@ -102,7 +103,10 @@ def detect(
     if exemplars:
         options.update(exemplars=exemplars, exemplar_weight=weight)
     if words.strip() or not exemplars:
-        options.update(texts=read_words(words))
+        known = {name.casefold(): name for name in trained_classes(detector)}
+        # Phones begin with a capital letter; for the detector that is another class.
+        names = [known.get(name.casefold(), name) for name in read_words(words)]
+        options.update(texts=[*dict.fromkeys(names)])
     with nms_overlap(detector, overlap):
         (found,) = detector(Image.fromarray(image.rgb), score_thr=score_thr, **options)
     return found
@@ -159,7 +163,11 @@ def coco_data_set(image: PageImage, found: ImageDetections) -> dict[str, Any]:
 
 
 def write_coco(folder: str | Path, image: PageImage, found: ImageDetections) -> str:
-    """Write `coco_data_set` to a new file in a folder; returns its path."""
-    path = Path(folder) / f'{Path(image.name).stem[:100]}_coco.json'
+    """Write `coco_data_set` to a new file in a folder; returns its path.
+
+    Its name has letters, digits, '-' and '_' only, and at most 255 bytes: it is part of an address.
+    """
+    stem = re.sub(r'[^\w-]+', '_', Path(image.name).stem)[:50]
+    path = Path(folder) / f'{stem}_coco.json'
     path.write_text(json.dumps(coco_data_set(image, found), ensure_ascii=False), encoding='utf-8')
     return str(path)

@@ -36,6 +36,14 @@ def test_card_of_a_tower(elsewhere):
     assert made['tower'].dense_map(image, size=64).shape == (128, 8, 8)
 
 
+def test_card_of_a_folder_of_transformers(elsewhere, micro_clip):
+    transformers = pytest.importorskip('transformers')
+    convert_tower(micro_clip, Path('theirs'), 'hugging_face')
+    card = ModelCard.load('theirs/README.md')
+    assert card.data.library_name == 'transformers'
+    assert isinstance(run_code(card)['model'], transformers.CLIPModel)
+
+
 def test_a_card_that_was_edited_stays(elsewhere):
     path = Path('tower/README.md')
     convert_tower(TINY, Path('tower'), 'open_clip')
@@ -60,7 +68,8 @@ def test_a_tower_of_a_tower_keeps_the_licence(elsewhere):
     ('model', 'tag', 'licence', 'told'),
     [
         ('EVA02-B-16', 'merged2b_s8b_b131k', 'mit', 'huggingface.co/QuanSun/EVA-CLIP'),
-        ('EVA02-L-14-336', None, 'mit', 'huggingface.co/QuanSun/EVA-CLIP'),
+        ('EVA02-L-14-336', None, 'unknown', ''),
+        ('ViT-B-16-SigLIP', None, 'unknown', ''),
         ('ViT-B-16-quickgelu', 'openai', 'mit', 'github.com/openai/CLIP'),
         ('ViT-B-16-SigLIP', 'webli', 'apache-2.0', 'SigLIP'),
         ('ViT-B-16', 'laion2b_s34b_b88k', 'unknown', 'huggingface.co/'),
@@ -73,3 +82,9 @@ def test_licences_are_told_not_guessed(model, tag, licence, told):
     assert (told in found.source) if told else found.source == ''
     assert '/home' not in found.name
     assert tag is None or found.repository.count('/') == 1
+
+
+def test_released_file_of_eva_clip_is_known_by_its_name():
+    file = '/home/me/EVA02_CLIP_L_336_psz14_s6B.pt'
+    found = base_weights(TowerSource('EVA02-L-14-336', {}, checkpoint=file))
+    assert (found.licence, found.repository) == ('mit', 'QuanSun/EVA-CLIP')

@@ -26,7 +26,8 @@ def trained(elsewhere):
     log = Path('20300101_000000/vis_data/scalars.json')
     log.parent.mkdir(parents=True)
     lines = [{'lr': 1e-4, 'loss': 2.0, 'step': 3}]
-    lines += [{'coco/novel_ap50': 12.34 + step, 'time': 0.1, 'step': step} for step in (1, 2, 3)]
+    no_boxes = {'coco/novel_ap_l': -1.0, 'time': 0.1}
+    lines += [{'coco/novel_ap50': 12.34 + step, **no_boxes, 'step': step} for step in (1, 2, 3)]
     log.write_text('\n'.join(map(json.dumps, lines)))
 
 
@@ -52,6 +53,7 @@ def test_a_folder_has_all_it_needs(trained, run_tool):
     assert card.data.to_dict()['pipeline_tag'] == 'zero-shot-object-detection'
     assert card.data.license == 'unknown'
     assert '| coco/novel_ap50 | 15.34 |' in card.text
+    assert 'novel_ap_l' not in card.text
     assert '11.' not in card.text.split('## Measured')[1]
     assert str(Path().resolve()) not in card.text
 

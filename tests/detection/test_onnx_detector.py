@@ -272,10 +272,11 @@ def test_tokens_of_the_example_are_those_of_open_clip(folder, example):
     assert found.tolist() == tokenizer(texts).tolist()
 
 
-def test_example_draws_what_is_named(folder, example, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize('given', [('red star', 'pink elephant'), ('red star. pink elephant,',)])
+def test_example_draws_what_is_named(folder, example, given, tmp_path, monkeypatch, capsys):
     out = tmp_path / 'found.png'
     words = [folder / 'detector.onnx', folder / 'image.png', '--score-thr', 0, '--out', out]
-    words += ['--text', folder / 'text.onnx', '--names', 'red star', 'pink elephant']
+    words += ['--text', folder / 'text.onnx', '--names', *given]
     monkeypatch.setattr(sys, 'argv', ['onnx_detect.py', *map(str, words)])
     example[0].main()
     lines = capsys.readouterr().out.splitlines()

@@ -68,6 +68,22 @@ def test_json_is_a_coco_data_set(models, samples, tmp_path):
     assert COCO(answer.file).loadRes(json.loads(json.dumps(coco.dataset['annotations'])))
 
 
+@pytest.mark.parametrize(
+    ('name', 'file'),
+    [
+        ('a <b>&"1%#?.png', 'a_b_1__coco.json'),
+        ('\u56fe' * 83 + '.png', '\u56fe' * 50 + '_coco.json'),
+    ],
+)
+def test_json_can_be_downloaded_whatever_the_name_of_the_image(
+    models, samples, tmp_path, name, file
+):
+    """Gradio's link to a file breaks at quotes and at '#'; 83 such letters have 249 bytes."""
+    answer = ask(models, Session(PageImage(name, samples[0].rgb)), tmp_path, 'red bolt')
+    assert Path(answer.file).name == file
+    assert json.loads(Path(answer.file).read_text())['images'][0]['file_name'] == name
+
+
 def test_figure_has_blue_and_red_boxes(models, samples, tmp_path):
     answer = ask(models, Session(samples[0]), tmp_path, samples[0].words)
     scale = answer.figure.shape[0] / 256
@@ -106,6 +122,13 @@ def test_names_are_drawn_as_they_are(models, samples, tmp_path):
     answer = ask(models, Session(samples[0]), tmp_path, '$\\foo$, <b>x</b>, 红', score_thr=0.01)
     assert not answer.said.wrong
     assert {row[0] for row in answer.rows} <= {'$\\foo$', '<b>x</b>', '红'}
+
+
+def test_a_trained_class_in_upper_case_is_that_class(models, samples, tmp_path):
+    session = Session(samples[0])
+    small, large = (ask(models, session, tmp_path, w) for w in ('red bolt', 'Red bolt, RED BOLT'))
+    assert large.rows == small.rows
+    assert small.rows[0][:2] == ['red bolt', 'base']
 
 
 def test_no_object_gives_a_sentence(models, samples, tmp_path):

@@ -21,6 +21,7 @@ UNKNOWN = 'unknown'
 _MARK = '<!-- written by clipself_mm, checksum {} -->\n'
 _OPENAI = 'https://github.com/openai/CLIP/blob/main/LICENSE'
 _EVA = 'https://huggingface.co/QuanSun/EVA-CLIP'
+_EVA_FILES = ('EVA01_CLIP_', 'EVA02_CLIP_')
 _SIGLIP = 'https://huggingface.co/timm/ViT-B-16-SigLIP'
 
 
@@ -45,6 +46,7 @@ def base_weights(source: TowerSource) -> BaseWeights:
     """What is known of the weights of a source; no licence is guessed.
 
     A folder tells its own licence in the head of its card, or in `origin` of its configuration.
+    Other weights of a published architecture may be anybody's: a file is EVA-CLIP's by its name.
     """
     if source.model.startswith('local-dir:'):
         folder = Path(source.model.removeprefix('local-dir:'))
@@ -61,9 +63,10 @@ def base_weights(source: TowerSource) -> BaseWeights:
         repository = '/'.join(repository.split('/')[:2])
     if source.tag == 'openai':
         return BaseWeights(name, 'mit', _OPENAI, repository)
-    if source.model.startswith('EVA'):
+    file = Path(source.checkpoint or '').name
+    if source.model.startswith('EVA') and (source.tag or file.startswith(_EVA_FILES)):
         return BaseWeights(name, 'mit', _EVA, repository or 'QuanSun/EVA-CLIP')
-    if 'SigLIP' in source.model:
+    if 'SigLIP' in source.model and source.tag:
         return BaseWeights(name, 'apache-2.0', _SIGLIP, repository)
     at = f'https://huggingface.co/{repository}' if repository else ''
     return BaseWeights(name, UNKNOWN, at, repository)
