@@ -76,7 +76,8 @@ class FViT(TwoStageDetector):
         classes = tuple(classes)
         if not classes or len(set(classes)) < len(classes):
             raise ValueError(f'expected unique class names, at least one, got {list(classes)}')
-        negatives = tuple(name for name in dict.fromkeys(negatives) if name not in classes)
+        named = {name.casefold() for name in classes}
+        negatives = tuple(n for n in dict.fromkeys(negatives) if n.casefold() not in named)
         self.roi_head.bbox_head.set_vocabulary(classes, exemplars, negatives)
         self.classes, self.exemplars, self.negatives = classes, exemplars or {}, negatives
 
@@ -106,7 +107,9 @@ class FViT(TwoStageDetector):
             classes: Names to detect.
         """
         trained = self.roi_head.bbox_head.train_vocabulary
-        return (trained.base or trained.classes) if {*classes} <= {*trained.classes} else ()
+        known = {name.casefold() for name in trained.classes}
+        safe = all(name.casefold() in known for name in classes)
+        return (trained.base or trained.classes) if safe else ()
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True

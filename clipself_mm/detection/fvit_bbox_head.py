@@ -112,7 +112,8 @@ class FViTBBoxHead(ConvFCBBoxHead):
 
         Args:
             classes: K names. The weight of CLIP is `alpha` for classes of the training, else
-                `beta`; this goes by the name, also of classes that are given by pictures.
+                `beta`; this goes by the name, in upper or lower case, also of classes that are
+                given by pictures.
             exemplars: Pictures of classes, by name, see `TextEmbeddings.set_classes`.
             negatives: Other names that take part in the softmax, but are not detected.
 
@@ -124,7 +125,8 @@ class FViTBBoxHead(ConvFCBBoxHead):
         new = columns != self.train_vocabulary.classes
         self.fc_cls.set_classes(columns, new, exemplars or {})
         trained = self.train_vocabulary.base or self.train_vocabulary.classes
-        novel = set(columns) - set(trained)
+        known = {name.casefold() for name in trained}
+        novel = {name for name in columns if name.casefold() not in known}
         weights = fusion_weights(columns, novel, self.alpha, self.beta)
         self.num_classes = len(classes)
         self.register_buffer('fusion', weights.to(self.fc_cls.text.device), persistent=False)

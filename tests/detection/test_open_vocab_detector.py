@@ -247,3 +247,13 @@ def test_default_negatives_are_base_classes_beside_names_of_the_vocabulary(train
     (all_classes,) = detector(path, score_thr=0.0)
     (same,) = detector(path, score_thr=0.0, negatives=[])
     assert np.array_equal(all_classes.scores, same.scores)
+
+
+def test_case_of_a_name_changes_nothing(trained, detector):
+    """CLIP's text is in lower case; so base classes are known in upper case too."""
+    path, texts = trained / 'image.png', 'red star. blue ring'
+    (found,) = detector(path, texts=texts, score_thr=0.0)
+    (upper,) = detector(path, texts='Red star. BLUE RING', score_thr=0.0)
+    assert upper.classes == ('Red star', 'BLUE RING')
+    assert len(found) > 0
+    assert np.allclose(upper.scores, found.scores, atol=1e-6)
