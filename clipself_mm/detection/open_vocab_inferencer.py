@@ -119,10 +119,19 @@ class OpenVocabInferencer(DetInferencer):
                 if isinstance(given, Tensor) and given.ndim == 1 and given.is_floating_point()
             }
             exemplars = {name: given for name, given in exemplars.items() if name not in done}
+        tower = self.model.backbone.tower
+        for name, vector in done.items():
+            if len(vector) != tower.dim:
+                raise ValueError(
+                    f'exemplars of {name!r}: expected {tower.dim} numbers, as features of the tower '
+                    f'have, got {len(vector)}'
+                )
         if done and not exemplars:
             return done
-        tower = self.model.backbone.tower
-        return done | embed_exemplars(tower, list_exemplars(exemplars), self._input_side)
+        embedded = embed_exemplars(tower, list_exemplars(exemplars), self._input_side)
+        if both := embedded.keys() & done.keys():
+            raise ValueError(f'exemplars of {min(both)!r}: has pictures and a vector')
+        return done | embedded
 
     def _input_side(self, image: np.ndarray) -> int:
         """Longest side of an image (RGB) behind the test pipeline, in pixels."""
