@@ -123,7 +123,7 @@ class OpenVocabInferencer(DetInferencer):
         for name, vector in done.items():
             if len(vector) != tower.dim:
                 raise ValueError(
-                    f'exemplars of {name!r}: expected {tower.dim} numbers, as features of the tower '
+                    f'exemplars of {name!r}: expected {tower.dim} numbers (features of the tower), '
                     f'have, got {len(vector)}'
                 )
         if done and not exemplars:

@@ -274,7 +274,7 @@ def test_bad_vectors_are_named(detector, pictures):
         ({'a  b': vector, 'a b': vector}, "'a b': has two vectors"),
         (
             {'part': vector[:3]},
-            "'part': expected 128 numbers, as features of the tower have, got 3",
+            "'part': expected 128 numbers \\(features of the tower\\), got 3",
         ),
         ({'part': vector, 'part ': pictures['object 0']}, "'part': has pictures and a vector"),
     ]
