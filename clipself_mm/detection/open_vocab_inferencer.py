@@ -124,7 +124,7 @@ class OpenVocabInferencer(DetInferencer):
             if len(vector) != tower.dim:
                 raise ValueError(
                     f'exemplars of {name!r}: expected {tower.dim} numbers (features of the tower), '
-                    f'have, got {len(vector)}'
+                    f'got {len(vector)}'
                 )
         if done and not exemplars:
             return done
