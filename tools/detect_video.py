@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from clipself_mm.datasets import ImageReadError
 from clipself_mm.detection.detector_options import (
     add_detector_options,
+    add_score_option,
     load_detector,
     read_detector_options,
 )
@@ -29,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     add_detector_options(parser)
     parser.add_argument('--tracks', action='store_true', help='link the objects of the frames')
     parser.add_argument('--out-dir', default='work_dirs/detect_video', help='output folder')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score to draw')
+    add_score_option(parser)
     args = parser.parse_args()
     read_detector_options(parser, args)
     return args

@@ -13,6 +13,7 @@ from clipself_mm.datasets import ImageReadError
 from clipself_mm.datasets.input_images import list_inputs
 from clipself_mm.detection.detector_options import (
     add_detector_options,
+    add_score_option,
     load_detector,
     read_detector_options,
 )
@@ -24,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('inputs', help='image, or folder of images and sub-folders')
     add_detector_options(parser)
     parser.add_argument('--out-dir', default='work_dirs/image_demo', help='output folder')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score to draw')
+    add_score_option(parser)
     args = parser.parse_args()
     read_detector_options(parser, args)
     return args
@@ -37,19 +38,15 @@ def main() -> None:
         images = list_inputs(args.inputs, leave_out=os.path.join(args.out_dir, 'vis'))
         print(f'{args.inputs}: {len(images)} images')
         detector, _ = load_detector(args)
-    except (ImageReadError, OSError, TypeError, ValueError) as error:
-        sys.exit(f'error: {error}')
-    inferencer = detector.inferencer
-    inferencer.show_progress = True
-    try:
-        inferencer(
+        detector.inferencer.show_progress = True
+        detector.inferencer(
             images,
             batch_size=args.batch_size,
             pred_score_thr=args.score_thr,
             out_dir=args.out_dir,
             no_save_pred=False,
         )
-    except ImageReadError as error:
+    except (ImageReadError, OSError, TypeError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(f'Figures and predictions of {len(images)} images: {args.out_dir}')
 

@@ -19,16 +19,20 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clipself_mm.detection.open_vocab_detector import SHIPPED
+from clipself_mm.datasets import ImageReadError
+from clipself_mm.detection.detector_options import add_score_option
+from clipself_mm.detection.open_vocab_detector import SHIPPED, check_device, check_is_fvit
 from clipself_mm.launch import drop_worker_options
-from clipself_mm.model_index import find_model
+from clipself_mm.model_index import CONFIG_HELP, config_file, find_model
 from clipself_mm.tuning import PASSES, Protocol, Tuning, write_report
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description="Choose a detector's score settings.")
-    parser.add_argument('config', nargs='?', help='config; by default the shipped detector')
+    parser.add_argument(
+        'config', nargs='?', type=config_file, help=f'{CONFIG_HELP}; default: the shipped detector'
+    )
     parser.add_argument(
         'checkpoint', nargs='?', help='its weights; by default load_from of the config'
     )
@@ -43,9 +47,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--precision', type=float, default=0.8, help='wanted precision of the thresholds per class'
     )
-    parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='least score of the errors that are counted'
-    )
+    add_score_option(parser, 'least score of the errors that are counted')
     parser.add_argument(
         '--sweep-images', type=int, default=500, help='most images of the sweep, evenly spaced'
     )
@@ -67,8 +69,20 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Cache, choose, measure, write."""
+    """Tune; what is wrong ends the tool with one sentence."""
     args = parse_args()
+    try:
+        tune(args)
+    except (ImageReadError, OSError, TypeError, ValueError) as error:
+        sys.exit(f'error: {error}')
+
+
+def tune(args: argparse.Namespace) -> None:
+    """Cache, choose, measure, write.
+
+    Raises:
+        ImageReadError, OSError, TypeError, ValueError: Config, weights, data or options do not fit.
+    """
     path = args.config or find_model(SHIPPED).config
     config = Config.fromfile(path)
     if args.cfg_options is not None:
@@ -76,29 +90,29 @@ def main() -> None:
     drop_worker_options(config)
     checkpoint = args.checkpoint or config.get('load_from')
     if not checkpoint:
-        sys.exit(f'error: {path} has no load_from: give a CHECKPOINT')
+        raise ValueError(f'{path} has no load_from: give a CHECKPOINT')
     out = args.out or Path('work_dirs', f'tune_{Path(path).stem}')
     protocol = Protocol(args.choose_on)
-    try:
-        model = init_detector(config, checkpoint, device=args.device or get_device())
-        tuning = Tuning(config, model, out / 'cache')
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    device = args.device or get_device()
+    check_is_fvit(config, str(path))
+    check_device(device)
+    model = init_detector(config, checkpoint, device=device)
+    tuning = Tuning(config, model, out / 'cache')
     if args.alone and not tuning.novel.any():
-        sys.exit('error: --alone: the vocabulary has no novel class')
+        raise ValueError('--alone: the vocabulary has no novel class')
     seconds = {}
     start = time.perf_counter()
     computed = tuning.cache.fill(lambda batches: tqdm(batches, 'proposals', unit='batch'))
     print(f'{tuning.cache.folder}: {computed} of {tuning.cache.images} images computed')
     seconds['proposals'] = time.perf_counter() - start
-    start = time.perf_counter()
-    with tqdm(total=PASSES, desc='sweep', unit='pass') as bar:
-        choice = tuning.choose(protocol, args.sweep_images, bar.update)
-    seconds['sweep'] = time.perf_counter() - start
     alone = None
     if args.alone:
         with tqdm(desc='alone', unit='class') as bar:
             alone = tuning.ask_alone(tuning.current, args.sweep_images, bar.update)
+    start = time.perf_counter()
+    with tqdm(total=PASSES, desc='sweep', unit='pass') as bar:
+        choice = tuning.choose(protocol, args.sweep_images, bar.update)
+    seconds['sweep'] = time.perf_counter() - start
     text = write_report(
         tuning, out, protocol, args.precision, args.score_thr, choice, seconds, alone
     )

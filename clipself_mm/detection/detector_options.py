@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from clipself_mm.models import read_name_option
 
-from .open_vocab_detector import SHIPPED, DetectorVocabulary, OpenVocabDetector
+from .open_vocab_detector import (
+    SHIPPED,
+    DetectorVocabulary,
+    OpenVocabDetector,
+    check_score_thr,
+)
 
 
 def add_detector_options(parser: ArgumentParser, batch_size: int = 1) -> None:
@@ -50,6 +55,25 @@ def add_detector_options(parser: ArgumentParser, batch_size: int = 1) -> None:
     parser.add_argument(
         '--batch-size', type=int, default=batch_size, help='images in a forward pass'
     )
+
+
+def add_score_option(parser: ArgumentParser, what: str = 'lowest score to draw') -> None:
+    """Add `--score-thr`, one number in 0-1 for all classes.
+
+    Args:
+        parser: The parser.
+        what: Its help.
+    """
+    parser.add_argument('--score-thr', type=_score, default=0.3, help=f'{what}, default: 0.3')
+
+
+def _score(text: str) -> float:
+    try:
+        score = float(text)
+        check_score_thr(score)
+    except ValueError as error:
+        raise ArgumentTypeError(f'expected 0 to 1, got {text}') from error
+    return score
 
 
 def read_detector_options(parser: ArgumentParser, args: Namespace) -> None:

@@ -7,6 +7,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from torch import Tensor
 
@@ -20,6 +22,37 @@ from .open_vocab_inferencer import OpenVocabInferencer
 
 SHIPPED = 'fvit_tiny_shipped_shapes-ov'
 """Name of the detector that comes with the package."""
+
+
+def check_is_fvit(config: Config, name: str) -> None:
+    """Check the type of a config's model, before weights are read.
+
+    Args:
+        config: The config.
+        name: Its name, for the error.
+
+    Raises:
+        TypeError: The model is not an `FViT`.
+    """
+    given = (config.get('model') or {}).get('type')
+    kind = MODELS.get(given) if isinstance(given, str) else given
+    if not (isinstance(kind, type) and issubclass(kind, FViT)):
+        raise TypeError(f'{name}: expected the config of an FViT, its model is a {given}')
+
+
+def check_device(device: str) -> None:
+    """ValueError if there is no such device."""
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        raise ValueError(f'device {device!r} cannot be used: {why}') from error
+
+
+def check_score_thr(score_thr: float) -> None:
+    """ValueError if a threshold is not in 0-1."""
+    if not 0 <= score_thr <= 1:
+        raise ValueError(f'score_thr: expected 0 to 1, got {score_thr}')
 
 
 class DetectorVocabulary(NamedTuple):
@@ -53,7 +86,7 @@ class OpenVocabDetector:
 
     Raises:
         FileNotFoundError: The config or the checkpoint is missing.
-        ValueError: The name is unknown, or there are no weights.
+        ValueError: The name is unknown, there are no weights, or there is no such device.
         TypeError: The model is not an `FViT`.
     """
 
@@ -73,10 +106,10 @@ class OpenVocabDetector:
                 model, weights = Config.fromfile(indexed.config), weights or indexed.weights
         if weights is None:
             raise ValueError(f'{name}: no weights are published with it: give weights=CHECKPOINT')
+        check_is_fvit(model, name)
+        if device is not None:
+            check_device(device)
         self.inferencer = OpenVocabInferencer(model, str(weights), device, show_progress=False)
-        if not isinstance(self.inferencer.model, FViT):
-            kind = type(self.inferencer.model).__name__
-            raise TypeError(f'{name}: expected the config of an FViT, its model is a {kind}')
 
     @property
     def model(self) -> FViT:
@@ -116,8 +149,9 @@ class OpenVocabDetector:
 
         Raises:
             ImageReadError, TypeError, ValueError: As in `list_inputs`, `set_vocabulary` and
-                `embed_exemplars`; or a weight is not in 0-1.
+                `embed_exemplars`; or a weight or the threshold is not in 0-1.
         """
+        check_score_thr(score_thr)
         chosen = self.read_vocabulary(texts, exemplars, exemplar_weight, negatives)
         same = texts is exemplars is negatives is None
         with nullcontext() if same else self.model.vocabulary(*chosen):

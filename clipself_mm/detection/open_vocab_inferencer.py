@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import mmcv
 import mmengine
 import numpy as np
@@ -22,7 +23,25 @@ from torch.utils.data import DataLoader, Dataset
 from clipself_mm.datasets.annotations.image_listing import EXTENSIONS
 from clipself_mm.datasets.exemplars import list_exemplars
 from clipself_mm.datasets.input_images import InputImage, OutputNames, list_inputs
+from clipself_mm.datasets.structures import ImageReadError
 from clipself_mm.models import embed_exemplars
+
+
+def prepare(pipeline: Callable[[dict], dict], sample: dict, label: str) -> dict:
+    """Put one sample through the pipeline of an inferencer.
+
+    Args:
+        pipeline: The pipeline.
+        sample: `img` (BGR, uint8 of shape (H, W, 3)), and what mmdet adds to it.
+        label: Path or number of the image, for the error.
+
+    Raises:
+        ImageReadError: A side has less than one pixel after resizing.
+    """
+    try:
+        return pipeline(sample)
+    except cv2.error as error:
+        raise ImageReadError(label, f'cannot be resized: {error.err}') from error
 
 
 class OpenVocabInferencer(DetInferencer):
@@ -100,14 +119,24 @@ class OpenVocabInferencer(DetInferencer):
                 if isinstance(given, Tensor) and given.ndim == 1 and given.is_floating_point()
             }
             exemplars = {name: given for name, given in exemplars.items() if name not in done}
+        tower = self.model.backbone.tower
+        for name, vector in done.items():
+            if len(vector) != tower.dim:
+                raise ValueError(
+                    f'exemplars of {name!r}: expected {tower.dim} numbers (features of the tower), '
+                    f'got {len(vector)}'
+                )
         if done and not exemplars:
             return done
-        tower = self.model.backbone.tower
-        return done | embed_exemplars(tower, list_exemplars(exemplars), self._input_side)
+        embedded = embed_exemplars(tower, list_exemplars(exemplars), self._input_side)
+        if both := embedded.keys() & done.keys():
+            raise ValueError(f'exemplars of {min(both)!r}: has pictures and a vector')
+        return done | embedded
 
     def _input_side(self, image: np.ndarray) -> int:
         """Longest side of an image (RGB) behind the test pipeline, in pixels."""
-        packed = self.pipeline(dict(img=image[..., ::-1].copy(), img_id=0))
+        sample = dict(img=image[..., ::-1].copy(), img_id=0)
+        packed = prepare(self.pipeline, sample, 'picture of an exemplar')
         return max(packed['inputs'].shape[-2:])
 
     def _init_pipeline(self, cfg: Config) -> Compose:
@@ -145,7 +174,7 @@ class OpenVocabInferencer(DetInferencer):
         sample = dict(given) if isinstance(given, dict) else dict(img=given)
         (image,) = list_inputs(sample['img'])
         pixels = image.read_bgr()
-        packed = self.pipeline(dict(sample, img=pixels.copy()))
+        packed = prepare(self.pipeline, dict(sample, img=pixels.copy()), image.label)
         packed['data_samples'].set_metainfo(dict(img_path=image.path, output_name=image.name))
         return pixels, packed
 

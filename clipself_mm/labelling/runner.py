@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-import cv2
 import numpy as np
 import pycocotools.mask as coco_mask
 import torch
@@ -26,6 +25,7 @@ from clipself_mm.datasets.sharded.order import share
 from clipself_mm.detection import ImageDetections, OpenVocabDetector
 from clipself_mm.detection.image_detections import of_sample
 from clipself_mm.detection.open_vocab_detector import DetectorVocabulary
+from clipself_mm.detection.open_vocab_inferencer import prepare
 
 from .journal import BrokenImage, Journal, LabelledImage, Records
 from .sources import ImageSource
@@ -195,11 +195,9 @@ class _Batches(Dataset):
             content = read_bytes(listed.path) if listed.content is None else listed.content
             image = decode_image(content, listed.path)
             pixels = InputImage(image, listed.path).read_bgr()
-            packed = self.pipeline(dict(img=pixels))
+            packed = prepare(self.pipeline, dict(img=pixels), listed.path)
         except ImageReadError as error:
             return BrokenImage(index, listed.name, error.why or str(error))
-        except cv2.error as error:  # a side of less than one pixel after resizing
-            return BrokenImage(index, listed.name, f'cannot be resized: {error.err}')
         sample: DetDataSample = packed['data_samples']
         sample.set_metainfo(dict(img_path=listed.path, output_name=listed.name))
         same_size = pixels.shape[1::-1] == image.size

@@ -69,6 +69,9 @@ def write_broken(records: Records, out: Path) -> list[BrokenImage]:
         (out / BROKEN_NAME).unlink(missing_ok=True)
         return broken
     with atomic_write(out / BROKEN_NAME) as part:
-        lines = (f'{image.name}: {" ".join(image.broken.split())}\n' for image in broken)
+        lines = (
+            f'{" ".join(image.name.splitlines())}: {" ".join(image.broken.split())}\n'
+            for image in broken
+        )
         part.write_text(''.join(lines), encoding='utf-8')
     return broken

@@ -97,12 +97,15 @@ def read_names(text: str | Sequence[str]) -> list[str]:
         The names in Unicode's form NFC, stripped, each once.
 
     Raises:
+        TypeError: A name is no string.
         ValueError: There is no name.
     """
     if isinstance(text, str):
         parts: Sequence[str] = [quoted or plain for quoted, plain in _TEXT_NAME.findall(text)]
     else:
-        parts = text
+        parts = [*text]
+        if not all(isinstance(part, str) for part in parts):
+            raise TypeError(f'expected class names, a text or a list of strings, got {text!r:.80}')
     given = [' '.join(unicodedata.normalize('NFC', part).split()) for part in parts]
     names = list(dict.fromkeys(name for name in given if name))
     if not names:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from clipself_mm.clip import VisionTower, roi_pool
@@ -81,7 +82,8 @@ def join_exemplars(
 
     Args:
         names: Class names.
-        vectors: Class name to the unit vector of its pictures, see `embed_exemplars`.
+        vectors: Class name to the vector of its pictures, see `embed_exemplars`; its length has no
+            effect. Names are compared as `read_names` gives them.
         weight: Share of the pictures in 0-1 for classes that are in both; a class that is not
             among `names` is given by its pictures alone.
 
@@ -89,14 +91,22 @@ def join_exemplars(
         All classes, those of `names` first, and the embeddings of the pictures.
 
     Raises:
-        ValueError: The weight is not in 0-1, or there is no class.
+        ValueError: The weight is not in 0-1, there is no class, a vector has no direction, or two
+            are of one class.
     """
-    weight, named = check_weight(weight), set(names)
-    classes = tuple(read_names(list(dict.fromkeys([*names, *vectors]))))
-    return classes, {
-        name: ExemplarEmbedding(vector, weight if name in named else 1.0)
-        for name, vector in vectors.items()
-    }
+    weight, named = check_weight(weight), read_names(list(names)) if names else []
+    pictures: dict[str, ExemplarEmbedding] = {}
+    for given, vector in vectors.items():
+        (name,) = read_names([given])
+        if name in pictures:
+            raise ValueError(f'exemplars of {name!r}: has two vectors')
+        if vector.ndim != 1 or not 0 < float(vector.norm()) < float('inf'):
+            raise ValueError(
+                f'exemplars of {name!r}: expected a vector with a direction, got {vector}'
+            )
+        unit = F.normalize(vector, dim=0)
+        pictures[name] = ExemplarEmbedding(unit, weight if name in named else 1.0)
+    return tuple(read_names(list(dict.fromkeys([*named, *pictures])))), pictures
 
 
 def _embed_crop(tower: VisionTower, pixels: np.ndarray) -> Tensor:

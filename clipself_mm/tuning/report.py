@@ -50,6 +50,10 @@ WARNINGS = {
         'ones.'
     ),
 }
+_NO_NOVEL = {
+    Protocol.HALF: 'The numbers are of images that did not choose.',
+    Protocol.BASE: 'The boxes that give these numbers have also chosen the settings.',
+}
 _NEVER = 1.01
 """Threshold of a class that does not reach the wanted precision; no score is above 1."""
 
@@ -92,15 +96,11 @@ class Tuning:
 
     Raises:
         FileNotFoundError: The test data are missing.
-        ValueError: The model is no `FViT`, its classes are not those of the test data, or the test
-            evaluator has no `OpenVocabCocoMetric` of boxes.
+        ValueError: Its classes are not those of the test data, or the test evaluator has no
+            `OpenVocabCocoMetric` of boxes.
     """
 
     def __init__(self, config: Config, model: FViT, cache: str | Path) -> None:
-        if not isinstance(model, FViT):
-            raise ValueError(
-                f'expected the config of an FViT, its model is a {type(model).__name__}'
-            )
         self.metric = _box_metric(config)
         self.cache = ProposalCache(cache, config, model)
         classes = tuple(self.cache.dataset.metainfo['classes'])
@@ -153,10 +153,21 @@ class Tuning:
             protocol: Which annotations choose.
             most: Most images of the sweep.
             step: Called after each pass over the images, at most `PASSES` times.
+
+        Raises:
+            ValueError: No image is left to measure on, or no object of these images may choose.
         """
-        return choose_settings(
-            self.sweep(self.choosing(protocol, most)), self.current, protocol, step
-        )
+        if protocol is Protocol.HALF and self.cache.images < 2:
+            raise ValueError('--choose-on half: the test data have one image only')
+        sweep = self.sweep(self.choosing(protocol, most))
+        base = self.metric.splits.get('base', ()) if protocol is Protocol.BASE else ()
+        if not sweep.counts[list(base) or slice(None)].sum():
+            kind = 'a base class' if base else 'any class'
+            raise ValueError(
+                f'--choose-on {protocol.value}: the {len(sweep.images)} images that choose have no '
+                f'object of {kind}'
+            )
+        return choose_settings(sweep, self.current, protocol, step)
 
     def measure(self, settings: ScoreSettings, protocol: Protocol) -> Measured:
         """Detections and numbers of a setting, as `tools/test.py` gives them.
@@ -211,7 +222,12 @@ class Tuning:
         Args:
             measured: Detections.
             precision: Wanted share of hits.
+
+        Returns:
+            The share of hits; -1 if there is only one image, or nothing reaches its threshold.
         """
+        if len(measured.errors) < 2:
+            return -1.0
         given = self.thresholds(measured, precision, slice(0, None, 2))
         scores, outcomes, labels = measured.columns(slice(1, None, 2))
         kept = (scores >= np.array([*given.values()])[labels]) & (outcomes != IGNORED)
@@ -315,7 +331,7 @@ def write_report(
     seconds = {**seconds, 'measure and draw': time.perf_counter() - start}
     content: dict[str, Any] = dict(
         protocol=protocol.value,
-        warning=WARNINGS[protocol],
+        warning=_warning(protocol, bool(tuning.novel.any())),
         images=len(images),
         settings={title: asdict(row.settings) for title, row in rows.items()},
         metrics={title: row.metrics for title, row in rows.items()},
@@ -339,6 +355,13 @@ def write_report(
     text = _markdown(tuning, rows, content)
     _write(folder / 'tuning.md', text)
     return text
+
+
+def _warning(protocol: Protocol, novel: bool) -> str:
+    """What chose the settings; `novel`: whether the vocabulary has novel classes."""
+    if novel:
+        return WARNINGS[protocol]
+    return _NO_NOVEL[Protocol.HALF if protocol is Protocol.HALF else Protocol.BASE]
 
 
 def _box_metric(config: Config) -> OpenVocabCocoMetric:

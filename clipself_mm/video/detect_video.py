@@ -13,8 +13,10 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
+from clipself_mm.datasets import ImageReadError
 from clipself_mm.detection import ImageDetections, OpenVocabDetector
 from clipself_mm.io.atomic_write import atomic_write, save_json
+from clipself_mm.io.text_files import read_local_json
 from clipself_mm.visualization import OpenVocabVisualizer
 
 from .frames import Frame, VideoFrames, VideoReadError
@@ -69,12 +71,12 @@ def detect_video(
         progress: As `tqdm`: wraps the frames, is given `total` and `unit`.
 
     Raises:
-        VideoReadError: The source is no video; or it would be replaced by the output.
+        VideoReadError: The source is no video; or the output would replace it, or files that are
+            not of an earlier call with this source.
         ImportError: PyAV, or with tracks lap, is not installed.
     """
     video, json = (Path(out_dir, f'{Path(source).stem}.{kind}') for kind in ('mp4', 'json'))
-    if video.exists() and video.samefile(source):
-        raise VideoReadError(f'{source}: would be replaced by the output, give another folder')
+    _check_output(video, json, Path(source))
     follow = ObjectTracks(score_thr) if tracks else None
     frames = VideoFrames(source)
     shown: Iterable[Frame] = frames
@@ -106,9 +108,28 @@ def detect_video(
             frames=records,
         )
         save_json(content, json)
+    except ImageReadError as error:  # a frame that has no pixel after resizing
+        raise VideoReadError(f'{source}: {error.why or error}') from error
     finally:
         frames.close()
     return DetectedVideo(video, json, frames.read, writer.codec, frames.complaint())
+
+
+def _check_output(video: Path, json: Path, source: Path) -> None:
+    """VideoReadError if the output would replace other files than its own of an earlier call."""
+    if video.exists() and video.samefile(source):
+        raise VideoReadError(f'{source}: would be replaced by the output, give another folder')
+    found = [path for path in (video, json) if path.exists()]
+    if not found:
+        return
+    try:
+        earlier = read_local_json(json, 'the json of a video').get('video')
+    except (AttributeError, OSError, ValueError):
+        earlier = None
+    if earlier is None or Path(earlier).resolve() != source.resolve():
+        raise VideoReadError(
+            f'{found[0]}: is there already, not from {source}; give another folder, or move it away'
+        )
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:

@@ -36,6 +36,11 @@ class Frame:
     time: Fraction
 
 
+def _is_cover(stream: Any) -> bool:  # noqa: ANN401
+    """Whether a stream is a still picture about a file, as the cover of a song."""
+    return bool(stream.disposition & type(stream.disposition).attached_pic)
+
+
 class VideoFrames:
     """The frames of a file, in one pass.
 
@@ -63,9 +68,10 @@ class VideoFrames:
             why = getattr(error, 'strerror', None) or error
             raise VideoReadError(f'{path}: cannot be opened as a video: {why}') from error
         kind = self._container.format.name
-        if not self._container.streams.video or kind in _NO_VIDEO or kind.endswith('_pipe'):
+        streams = [s for s in self._container.streams.video if not _is_cover(s)]
+        if not streams or kind in _NO_VIDEO or kind.endswith('_pipe'):
             raise VideoReadError(f'{path}: is no video, its format is {kind!r}')
-        self._stream = self._container.streams.video[0]
+        self._stream = streams[0]
         self._stream.thread_type = 'AUTO'
         self.rate = Fraction(self._stream.average_rate or self._stream.guessed_rate or 25)
         self.expected = self._stream.frames

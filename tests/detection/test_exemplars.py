@@ -247,3 +247,37 @@ def test_image_demo_takes_a_folder(micro_clip, run_tool, tmp_path):
     (tmp_path / 'crops/object 17/a.png').unlink()
     with pytest.raises(SystemExit, match='object 17: expected images'):
         run_tool('image_demo', *files, *options, tmp_path / 'crops')
+
+
+def test_vectors_count_under_any_spelling_of_their_name_and_any_length(detector, pictures):
+    """A folder of macOS has decomposed names; doubled blanks are one."""
+    (vector,) = detector.embed_exemplars({'x': pictures['object 0']}).values()
+    image, _ = scene(5_000_000)
+    for name, spelling in (('café', 'cafe\u0301'), ('object x', ' object  x ')):
+        results = [
+            detector(image, texts=name, exemplars={key: given}, score_thr=0.05)[0]
+            for key, given in ((name, vector), (spelling, 4 * vector))
+        ]
+        expected, found = results
+        assert found.classes == (name,)
+        assert len(found) == len(expected) > 0
+        assert found.scores == pytest.approx(expected.scores, abs=1e-6)
+        assert found.scores != pytest.approx(detector(image, texts=name)[0].scores)
+
+
+def test_bad_vectors_are_named(detector, pictures):
+    (vector,) = detector.embed_exemplars({'x': pictures['object 0']}).values()
+    image, _ = scene(5_000_000)
+    wrong = [
+        ({'part': vector * float('nan')}, "'part': expected a vector with a direction"),
+        ({'part': vector * 0}, "'part': expected a vector with a direction"),
+        ({'a  b': vector, 'a b': vector}, "'a b': has two vectors"),
+        (
+            {'part': vector[:3]},
+            "'part': expected 128 numbers \\(features of the tower\\), got 3",
+        ),
+        ({'part': vector, 'part ': pictures['object 0']}, "'part': has pictures and a vector"),
+    ]
+    for exemplars, complaint in wrong:
+        with pytest.raises(ValueError, match=f'^exemplars of {complaint}'):
+            detector(image, exemplars=exemplars)

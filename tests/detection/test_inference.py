@@ -254,13 +254,25 @@ def test_image_demo_writes_for_each_image_of_a_folder(trained, photos, run_tool,
     assert found['label_names'] == [NAMES[label] for label in found['labels']]
 
 
-@pytest.mark.parametrize('given', ['empty', 'absent.jpg', 'film.mp4', 'cut.png'])
+@pytest.mark.parametrize('given', ['empty', 'absent.jpg', 'film.mp4', 'cut.png', 'thin.png'])
 def test_image_demo_ends_with_one_sentence(trained, run_tool, elsewhere, given):
     Path('empty').mkdir()
     Path('film.mp4').write_bytes(b'x')
     Path('cut.png').write_bytes((trained / 'image.png').read_bytes()[:500])
+    Image.new('RGB', (3000, 1)).save('thin.png')
     with pytest.raises(SystemExit, match=f'^error: {given}: [^\n]+$'):
         run_tool('image_demo', given, trained / 'config.py', trained / 'checkpoint.pth')
+
+
+def test_image_demo_names_a_wrong_output_folder_and_threshold(trained, run_tool, elsewhere, capsys):
+    Path('file').touch()
+    words = (trained / 'image.png', trained / 'config.py', trained / 'checkpoint.pth')
+    with pytest.raises(SystemExit, match=r'^error: .*Not a directory'):
+        run_tool('image_demo', *words, '--out-dir', 'file')
+    for score in ('nan', '30', 'much'):
+        with pytest.raises(SystemExit, match='2'):
+            run_tool('image_demo', *words, '--score-thr', score)
+        assert f'--score-thr: expected 0 to 1, got {score}' in capsys.readouterr().err
 
 
 def colours(canvas):

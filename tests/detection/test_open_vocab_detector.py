@@ -84,7 +84,7 @@ def test_threshold_and_names_of_one_call_do_not_stay(trained, detector):
     assert found.classes == tuple(names)  # a list is names, its points do not separate
     assert {*found.names} <= {*names}
     assert np.array_equal(detector(path, score_thr=0.0)[0].labels, before.labels)
-    (none,) = detector(path, score_thr=2.0)
+    (none,) = detector(path, score_thr=1.0)
     assert (len(none), none.boxes.shape, none.to_coco()) == (0, (0, 4), [])
 
 
@@ -107,6 +107,18 @@ def test_bad_inputs_are_named(trained, detector, tmp_path):
         OpenVocabDetector(trained / 'config.py')
     with pytest.raises(ValueError, match='the config: no weights'):
         OpenVocabDetector(Config.fromfile(CONFIG))
+    with pytest.raises(ValueError, match="device 'nowhere' cannot be used"):
+        OpenVocabDetector(trained / 'config.py', trained / 'checkpoint.pth', 'nowhere')
+    with pytest.raises(TypeError, match='expected the config of an FViT, its model is a CLIPSelf'):
+        OpenVocabDetector('configs/shapes/clipself_tiny_patches_shapes-ov.py', 'gone.pth')
+    for wrong in (float('nan'), -0.1, 30):
+        with pytest.raises(ValueError, match=f'score_thr: expected 0 to 1, got {wrong}'):
+            detector(trained / 'image.png', score_thr=wrong)
+    for wrong in ([1, 2], b'star', [None]):
+        with pytest.raises(TypeError, match='expected class names'):
+            detector(trained / 'image.png', texts=wrong)
+    with pytest.raises(ImageReadError, match='cannot be resized'):
+        detector(np.zeros((1, 3000, 3), np.uint8))
 
 
 def detections(**changes):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from clipself_mm.datasets.sharded.writing import write_shards
-from clipself_mm.labelling import Journal, open_source
+from clipself_mm.labelling import Journal, open_source, write_broken
 from tests.commands import ROOT, free_port
 from tests.forks import Fork
 from tests.labelling.folders import (
@@ -251,6 +251,13 @@ def test_closing_line_and_list_of_broken_images(detector, photos, tmp_path, monk
     torn, thin = (tmp_path / 'out/broken.txt').read_text().splitlines()
     assert torn.startswith(f'{BROKEN}: cannot be decoded')
     assert thin.startswith('thin.png: cannot be resized')
+
+
+def test_the_list_has_a_line_per_broken_image_whatever_its_name(detector, photos, tmp_path):
+    (photos / 'a\nb.png').touch()
+    records = run(detector, photos, tmp_path / 'out')
+    write_broken(records, tmp_path)
+    assert (tmp_path / 'broken.txt').read_text().splitlines()[0] == 'a b.png: the file is empty'
 
 
 def test_without_any_readable_image_the_tool_fails(detector, tmp_path, monkeypatch):

@@ -254,3 +254,81 @@ def test_negatives_make_a_novel_class_alone_precise(tuning):
     assert base.precision[0.3] > 4 * none.precision[0.3]
     assert base.ap50 > none.ap50 + 0.1
     assert base.recall[0.3] > 0.5
+
+
+@pytest.fixture
+def few(data, shapes, tmp_path):
+    """Writes the annotations of the first images, with the objects of some classes; options."""
+
+    def write(images, wanted=lambda name: True):
+        content = json.loads((shapes / 'annotations/instances_val.json').read_text())
+        content['images'] = content['images'][:images]
+        numbers = {image['id'] for image in content['images']}
+        names = {entry['id']: entry['name'] for entry in content['categories']}
+        content['annotations'] = [
+            entry
+            for entry in content['annotations']
+            if entry['image_id'] in numbers and wanted(names[entry['category_id']])
+        ]
+        (tmp_path / 'few.json').write_text(json.dumps(content))
+        keys = ('test_dataloader.dataset.ann_file', 'test_evaluator.ann_file')
+        return '--cfg-options', data, *(f'{key}={tmp_path / "few.json"}' for key in keys)
+
+    return write
+
+
+@pytest.mark.parametrize(('images', 'choose_on'), [(1, 'base'), (2, 'half')])
+def test_few_images_give_a_report(few, monkeypatch, tmp_path, images, choose_on):
+    options = ('--choose-on', choose_on, '--precision', 1.0, '--device', 'cpu', *few(images))
+    run(monkeypatch, 'tune_scores', CONFIG, '--out', tmp_path / 'out', *options)
+    content = json.loads((tmp_path / 'out/tuning.json').read_text())
+    assert content['images'] == 1
+    assert content['thresholds']['precision_elsewhere'] == -1
+
+
+@pytest.mark.parametrize(
+    ('words', 'images', 'novel', 'complaint'),
+    [
+        ('--choose-on half', 1, None, '--choose-on half: .* one image'),
+        ('--choose-on base', 9, True, '--choose-on base: .* no object of a base class'),
+        ('--alone', 9, False, '--alone: no object of a novel class'),
+    ],
+)
+def test_what_cannot_choose_is_one_sentence(
+    few, tuning, monkeypatch, tmp_path, words, images, novel, complaint
+):
+    """Without objects of base classes, novel ones do not choose in their place."""
+    is_novel = dict(zip(tuning.classes, tuning.novel.tolist(), strict=True))
+    options = few(images, lambda name: novel is None or is_novel[name] == novel)
+    with pytest.raises(SystemExit, match=f'^error: {complaint}'):
+        run(monkeypatch, 'tune_scores', CONFIG, '--out', tmp_path, *words.split(), *options)
+
+
+def test_without_novel_classes_the_report_names_none(few, monkeypatch, tmp_path):
+    config = CONFIG.replace('fvit_tiny_shipped', 'transfer_tiny')
+    words = (config, Config.fromfile(CONFIG).load_from, '--out', tmp_path, *few(2))
+    run(monkeypatch, 'tune_scores', *words)
+    warning = json.loads((tmp_path / 'tuning.json').read_text())['warning']
+    assert warning == 'The boxes that give these numbers have also chosen the settings.'
+
+
+@pytest.mark.parametrize(
+    ('words', 'complaint'),
+    [
+        ('configs/shapes/clipself_tiny_patches_shapes-ov.py x.pth', 'an FViT, its model is a CLIP'),
+        ('fvit_tiny_shipped_shapes-ov --device nowhere', "device 'nowhere' cannot be used"),
+        ('--out {here}/file', 'Not a directory'),
+        (
+            '--cfg-options test_dataloader.dataset.data_prefix.img=nowhere/',
+            r'nowhere/.*\.jpg: no such',
+        ),
+    ],
+)
+def test_mistakes_are_one_sentence(data, monkeypatch, tmp_path, words, complaint):
+    (tmp_path / 'file').touch()
+    words = words.format(here=tmp_path).split()
+    if '--out' not in words:
+        words = ['--out', tmp_path / 'out', *words]
+    words += [data] if '--cfg-options' in words else ['--cfg-options', data]
+    with pytest.raises(SystemExit, match=f'^error: .*{complaint}'):
+        run(monkeypatch, 'tune_scores', *words)

@@ -1,5 +1,6 @@
 """A video in, an annotated video and a json out; tracks; files that are broken in many ways."""
 
+import io
 import json
 import sys
 
@@ -222,6 +223,49 @@ def test_the_source_is_not_replaced(detector, short):
     with pytest.raises(VideoReadError, match='would be replaced'):
         detect_video(detector, short, short.parent)
     assert len([*VideoFrames(short)]) == LAST
+
+
+def test_only_an_earlier_output_of_the_same_source_is_replaced(detector, short, tmp_path):
+    for _ in range(2):
+        detect_video(detector, short, tmp_path)
+    other = tmp_path / 'short.mkv'
+    other.write_bytes(short.read_bytes())
+    before = (tmp_path / 'short.mp4').read_bytes()
+    for json_is in ('of the other video', 'absent', 'of another kind'):
+        if json_is == 'absent':
+            (tmp_path / 'short.json').unlink()
+        if json_is == 'of another kind':
+            (tmp_path / 'short.json').write_text('[]')
+        with pytest.raises(VideoReadError, match=r'short\.mp4: is there already, not from .*\.mkv'):
+            detect_video(detector, other, tmp_path)
+    assert (tmp_path / 'short.mp4').read_bytes() == before
+    (tmp_path / 'short.mp4').unlink()
+    with pytest.raises(VideoReadError, match=r'short\.json: is there already'):
+        detect_video(detector, other, tmp_path)
+
+
+def test_the_cover_of_a_song_is_no_video(tmp_path):
+    picture = io.BytesIO()
+    Image.new('RGB', (64, 64)).save(picture, 'JPEG')
+    body = b'\0image/jpeg\0\x03\0' + picture.getvalue()
+    tag = b'APIC' + len(body).to_bytes(4, 'big') + b'\0\0' + body  # ID3v2.3
+    size = bytes(len(tag) >> 7 * n & 127 for n in (3, 2, 1, 0))
+    with av.open(str(tmp_path / 'song.mp3'), 'w') as container:
+        stream = container.add_stream('mp3', rate=44100)
+        sound = av.AudioFrame.from_ndarray(np.zeros((2, 44100), np.float32), 'fltp', 'stereo')
+        sound.sample_rate = 44100
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    sound = (tmp_path / 'song.mp3').read_bytes()
+    (tmp_path / 'song.mp3').write_bytes(b'ID3\x03\0\0' + size + tag + sound)
+    with pytest.raises(VideoReadError, match='is no video'):
+        VideoFrames(tmp_path / 'song.mp3')
+
+
+def test_frames_too_narrow_for_the_model_are_one_sentence(detector, tmp_path):
+    write_video(tmp_path / 'in.mp4', [np.zeros((2, 1200, 3), np.uint8)] * 2)
+    with pytest.raises(VideoReadError, match=r'in\.mp4: cannot be resized'):
+        detect_video(detector, tmp_path / 'in.mp4', tmp_path / 'out')
 
 
 def test_without_pyav_one_sentence_says_what_to_install(monkeypatch, short):
