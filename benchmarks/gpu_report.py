@@ -163,7 +163,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measures row after row."""
     args = parse_args()
-    logging.disable(logging.INFO)
     minutes = args.minutes or MINUTES['quick' if args.quick else 'full']
     report = Report(args.out, 60 * minutes, args.resume)
     bench = Bench(args.device, args.micro, args.quick, report.rows)
@@ -179,4 +178,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
+    logging.disable(logging.INFO)
     main()
