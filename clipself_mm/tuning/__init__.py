@@ -2,8 +2,9 @@
 
 from .choice import PASSES, Protocol, choose_settings
 from .proposal_cache import ImageProposals, ProposalCache, record_proposals
-from .report import Tuning, write_report
+from .report import write_report
 from .score_settings import ScoreSettings
+from .tuning import Tuning
 
 __all__ = [
     'PASSES',
