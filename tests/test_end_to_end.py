@@ -37,6 +37,7 @@ log_processor = dict(by_epoch=False)
 """
 WORKERS = {
     'no-workers': ['train_dataloader.num_workers=0'],
+    'two-workers': ['train_dataloader.num_workers=2'],
     'two-persistent-workers': [
         'train_dataloader.num_workers=2',
         'train_dataloader.persistent_workers=True',
