@@ -104,7 +104,7 @@ def detect(
         options.update(exemplars=exemplars, exemplar_weight=weight)
     if words.strip() or not exemplars:
         known = {name.casefold(): name for name in trained_classes(detector)}
-        # Phones begin with a capital letter; for the detector that is another class.
+        # Phones begin with a capital letter; colours and table go by the training's spelling.
         names = [known.get(name.casefold(), name) for name in read_words(words)]
         options.update(texts=[*dict.fromkeys(names)])
     with nms_overlap(detector, overlap):
