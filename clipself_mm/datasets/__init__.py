@@ -12,7 +12,7 @@ from .image_regions import ImageRegions
 from .open_vocab_coco_dataset import OpenVocabCocoDataset
 from .panoptic_regions import PanopticRegions
 from .region_text_pairs import RegionTextPairs
-from .regions import GridRegions, ProposalRegions
+from .regions import GridRegions, MixedRegions, ProposalRegions
 from .samplers import InfiniteSeededSampler, InfiniteShardSampler, SeededSampler, ShardSampler
 from .seeded_index import SeededIndex
 from .sharded_images import ShardedImages
@@ -54,6 +54,7 @@ __all__ = [
     'LoadRGB',
     'LoadSegments',
     'OpenVocabCocoDataset',
+    'MixedRegions',
     'PackRegions',
     'PanopticRegions',
     'ProposalRegions',

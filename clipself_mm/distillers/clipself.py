@@ -30,7 +30,7 @@ class CLIPSelf(RegionDistiller):
         unlocked_blocks: How many of the student's last blocks train; None for all.
         distill_loss: Config of the loss between pooled and crop embeddings.
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
-        dense_losses: Configs of additional losses on whole dense maps: modules that map a
+        dense_losses: Configs of additional losses, on whole dense maps or regions: modules that map a
             ``DenseBatch`` to a scalar, each with a unique ``name`` that contains
             "loss" (mmengine adds up only these).
         teacher_cache: Arguments of ``TeacherCache``: the teacher encodes each crop once for all
@@ -112,7 +112,18 @@ class CLIPSelf(RegionDistiller):
         losses = {'loss_cosine': self.distill_loss(pooled, target)}
         if self.dense_losses:
             inside = image_cells(data_samples, dense.shape[-2:], self.student.patch_size)
-            batch = DenseBatch(images, dense, context, inside, self.teacher)
+            batch = DenseBatch(
+                images,
+                dense,
+                context,
+                inside,
+                self.teacher,
+                self.student,
+                boxes_px,
+                pooled,
+                target,
+                inputs['crops'],
+            )
             losses |= {item.name: item(batch) for item in self.dense_losses}
         return losses
 

@@ -1,4 +1,4 @@
-"""Input of losses on whole dense maps, with a mask of the cells that are not padding."""
+"""Input of additional losses: dense maps, which of their cells are not padding, regions."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from clipself_mm.clip import VisionTower
+from clipself_mm.clip import ViTTower, VisionTower
 
 
 class DenseBatch(NamedTuple):
-    """A batch of images with the student's dense maps, and the teacher."""
+    """A batch of images with the student's dense maps and regions, and both towers."""
 
     images: Tensor
     """The student's input, normalised and padded, shape (N, 3, H, W)."""
@@ -27,6 +27,16 @@ class DenseBatch(NamedTuple):
     """False for cells that are only padding, shape (N, h, w), on the CPU."""
     teacher: VisionTower
     """The frozen tower."""
+    student: ViTTower
+    """The tower that trains."""
+    boxes_px: list[Tensor]
+    """Regions of each image, xyxy in pixels of ``images``, shape (R_i, 4)."""
+    pooled: Tensor
+    """The student's features of all R regions, images in order, shape (R, D)."""
+    targets: Tensor
+    """The teacher's embeddings of their crops, shape (R, D)."""
+    crops: Tensor
+    """The crops, normalised, shape (R, 3, S, S); with a teacher cache only the new ones."""
 
     def tokens(self, features: Tensor) -> list[Tensor]:
         """The inside cells of a map (N, C, h, w): per image a tensor (L_i, C), row by row."""

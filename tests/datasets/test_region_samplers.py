@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mmengine.registry import TASK_UTILS
 
-from clipself_mm.datasets import GridRegions, ProposalRegions
+from clipself_mm.datasets import GridRegions, MixedRegions, ProposalRegions
 from clipself_mm.datasets.regions import enlarge_boxes, grid_boxes, grid_choices
 
 
@@ -171,3 +171,48 @@ def test_same_generator_same_regions(name):
     given = proposals([[i, i, 20, 20] for i in range(30)])
     for one, two in zip(sampler(given, generator(4)), sampler(given, generator(4)), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_several_grids_are_independent_draws_and_the_whole_image_is_first():
+    boxes, crops = GridRegions(grids=3, whole=True)(dict(ori_shape=(90, 60)), generator(5))
+    np.testing.assert_array_equal(boxes, crops)
+    assert boxes[0].tolist() == [0, 0, 60, 90]
+    rng, expected = generator(5), []
+    for _ in range(3):
+        cells = grid_boxes(90, 60, *grid_choices(6)[rng.integers(24)])
+        expected.append(cells[rng.permutation(len(cells))[:20]])
+    np.testing.assert_array_equal(boxes[1:], np.concatenate(expected))
+    with pytest.raises(ValueError, match='grids'):
+        GridRegions(grids=0)
+
+
+PROPOSALS = dict(type='ProposalRegions', fallback=False, crop_scale=1.0)
+CELLS = dict(type='GridRegions', max_split=1)
+
+
+def test_mixed_regions_are_of_each_kind_in_its_share():
+    sampler, rng = MixedRegions([PROPOSALS, CELLS], shares=[3, 1]), generator()
+    results = proposals([[10, 10, 20, 20]])
+    kinds = [sampler(results, rng)[0].tolist()[0] for _ in range(800)]
+    assert set(map(tuple, kinds)) == {(10, 10, 30, 30), (0, 0, 200, 100)}
+    # 5 standard deviations are 0.08.
+    assert abs(kinds.count([10, 10, 30, 30]) / 800 - 0.75) < 0.08
+    assert sampler.reads_boxes
+    assert not MixedRegions([CELLS], shares=[1]).reads_boxes
+
+
+def test_an_image_without_a_box_has_the_regions_of_the_next_part():
+    sampler = MixedRegions([PROPOSALS, CELLS], shares=[1000, 1])
+    boxes, crops = sampler(proposals([]), generator())
+    assert boxes.tolist() == crops.tolist() == [[0, 0, 200, 100]]
+
+
+def test_without_shares_an_image_has_the_regions_of_all_parts():
+    boxes, crops = MixedRegions([PROPOSALS, CELLS])(proposals([[10, 10, 20, 20]]), generator())
+    assert boxes.tolist() == crops.tolist() == [[10, 10, 30, 30], [0, 0, 200, 100]]
+
+
+@pytest.mark.parametrize('arguments', [([], None), ([CELLS], [1, 1]), ([CELLS, CELLS], [1, 0])])
+def test_shares_are_one_positive_number_a_part(arguments):
+    with pytest.raises(ValueError, match='expected'):
+        MixedRegions(*arguments)

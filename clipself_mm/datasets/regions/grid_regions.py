@@ -56,18 +56,30 @@ class GridRegions:
 
     Args:
         max_split: Largest number of rows or columns.
-        max_regions: Largest number of regions of an image.
+        max_regions: Largest number of regions of a grid.
         crop_scale: Size of the teacher's crop relative to the cell.
+        grids: Number of grids of an image, each chosen independently.
+        whole: Whether the whole image is a region too, the first one.
     """
 
-    def __init__(self, max_split: int = 6, max_regions: int = 20, crop_scale: float = 1.0) -> None:
-        if max_split < 1 or max_regions < 1:
+    def __init__(
+        self,
+        max_split: int = 6,
+        max_regions: int = 20,
+        crop_scale: float = 1.0,
+        grids: int = 1,
+        whole: bool = False,
+    ) -> None:
+        if max_split < 1 or max_regions < 1 or grids < 1:
             raise ValueError(
-                f'max_split and max_regions are at least 1, not {max_split} and {max_regions}'
+                'max_split, max_regions and grids are at least 1, not '
+                f'{max_split}, {max_regions} and {grids}'
             )
         self.choices = grid_choices(max_split)
         self.max_regions = max_regions
         self.crop_scale = crop_scale
+        self.grids = grids
+        self.whole = whole
 
     def __call__(
         self, results: dict, generator: np.random.Generator
@@ -83,7 +95,10 @@ class GridRegions:
             float64 of shape (R, 4).
         """
         height, width = results['ori_shape']
-        rows, columns = self.choices[generator.integers(len(self.choices))]
-        boxes_src = grid_boxes(height, width, rows, columns)
-        boxes_src = boxes_src[generator.permutation(len(boxes_src))[: self.max_regions]]
+        parts = [grid_boxes(height, width, 1, 1)] if self.whole else []
+        for _ in range(self.grids):
+            rows, columns = self.choices[generator.integers(len(self.choices))]
+            cells = grid_boxes(height, width, rows, columns)
+            parts.append(cells[generator.permutation(len(cells))[: self.max_regions]])
+        boxes_src = np.concatenate(parts)
         return boxes_src, enlarge_boxes(boxes_src, self.crop_scale, height, width)
