@@ -5,7 +5,7 @@ from .clip_resnet import CLIPResNet
 from .eva02_vit import EVA02ViT
 from .openclip_vit import OpenCLIPViT
 from .prompts import PROMPT_TEMPLATES, average_prompts, expand_prompts
-from .region_pooling import mask_pool, roi_pool
+from .region_pooling import box_cover, mask_pool, roi_pool, similarity_pool
 from .text_embeddings import TextEmbeddings
 from .text_tower import CaptionEncoder, TextTower
 from .timm_vit import TimmViT
@@ -29,10 +29,12 @@ __all__ = [
     'ViTTower',
     'VisionTower',
     'average_prompts',
+    'box_cover',
     'build_tower',
     'expand_prompts',
     'find_source',
     'mask_pool',
     'read_state',
     'roi_pool',
+    'similarity_pool',
 ]

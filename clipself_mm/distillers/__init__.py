@@ -11,6 +11,7 @@ from .region_features import (
     MaskedAttentionFeatures,
     RegionFeatures,
 )
+from .region_pooling import RegionPooling, RoIAlignPooling, SimilarityPooling
 from .region_preprocessor import RegionPreprocessor
 from .region_pseudo_labeler import RegionPseudoLabeler
 from .region_recognizer import RegionRecognizer
@@ -27,9 +28,12 @@ __all__ = [
     'RegionClassifier',
     'RegionDistiller',
     'RegionFeatures',
+    'RegionPooling',
     'RegionPreprocessor',
     'RegionPseudoLabeler',
     'RegionRecognizer',
     'RegionText',
+    'RoIAlignPooling',
+    'SimilarityPooling',
     'TeacherCache',
 ]

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from mmengine.model import ModuleList
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, TASK_UTILS
 from torch import Tensor
 
-from clipself_mm.clip import ViTTower, roi_pool
+from clipself_mm.clip import ViTTower
 from clipself_mm.datasets import RegionSample
 from clipself_mm.losses import DenseBatch, image_cells
 
@@ -29,8 +29,9 @@ class CLIPSelf(RegionDistiller):
         data_preprocessor: Config of a ``RegionPreprocessor``.
         unlocked_blocks: How many of the student's last blocks train; None for all.
         distill_loss: Config of the loss between pooled and crop embeddings.
+        pooling: Config of the ``RegionPooling`` of the student's features; RoIAlign by default.
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
-        dense_losses: Configs of additional losses, on whole dense maps or regions: modules that map a
+        dense_losses: Configs of additional losses, on dense maps or regions: modules that map a
             ``DenseBatch`` to a scalar, each with a unique ``name`` that contains
             "loss" (mmengine adds up only these).
         teacher_cache: Arguments of ``TeacherCache``: the teacher encodes each crop once for all
@@ -63,10 +64,12 @@ class CLIPSelf(RegionDistiller):
         teacher_dtype: str | None = None,
         teacher_batch: int | None = None,
         teacher_multiple: int = 1,
+        pooling: dict | None = None,
     ) -> None:
         super().__init__(tower, data_preprocessor, unlocked_blocks, classifier)
         self.distill_loss = MODELS.build(distill_loss or {'type': 'CosineDistillLoss'})
         self.dense_losses = ModuleList(MODELS.build(item) for item in dense_losses or ())
+        self.pooling = TASK_UTILS.build(pooling or {'type': 'RoIAlignPooling'})
         names = ['loss_cosine', *(item.name for item in self.dense_losses)]
         if len(set(names)) < len(names):
             raise ValueError(f'dense_losses: the names must be unique, got {names}')
@@ -104,11 +107,12 @@ class CLIPSelf(RegionDistiller):
         images = inputs['images']
         dense, context = self.student.encode_dense_context(images)
         boxes_px = [sample.regions.boxes_px for sample in data_samples]
-        pooled = roi_pool(dense, boxes_px, self.student.patch_size)
-        if len(target) != len(pooled):
+        regions = sum(map(len, boxes_px))
+        if len(target) != regions:
             raise ValueError(
-                f'expected one crop per region, got {len(pooled)} regions and {len(target)} crops'
+                f'expected one crop per region, got {regions} regions and {len(target)} crops'
             )
+        pooled = self.pooling(dense, boxes_px, target, self.student.patch_size)
         losses = {'loss_cosine': self.distill_loss(pooled, target)}
         if self.dense_losses:
             inside = image_cells(data_samples, dense.shape[-2:], self.student.patch_size)

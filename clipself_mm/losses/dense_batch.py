@@ -11,7 +11,7 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from clipself_mm.clip import ViTTower, VisionTower
+from clipself_mm.clip import VisionTower, ViTTower
 
 
 class DenseBatch(NamedTuple):
