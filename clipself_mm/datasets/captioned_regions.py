@@ -54,8 +54,6 @@ class CaptionedRegions(ImageRegions):
         self.vocabulary = load_nouns(vocabulary)
         super().__init__(ann_file=ann_file, **kwargs)
         self._metainfo.update(classes=self.vocabulary.classes)
-        if self.test_mode:
-            self._metainfo.update(ann_file=self.ann_file)
 
     def load_data_list(self) -> list[dict]:
         """Read both files.

@@ -59,6 +59,8 @@ class ImageRegions(BaseDataset):
         self.backend_args = backend_args
         self.box_counts = BoxCounts(ann_file)
         super().__init__(ann_file=ann_file, data_prefix=data_prefix or dict(img=''), **kwargs)
+        if self.test_mode:
+            self._metainfo.update(ann_file=self.ann_file)  # for writers of json files
 
     def load_data_list(self) -> list[dict]:
         """Read the annotation file.

@@ -3,6 +3,7 @@
 from .clipself import CLIPSelf
 from .foundation_model import FoundationModel
 from .image_text import ImageText
+from .object_regions import ObjectRegions
 from .region_classifier import RegionClassifier
 from .region_distiller import RegionDistiller
 from .region_features import (
@@ -25,6 +26,7 @@ __all__ = [
     'FoundationModel',
     'ImageText',
     'MaskedAttentionFeatures',
+    'ObjectRegions',
     'RegionClassifier',
     'RegionDistiller',
     'RegionFeatures',

@@ -20,6 +20,6 @@ def annotation_file(given: str | None, meta: Mapping | None, reader: str) -> str
     if not path:
         raise ValueError(
             f'{reader} has no ann_file and neither has the metainfo of the data set: set ann_file '
-            'in the evaluator, or test_mode=True in OpenVocabCocoDataset or CaptionedRegions'
+            'in the evaluator, or test_mode=True in the data set'
         )
     return path
