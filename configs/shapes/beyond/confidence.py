@@ -1,0 +1,7 @@
+"""Patches, with regions weighted by their crop's distance from the mean embedding."""
+
+_base_ = '../clipself_tiny_patches_shapes-ov.py'
+
+model = dict(
+    distill_loss=dict(type='CentredCosineLoss', _delete_=True, centred=False, confidence=2.0)
+)

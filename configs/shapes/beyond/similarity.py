@@ -1,0 +1,5 @@
+"""Patches, pooled with weights by the similarity of a token to the crop (`SimilarityPooling`)."""
+
+_base_ = '../clipself_tiny_patches_shapes-ov.py'
+
+model = dict(pooling=dict(type='SimilarityPooling', temperature=0.1))
