@@ -71,7 +71,7 @@ def render_scene(seed: int, index: int, style: SceneStyle, font: Path = FONT) ->
     object_map = np.zeros(stuff_map.shape, np.uint8)
     scene = Scene(image=np.empty(0), object_map=object_map, stuff_map=stuff_map)
 
-    def draw(label: int, side: float, angle: float, aspect: float) -> tuple:
+    def draw(label: int, side: float, angle: float, aspect: float) -> tuple[np.ndarray, np.ndarray]:
         cutout = turn(emoji[label], side, angle, aspect)
         return np.array(cutout.shape[1::-1]), cutout
 
@@ -104,7 +104,8 @@ def turn(emoji: np.ndarray, side: float, angle: float, aspect: float = 1.0) -> n
     sides = max(2, round(aspect * scale * width)), max(2, round(scale * height))
     fine = cv2.resize(emoji, sides, interpolation=cv2.INTER_AREA)
     reach = int(np.ceil(np.hypot(*sides) / SUPERSAMPLING)) + 2
-    matrix = cv2.getRotationMatrix2D((sides[0] / 2, sides[1] / 2), np.rad2deg(angle), 1)
+    centre = sides[0] / 2, sides[1] / 2
+    matrix = np.array(cv2.getRotationMatrix2D(centre, np.rad2deg(angle), 1), np.float64)
     matrix[:, 2] += reach * SUPERSAMPLING / 2 - np.array(sides) / 2
     turned = cv2.warpAffine(fine, matrix, (reach * SUPERSAMPLING, reach * SUPERSAMPLING))
     small = cv2.resize(turned, (reach, reach), interpolation=cv2.INTER_AREA)

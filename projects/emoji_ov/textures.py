@@ -78,8 +78,8 @@ def _night_sky(rng: np.random.Generator, size: int) -> np.ndarray:
     stars = np.zeros((size, size), np.float32)
     x, y = rng.integers(size, size=(2, size * size // 90))
     stars[y, x] = rng.uniform(0.2, 1, len(x)) ** 2
-    stars = np.clip(stars + 2.2 * cv2.GaussianBlur(stars, (0, 0), 0.8), 0, 1)
-    return image + stars[..., None] * (250 - image)
+    light = np.clip(stars + 2.2 * cv2.GaussianBlur(stars, (0, 0), 0.8), 0, 1)
+    return image + light[..., None] * (250 - image)
 
 
 TEXTURES: dict[str, Texture] = {
