@@ -63,13 +63,16 @@ def class_files(elsewhere):
     pairs.parent.mkdir(parents=True)
     nouns = [dict(id=number, name=name) for number, name in enumerate(('cup', 'red cup'))]
     pairs.write_text(json.dumps(dict(images=[], annotations=[], categories=nouns)))
+    own_clip = Path('work_dirs/tiny_clip_emoji')
+    own_clip.parent.mkdir()
+    own_clip.symlink_to(ROOT / 'clipself_mm/shapes/tiny_clip')
 
 
 def build_model(config):
-    """The model, with random weights on the meta device if its own are not in the package."""
+    """The model, with random weights on the meta device if its own are not there."""
     model = copy.deepcopy(config.model)
     tower = model.tower if 'tower' in model else model.backbone.get('tower')
-    packaged = tower is not None and tower.model.startswith('pkg:')
+    packaged = tower is not None and tower.model.startswith(('pkg:', 'local-dir:'))
     if tower is not None and not packaged:
         tower.checkpoint = None
     with torch.device('cpu' if packaged else 'meta'):

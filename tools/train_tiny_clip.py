@@ -3,6 +3,7 @@
 python tools/train_tiny_clip.py --out work_dirs/tiny_clip --seed 0
 
 With a ResNet as image tower: --tower resnet --out work_dirs/tiny_clip_resnet
+On the scenes of Emoji-OV: --data emoji --out work_dirs/tiny_clip_emoji
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from clipself_mm.shapes import SHAPES_OV
+from projects.emoji_ov.font import FONT
+from projects.emoji_ov.scenes import emoji_ov
 from projects.tiny_clip.model import IMAGE_TOWERS, export_tiny_clip, load_tiny_clip
 from projects.tiny_clip.training import TrainingPlan, train_tiny_clip
 from projects.tiny_clip.zero_shot import zero_shot_accuracy
@@ -28,7 +32,9 @@ def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--tower', choices=IMAGE_TOWERS, default='vit', help='image tower')
-    parser.add_argument('--out', type=Path, help='default work_dirs/tiny_clip[_resnet]')
+    parser.add_argument('--data', choices=('shapes', 'emoji'), default='shapes', help='scenes')
+    parser.add_argument('--font', type=Path, default=FONT, help='NotoColorEmoji.ttf for emoji')
+    parser.add_argument('--out', type=Path, help='default work_dirs/tiny_clip[_resnet][_emoji]')
     parser.add_argument('--work-dir', type=Path, help='checkpoints, default OUT/checkpoints')
     for name in NUMBERS:
         parser.add_argument(f'--{name}', type=int, default=getattr(TrainingPlan, name))
@@ -43,14 +49,25 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     plan = TrainingPlan(**{name: getattr(args, name) for name in NUMBERS})
-    out = args.out or Path('work_dirs', f'tiny_clip_{args.tower}'.removesuffix('_vit'))
+    kinds = [kind for kind in (args.tower, args.data) if kind not in ('vit', 'shapes')]
+    out = args.out or Path('work_dirs', '_'.join(['tiny_clip', *kinds]))
+    try:
+        scenes = SHAPES_OV if args.data == 'shapes' else emoji_ov(args.font)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(str(error))
     work_dir = args.work_dir or out / 'checkpoints'
     model = train_tiny_clip(
-        plan, work_dir, args.resume, progress=tqdm, report=tqdm.write, tower=args.tower
+        plan,
+        work_dir,
+        args.resume,
+        progress=tqdm,
+        report=tqdm.write,
+        tower=args.tower,
+        scene_set=scenes,
     )
     path = export_tiny_clip(model, out, args.tower)
     tokenizer = get_tokenizer(f'local-dir:{out}')
-    accuracy = zero_shot_accuracy(load_tiny_clip(out), tokenizer, args.check)
+    accuracy = zero_shot_accuracy(load_tiny_clip(out), tokenizer, args.check, scene_set=scenes)
     print(f'{path}: zero-shot top-1 {accuracy["top1"]:.1f}, top-5 {accuracy["top5"]:.1f}')
 
 

@@ -8,15 +8,9 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from .classes import (
-    NOVEL_SHAPES,
-    SHAPES,
-    STUFF_CLASSES,
-    THING_CLASSES,
-    colour_of,
-    shape_of,
-)
 from .scene import Scene, mask_box
+from .scene_set import SceneSet
+from .shapes_ov import SHAPES_OV
 
 Record = dict[str, Any]
 
@@ -49,11 +43,12 @@ def instance_of(scene: Scene, number: int) -> Record:
     }
 
 
-def panoptic_of(scene: Scene) -> tuple[np.ndarray, list[Record]]:
+def panoptic_of(scene: Scene, scenes: SceneSet = SHAPES_OV) -> tuple[np.ndarray, list[Record]]:
     """COCO panoptic records of a scene.
 
     Args:
         scene: The scene.
+        scenes: The set it belongs to.
 
     Returns:
         Map of segment ids, int64 (size, size), 0 for objects too occluded to be annotated; and the
@@ -64,7 +59,7 @@ def panoptic_of(scene: Scene) -> tuple[np.ndarray, list[Record]]:
     parts = [(scene.objects[n].label + 1, scene.visible_mask(n)) for n in scene.annotated()]
     free = scene.object_map == 0
     for kind in np.unique(scene.stuff_map[free]):
-        parts.append((len(THING_CLASSES) + int(kind) + 1, free & (scene.stuff_map == kind)))
+        parts.append((len(scenes.things.classes) + int(kind) + 1, free & (scene.stuff_map == kind)))
     for number, (category_id, mask) in enumerate(parts, start=1):
         # Ids use all three bytes of the PNG, as in COCO.
         segment_id = category_id + 256 * number + 65536 * (category_id % 7)
@@ -82,11 +77,11 @@ def panoptic_of(scene: Scene) -> tuple[np.ndarray, list[Record]]:
     return ids, segments
 
 
-def captions_of(scene: Scene, rng: np.random.Generator) -> list[str]:
+def captions_of(scene: Scene, rng: np.random.Generator, scenes: SceneSet = SHAPES_OV) -> list[str]:
     """Two captions: one with all objects, one with at most three; both with the stuff."""
     names = [scene.objects[number].name for number in scene.annotated()]
     kinds, counts = np.unique(scene.stuff_map[scene.object_map == 0], return_counts=True)
-    ground = ' and '.join(STUFF_CLASSES[kind] for kind in kinds[np.argsort(-counts)][:2])
+    ground = ' and '.join(scenes.stuff[kind] for kind in kinds[np.argsort(-counts)][:2])
     sentences = []
     for limit in (len(names), 3):
         some = [f'a {names[number]}' for number in rng.permutation(len(names))[:limit]]
@@ -97,21 +92,23 @@ def captions_of(scene: Scene, rng: np.random.Generator) -> list[str]:
     return sentences
 
 
-def thing_categories() -> list[Record]:
-    """COCO category records of the 65 things; the supercategory is the shape."""
+def thing_categories(scenes: SceneSet) -> list[Record]:
+    """COCO category records of the things."""
     return [
-        {'id': label + 1, 'name': name, 'supercategory': shape_of(label)}
-        for label, name in enumerate(THING_CLASSES)
+        {'id': label + 1, 'name': name, 'supercategory': group}
+        for label, (name, group) in enumerate(
+            zip(scenes.things.classes, scenes.groups, strict=True)
+        )
     ]
 
 
-def panoptic_categories() -> list[Record]:
+def panoptic_categories(scenes: SceneSet) -> list[Record]:
     """COCO panoptic category records of things, then stuff, with colours."""
-    records = [{**record, 'isthing': 1} for record in thing_categories()]
-    for index, name in enumerate(STUFF_CLASSES):
+    records = [{**record, 'isthing': 1} for record in thing_categories(scenes)]
+    for index, name in enumerate(scenes.stuff):
         records.append(
             {
-                'id': len(THING_CLASSES) + index + 1,
+                'id': len(scenes.things.classes) + index + 1,
                 'name': name,
                 'supercategory': 'stuff',
                 'isthing': 0,
@@ -122,32 +119,34 @@ def panoptic_categories() -> list[Record]:
     return records
 
 
-def lvis_categories(instances: Iterable[Record]) -> list[Record]:
-    """LVIS category records. Novel classes are rare, base classes common or frequent by shape.
+def lvis_categories(instances: Iterable[Record], scenes: SceneSet) -> list[Record]:
+    """LVIS category records. Novel classes are rare, base classes common or frequent by group.
 
     Args:
         instances: The annotations, to count images and instances per class.
+        scenes: The set with the classes.
 
     Returns:
-        65 records.
+        One record per thing.
     """
-    images: dict[int, set[int]] = {label + 1: set() for label in range(len(THING_CLASSES))}
+    names, novel = scenes.things.classes, scenes.things.novel
+    images: dict[int, set[int]] = {label + 1: set() for label in range(len(names))}
     counts = dict.fromkeys(images, 0)
     for instance in instances:
         counts[instance['category_id']] += 1
         images[instance['category_id']].add(instance['image_id'])
-    base_shapes = [shape for shape in SHAPES if shape not in NOVEL_SHAPES]
+    pairs = list(zip(names, scenes.groups, strict=True))
+    base_groups = list(dict.fromkeys(group for name, group in pairs if name not in novel))
     records = []
-    for label, name in enumerate(THING_CLASSES):
-        shape = shape_of(label)
-        letter = 'r' if shape in NOVEL_SHAPES else 'cf'[base_shapes.index(shape) % 2]
+    for label, (name, group) in enumerate(pairs):
+        letter = 'r' if name in novel else 'cf'[base_groups.index(group) % 2]
         records.append(
             {
                 'id': label + 1,
                 'name': name,
                 'synset': f'{name.replace(" ", "_")}.n.01',
                 'synonyms': [name],
-                'def': f'a {shape} painted {colour_of(label)}',
+                'def': scenes.definitions[label],
                 'frequency': letter,
                 'image_count': len(images[label + 1]),
                 'instance_count': counts[label + 1],

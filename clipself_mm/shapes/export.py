@@ -1,4 +1,4 @@
-"""Export of Shapes-OV in the layout of COCO, with COCO, LVIS and panoptic annotations.
+"""Export of rendered scenes in the layout of COCO, with COCO, LVIS and panoptic annotations.
 
 The files are a deterministic function of the parameters. A complete data set has a manifest and is
 not written again.
@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +27,13 @@ from .annotation_records import (
     panoptic_of,
     thing_categories,
 )
-from .classes import NOVEL_CLASSES, THING_CLASSES
 from .scene import SceneStyle
-from .scenes import render_scene
+from .scene_set import SceneSet
+from .shapes_ov import SHAPES_OV
 
 FORMAT_VERSION = 2
 """Increase it when the renderer or the files change: data sets on disk are then replaced."""
-MANIFEST = 'shapes_ov.json'
-MARKER = f'{MANIFEST}.part'
-"""Exists while the data set is incomplete."""
+MANIFEST = SHAPES_OV.manifest
 FIRST_SCENE = {'train': 0, 'val': 500_000}
 """Scene index of the first image per split. A longer split starts with the images of a shorter."""
 JPEG_QUALITY = 92
@@ -44,7 +42,7 @@ LVIS_URL = 'http://images.cocodataset.org/'
 
 
 @dataclass(frozen=True)
-class ShapesOV:
+class SceneSplits:
     """Parameters of a data set on disk.
 
     Attributes:
@@ -58,15 +56,6 @@ class ShapesOV:
     val: int = 240
     size: int = 256
     seed: int = 0
-
-    @property
-    def style(self) -> SceneStyle:
-        """Style of the scenes.
-
-        Objects vary less in size and angle and overlap less than those that the tiny CLIP is
-        trained on, so that a distillation of a few minutes has a measurable effect.
-        """
-        return SceneStyle(size=self.size, side=(0.2, 0.36), max_angle=15, max_cover=0.1)
 
     def __post_init__(self) -> None:
         """Check the parameters.
@@ -85,18 +74,42 @@ class ShapesOV:
             raise ValueError(f'seed: expected 0 or more, got {self.seed}')
 
 
-def is_complete(out: Path, spec: ShapesOV) -> bool:
+@dataclass(frozen=True)
+class ShapesOV(SceneSplits):
+    """Parameters of Shapes-OV on disk."""
+
+    @property
+    def style(self) -> SceneStyle:
+        """Style of the scenes."""
+        return replace(SHAPES_OV.exported, size=self.size)
+
+
+_Job = tuple[Path, SceneSplits, SceneSet, str, int]
+
+
+def is_complete(out: Path, spec: SceneSplits, scenes: SceneSet = SHAPES_OV) -> bool:
     """Whether a folder has the complete data set with these parameters."""
     try:
-        manifest = json.loads((out / MANIFEST).read_text(encoding='utf-8'))
+        manifest = json.loads((out / scenes.manifest).read_text(encoding='utf-8'))
     except (OSError, ValueError):
         return False
-    return manifest == json.loads(json.dumps(_manifest(spec)))
+    return manifest == json.loads(json.dumps(_manifest(spec, scenes)))
 
 
 def export_shapes_ov(
     out: Path,
     spec: ShapesOV,
+    workers: int = 1,
+    progress: Callable[..., Iterable] | None = None,
+) -> bool:
+    """Write Shapes-OV: `export_scenes` of its scenes."""
+    return export_scenes(out, spec, SHAPES_OV, workers, progress)
+
+
+def export_scenes(
+    out: Path,
+    spec: SceneSplits,
+    scenes: SceneSet,
     workers: int = 1,
     progress: Callable[..., Iterable] | None = None,
 ) -> bool:
@@ -106,6 +119,7 @@ def export_shapes_ov(
         out: Folder of the data set. In an incomplete or different data set, `train`, `val` and
             `annotations` are replaced.
         spec: Parameters of the data set.
+        scenes: Its classes and renderer.
         workers: Number of processes; does not affect the files.
         progress: Wraps the iteration over images, for example ``tqdm``; takes `total`, `desc`.
 
@@ -113,46 +127,52 @@ def export_shapes_ov(
         False if the folder was complete and nothing was written.
 
     Raises:
-        FileExistsError: The folder is not empty and is not a Shapes-OV data set.
+        FileExistsError: The folder is not empty and is not such a data set.
     """
     out = Path(out)
-    if is_complete(out, spec):
+    if is_complete(out, spec, scenes):
         return False
-    _clear(out)
+    _clear(out, scenes.manifest)
     for split, count in (('train', spec.train), ('val', spec.val)):
         (out / split).mkdir(parents=True)
         (out / 'annotations' / f'panoptic_{split}').mkdir(parents=True)
-        jobs = [(out, spec, split, number) for number in range(count)]
+        jobs = [(out, spec, scenes, split, number) for number in range(count)]
         stream = _run(jobs, workers)
         records = list(progress(stream, total=count, desc=split) if progress else stream)
-        _write_annotations(out / 'annotations', split, records)
-    save_json(_manifest(spec), out / MANIFEST)
-    (out / MARKER).unlink()
+        _write_annotations(out / 'annotations', split, records, scenes)
+    save_json(_manifest(spec, scenes), out / scenes.manifest)
+    _marker(out, scenes.manifest).unlink()
     return True
 
 
-def _manifest(spec: ShapesOV) -> Record:
+def _manifest(spec: SceneSplits, scenes: SceneSet) -> Record:
     return {
-        'name': 'Shapes-OV',
+        'name': scenes.name,
         'format': FORMAT_VERSION,
         **asdict(spec),
-        'style': asdict(spec.style),
+        'style': asdict(replace(scenes.exported, size=spec.size)),
+        **({'source': scenes.source} if scenes.source else {}),
     }
 
 
-def _clear(out: Path) -> None:
+def _marker(out: Path, manifest: str) -> Path:
+    """File that exists while the data set is incomplete."""
+    return out / f'{manifest}.part'
+
+
+def _clear(out: Path, manifest: str) -> None:
     """Remove an earlier data set, complete or not, but no other folder's content."""
-    marker = out / MARKER
-    if out.exists() and any(out.iterdir()) and not (marker.exists() or (out / MANIFEST).exists()):
-        raise FileExistsError(f'{out} is not empty and has no {MANIFEST}: choose another folder')
+    marker = _marker(out, manifest)
+    if out.exists() and any(out.iterdir()) and not (marker.exists() or (out / manifest).exists()):
+        raise FileExistsError(f'{out} is not empty and has no {manifest}: choose another folder')
     out.mkdir(parents=True, exist_ok=True)
     marker.touch()
-    (out / MANIFEST).unlink(missing_ok=True)
+    (out / manifest).unlink(missing_ok=True)
     for folder in ('train', 'val', 'annotations'):
         shutil.rmtree(out / folder, ignore_errors=True)
 
 
-def _run(jobs: list[tuple[Path, ShapesOV, str, int]], workers: int) -> Iterator[Record]:
+def _run(jobs: list[_Job], workers: int) -> Iterator[Record]:
     if workers <= 1:
         yield from map(_write_scene, jobs)
         return
@@ -160,17 +180,17 @@ def _run(jobs: list[tuple[Path, ShapesOV, str, int]], workers: int) -> Iterator[
         yield from pool.map(_write_scene, jobs, chunksize=8)
 
 
-def _write_scene(job: tuple[Path, ShapesOV, str, int]) -> Record:
+def _write_scene(job: _Job) -> Record:
     """Write one JPEG and its panoptic PNG; return the annotations of the image."""
-    out, spec, split, number = job
+    out, spec, scenes, split, number = job
     index = FIRST_SCENE[split] + number
-    scene = render_scene(spec.seed, index, spec.style)
+    scene = scenes.render(spec.seed, index, replace(scenes.exported, size=spec.size))
     image_id = index + 1
     name = f'{image_id:012d}'
     Image.fromarray(scene.image).save(
         out / split / f'{name}.jpg', quality=JPEG_QUALITY, subsampling=0
     )
-    ids, segments = panoptic_of(scene)
+    ids, segments = panoptic_of(scene, scenes)
     rgb = np.stack([ids % 256, ids // 256 % 256, ids // 256**2], axis=-1).astype(np.uint8)
     Image.fromarray(rgb).save(out / 'annotations' / f'panoptic_{split}' / f'{name}.png')
     return {
@@ -184,11 +204,11 @@ def _write_scene(job: tuple[Path, ShapesOV, str, int]) -> Record:
         },
         'instances': [instance_of(scene, number) for number in scene.annotated()],
         'segments': segments,
-        'captions': captions_of(scene, np.random.default_rng([spec.seed, index, 1])),
+        'captions': captions_of(scene, np.random.default_rng([spec.seed, index, 1]), scenes),
     }
 
 
-def _write_annotations(folder: Path, split: str, records: list[Record]) -> None:
+def _write_annotations(folder: Path, split: str, records: list[Record], scenes: SceneSet) -> None:
     images = [record['image'] for record in records]
     pairs = [(record['image']['id'], item) for record in records for item in record['instances']]
     instances = [
@@ -196,22 +216,22 @@ def _write_annotations(folder: Path, split: str, records: list[Record]) -> None:
         for number, (image_id, instance) in enumerate(pairs, start=1)
     ]
     head = {
-        'info': {'description': f'Shapes-OV {split}', 'version': str(FORMAT_VERSION)},
+        'info': {'description': f'{scenes.name} {split}', 'version': str(FORMAT_VERSION)},
         'licenses': [{'id': 1, 'name': 'Apache-2.0', 'url': ''}],
         'images': images,
     }
     if split == 'train':
         save_json(
-            {**head, 'annotations': instances, 'categories': thing_categories()},
+            {**head, 'annotations': instances, 'categories': thing_categories(scenes)},
             folder / 'instances_train_all.json',
         )
-        novel = {THING_CLASSES.index(name) + 1 for name in NOVEL_CLASSES}
+        novel = {scenes.things.classes.index(name) + 1 for name in scenes.things.novel}
         instances = [instance for instance in instances if instance['category_id'] not in novel]
     save_json(
-        {**head, 'annotations': instances, 'categories': thing_categories()},
+        {**head, 'annotations': instances, 'categories': thing_categories(scenes)},
         folder / f'instances_{split}.json',
     )
-    save_json(_lvis(head, instances), folder / f'lvis_{split}.json')
+    save_json(_lvis(head, instances, scenes), folder / f'lvis_{split}.json')
     save_json(
         {
             **head,
@@ -223,7 +243,7 @@ def _write_annotations(folder: Path, split: str, records: list[Record]) -> None:
                 }
                 for record in records
             ],
-            'categories': panoptic_categories(),
+            'categories': panoptic_categories(scenes),
         },
         folder / f'panoptic_{split}.json',
     )
@@ -240,12 +260,12 @@ def _write_annotations(folder: Path, split: str, records: list[Record]) -> None:
     )
 
 
-def _lvis(head: Record, instances: list[Record]) -> Record:
+def _lvis(head: Record, instances: list[Record], scenes: SceneSet) -> Record:
     """LVIS json. Annotations are exhaustive: classes without instances are negatives."""
     present: dict[int, set[int]] = {image['id']: set() for image in head['images']}
     for instance in instances:
         present[instance['image_id']].add(instance['category_id'])
-    all_ids = range(1, len(THING_CLASSES) + 1)
+    all_ids = range(1, len(scenes.things.classes) + 1)
     images = [
         {
             **{key: value for key, value in image.items() if key != 'file_name'},
@@ -260,5 +280,5 @@ def _lvis(head: Record, instances: list[Record]) -> Record:
         **head,
         'images': images,
         'annotations': instances,
-        'categories': lvis_categories(instances),
+        'categories': lvis_categories(instances, scenes),
     }

@@ -5,6 +5,9 @@ Scenes have objects of 65 classes over textured stuff, with exact masks of the v
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -12,7 +15,9 @@ from pycocotools import mask as coco_mask
 from .classes import STUFF_CLASSES, THING_CLASSES, colour_of, shape_of
 from .outlines import place_outline
 from .scene import Scene, SceneObject, SceneStyle
-from .textures import TEXTURES
+from .textures import TEXTURES, Texture
+
+Content = TypeVar('Content')
 
 PALETTE = {
     'red': (216, 38, 38),
@@ -52,28 +57,52 @@ def render_scene(seed: int, index: int, style: SceneStyle | None = None) -> Scen
     """
     style = style or SceneStyle()
     rng = np.random.default_rng([seed, index])
-    canvas, stuff_map = _draw_stuff(rng, style)
+    canvas, stuff_map = draw_stuff(rng, style, [TEXTURES[kind] for kind in STUFF_CLASSES])
     scene = Scene(
         image=np.empty(0), object_map=np.zeros(stuff_map.shape, np.uint8), stuff_map=stuff_map
     )
-    for label, rings in _place_objects(rng, style):
+    for label, corner, outline in place_objects(rng, style, len(THING_CLASSES), _outline):
+        rings = [np.round(ring + corner, 2) for ring in outline]
         mask = rasterise(rings, style.size)
         scene.object_map[mask] = len(scene.objects) + 1
         scene.objects.append(SceneObject(label, rings, int(mask.sum()), 0))
         _draw_object(rng, canvas, label, rings)
+    finish_scene(rng, scene, canvas)
+    return scene
+
+
+def finish_scene(rng: np.random.Generator, scene: Scene, canvas: np.ndarray) -> None:
+    """Set the visible areas and the image of a scene, with random exposure and noise.
+
+    Args:
+        rng: Random generator.
+        scene: The scene; its object map is complete.
+        canvas: Its colours, float32 (size, size, 3), 0-255; changed in place.
+    """
     areas = np.bincount(scene.object_map.ravel(), minlength=len(scene.objects) + 1)
     for item, area in zip(scene.objects, areas[1:], strict=True):
         item.visible_area = int(area)
     canvas *= rng.uniform(0.85, 1.1)
-    canvas += rng.uniform(2, 8) * (rng.random(stuff_map.shape, dtype=np.float32)[..., None] - 0.5)
+    noise = rng.uniform(2, 8) * (rng.random(canvas.shape[:2], dtype=np.float32)[..., None] - 0.5)
+    canvas += noise
     scene.image = np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
-    return scene
 
 
-def _draw_stuff(rng: np.random.Generator, style: SceneStyle) -> tuple[np.ndarray, np.ndarray]:
-    """Paint 1 to `max_stuff` regions with wavy borders: canvas (float32) and label map."""
+def draw_stuff(
+    rng: np.random.Generator, style: SceneStyle, textures: Sequence[Texture]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paint 1 to `max_stuff` regions with wavy borders.
+
+    Args:
+        rng: Random generator.
+        style: Statistics of the scene.
+        textures: One per stuff class.
+
+    Returns:
+        Canvas, float32 (size, size, 3), 0-255; and label map, uint8 (size, size).
+    """
     count = int(rng.integers(1, style.max_stuff + 1))
-    kinds = rng.permutation(len(STUFF_CLASSES))[:count]
+    kinds = rng.permutation(len(textures))[:count]
     size = style.size
     axis = np.arange(size, dtype=np.float32) / size
     x, y = np.meshgrid(axis, axis)
@@ -91,35 +120,56 @@ def _draw_stuff(rng: np.random.Generator, style: SceneStyle) -> tuple[np.ndarray
     canvas = np.empty((size, size, 3), np.float32)
     for number, kind in enumerate(kinds):
         inside = part == number
-        texture = TEXTURES[STUFF_CLASSES[kind]](rng, size)
+        texture = textures[kind](rng, size)
         canvas[inside] = texture[inside] * rng.uniform(0.88, 1.1)
     return canvas, kinds[part].astype(np.uint8)
 
 
-def _place_objects(
-    rng: np.random.Generator, style: SceneStyle
-) -> list[tuple[int, list[np.ndarray]]]:
-    """Sample classes and outlines; an object that finds no place in 40 trials is left out."""
+def _outline(
+    label: int, side: float, angle: float, aspect: float
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Size (width, height) of an object and its rings, whose box starts at (0, 0)."""
+    rings = place_outline(shape_of(label), (0, 0), side, angle, aspect)
+    least = rings[0].min(axis=0)
+    return rings[0].max(axis=0) - least, [ring - least for ring in rings]
+
+
+def place_objects(
+    rng: np.random.Generator,
+    style: SceneStyle,
+    classes: int,
+    draw: Callable[[int, float, float, float], tuple[np.ndarray, Content]],
+) -> list[tuple[int, np.ndarray, Content]]:
+    """Sample classes and places; an object that finds no place in 40 trials is left out.
+
+    Args:
+        rng: Random generator.
+        style: Statistics of the scene.
+        classes: Number of classes.
+        draw: Function (label, longest side in pixels, angle in radians, factor on the width) that
+            returns the size (width, height) of the object's box in pixels and its content.
+
+    Returns:
+        Label, left top corner (x, y) in pixels and content of each object, from back to front.
+    """
     low, high = style.objects
     # The smaller of two random numbers: fewer objects are more likely.
     count = int(rng.integers(low, high + 1, 2).min())
     boxes: list[np.ndarray] = []
-    placed: list[tuple[int, list[np.ndarray]]] = []
+    placed: list[tuple[int, np.ndarray, Content]] = []
     for _ in range(count):
-        label = int(rng.integers(len(THING_CLASSES)))
+        label = int(rng.integers(classes))
         angle = np.deg2rad(rng.uniform(-style.max_angle, style.max_angle))
         aspect = rng.uniform(0.85, 1.15)
         largest = style.side[1]
         for _trial in range(40):
             side = rng.uniform(style.side[0], largest) * style.size
-            outline = place_outline(shape_of(label), (0, 0), side, angle, aspect)
-            least, most = outline[0].min(axis=0), outline[0].max(axis=0)
-            room = style.size - (most - least)
-            corner = np.round(rng.uniform(0, 1, 2) * np.maximum(room, 0), 2)
-            box = np.concatenate([corner, corner + most - least])
+            extent, content = draw(label, side, angle, aspect)
+            corner = np.round(rng.uniform(0, 1, 2) * np.maximum(style.size - extent, 0), 2)
+            box = np.concatenate([corner, corner + extent])
             if all(_cover(box, other) <= style.max_cover for other in boxes):
                 boxes.append(box)
-                placed.append((label, [np.round(ring - least + corner, 2) for ring in outline]))
+                placed.append((label, corner, content))
                 break
             # Retry with a smaller object.
             largest = max(style.side[0], 0.95 * largest)

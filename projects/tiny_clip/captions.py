@@ -7,19 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from clipself_mm.clip import expand_prompts
-from clipself_mm.shapes.classes import ALL_CLASSES, STUFF_CLASSES, THING_CLASSES
-from clipself_mm.shapes.scene import Box, Scene
+from clipself_mm.shapes import SHAPES_OV, Scene, SceneSet
+from clipself_mm.shapes.scene import Box
 
 
-def name_content(scene: Scene, box: Box) -> list[int]:
+def name_content(scene: Scene, box: Box, scenes: SceneSet = SHAPES_OV) -> list[int]:
     """Classes for the caption of a window.
 
     Args:
         scene: The scene.
         box: x0, y0, x1, y1 of the window in pixels.
+        scenes: The set the scene belongs to.
 
     Returns:
-        Indices into ALL_CLASSES, largest first: up to three objects with at least 35% of their
+        Labels, largest first: up to three objects with at least 35% of their
         visible area in the window; else an object of which a part fills 8% of the window; else the
         stuff class with the largest area.
     """
@@ -38,41 +39,42 @@ def name_content(scene: Scene, box: Box) -> list[int]:
         return [scene.objects[n].label for n in whole if seen[n] >= 0.35 * largest][:3]
     if order and seen[order[0]] >= 0.08 * inside.size:
         return [scene.objects[order[0]].label]
-    return [dominant_stuff(scene, box)]
+    return [dominant_stuff(scene, box, scenes)]
 
 
-def dominant_stuff(scene: Scene, box: Box) -> int:
-    """Index into ALL_CLASSES of the stuff class with the largest visible area in a window."""
+def dominant_stuff(scene: Scene, box: Box, scenes: SceneSet = SHAPES_OV) -> int:
+    """Label of the stuff class with the largest visible area in a window."""
     x0, y0, x1, y1 = box
     free = scene.object_map[y0:y1, x0:x1] == 0
     kinds = scene.stuff_map[y0:y1, x0:x1]
     visible = kinds[free] if free.any() else kinds.ravel()
-    return len(THING_CLASSES) + int(np.bincount(visible, minlength=len(STUFF_CLASSES)).argmax())
+    return len(scenes.things.classes) + int(np.bincount(visible).argmax())
 
 
-def with_article(label: int) -> str:
+def with_article(label: int, scenes: SceneSet = SHAPES_OV) -> str:
     """Class name with article: 'a red star', but 'grass'."""
-    name = ALL_CLASSES[label]
-    return f'a {name}' if label < len(THING_CLASSES) else name
+    name = scenes.classes[label]
+    return f'a {name}' if label < len(scenes.things.classes) else name
 
 
-def caption(labels: Sequence[int], rng: np.random.Generator) -> str:
+def caption(labels: Sequence[int], rng: np.random.Generator, scenes: SceneSet = SHAPES_OV) -> str:
     """Random caption with the names of classes.
 
     Args:
-        labels: Indices into ALL_CLASSES, at least one.
+        labels: Labels, at least one.
         rng: Random generator.
+        scenes: The set with their names.
 
     Returns:
         One of the 63 evaluation prompts or a plain phrase for one class, a list for several.
     """
     if len(labels) == 1:
-        name = ALL_CLASSES[labels[0]]
-        plain = (name, with_article(labels[0]), f'a photo of {with_article(labels[0])}')
+        name, phrase = scenes.classes[labels[0]], with_article(labels[0], scenes)
+        plain = (name, phrase, f'a photo of {phrase}')
         prompts = expand_prompts(name)
         pick = int(rng.integers(len(prompts) + 20))
         return prompts[pick] if pick < len(prompts) else plain[pick % len(plain)]
-    phrases = [with_article(label) for label in rng.permutation(list(labels))]
+    phrases = [with_article(label, scenes) for label in rng.permutation(list(labels))]
     listing = ', '.join(phrases[:-1]) + f' and {phrases[-1]}'
     opening = ('', 'a photo of ', 'a scene with ', 'there is ')[int(rng.integers(4))]
     return opening + listing
@@ -88,7 +90,7 @@ def overlap_targets(label_sets: Sequence[Sequence[int]]) -> np.ndarray:
         float32 (N, N); entry (i, j) is proportional to the Jaccard index of captions i and j, rows
         sum to 1.
     """
-    named = np.zeros((len(label_sets), len(ALL_CLASSES)), np.float32)
+    named = np.zeros((len(label_sets), 1 + max(map(max, label_sets))), np.float32)
     for row, labels in zip(named, label_sets, strict=True):
         row[list(labels)] = 1
     common = named @ named.T

@@ -13,14 +13,13 @@ import numpy as np
 
 from clipself_mm.datasets.regions.enlarge_boxes import enlarge_about
 from clipself_mm.datasets.transforms.crop_regions import crop_regions
-from clipself_mm.shapes.scene import Box, Scene, SceneStyle, mask_box
-from clipself_mm.shapes.scenes import render_scene
+from clipself_mm.shapes import SHAPES_OV, Scene, SceneSet
+from clipself_mm.shapes.scene import Box, mask_box
 
 from .captions import caption, dominant_stuff, name_content
 
 TRAINING_SCENES = 1_000_000
 """First scene index of the training pool; exported data sets use lower ones."""
-SINGLE_STYLE = SceneStyle(size=96, objects=(1, 1), side=(0.45, 0.95), max_stuff=2)
 GRID_LIMIT = 6
 
 
@@ -31,7 +30,7 @@ class CaptionedBatch:
     Attributes:
         images: uint8 (N, size, size, 3).
         captions: N captions.
-        labels: Classes in each caption, indices into ALL_CLASSES.
+        labels: Labels of the classes in each caption.
     """
 
     images: np.ndarray
@@ -48,6 +47,7 @@ class CaptionedCrops:
         seed: Seed of scenes and batches.
         size: Side of the crops in pixels.
         progress: Wraps the iteration over scene numbers, for example ``tqdm``.
+        scene_set: Renderer and classes.
     """
 
     SHARES = (0.2, 0.4, 0.28, 0.12)
@@ -60,13 +60,16 @@ class CaptionedCrops:
         seed: int,
         size: int = 64,
         progress: Callable[..., Iterable[int]] = iter,
+        scene_set: SceneSet = SHAPES_OV,
     ) -> None:
         self.seed = seed
+        self.scene_set = scene_set
         self.size = size
         start = TRAINING_SCENES
         numbers = progress(range(start, start + scenes + singles))
         rendered = [
-            render_scene(seed, n, None if n < start + scenes else SINGLE_STYLE) for n in numbers
+            scene_set.render(seed, n, scene_set.varied if n < start + scenes else scene_set.single)
+            for n in numbers
         ]
         self.scenes, self.singles = rendered[:scenes], rendered[scenes:]
 
@@ -80,7 +83,7 @@ class CaptionedCrops:
             scene, box, labels = samplers[kind](rng)
             batch.images[row] = cut_square(scene.image, box, self.size)
             batch.labels.append(labels)
-            batch.captions.append(caption(labels, rng))
+            batch.captions.append(caption(labels, rng, self.scene_set))
         return batch
 
     def _centred(self, rng: np.random.Generator) -> tuple[Scene, Box, list[int]]:
@@ -108,7 +111,7 @@ class CaptionedCrops:
         sides = np.maximum(sides, sides.max() / 2.5)
         corner = rng.uniform(0, 1, 2) * (size - sides)
         box = _rounded(np.concatenate([corner, corner + sides]))
-        return scene, box, name_content(scene, box)
+        return scene, box, name_content(scene, box, self.scene_set)
 
     def _stuff(self, rng: np.random.Generator) -> tuple[Scene, Box, list[int]]:
         """A window with less than 3% objects; any window after 20 trials."""
@@ -116,7 +119,7 @@ class CaptionedCrops:
             scene, box, labels = self._window(rng)
             x0, y0, x1, y1 = box
             if (scene.object_map[y0:y1, x0:x1] > 0).mean() < 0.03:
-                return scene, box, [dominant_stuff(scene, box)]
+                return scene, box, [dominant_stuff(scene, box, self.scene_set)]
         return scene, box, labels
 
     def _any(self, rng: np.random.Generator) -> Scene:

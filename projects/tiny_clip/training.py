@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clipself_mm.io.atomic_write import atomic_write
+from clipself_mm.shapes import SHAPES_OV, SceneSet
 
 from .captions import overlap_targets
 from .crops import CaptionedCrops
@@ -88,6 +89,7 @@ def train_tiny_clip(
     report: Callable[[str], None] = print,
     check_scenes: int = 60,
     tower: str = 'vit',
+    scene_set: SceneSet = SHAPES_OV,
 ) -> nn.Module:
     """Train the tiny CLIP.
 
@@ -102,12 +104,13 @@ def train_tiny_clip(
         report: Called with one line per check.
         check_scenes: Number of held-out scenes of a check.
         tower: Image tower, ``vit`` or ``resnet`` (``IMAGE_TOWERS``).
+        scene_set: Renderer and classes.
 
     Returns:
         The trained model in eval mode.
 
     Raises:
-        ValueError: The checkpoint to resume has a different plan or image tower.
+        ValueError: The checkpoint to resume has a different plan, image tower or set of scenes.
     """
     from open_clip import SimpleTokenizer
 
@@ -118,22 +121,27 @@ def train_tiny_clip(
     start = 0
     if resume and checkpoint.exists():
         state = torch.load(checkpoint, map_location='cpu', weights_only=True)
-        found = (state.get('tower', 'vit'), state['plan'])  # old checkpoints have no tower
-        if found != (tower, asdict(plan)):
+        # Old checkpoints have neither tower nor scenes.
+        found = (state.get('tower', 'vit'), state['plan'], state.get('scenes', SHAPES_OV.name))
+        expected = (tower, asdict(plan), scene_set.name)
+        if found != expected:
             raise ValueError(
-                f'{checkpoint} has tower and plan {found}, expected {(tower, asdict(plan))}: '
+                f'{checkpoint} has tower, plan and scenes {found}, expected {expected}: '
                 'resume with the same arguments, or use another folder'
             )
         model.load_state_dict(state['model'])
         optimizer.load_state_dict(state['optimizer'])
         start = state['step']
-    crops = CaptionedCrops(plan.scenes, plan.singles, plan.seed, progress=progress)
+    crops = CaptionedCrops(
+        plan.scenes, plan.singles, plan.seed, progress=progress, scene_set=scene_set
+    )
     losses: list[float] = []
     for step in progress(range(start, plan.steps)):
         losses.append(_train_step(model, tokenizer, optimizer, crops, plan, step))
         if (step + 1) % report_every == 0 or step + 1 == plan.steps:
             state = {
                 'tower': tower,
+                'scenes': scene_set.name,
                 'plan': asdict(plan),
                 'step': step + 1,
                 'model': model.state_dict(),
@@ -141,7 +149,12 @@ def train_tiny_clip(
             }
             _save(state, checkpoint)
             accuracy = zero_shot_accuracy(
-                model.eval(), tokenizer, check_scenes, plan.seed, prompts=slice(8, 10)
+                model.eval(),
+                tokenizer,
+                check_scenes,
+                plan.seed,
+                prompts=slice(8, 10),
+                scene_set=scene_set,
             )
             loss = np.mean(losses[-report_every:])
             report(

@@ -1,0 +1,1 @@
+"""Emoji-OV, a second synthetic data set of another look than Shapes-OV."""
