@@ -19,7 +19,9 @@ from projects import reproduce
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('tables', nargs='+', choices=['all', *reproduce.TABLES])
+    parser.add_argument(
+        'tables', nargs='+', choices=['all', *reproduce.TABLES, *reproduce.BEYOND_TABLES]
+    )
     parser.add_argument('--shapes', action='store_true', help='in miniature, on a CPU')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0])
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/reproduce'))
@@ -35,6 +37,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.jobs > 1 and not args.shapes:
         parser.error('--jobs shares the cores of a CPU: it needs --shapes')
+    if not args.shapes and (beyond := reproduce.BEYOND_TABLES.keys() & set(args.tables)):
+        parser.error(f'{", ".join(sorted(beyond))}: measured with --shapes only')
     if args.gpus is not None and args.shapes:
         parser.error('--gpus: the runs of --shapes are for a CPU')
     return args
@@ -57,7 +61,15 @@ def main() -> int:
         given = reproduce.read_given_proposals(args.proposals, data_root / suite_type.train_images)
     suite = suite_type(given)
     names = reproduce.TABLES if 'all' in args.tables else dict.fromkeys(args.tables)
-    tables = [reproduce.TABLES[name](suite) for name in names]
+    beyond = reproduce.BEYOND_TABLES.keys() & set(names)
+    if beyond and (missing := reproduce.missing_data(data_root.resolve())):
+        sys.exit('data sets are missing; make them by\n' + '\n'.join(missing))
+    tables = [
+        reproduce.TABLES[name](suite)
+        if name in reproduce.TABLES
+        else reproduce.BEYOND_TABLES[name](places[0], data_root.resolve())
+        for name in names
+    ]
     work = reproduce.Reproduction(tables, args.seeds, context, args.jobs)
     if args.dry_run:
         print('\n'.join(work.commands()))

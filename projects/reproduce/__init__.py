@@ -1,5 +1,6 @@
 """The paper's tables from configs to numbers: which runs they need, making them, reporting them."""
 
+from .beyond import BEYOND_TABLES, missing_data
 from .coco_suite import CocoSuite
 from .display import Display
 from .experiment import Experiment
@@ -15,6 +16,7 @@ from .table import Column, Row, Table
 from .tables import TABLES
 
 __all__ = [
+    'BEYOND_TABLES',
     'TABLES',
     'CocoSuite',
     'Column',
@@ -31,6 +33,7 @@ __all__ = [
     'Suite',
     'Table',
     'mean_and_spread',
+    'missing_data',
     'prepare_shapes',
     'read_given_proposals',
     'write_report',

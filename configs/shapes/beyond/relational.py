@@ -1,4 +1,4 @@
-"""Patches, and the similarities of regions to a queue of earlier crops (`RelationalDistillLoss`)."""
+"""Patches, and similarities of regions to earlier crops (`RelationalDistillLoss`)."""
 
 _base_ = '../clipself_tiny_patches_shapes-ov.py'
 

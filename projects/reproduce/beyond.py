@@ -1,0 +1,268 @@
+"""Tables of recipes beyond CLIPSelf, on Shapes-OV and Emoji-OV: which ingredients help.
+
+Recipes are chosen by ``beyond-search``, on development scenes of both data sets. ``beyond`` looks
+at the validation scenes of Shapes-OV, and trains F-ViT on the towers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from .experiment import Experiment
+from .shapes_suite import FOLDER, PATCHES, ShapesSuite
+from .table import Column, Row, Table
+
+MIXTURES = f'{FOLDER}/beyond'
+OBJECTS = f'{FOLDER}/clipself_tiny_objects_shapes-ov.py'
+KINDS = {
+    'boxes': 'boxes',
+    'thing masks': 'thing_masks',
+    'stuff masks': 'stuff_masks',
+    'image crops': 'image_crops',
+}
+"""Title of a column to the metric's name."""
+
+
+class Ingredients(NamedTuple):
+    """A recipe.
+
+    Attributes:
+        config: What distils the tower.
+        objects: Whether regions come from a json of object regions.
+        last_block: Mode of the tower's last block.
+    """
+
+    config: str
+    objects: bool = False
+    last_block: str = 'value'
+
+
+RECIPES = {
+    'patches': Ingredients(PATCHES),
+    'correlation': Ingredients(f'{FOLDER}/clipself_tiny_scd_shapes-ov.py'),
+    'values-3': Ingredients(f'{FOLDER}/clipself_tiny_values3_shapes-ov.py', last_block='values-3'),
+    'grids': Ingredients(f'{MIXTURES}/grids.py'),
+    'tokens': Ingredients(f'{MIXTURES}/tokens.py'),
+    'objects': Ingredients(OBJECTS, objects=True),
+    'relational': Ingredients(f'{MIXTURES}/relational.py'),
+    'centred': Ingredients(f'{MIXTURES}/centred.py'),
+    'similarity': Ingredients(f'{MIXTURES}/similarity.py'),
+    'context': Ingredients(f'{MIXTURES}/context.py'),
+    'confidence': Ingredients(f'{MIXTURES}/confidence.py'),
+    'image': Ingredients(f'{MIXTURES}/image.py'),
+    'objects + image': Ingredients(f'{MIXTURES}/objects-image.py', objects=True),
+}
+"""Name to recipe: patches, each ingredient alone, combinations."""
+CHOSEN = ('patches', 'correlation', 'objects', 'objects + image')
+"""Recipes of the table `beyond`."""
+
+
+class Scenes(NamedTuple):
+    """A data set with its CLIP.
+
+    Attributes:
+        name: Prefix of its metrics.
+        title: Its name in a table.
+        data: Folder with training and validation scenes, as an option (see ``Experiment``).
+        dev: Folder whose validation scenes are the development split, likewise.
+        clip: Model of the tower, likewise.
+        vocabulary: Classes, things and stuff, likewise.
+        files: ``Experiment.files``: what is known by its content.
+    """
+
+    name: str
+    title: str
+    data: str
+    dev: str
+    clip: str
+    vocabulary: str
+    files: dict[str, Path]
+
+    def distil(self, recipe: str) -> Experiment:
+        """The training of a tower by a recipe."""
+        ingredients = RECIPES[recipe]
+        options = {
+            'train_dataloader.dataset.data_root': f'{self.data}/',
+            'val_dataloader.dataset.data_root': f'{self.data}/',
+            'val_dataloader.dataset.vocabulary': self.vocabulary,
+            'model.classifier.vocabulary': self.vocabulary,
+            'model.tower.model': self.clip,
+            'train_cfg.val_begin': '1000000',
+        }
+        needs = {}
+        if ingredients.objects:
+            needs['objects'] = self.find_objects()
+            options['train_dataloader.dataset.ann_file'] = '{objects}/object_regions.json'
+        return Experiment(
+            self._name('distil', recipe),
+            ingredients.config,
+            options,
+            needs,
+            self.files,
+            trains=True,
+        )
+
+    def find_objects(self) -> Experiment:
+        """Leaves ``object_regions.json``, boxes in the training scenes."""
+        options = {
+            'test_dataloader.dataset.data_root': f'{self.data}/',
+            'test_evaluator.out_file': '{here}/object_regions.json',
+            'model.tower.model': self.clip,
+        }
+        config = f'{FOLDER}/object-regions_tiny_shapes-ov.py'
+        return Experiment(f'{self.name}_objects', config, options, files=self.files, seeded=False)
+
+    def evaluate(self, recipe: str | None, split: str) -> Experiment:
+        """Region classification by a tower, on the split `dev` or `val`; None: the untrained."""
+        folder = self.dev if split == 'dev' else self.data
+        options = {
+            'test_dataloader.dataset.data_root': f'{folder}/',
+            'test_dataloader.dataset.vocabulary': self.vocabulary,
+            'model.classifier.vocabulary': self.vocabulary,
+            'model.tower.model': self.clip if recipe is None else 'local-dir:{tower}/tower',
+            'test_evaluator.prefix': self.name,
+        }
+        needs = {}
+        if recipe is not None:
+            options['model.tower.last_block'] = RECIPES[recipe].last_block
+            needs['tower'] = self.distil(recipe)
+        name = self._name(f'evaluate_{split}', recipe or 'original')
+        config = ShapesSuite.evaluation
+        return Experiment(name, config, options, needs, self.files, seeded=recipe is not None)
+
+    def detect(self, recipe: str | None) -> Experiment:
+        """F-ViT on a tower, validated after each epoch."""
+        options = {
+            'train_dataloader.dataset.data_root': f'{self.data}/',
+            'val_dataloader.dataset.data_root': f'{self.data}/',
+            'model.backbone.tower.model': self.clip,
+            'train_cfg.val_interval': '1',
+        }
+        needs = {}
+        if recipe is not None:
+            options['model.backbone.tower.model'] = 'local-dir:{tower}/tower'
+            options['model.backbone.tower.last_block'] = RECIPES[recipe].last_block
+            needs['tower'] = self.distil(recipe)
+        config = ShapesSuite.detectors['fvit'].config
+        name = self._name('detect', recipe or 'original')
+        return Experiment(
+            name, config, options, needs, self.files, trains=True, best_by='coco/novel_ap50'
+        )
+
+    def columns(self) -> tuple[Column, ...]:
+        """Top-1 of all kinds of regions."""
+        return tuple(
+            Column(f'{self.title} {title}', f'{self.name}/{kind}/top1')
+            for title, kind in KINDS.items()
+        )
+
+    def _name(self, what: str, recipe: str) -> str:
+        return f'{self.name}_{what}_{recipe.replace(" ", "")}'
+
+
+def scenes_of(root: Path, data_root: Path) -> tuple[Scenes, Scenes]:
+    """Shapes-OV and Emoji-OV.
+
+    Args:
+        root: The checkout.
+        data_root: Folder of Shapes-OV; the others lie beside it, see ``missing_data``.
+    """
+    clip = data_root.parent / 'emoji_clip'
+    files = {
+        'vocabulary': root / 'projects/emoji_ov/emoji_ov_panoptic.json',
+        'clip': clip / 'open_clip_model.safetensors',
+    }
+    shapes = Scenes(
+        'shapes',
+        'Shapes',
+        '{data}',
+        '{data}/../shapes_ov_dev',
+        ShapesSuite.original,
+        'shapes_ov_panoptic',
+        {},
+    )
+    emoji = Scenes(
+        'emoji',
+        'Emoji',
+        '{data}/../emoji_ov',
+        '{data}/../emoji_ov_dev',
+        'local-dir:{data}/../emoji_clip',
+        '{vocabulary}',
+        files,
+    )
+    return shapes, emoji
+
+
+def missing_data(data_root: Path) -> list[str]:
+    """Commands that make the folders which the tables need and which are not there."""
+    beside = data_root.parent
+    commands = {
+        'shapes_ov_dev': 'python tools/make_shapes_ov.py --seed 1 --train 8 --out',
+        'emoji_ov': 'python tools/make_emoji_ov.py --out',
+        'emoji_ov_dev': 'python tools/make_emoji_ov.py --seed 1 --train 8 --out',
+        'emoji_clip': 'python tools/train_tiny_clip.py --data emoji --out',
+    }
+    return [
+        f'{command} {beside / name}'
+        for name, command in commands.items()
+        if not (beside / name).is_dir()
+    ]
+
+
+def search_table(root: Path, data_root: Path) -> Table:
+    """Each ingredient alone and some combinations, on the development scenes of both sets."""
+    both = scenes_of(root, data_root)
+    rows = [
+        Row(
+            str(number),
+            (recipe or 'original',),
+            tuple(scenes.evaluate(recipe, 'dev') for scenes in both),
+            (None,) * 8,
+        )
+        for number, recipe in enumerate([None, *RECIPES])
+    ]
+    return Table(
+        'beyond-search',
+        'ingredients of recipes beyond CLIPSelf, top-1 on development scenes',
+        '',
+        ('recipe',),
+        tuple(column for scenes in both for column in scenes.columns()),
+        tuple(rows),
+        'Development scenes are rendered anew (seed 1); the validation scenes are not looked at.',
+    )
+
+
+def beyond_table(root: Path, data_root: Path) -> Table:
+    """The chosen recipes on the validation scenes of Shapes-OV, with F-ViT on their towers."""
+    shapes, _ = scenes_of(root, data_root)
+    detection = tuple(
+        Column(f'last AP50 {split}', f'last/coco/{split}_ap50', 100) for split in ('novel', 'base')
+    )
+    columns = (*shapes.columns(), *detection)
+    rows = [
+        Row(
+            str(number),
+            (recipe or 'original',),
+            (shapes.evaluate(recipe, 'val'), shapes.detect(recipe)),
+            (None,) * len(columns),
+        )
+        for number, recipe in enumerate([None, *CHOSEN])
+    ]
+    return Table(
+        'beyond',
+        'recipes beyond CLIPSelf on Shapes-OV',
+        '',
+        ('recipe',),
+        columns,
+        tuple(rows),
+        'Chosen by table `beyond-search`.',
+    )
+
+
+BEYOND_TABLES: dict[str, Callable[[Path, Path], Table]] = {
+    'beyond-search': search_table,
+    'beyond': beyond_table,
+}
+"""Name to what makes the table of a checkout and the folder of Shapes-OV."""
