@@ -21,7 +21,7 @@ class PyramidWithDense(tuple):
 
     Args:
         levels: The pyramid, each level of shape (N, C, h_l, w_l).
-        dense: The tower's dense map, shape (N, D, h, w), L2-normalised on the value path.
+        dense: The tower's dense map, shape (N, D, h, w), see `FViTBackbone`.
     """
 
     dense: Tensor
