@@ -35,7 +35,15 @@ from tests.config_files import FILE_NAME, prediction, write_data, write_own_voca
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
-DISTILLED = ('clipself_', 'declip_', 'image-text_', 'pseudo-labels_', 'region-', 'scd_')
+DISTILLED = (
+    'clipself_',
+    'declip_',
+    'image-text_',
+    'pseudo-labels_',
+    'region-',
+    'scd_',
+    'values3_',
+)
 SEGMENTORS = [p for p in CONFIGS if p.name.startswith(('cat-seg_', 'zero-shot_'))]
 PANOPTIC = [p for p in CONFIGS if p.name.startswith(('mask2former_', 'panoptic-fusion_'))]
 DETECTORS = [
@@ -331,7 +339,8 @@ def test_tower_is_what_a_config_here_exports(path):
     assert checkpoint.parts[0] == 'work_dirs'
     assert checkpoint.parts[2:] == ('tower', 'open_clip_model.safetensors')
     assert (ROOT / 'configs/clipself' / f'{checkpoint.parts[1]}.py').is_file()
-    assert checkpoint.parts[1].startswith('declip' if '_declip_' in path.name else 'clipself')
+    method = next((name for name in ('declip', 'values3') if name in path.name), 'clipself')
+    assert checkpoint.parts[1].startswith(f'{method}_')
 
 
 @pytest.mark.parametrize('scope', ['mmengine', 'mmdet', 'mmseg'])

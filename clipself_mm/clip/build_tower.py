@@ -16,7 +16,7 @@ from .activation import check_activation
 from .clip_resnet import CLIPResNet
 from .eva02_vit import EVA02ViT
 from .openclip_vit import OpenCLIPViT
-from .self_correlation import LAST_BLOCKS, LastBlock
+from .self_correlation import SELF_CORRELATIONS, LastBlock
 from .timm_vit import TimmViT
 from .vision_tower import VisionTower
 from .vit_tower import ViTTower
@@ -44,8 +44,9 @@ def build_tower(
             (logs a warning), unless ``model`` is a folder that contains weights.
         activation_checkpointing: Whether training recomputes activations block by block.
         last_block: How the last block computes dense features: ``value`` (CLIPSelf's value path),
-            or DeCLIP's ``qq`` or ``csa`` (see ``ViTTower``). Weights files do not store it: give
-            the value of the distillation in detectors too.
+            DeCLIP's ``qq`` or ``csa``, or ``values-K``, the sum over the last K blocks (see
+            ``ViTTower``). Weights files do not store it: give the value of the distillation in
+            detectors too.
         compile_blocks: Whether blocks run through ``torch.compile`` (see ``ViTTower``).
 
     Raises:
@@ -76,16 +77,21 @@ def set_last_block(tower: VisionTower, mode: LastBlock) -> None:
 
     Args:
         tower: Any tower, before ``unlock_blocks``.
-        mode: One of ``LAST_BLOCKS``; every tower supports ``value``.
+        mode: See ``ViTTower``; every tower supports ``value``.
     """
-    if mode not in LAST_BLOCKS:
-        raise ValueError(f'last_block must be one of {", ".join(LAST_BLOCKS)}, got {mode!r}')
     if isinstance(tower, ViTTower) and tower.pools_class_token:
+        count = len(tower.blocks)
+        named = ('value', *SELF_CORRELATIONS)
+        if mode not in (*named, *(f'values-{k}' for k in range(1, count + 1))):
+            raise ValueError(
+                f'last_block must be one of {", ".join(named)}, or values-K with K from 1 to '
+                f'{count}, the number of blocks; got {mode!r}'
+            )
         tower.last_block = mode
     elif mode != 'value':
         raise NotImplementedError(
             f'last_block={mode!r} needs a ViT that pools by a class token; this '
-            f'{type(tower).__name__} does not'
+            f"{type(tower).__name__} does not: only 'value' is possible"
         )
 
 

@@ -117,12 +117,16 @@ class EVA02ViT(ViTTower):
         context = _before_attention(block, tokens)
         normed = context if queries is None else _before_attention(block, queries)
         mixed = timm_attention(block.attn, normed, context, positions, mask)
-        return _after_attention(block, tokens if queries is None else queries, mixed)
+        stream = tokens if queries is None else queries
+        return _add_mlp(block, stream + _branch(block, mixed))
+
+    def run_value_branch(self, block: Block, tokens: Tensor) -> Tensor:
+        """The attention branch reduced to its values (see ``ViTTower``)."""
+        return _branch(block, timm_value_path(block.attn, _before_attention(block, tokens)))
 
     def run_value_path(self, block: Block, tokens: Tensor) -> Tensor:
         """The block with attention reduced to its value path (see ``ViTTower``)."""
-        mixed = timm_value_path(block.attn, _before_attention(block, tokens))
-        return _after_attention(block, tokens, mixed)
+        return _add_mlp(block, tokens + self.run_value_branch(block, tokens))
 
     def run_self_correlation(
         self, block: Block, tokens: Tensor, positions: Tensor | None
@@ -131,7 +135,7 @@ class EVA02ViT(ViTTower):
         mixed, context = timm_self_correlation(
             block.attn, _before_attention(block, tokens), self.last_block, positions
         )
-        return block.norm1(mixed) if isinstance(block, EvaBlockPostNorm) else mixed, context
+        return _branch(block, mixed), context
 
     def project(self, tokens: Tensor) -> Tensor:
         """Final norm, attention pooling of one token if there is one, and projection."""
@@ -166,11 +170,13 @@ def _before_attention(block: Block, tokens: Tensor) -> Tensor:
     return tokens if isinstance(block, EvaBlockPostNorm) else block.norm1(tokens)
 
 
-def _after_attention(block: Block, stream: Tensor, mixed: Tensor) -> Tensor:
+def _branch(block: Block, mixed: Tensor) -> Tensor:
+    return block.norm1(mixed) if isinstance(block, EvaBlockPostNorm) else mixed
+
+
+def _add_mlp(block: Block, stream: Tensor) -> Tensor:
     if isinstance(block, EvaBlockPostNorm):
-        stream = stream + block.norm1(mixed)
         return stream + block.norm2(block.mlp(stream))
-    stream = stream + mixed
     return stream + block.mlp(block.norm2(stream))
 
 

@@ -80,9 +80,13 @@ class OpenCLIPViT(ViTTower):
         stream = stream + block.ls_1(packed_attention(block.attn, normed, context, mask))
         return stream + block.ls_2(block.mlp(block.ln_2(stream)))
 
+    def run_value_branch(self, block: ResidualAttentionBlock, tokens: Tensor) -> Tensor:
+        """The attention branch reduced to its values (see ``ViTTower``)."""
+        return block.ls_1(packed_value_path(block.attn, block.ln_1(tokens)))
+
     def run_value_path(self, block: ResidualAttentionBlock, tokens: Tensor) -> Tensor:
         """The block with attention reduced to its value path (see ``ViTTower``)."""
-        tokens = tokens + block.ls_1(packed_value_path(block.attn, block.ln_1(tokens)))
+        tokens = tokens + self.run_value_branch(block, tokens)
         return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
 
     def run_self_correlation(

@@ -4,7 +4,7 @@ Queries are compared with queries (``qq``), and for ``csa`` also keys with keys.
 part, the class token too. RoPE is applied where the block applies it.
 """
 
-from typing import Literal
+from typing import TypeAlias
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,9 +12,15 @@ from torch import Tensor, nn
 from .attention import TimmAttention, attend, projections
 from .positions import apply_rope
 
-LastBlock = Literal['value', 'qq', 'csa']
-LAST_BLOCKS = ('value', 'qq', 'csa')
-"""Value path with residual and MLP (CLIPSelf); attention branch alone (DeCLIP: ``qq``, ``csa``)."""
+LastBlock: TypeAlias = str
+"""Value path with residual and MLP (CLIPSelf: ``value``); attention branch alone (DeCLIP: ``qq``,
+``csa``); value branches of the last K blocks, summed (DenseRC without its gate: ``values-K``)."""
+SELF_CORRELATIONS = ('qq', 'csa')
+
+
+def summed_blocks(mode: LastBlock) -> int:
+    """K of ``values-K``; 0 for other modes."""
+    return int(mode.partition('values-')[2] or 0)
 
 
 def self_correlation(

@@ -101,9 +101,13 @@ class TimmViT(ViTTower):
         stream = stream + block.ls1(timm_attention(block.attn, normed, context, mask=mask))
         return stream + block.ls2(block.mlp(block.norm2(stream)))
 
+    def run_value_branch(self, block: Block, tokens: Tensor) -> Tensor:
+        """The attention branch reduced to its values (see ``ViTTower``)."""
+        return block.ls1(timm_value_path(block.attn, block.norm1(tokens)))
+
     def run_value_path(self, block: Block, tokens: Tensor) -> Tensor:
         """The block with attention reduced to its value path (see ``ViTTower``)."""
-        tokens = tokens + block.ls1(timm_value_path(block.attn, block.norm1(tokens)))
+        tokens = tokens + self.run_value_branch(block, tokens)
         return tokens + block.ls2(block.mlp(block.norm2(tokens)))
 
     def run_self_correlation(

@@ -92,7 +92,7 @@ class VisionTower(nn.Module, ABC):
 
         Returns:
             Contiguous, shape (N, D, h, w). L2-normalised over D, except for a ViT whose
-            ``last_block`` is not ``value``.
+            ``last_block`` is ``qq`` or ``csa``.
         """
 
     @abstractmethod

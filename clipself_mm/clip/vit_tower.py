@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, partial, reduce
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .self_correlation import LastBlock
+from .self_correlation import SELF_CORRELATIONS, LastBlock, summed_blocks
 from .vision_tower import VisionTower
 from .weights.tower_source import CLIP_MEAN, CLIP_STD
 
@@ -43,9 +44,11 @@ class ViTTower(VisionTower):
 
     Attributes:
         last_block: ``value`` for the value path; ``qq`` or ``csa`` for DeCLIP's last block: the
-            attention branch alone, by self-correlation. It changes dense maps, which are then
-            **not** normalised, and ``stages``, but not image embeddings and masked regions. Set
-            it before ``unlock_blocks``.
+            attention branch alone, by self-correlation, and dense maps that are **not**
+            normalised; ``values-K`` for the sum of the value branches of the last K blocks,
+            without residuals and MLPs (DenseRC without its gate). It changes dense maps and
+            ``stages``, but not image embeddings and masked regions. Set it before
+            ``unlock_blocks``.
         compile_blocks: Whether blocks run through ``torch.compile``. All blocks share the compiled
             code, so compiling takes seconds where that of a whole step takes minutes.
     """
@@ -114,6 +117,10 @@ class ViTTower(VisionTower):
         """
 
     @abstractmethod
+    def run_value_branch(self, block: Block, tokens: Tensor) -> Tensor:
+        """The attention branch of a block, reduced to its values: without residual and MLP."""
+
+    @abstractmethod
     def run_value_path(self, block: Block, tokens: Tensor) -> Tensor:
         """One residual block whose attention is replaced by its value path (paper, section 3.1)."""
 
@@ -152,17 +159,20 @@ class ViTTower(VisionTower):
     @property
     def dense_path(self) -> str:
         """How a dense feature is computed, in a few words."""
-        if self.last_block != 'value':
+        if self.last_block in SELF_CORRELATIONS:
             return f'self-correlation ({self.last_block}) of the last block'
+        if count := summed_blocks(self.last_block):
+            return f'sum of the value branches of the last {count} blocks'
         if self.pools_class_token:
             return 'value path of the last block'
         return 'pooling of one token'
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Image embedding (see ``VisionTower``)."""
-        tokens, _, positions = self._embed(images)
+        inputs, _, positions = self._start(images)
         last = len(self.blocks) - 1
-        tokens = self._run_blocks(tokens, positions, stop=last)
+        self._run_blocks(inputs, positions, stop=last)
+        tokens = inputs[-1]
         queries = tokens[:, :1] if self.pools_class_token else None
         return self.pool(self._step(last, self.run_block, tokens, positions, queries))
 
@@ -175,12 +185,12 @@ class ViTTower(VisionTower):
 
         Returns:
             The dense map, shape (N, D, h, w), and the queries of the last block, heads
-            concatenated, after RoPE if the block has it, shape (N, C, h, w); None for the value
-            path.
+            concatenated, after RoPE if the block has it, shape (N, C, h, w); None unless
+            ``last_block`` is a self-correlation.
         """
-        tokens, grid, positions = self._embed(images)
-        tokens = self._run_blocks(tokens, positions, stop=len(self.blocks) - 1)
-        tokens, context = self._run_last(tokens, positions)
+        inputs, grid, positions = self._start(images)
+        self._run_blocks(inputs, positions, stop=len(self.blocks) - 1)
+        tokens, context = self._run_last(inputs, positions)
         context = None if context is None else self._as_map(context, grid)
         return self._dense_map(tokens, grid), context
 
@@ -193,17 +203,17 @@ class ViTTower(VisionTower):
         """
         last = len(self.blocks) - 1
         self.check_stages(out_indices, len(self.blocks))
-        tokens, grid, positions = self._embed(images)
+        inputs, grid, positions = self._start(images)
         maps, start = [], 0
         for index in out_indices:
             if index == last:
                 break
-            tokens = self._run_blocks(tokens, positions, start=start, stop=index + 1)
-            maps.append(self._as_map(tokens, grid))
+            self._run_blocks(inputs, positions, start=start, stop=index + 1)
+            maps.append(self._as_map(inputs[-1], grid))
             start = index + 1
         if last in out_indices or with_dense:
-            tokens = self._run_blocks(tokens, positions, start=start, stop=last)
-            tokens, _ = self._run_last(tokens, positions)
+            self._run_blocks(inputs, positions, start=start, stop=last)
+            tokens, _ = self._run_last(inputs, positions)
         if last in out_indices:
             maps.append(self._as_map(tokens, grid))
         return maps, self._dense_map(tokens, grid) if with_dense else None
@@ -252,9 +262,13 @@ class ViTTower(VisionTower):
         """Parameters of the last block that no dense feature depends on."""
         if not self.pools_class_token:
             return []
+        last = self.blocks[-1]
         if self.last_block == 'value':
-            return self.parameters_off_value_path(self.blocks[-1])
-        return self.parameters_off_self_correlation(self.blocks[-1])
+            return self.parameters_off_value_path(last)
+        unused = self.parameters_off_self_correlation(last)
+        if summed_blocks(self.last_block):
+            unused += self.parameters_off_value_path(last)
+        return unused
 
     def freeze(self) -> None:
         """Freeze every parameter and keep the tower in eval mode."""
@@ -266,20 +280,33 @@ class ViTTower(VisionTower):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_stem):
             return self.embed(images)
 
-    def _run_blocks(
-        self, tokens: Tensor, positions: Tensor | None, stop: int, start: int = 0
-    ) -> Tensor:
-        for index in range(start, stop):
-            tokens = self._step(index, self.run_block, tokens, positions)
-        return tokens
+    def _start(self, images: Tensor) -> tuple[deque[Tensor], tuple[int, int], Tensor | None]:
+        """Embed images; the first item collects the inputs of the last blocks, as needed."""
+        tokens, grid, positions = self._embed(images)
+        return deque([tokens], maxlen=summed_blocks(self.last_block) or 1), grid, positions
 
-    def _run_last(self, tokens: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        last = len(self.blocks) - 1
+    def _run_blocks(
+        self, inputs: deque[Tensor], positions: Tensor | None, stop: int, start: int = 0
+    ) -> None:
+        for index in range(start, stop):
+            inputs.append(self._step(index, self.run_block, inputs[-1], positions))
+
+    def _run_last(
+        self, inputs: deque[Tensor], positions: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        last, tokens = len(self.blocks) - 1, inputs[-1]
         if not self.pools_class_token:
             return self._step(last, self.run_block, tokens, positions), None
-        if self.last_block == 'value':
+        if self.last_block in SELF_CORRELATIONS:
+            return self._step(last, self.run_self_correlation, tokens, positions)
+        if not summed_blocks(self.last_block):
             return self._step(last, self.run_value_path, tokens), None
-        return self._step(last, self.run_self_correlation, tokens, positions)
+        first = len(self.blocks) - len(inputs)
+        values = (
+            self._step(index, self.run_value_branch, tokens)
+            for index, tokens in enumerate(inputs, start=first)
+        )
+        return reduce(torch.add, values), None
 
     def _step(self, index: int, run: Any, *inputs: Any) -> Any:  # noqa: ANN401
         """Run one block, with gradients from the first trainable block on."""
@@ -293,9 +320,9 @@ class ViTTower(VisionTower):
             return run(block, *inputs)
 
     def _dense_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        if self.last_block == 'value':
-            return self.unit_map(self.project(tokens[:, self.prefix :]), grid)
-        return self._as_map(self.project(tokens), grid)
+        if self.last_block in SELF_CORRELATIONS:
+            return self._as_map(self.project(tokens), grid)
+        return self.unit_map(self.project(tokens[:, self.prefix :]), grid)
 
     def _as_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         return tokens[:, self.prefix :].transpose(1, 2).unflatten(2, grid).contiguous()

@@ -4,6 +4,7 @@ from .fvit import FViT
 from .fvit_backbone import FViTBackbone
 from .fvit_bbox_head import FViTBBoxHead
 from .fvit_roi_head import FViTRoIHead
+from .generic_foreground import GenericForeground
 from .image_detections import ImageDetections
 from .norm_rpn_head import NormRPNHead
 from .open_vocab_detector import OpenVocabDetector
@@ -17,6 +18,7 @@ __all__ = [
     'FViTBBoxHead',
     'FViTBackbone',
     'FViTRoIHead',
+    'GenericForeground',
     'ImageDetections',
     'NormRPNHead',
     'OpenVocabDetector',

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 import torch
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.structures import DetDataSample, SampleList
+from mmdet.structures.bbox import bbox2roi
+from mmdet.utils import InstanceList
+from mmengine.config import ConfigDict
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -15,7 +18,8 @@ from torch import Tensor, nn
 from clipself_mm.clip.exemplar_embedding import ExemplarEmbedding
 from clipself_mm.models import read_names
 
-from .fvit_roi_head import PyramidWithDense, full_precision
+from .fvit_roi_head import FViTRoIHead, PyramidWithDense, full_precision
+from .generic_foreground import GenericForeground
 
 
 @MODELS.register_module()
@@ -34,11 +38,18 @@ class FViT(TwoStageDetector):
     Args:
         channels_last: Whether the convolutions around the tower keep their weights, and therefore
             their maps, channels last: the layout of a GPU's half precision units.
+        proposal_scorer: Config of a `GenericForeground`, which ranks the RPN's proposals anew at
+            test time. None for the RPN's ranking.
         **kwargs: As in mmdet's `TwoStageDetector`: an `FViTBackbone`, a neck, an RPN and an
             `FViTRoIHead`. By default the classifier uses the text tower of the backbone's CLIP.
     """
 
-    def __init__(self, channels_last: bool = False, **kwargs: object) -> None:
+    def __init__(
+        self,
+        channels_last: bool = False,
+        proposal_scorer: dict | None = None,
+        **kwargs: object,
+    ) -> None:
         super().__init__(**kwargs)
         if channels_last:
             for name, parameter in self.named_parameters():
@@ -50,6 +61,9 @@ class FViT(TwoStageDetector):
         classifier.text.use_clip_of(
             self.backbone.tower, 'model.roi_head.bbox_head.cls_predictor_cfg.text'
         )
+        self.proposal_scorer: GenericForeground | None = None
+        if proposal_scorer is not None:
+            self._add_scorer(proposal_scorer)
         self.classes: tuple[str, ...] = classifier.classes
         self.exemplars: Mapping[str, ExemplarEmbedding] = {}
         self.negatives: tuple[str, ...] = ()
@@ -129,7 +143,9 @@ class FViT(TwoStageDetector):
         maps, dense = self.backbone.forward_with_dense(batch_inputs)
         pyramid = PyramidWithDense(self.neck(maps) if self.with_neck else maps, dense)
         if batch_data_samples[0].get('proposals', None) is None:
-            proposals = self.rpn_head.predict(pyramid, batch_data_samples, rescale=False)
+            proposals = self._rank(
+                pyramid, self.rpn_head.predict(pyramid, batch_data_samples, rescale=False)
+            )
         else:
             proposals = [sample.proposals for sample in batch_data_samples]
         if any('text' in sample for sample in batch_data_samples):
@@ -140,6 +156,30 @@ class FViT(TwoStageDetector):
         else:
             results = self._predict_rois(pyramid, proposals, batch_data_samples, rescale)
         return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def _add_scorer(self, config: dict) -> None:
+        if not self.with_rpn or not isinstance(self.roi_head, FViTRoIHead):
+            raise ValueError('model.proposal_scorer needs a model.rpn_head and an FViTRoIHead')
+        scorer = MODELS.build(config)
+        scorer.text.use_clip_of(self.backbone.tower, 'model.proposal_scorer.text')
+        count = self.test_cfg.rpn.max_per_img
+        keep = 2 * count if scorer.keep is None else scorer.keep
+        if keep < count:
+            raise ValueError(
+                f'model.proposal_scorer.keep is {keep}, but model.test_cfg.rpn.max_per_img is '
+                f'{count}: expected at least as many'
+            )
+        self.rpn_head.test_cfg = ConfigDict(self.rpn_head.test_cfg, max_per_img=keep)
+        self.proposal_scorer = scorer
+
+    def _rank(self, pyramid: PyramidWithDense, proposals: InstanceList) -> InstanceList:
+        """The RPN's proposals, with a scorer ranked anew and cut to `max_per_img`."""
+        if self.proposal_scorer is None:
+            return proposals
+        rois = bbox2roi([found.bboxes for found in proposals])
+        features = self.roi_head.pool_clip(pyramid.dense, rois)
+        parts = features.split([len(found) for found in proposals])
+        return self.proposal_scorer(proposals, parts, self.test_cfg.rpn.max_per_img)
 
     def _predict_rois(
         self, pyramid: PyramidWithDense, proposals: list, samples: SampleList, rescale: bool

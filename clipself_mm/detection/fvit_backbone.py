@@ -106,8 +106,8 @@ class FViTBackbone(BaseModule):
             with_dense: Whether to compute the dense map.
 
         Returns:
-            The maps, and the dense map of shape (N, D, h, w) or None. It is L2-normalised on the
-            value path; for other paths see `ViTTower.last_block`.
+            The maps, and the dense map of shape (N, D, h, w) or None. It is L2-normalised,
+            except for `last_block` `qq` and `csa` (see `ViTTower`).
         """
         stages, dense = self.run_tower(images, with_dense)
         return self.resize(stages), dense

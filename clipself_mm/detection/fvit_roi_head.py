@@ -21,7 +21,7 @@ class PyramidWithDense(tuple):
 
     Args:
         levels: The pyramid, each level of shape (N, C, h_l, w_l).
-        dense: The tower's dense map, shape (N, D, h, w), L2-normalised on the value path.
+        dense: The tower's dense map, shape (N, D, h, w), see `FViTBackbone`.
     """
 
     dense: Tensor
@@ -94,9 +94,13 @@ class FViTRoIHead(StandardRoIHead):
         """
         results = super()._bbox_forward(poolable(x), rois)
         if isinstance(x, PyramidWithDense):
-            features = self.clip_roi_extractor(full_precision([x.dense]), rois).flatten(1)
+            features = self.pool_clip(x.dense, rois)
             results['cls_score'] = self.bbox_head.join_clip(results['cls_score'], features)
         return results
+
+    def pool_clip(self, dense: Tensor, rois: Tensor) -> Tensor:
+        """Features of RoIs from the dense CLIP map, shape (R, D)."""
+        return self.clip_roi_extractor(full_precision([dense]), rois).flatten(1)
 
     def _mask_forward(
         self, x: tuple[Tensor, ...], *args: object, **kwargs: object

@@ -155,6 +155,8 @@ def unsupported(model: nn.Module) -> list[str]:
             f'model.backbone.dtype is {str(model.backbone.dtype).removeprefix("torch.")}: '
             'give --cfg-options model.backbone.dtype=float32, which reads the same weights'
         )
+    if model.proposal_scorer is not None:
+        found.append('model.proposal_scorer is set, which ONNX has no part for: set it to None')
     if not rpn.use_sigmoid_cls:
         found.append('model.rpn_head.loss_cls has no use_sigmoid')
     if not head.reg_class_agnostic:

@@ -5,6 +5,7 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from clipself_mm.clip import build_tower, vit_tower
+from clipself_mm.clip.build_tower import set_last_block
 from tests.clip.small_towers import images_of, small_tower
 from tests.commands import TORCH
 
@@ -44,6 +45,18 @@ def test_compiled_blocks_are_the_blocks(graphs):
     for graph in graphs.graphs:
         named = [node for node in graph.graph.nodes if 'complex' in str(node.target)]
         assert not named, 'the compiler has no complex numbers'
+
+
+@pytest.mark.skipif(TORCH < (2, 5), reason='this torch compiles each block for itself')
+def test_compiled_value_branches_are_the_branches(graphs):
+    plain, compiled = (small_tower('eva02') for _ in range(2))
+    compiled.compile_blocks = True
+    for tower in (plain, compiled):
+        set_last_block(tower, 'values-2')
+    with torch.no_grad():
+        images = images_of(plain, 4, 3)
+        torch.testing.assert_close(compiled.encode_dense(images), plain.encode_dense(images))
+    assert graphs.frame_count == 2  # a block in full, a value branch
 
 
 def test_other_towers_have_no_blocks_to_compile():

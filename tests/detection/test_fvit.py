@@ -137,6 +137,22 @@ def test_batch_equals_single_images(model):
         )
 
 
+@torch.no_grad()
+def test_a_tower_of_summed_values_predicts(model, micro_clip):
+    """The last map of the pyramid and CLIP's scores come from the same sum."""
+    summed = build_fvit(micro_clip, **{'model.backbone.tower.last_block': 'values-2'})
+    batch = images()
+    stages, dense = summed.backbone.run_tower(batch)
+    tokens = summed.backbone.tower.project(stages[2].flatten(2).mT).mT
+    torch.testing.assert_close(nn.functional.normalize(tokens, dim=1), dense.flatten(2))
+    plain, _ = model.backbone.run_tower(batch)
+    equal = [one.equal(other) for one, other in zip(stages, plain, strict=True)]
+    assert equal == [True, True, False]
+    found = summed.predict(batch, samples())[0].pred_instances
+    expected = fused_by_hand(summed, micro_clip, batch, WORDS.classes, WORDS.novel)
+    assert (found.scores[0] - expected[:, :-1].max()).abs() < 2e-5 * expected.max()
+
+
 def train_steps(model, count=2):
     model.train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)

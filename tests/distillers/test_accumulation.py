@@ -71,6 +71,7 @@ DISTILLERS = [
     'clipself_tiny_proposals_shapes-ov.py',
     'clipself_tiny_scd_shapes-ov.py',
     'clipself_tiny_declip_shapes-ov.py',
+    'clipself_tiny_values3_shapes-ov.py',
     'region-text_tiny_shapes-ov.py',
     'image-text_tiny_shapes-ov.py',
 ]

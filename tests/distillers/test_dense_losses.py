@@ -87,6 +87,27 @@ def test_steps_with_both_losses_train_the_blocks_and_nothing_else(micro_clip, mo
     assert all(key.startswith(('student.', 'teacher.')) for key in before)
 
 
+def test_steps_on_summed_values_train_the_blocks_and_nothing_else(micro_clip):
+    model = declip(micro_clip, mode='values-2').train()
+    images = make_batch([0])[0]['images']
+    crops = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    before, target = copy.deepcopy(model.state_dict()), model.encode_crops(crops)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    losses = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        losses.append(model(*make_batch([4, 2]), mode='loss')['loss_cosine'])
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[0] > losses[1] > losses[2]
+    trained = {f'student.{n}' for n, p in model.student.named_parameters() if p.requires_grad}
+    changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
+    assert changed == trained
+    assert not any('.resblocks.2.mlp' in name or '.resblocks.2.ln_2' in name for name in trained)
+    assert model.encode_crops(crops).equal(target)
+    assert model.eval().student.encode_dense(images).norm(dim=1).allclose(torch.ones(1))
+
+
 def test_the_context_loss_reaches_queries_and_needs_them(micro_clip):
     model = declip(micro_clip, CONTEXT).train()
     model(*make_batch([2]), mode='loss')['loss_context'].backward()

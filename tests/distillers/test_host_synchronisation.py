@@ -75,6 +75,7 @@ def raw_batch(counts):
         ({}, dict(teacher_batch=2, unlocked_blocks=1)),
         (dict(activation_checkpointing=True), dict(teacher_dtype='bfloat16')),
         (dict(last_block='qq'), dict(dense_losses=[CORRELATION, CONTEXT])),
+        (dict(last_block='values-2'), {}),
     ],
 )
 def test_a_training_step_does_not_synchronise(micro_clip, tower, options):

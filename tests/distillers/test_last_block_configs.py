@@ -1,4 +1,4 @@
-"""A detector on a DeCLIP tower runs its last block as the distillation did."""
+"""A detector runs its tower's last block as the distillation did."""
 
 from pathlib import Path
 
@@ -8,9 +8,11 @@ from mmengine.config import Config
 CONFIGS = Path(__file__).parents[2] / 'configs'
 
 
-@pytest.mark.parametrize('name', ['8xb8-3e_ov-coco', '8xb8-48e_ov-lvis'])
+@pytest.mark.parametrize(
+    'name', ['declip_8xb8-3e_ov-coco', 'declip_8xb8-48e_ov-lvis', 'values3_8xb8-3e_ov-coco']
+)
 def test_detector_and_distillation_agree(name):
-    detector = Config.fromfile(CONFIGS / f'fvit/fvit_eva02-b16_declip_{name}.py').model
+    detector = Config.fromfile(CONFIGS / f'fvit/fvit_eva02-b16_{name}.py').model
     tower = detector.backbone.tower
     run = Path(tower.checkpoint).parts[1]
     distillation = Config.fromfile(CONFIGS / f'clipself/{run}.py').model
