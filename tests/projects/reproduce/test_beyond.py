@@ -1,0 +1,97 @@
+"""Tables beyond CLIPSelf: recipes on two data sets, chosen without the validation scenes."""
+
+import pytest
+from mmengine.config import Config
+
+from projects.reproduce import BEYOND_TABLES, Reproduction, RunContext, missing_data
+from projects.reproduce.beyond import CHOSEN, RECIPES, scenes_of
+from tests.commands import ROOT
+
+
+@pytest.fixture
+def data(tmp_path):
+    clip = tmp_path / 'emoji_clip' / 'open_clip_model.safetensors'
+    clip.parent.mkdir()
+    clip.write_bytes(b'weights')
+    return tmp_path / 'shapes_ov'
+
+
+def runs_of(name, data, seeds=(0,)):
+    table = BEYOND_TABLES[name](ROOT, data)
+    return Reproduction([table], seeds, RunContext(ROOT, data / 'work', data, 'data')).queue.runs
+
+
+def options_of(run):
+    return dict(option.split('=', 1) for option in run.options())
+
+
+@pytest.mark.parametrize('name', BEYOND_TABLES)
+def test_every_option_is_a_key_of_its_config(name, data):
+    added = {'train_cfg.val_begin', 'randomness.seed', 'test_evaluator.prefix'}
+    for run in runs_of(name, data).values():
+        config = Config.fromfile(ROOT / run.experiment.config, import_custom_modules=False)
+        flat = config.to_dict()
+        for key in options_of(run).keys() - added:
+            node = flat
+            for part in key.split('.')[:-1]:
+                node = node[int(part)] if isinstance(node, list) else node[part]
+            # A tower's last block has a default.
+            assert key.endswith('.last_block') or key.split('.')[-1] in node, (run.id, key)
+
+
+def test_the_search_sees_development_scenes_of_both_sets_only(data):
+    runs = runs_of('beyond-search', data)
+    tested = {
+        run.id: options_of(run)['test_dataloader.dataset.data_root']
+        for run in runs.values()
+        if 'evaluate' in run.id
+    }
+    assert len(tested) == 2 * (len(RECIPES) + 1)
+    for name, folder in tested.items():
+        own = 'shapes_ov_dev' if name.startswith('shapes_') else 'emoji_ov_dev'
+        assert folder.endswith(f'/{own}/')
+
+
+def test_a_detector_has_the_last_block_of_its_tower(data):
+    shapes, _ = scenes_of(ROOT, data)
+    for recipe, ingredients in RECIPES.items():
+        for place, run in (
+            ('model.tower', shapes.evaluate(recipe, 'val')),
+            ('model.backbone.tower', shapes.detect(recipe)),
+        ):
+            assert run.options[f'{place}.last_block'] == ingredients.last_block
+            config = Config.fromfile(ROOT / ingredients.config, import_custom_modules=False)
+            assert config.model.tower.get('last_block', 'value') == ingredients.last_block
+
+
+def test_object_regions_are_found_once_for_all_seeds_and_recipes(data):
+    runs = runs_of('beyond', data, seeds=(0, 1))
+    assert [key for key in runs if key.endswith('_objects')] == ['shapes_objects']
+    needing = {key for key, run in runs.items() if 'objects' in run.needs}
+    with_objects = [name for name in CHOSEN if RECIPES[name].objects]
+    assert len(needing) == 2 * len(with_objects) > 0
+    for key in needing:
+        given = options_of(runs[key])['train_dataloader.dataset.ann_file']
+        assert given == f'{runs["shapes_objects"].folder}/object_regions.json'
+
+
+def test_setups_do_not_depend_on_places_but_on_the_clip(data, tmp_path_factory):
+    setups = {key: run.setup for key, run in runs_of('beyond-search', data).items()}
+    moved = tmp_path_factory.mktemp('moved')
+    clip = moved / 'emoji_clip' / 'open_clip_model.safetensors'
+    clip.parent.mkdir()
+    clip.write_bytes(b'weights')
+    again = runs_of('beyond-search', moved / 'shapes_ov')
+    assert {key: run.setup for key, run in again.items()} == setups
+
+
+def test_missing_data_is_named_with_the_command_that_makes_it(data):
+    commands = missing_data(data)
+    assert [line.split()[1] for line in commands] == [
+        'tools/make_shapes_ov.py',
+        'tools/make_emoji_ov.py',
+        'tools/make_emoji_ov.py',
+    ]
+    assert commands[0].endswith(f'--out {data.parent / "shapes_ov_dev"}')
+    for line in commands:
+        assert (ROOT / line.split()[1]).is_file()
