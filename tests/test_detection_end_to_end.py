@@ -17,6 +17,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from clipself_mm.clip import TextTower
 from clipself_mm.clip.class_embeddings import save_class_embeddings
+from clipself_mm.datasets import load_vocabulary
 from tests.commands import ROOT, call, call_on_two, last_weights, metrics_of, train_command
 
 pytestmark = pytest.mark.slow
@@ -33,9 +34,21 @@ VOCABULARIES = ROOT / 'clipself_mm/datasets/vocabularies'
 TINY_CLIP = 'pkg:clipself_mm.shapes/tiny_clip'
 
 
+@pytest.fixture(scope='session')
+def shapes(shapes):
+    """With the class embeddings that each run would compute."""
+    words = [*load_vocabulary('shapes_ov').classes, 'background']
+    save_class_embeddings(shapes / 'words.pt', words, TextTower(TINY_CLIP).embed_classes(words))
+    return shapes
+
+
 def small_val(shapes):
     """Overrides that point a test at the small set; the evaluator follows."""
-    return [f'test_dataloader.dataset.data_root={shapes}/']
+    return [f'test_dataloader.dataset.data_root={shapes}/', words_given(shapes)]
+
+
+def words_given(shapes):
+    return f'model.roi_head.bbox_head.cls_predictor_cfg.embeddings={shapes}/words.pt'
 
 
 def small_run(shapes, *more):
@@ -112,7 +125,8 @@ def test_transfer_takes_the_lvis_detector(trained, shapes, tmp_path):
     missing, unused = model.load_state_dict(state, strict=False)
     assert missing == []
     assert all('mask_head' in key or key.endswith('fc_cls.temperature') for key in unused)
-    tested = run_test(tmp_path / 'test', TRANSFER, checkpoint, small_val(shapes))
+    options = [item for item in small_val(shapes) if item != words_given(shapes)]
+    tested = run_test(tmp_path / 'test', TRANSFER, checkpoint, options)
     assert tested['coco/all_ap50'] >= 0
     assert not any('novel' in key for key in tested)
 

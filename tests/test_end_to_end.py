@@ -16,6 +16,7 @@ from tests.commands import (
     ROOT,
     assert_same,
     call,
+    call_on_two,
     free_port,
     last_weights,
     metrics_of,
@@ -55,13 +56,13 @@ def loop_of(loop, folder):
 
 
 @pytest.fixture(scope='session')
-def unbroken(shapes, micro_clip, tmp_path_factory):
+def unbroken(shapes, micro_clip, words_given, tmp_path_factory):
     """Work dirs of the unbroken runs, by loop."""
     work_dirs = {}
     for loop in ('epochs', 'iterations'):
         folder = tmp_path_factory.mktemp(loop)
         config, length = loop_of(loop, folder)
-        overrides = options(shapes, micro_clip, *length, *WORKERS['no-workers'])
+        overrides = options(shapes, micro_clip, *length, words_given, *WORKERS['no-workers'])
         call(train_command(folder / 'run', overrides, config=config), folder)
         work_dirs[loop] = folder / 'run'
     return work_dirs
@@ -70,11 +71,11 @@ def unbroken(shapes, micro_clip, tmp_path_factory):
 @pytest.mark.parametrize('workers', WORKERS)
 @pytest.mark.parametrize('loop', ['epochs', 'iterations'])
 def test_a_killed_and_resumed_run_ends_as_the_unbroken_one(
-    shapes, micro_clip, unbroken, tmp_path, loop, workers
+    shapes, micro_clip, words_given, unbroken, tmp_path, loop, workers
 ):
     """Covers two runs with one seed as well: before the kill and after it all weights agree."""
     config, length = loop_of(loop, tmp_path)
-    overrides = options(shapes, micro_clip, *length, *WORKERS[workers])
+    overrides = options(shapes, micro_clip, *length, words_given, *WORKERS[workers])
     work_dir = tmp_path / 'run'
     train_and_kill(train_command(work_dir, overrides, config=config), work_dir, 'last_checkpoint')
     call(train_command(work_dir, overrides, '--resume', config=config), tmp_path)
@@ -147,14 +148,13 @@ def test_checkpoint_exported_tower_and_validation_agree(shapes, micro_clip, tmp_
     torch.testing.assert_close(plain.eval().encode_image(images), ours.encode_image(images))
 
 
-def test_two_processes_train_and_measure_as_one(shapes, micro_clip, tmp_path):
+def test_two_processes_train_and_measure_as_one(shapes, micro_clip, words_given, tmp_path):
     """Batch 2 on two processes is batch 4 on one: the gradients are synchronised."""
     runs = {}
     for processes in (1, 2):
         work_dir = tmp_path / f'{processes}-processes'
-        overrides = options(
-            shapes, micro_clip, *EPOCHS, f'train_dataloader.batch_size={4 // processes}'
-        )
+        batch = f'train_dataloader.batch_size={4 // processes}'
+        overrides = options(shapes, micro_clip, *EPOCHS, words_given, batch)
         if processes == 1:
             call(train_command(work_dir, overrides, config=PATCHES), tmp_path)
         else:
@@ -169,13 +169,11 @@ def test_two_processes_train_and_measure_as_one(shapes, micro_clip, tmp_path):
         moved += not value.equal(runs[1][key.replace('student.', 'teacher.')])
     assert moved > 0
     checkpoint = tmp_path / '1-processes' / 'epoch_3.pth'
-    overrides = options(shapes, micro_clip)
+    overrides = options(shapes, micro_clip, words_given)
     one = run_test(tmp_path / 'one', PATCHES, overrides, checkpoint)
-    script = ROOT / 'tools/dist_test.sh'
-    port = free_port()
-    command = ['env', f'PORT={port}', 'bash', script, PATCHES, checkpoint, 2]
     overrides = [item for item in overrides if not item.startswith(('train_', 'val_'))]
-    call([*command, '--work-dir', tmp_path / 'two', '--cfg-options', *overrides], tmp_path)
+    command = [ROOT / 'tools/test.py', PATCHES, checkpoint, '--work-dir', tmp_path / 'two']
+    call_on_two(*command, '--cfg-options', *overrides, cwd=tmp_path)
     assert metrics_of(tmp_path / 'two', 'region/') == one
 
 

@@ -1,6 +1,7 @@
 """The notebooks run from top to bottom, and what is stored in them is fit to be shown."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,12 @@ NOTEBOOKS = [
 ]
 TEXT = re.compile(r'(?:^|[\s\'"=(:])(/[\w.-]+/|~/|[A-Z]:\\)|warning|error|traceback', re.IGNORECASE)
 """What no stored text has: absolute paths, complaints."""
+
+QUICK = """
+from tests.forks import format_each_config_once
+format_each_config_once()
+del format_each_config_once
+"""
 
 
 def texts(notebook):
@@ -29,11 +36,15 @@ def texts(notebook):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('path', NOTEBOOKS)
-def test_notebook_runs(path):
+def test_notebook_runs(path, tmp_path):
     pytest.importorskip('nbmake', reason='nbmake is not installed: extra [dev]')
     pytest.importorskip('supervision', reason='supervision is not installed: extra [supervision]')
+    startup = tmp_path / 'profile_default/startup/quick.py'
+    startup.parent.mkdir(parents=True)
+    startup.write_text(QUICK)
     command = [sys.executable, '-m', 'pytest', '-q', '--nbmake', '-p', 'no:cacheprovider', path]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    env = {**os.environ, 'IPYTHONDIR': str(tmp_path), 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-5000:]
     assert '1 passed' in done.stdout
 

@@ -27,8 +27,8 @@ PROPOSALS = ROOT / 'configs/shapes/clipself_tiny_proposals_shapes-ov.py'
 SHARDS = ROOT / 'configs/shapes/clipself_tiny_patches-shards_shapes-ov.py'
 
 
-def test_a_plain_folder_trains_as_the_json_of_its_images(shapes, micro_clip, tmp_path):
-    overrides = options(shapes, micro_clip, *EPOCHS, 'train_cfg.max_epochs=1')
+def test_a_plain_folder_trains_as_the_json_of_its_images(shapes, micro_clip, words_given, tmp_path):
+    overrides = options(shapes, micro_clip, *EPOCHS, words_given, 'train_cfg.max_epochs=1')
     weights = []
     for config in (PATCHES, FOLDER):
         call(train_command(tmp_path / config.stem, overrides, config=config), tmp_path)
@@ -44,11 +44,14 @@ def sharded(shapes):
     return shapes
 
 
-def test_a_killed_training_on_shards_ends_as_the_unbroken_one(sharded, micro_clip, tmp_path):
+def test_a_killed_training_on_shards_ends_as_the_unbroken_one(
+    sharded, micro_clip, words_given, tmp_path
+):
     """The resumed run has other workers and goes on in the midst of the second pass."""
     overrides = options(
         sharded,
         micro_clip,
+        words_given,
         'train_cfg.max_iters=30',
         'train_cfg.val_interval=100',
         'param_scheduler.0.end=30',
@@ -64,7 +67,9 @@ def test_a_killed_training_on_shards_ends_as_the_unbroken_one(sharded, micro_cli
     assert_same(last_weights(work_dir), last_weights(tmp_path / 'whole'))
 
 
-def test_two_processes_with_workers_read_shards_as_without(sharded, micro_clip, tmp_path):
+def test_two_processes_with_workers_read_shards_as_without(
+    sharded, micro_clip, words_given, tmp_path
+):
     """The run with two workers a process is resumed once; it ends as the one that never stopped."""
     length = [
         'train_cfg.val_interval=100',
@@ -76,7 +81,7 @@ def test_two_processes_with_workers_read_shards_as_without(sharded, micro_clip, 
         changed = [f'train_cfg.max_iters={iterations}', f'train_dataloader.num_workers={workers}']
         command = train_command(
             tmp_path / name,
-            options(sharded, micro_clip, *length, *changed),
+            options(sharded, micro_clip, words_given, *length, *changed),
             *arguments,
             config=SHARDS,
         )
@@ -88,13 +93,13 @@ def test_two_processes_with_workers_read_shards_as_without(sharded, micro_clip, 
     assert_same(train('run', 12, 2, '--resume'), whole)
 
 
-def test_a_filled_cache_trains_without_its_teacher(shapes, micro_clip, tmp_path):
+def test_a_filled_cache_trains_without_its_teacher(shapes, micro_clip, words_given, tmp_path):
     """Filled ahead by the tool, trained by train.py: nothing is added, the weights agree."""
     pytest.importorskip('lmdb', reason='the extra cache is not installed')
     folder = tmp_path / 'cache'
     length = ['train_cfg.max_epochs=2', 'param_scheduler.0.end=2', 'param_scheduler.0.warmup=4']
     length += ['train_dataloader.dataset.pipeline.1.regions.jitter=0', 'train_cfg.val_interval=2']
-    plain = options(shapes, micro_clip, *length)
+    plain = options(shapes, micro_clip, words_given, *length)
     cached = [
         *plain,
         'train_dataloader.dataset.pipeline.2.type=CropUncachedRegions',

@@ -12,7 +12,7 @@ from PIL import Image
 from clipself_mm.datasets import load_vocabulary
 from projects.size_sweep.accuracy import read_accuracy
 from projects.size_sweep.sweep import config_at_size, config_digest, weights_digest
-from tests.commands import ROOT, call, load_tool
+from tests.commands import ROOT, call_on_two, load_tool
 from tests.factories import write_micro_clip
 
 CONFIG = """
@@ -123,10 +123,8 @@ def test_digests_depend_on_weights_and_config_but_not_on_size(config, micro_clip
 @pytest.mark.slow
 def test_two_processes_write_the_same_file_as_one(measure, config, tmp_path):
     _, alone = measure('--sizes', '32', '64')
-    launch = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
     tool = ROOT / 'tools/region_accuracy_by_size.py'
-    words = ['--sizes', '32', '64', '--out', 'two', '--launcher', 'pytorch']
-    call([sys.executable, *launch, tool, config, *words], tmp_path, timeout=300)
+    call_on_two(tool, config, '--sizes', '32', '64', '--out', 'two', cwd=tmp_path)
     assert read_accuracy('two/accuracy.csv') == alone
     assert (tmp_path / 'two/accuracy.png').is_file()
 
