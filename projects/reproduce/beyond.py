@@ -41,18 +41,21 @@ class Ingredients(NamedTuple):
 
 RECIPES = {
     'patches': Ingredients(PATCHES),
+    'objects': Ingredients(OBJECTS, objects=True),
+    'image': Ingredients(f'{MIXTURES}/image.py'),
+    'objects + image': Ingredients(f'{MIXTURES}/objects-image.py', objects=True),
     'correlation': Ingredients(f'{FOLDER}/clipself_tiny_scd_shapes-ov.py'),
     'values-3': Ingredients(f'{FOLDER}/clipself_tiny_values3_shapes-ov.py', last_block='values-3'),
+    'objects + values-3': Ingredients(
+        f'{MIXTURES}/objects-values3.py', objects=True, last_block='values-3'
+    ),
+    'relational': Ingredients(f'{MIXTURES}/relational.py'),
     'grids': Ingredients(f'{MIXTURES}/grids.py'),
     'tokens': Ingredients(f'{MIXTURES}/tokens.py'),
-    'objects': Ingredients(OBJECTS, objects=True),
-    'relational': Ingredients(f'{MIXTURES}/relational.py'),
     'centred': Ingredients(f'{MIXTURES}/centred.py'),
     'similarity': Ingredients(f'{MIXTURES}/similarity.py'),
     'context': Ingredients(f'{MIXTURES}/context.py'),
     'confidence': Ingredients(f'{MIXTURES}/confidence.py'),
-    'image': Ingredients(f'{MIXTURES}/image.py'),
-    'objects + image': Ingredients(f'{MIXTURES}/objects-image.py', objects=True),
 }
 """Name to recipe: patches, each ingredient alone, combinations."""
 CHOSEN = ('patches', 'correlation', 'objects', 'objects + image')
