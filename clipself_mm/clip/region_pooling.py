@@ -90,8 +90,9 @@ def similarity_pool(
     """One feature per box: the mean of its tokens, weighted by their similarity to a target.
 
     The weights are softmax(cos(token, target) / temperature) over the tokens of a box, each
-    multiplied by the share of it that the box covers, and detached. A high temperature gives the
-    plain mean.
+    multiplied by the share of it that the box covers, scaled to a sum of 1, and detached. A high
+    temperature gives the mean of the box; a box without area in the image has the mean of all
+    tokens.
 
     Args:
         dense: Dense maps, shape (N, D, h, w).
@@ -109,9 +110,9 @@ def similarity_pool(
         height, width = features.shape[-2:]
         tokens = features.float().flatten(1)
         cover = box_cover(boxes.to(tokens), (height, width), patch_size).flatten(1)
-        cosines = F.normalize(wanted.float(), dim=-1) @ F.normalize(tokens.detach(), dim=0)
-        # Finite: a box beside the image has no token at all.
-        logits = torch.where(cover > 0, cosines / temperature + cover.log(), -1e9)
-        weights = logits.softmax(dim=-1)
-        pooled.append(weights @ tokens.T)
+        with torch.autocast(tokens.device.type, enabled=False):
+            cosines = F.normalize(wanted.float(), dim=-1) @ F.normalize(tokens.detach(), dim=0)
+            # Finite: a box beside the image has no token at all.
+            logits = torch.where(cover > 0, cosines / temperature + cover.log(), -1e9)
+            pooled.append(logits.softmax(dim=-1).detach() @ tokens.T)
     return torch.cat(pooled)

@@ -46,8 +46,8 @@ class CLIPSelf(RegionDistiller):
             are dropped.
 
     Raises:
-        ValueError: The name of a dense loss is not unique or lacks "loss", or the
-            ``teacher_dtype`` is not supported.
+        ValueError: The name of a dense loss is not unique or lacks "loss", it needs crops that a
+            ``teacher_cache`` leaves out, or the ``teacher_dtype`` is not supported.
     """
 
     student: ViTTower
@@ -70,6 +70,9 @@ class CLIPSelf(RegionDistiller):
         self.distill_loss = MODELS.build(distill_loss or {'type': 'CosineDistillLoss'})
         self.dense_losses = ModuleList(MODELS.build(item) for item in dense_losses or ())
         self.pooling = TASK_UTILS.build(pooling or {'type': 'RoIAlignPooling'})
+        for loss in (self.distill_loss, *self.dense_losses):
+            if hasattr(loss, 'set_dim'):  # it keeps embeddings over steps
+                loss.set_dim(self.teacher.dim)
         names = ['loss_cosine', *(item.name for item in self.dense_losses)]
         if len(set(names)) < len(names):
             raise ValueError(f'dense_losses: the names must be unique, got {names}')
@@ -80,6 +83,12 @@ class CLIPSelf(RegionDistiller):
             )
 
         self.teacher_cache = None if teacher_cache is None else TeacherCache(**teacher_cache)
+        for loss in self.dense_losses:
+            if self.teacher_cache is not None and getattr(loss, 'needs_crops', False):
+                raise ValueError(
+                    f'{type(loss).__name__} needs the crop of every region and does not work with '
+                    'model.teacher_cache, which leaves out those of cached embeddings'
+                )
         if teacher_dtype not in (None, 'bfloat16', 'float16'):
             raise ValueError(
                 f"teacher_dtype must be None, 'bfloat16' or 'float16', got {teacher_dtype!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -11,37 +11,23 @@ from .dense_batch import DenseBatch
 from .region_count import mean_region_count
 
 
-def first_regions(counts: list[int], number: int) -> list[int]:
-    """Rows of the first regions of each image.
-
-    Args:
-        counts: Regions per image.
-        number: Largest number of rows per image.
-
-    Returns:
-        Indices of rows, images in order.
-    """
-    rows, start = [], 0
-    for count in counts:
-        rows += range(start, start + min(count, number))
-        start += count
-    return rows
-
-
 @MODELS.register_module()
 class ImageDistillLoss(nn.Module):
     """Mean of 1 - cos between the student's and the teacher's embeddings of some crops.
 
     CLIPSelf trains the dense map alone, and the class token, which the image embedding is read
-    from, is lost. Regions are in random order, so the first ones of an image are a random choice.
-    A crop of the teacher's size costs the student a forward and a backward pass of its own.
+    from, is lost. The first regions of an image are taken: a random choice, as region samplers
+    shuffle, but the whole image with ``GridRegions(whole=True)``. Each crop costs the student a
+    forward and a backward pass of the teacher's input size.
 
     Args:
-        crops: Crops per image.
+        crops: Largest number of crops per image.
         loss_weight: Factor on the loss.
     """
 
     name = 'loss_image'
+    needs_crops = True
+    """Does not work with a teacher cache, which leaves out crops."""
 
     def __init__(self, crops: int = 1, loss_weight: float = 1.0) -> None:
         super().__init__()
@@ -51,20 +37,13 @@ class ImageDistillLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, batch: DenseBatch) -> Tensor:
-        """Mean over the crops of a batch, a scalar.
-
-        Raises:
-            ValueError: Crops are missing, because their embeddings are cached.
-        """
-        if len(batch.crops) != len(batch.targets):
-            raise ValueError(
-                'ImageDistillLoss needs the crop of every region, got '
-                f'{len(batch.crops)} crops and {len(batch.targets)} regions: it does not work with '
-                'model.teacher_cache'
-            )
-        rows = first_regions([len(boxes) for boxes in batch.boxes_px], self.crops)
-        if not rows:
-            return batch.dense.sum() * 0
-        student = F.normalize(batch.student.encode_image(batch.crops[rows]), dim=-1)
-        count = mean_region_count(student)
-        return self.loss_weight * cosine_distance(student, batch.targets[rows], count)
+        """Mean over the chosen crops of a batch, over all processes, a scalar."""
+        counts = [len(boxes) for boxes in batch.boxes_px]
+        crops, targets = (
+            torch.cat([rows[: self.crops] for rows in items.split(counts)])
+            for items in (batch.crops, batch.targets)
+        )
+        # Without a crop, the empty features of the regions: 0, with a gradient.
+        student = batch.student.encode_image(crops) if len(crops) else batch.pooled
+        count = mean_region_count(targets)
+        return self.loss_weight * cosine_distance(student, targets, count)

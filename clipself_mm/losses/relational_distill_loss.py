@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_gather, get_world_size
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -19,17 +20,22 @@ def relational_divergence(
     Args:
         student: Pooled dense features, shape (R, D).
         teacher: Crop embeddings, shape (R, D).
-        others: Unit embeddings that both are compared with, shape (Q, D).
+        others: Unit embeddings that both are compared with, shape (Q, D); rows of zeros are left
+            out.
         temperature: Divisor of the cosines.
 
     Returns:
         Shape (R).
     """
-    target, found = (
-        F.normalize(item.float(), dim=-1) @ others.T / temperature for item in (teacher, student)
-    )
-    log_target = target.log_softmax(dim=-1)
-    return (log_target.exp() * (log_target - found.log_softmax(dim=-1))).sum(dim=-1)
+    empty = ~others.any(dim=1)
+    with torch.autocast(student.device.type, enabled=False):
+        target, found = (
+            (F.normalize(item.float(), dim=-1) @ others.T / temperature)
+            .masked_fill(empty, -1e9)  # finite: 0 * inf is NaN
+            .log_softmax(dim=-1)
+            for item in (teacher, student)
+        )
+        return (target.exp() * (target - found)).sum(dim=-1)
 
 
 @MODELS.register_module()
@@ -38,7 +44,9 @@ class RelationalDistillLoss(nn.Module):
 
     CLIP's embeddings share a large common part, which decides most of a cosine distance; what tells
     two crops apart is in the similarities. A queue of teacher embeddings is that of SEED (ICLR
-    2021, arXiv 2101.04731). The queue is part of checkpoints; each process has its own.
+    2021, arXiv 2101.04731). It is part of checkpoints and the same in all processes, each of which
+    adds at most its share of ``queue_size`` crops in a step. Gradients are then those of one
+    process with the whole batch.
 
     Args:
         queue_size: Embeddings of earlier crops that are kept.
@@ -48,7 +56,7 @@ class RelationalDistillLoss(nn.Module):
 
     name = 'loss_relational'
     queue: Tensor
-    """Unit embeddings, newest first, float32 of shape (Q, D); Q grows up to ``queue_size``."""
+    """Unit embeddings, newest first, then zeros; float32 of shape (queue_size, D)."""
 
     def __init__(
         self, queue_size: int = 1024, temperature: float = 0.05, loss_weight: float = 1.0
@@ -59,27 +67,35 @@ class RelationalDistillLoss(nn.Module):
                 'queue_size must be at least 1 and temperature above 0, got '
                 f'{queue_size} and {temperature}'
             )
-        self.queue_size = queue_size
         self.temperature = temperature
         self.loss_weight = loss_weight
-        self.register_buffer('queue', torch.zeros(0, 0))
+        self.register_buffer('queue', torch.zeros(queue_size, 0))
+
+    def set_dim(self, dim: int) -> None:
+        """Allocate the queue for embeddings of ``dim`` channels."""
+        self.queue = self.queue.new_zeros(len(self.queue), dim)
 
     def forward(self, batch: DenseBatch) -> Tensor:
         """Mean over the regions of a batch, a scalar; its crops are in the queue already."""
-        unit = F.normalize(batch.targets.float(), dim=-1)
-        queue = torch.cat([unit, self.queue.to(unit)]) if self.queue.numel() else unit
-        self.queue = queue[: self.queue_size].detach()
-        if not len(unit):
-            return batch.pooled.sum() * 0
+        self._add(F.normalize(batch.targets.detach().float(), dim=-1))
         divergence = relational_divergence(
             batch.pooled, batch.targets, self.queue, self.temperature
         )
         count = mean_region_count(batch.pooled)
-        return self.loss_weight * divergence.sum() / (len(unit) if count is None else count)
+        return (
+            self.loss_weight
+            * divergence.sum()
+            / (max(len(divergence), 1) if count is None else count)
+        )
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object) -> None:
-        """Take the length of the queue from the checkpoint."""
-        saved = state_dict.get(f'{prefix}queue')
-        if saved is not None:
-            self.queue = self.queue.new_zeros(saved.shape)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def _add(self, new: Tensor) -> None:
+        """Add unit embeddings (R, D) of all processes to the queue, of any number R in each.
+
+        All shapes are fixed, so that no process waits for the numbers of the others.
+        """
+        size = len(self.queue)
+        share = -(-size // get_world_size())
+        padded = F.pad(new[:share], (0, 0, 0, share - len(new[:share])))
+        rows = torch.cat([*all_gather(padded), self.queue.to(new)])
+        empty = ~rows.any(dim=1)
+        self.queue = rows[empty.byte().argsort(stable=True)[:size]]

@@ -35,7 +35,8 @@ def token_targets(
     for boxes, rows in zip(boxes_px, unit.split(counts), strict=True):
         cover = box_cover(boxes.to(unit), grid, patch_size).flatten(1)
         covers.append(cover.sum(dim=0))
-        means.append(cover.T @ rows / covers[-1].clamp_min(1e-6)[:, None])
+        with torch.autocast(cover.device.type, enabled=False):
+            means.append(cover.T @ rows / covers[-1].clamp_min(1e-6)[:, None])
     return means, covers
 
 
@@ -44,7 +45,8 @@ class TokenDistillLoss(nn.Module):
     """Mean of 1 - cos between a token and the mean of the crops that contain it.
 
     Mean targets over several grids have less noise than the crop of one cell:
-    ``GridRegions(grids=...)``. Cells without a region are left out; all images have equal weight.
+    ``GridRegions(grids=...)``. Cells without a region and cells that are only padding are left
+    out. All images have equal weight; one without a region has the loss 0.
     It follows the idea of averaged multi-scale targets (SigLIP-HD, ICLR 2026, by a third party's
     note; its windows and scales are different).
 
@@ -64,9 +66,13 @@ class TokenDistillLoss(nn.Module):
         means, covers = token_targets(
             batch.boxes_px, batch.targets, (height, width), batch.student.patch_size
         )
+        # A box may reach into the padding by the rounding of the image's size.
+        inside = batch.inside.flatten(1).to(batch.dense.device, non_blocking=True)
         losses = []
-        for tokens, target, cover in zip(batch.dense.flatten(2), means, covers, strict=True):
+        for tokens, target, cover, cells in zip(
+            batch.dense.flatten(2), means, covers, inside, strict=True
+        ):
             distance = 1 - F.cosine_similarity(tokens.float().T, target, dim=-1)
-            covered = (cover > 0).to(distance)
+            covered = ((cover > 0) & cells).to(distance)
             losses.append((distance * covered).sum() / covered.sum().clamp_min(1))
         return self.loss_weight * torch.stack(losses).mean()

@@ -1,9 +1,11 @@
 """Pooling against plain loops."""
 
+import math
+
 import pytest
 import torch
 
-from clipself_mm.clip import mask_pool, roi_pool
+from clipself_mm.clip import box_cover, mask_pool, roi_pool, similarity_pool
 
 
 def bilinear(features, y, x):
@@ -66,3 +68,68 @@ def test_mismatched_regions_raise():
         roi_pool(dense, [torch.zeros(1, 4)], 8)
     with pytest.raises(ValueError, match=r'\(3, 4\).*\(4, 4\)'):
         mask_pool(dense, [torch.zeros(1, 3, 4), torch.zeros(1, 4, 4)])
+
+
+def covered_share(box, row, column, patch=8):
+    """Share of a cell that a box covers."""
+    x0, y0, x1, y1 = box
+    width = min(x1, (column + 1) * patch) - max(x0, column * patch)
+    height = min(y1, (row + 1) * patch) - max(y0, row * patch)
+    return max(width, 0) * max(height, 0) / patch**2
+
+
+def test_cover_by_hand():
+    """Columns of the first box: half, whole, half; rows: whole, half. The second lies outside."""
+    boxes = torch.tensor([[4.0, 0, 20, 12], [30, 0, 40, 16], [-8, -8, 99, 99]])
+    expected = torch.tensor([[[0.5, 1, 0.5], [0.25, 0.5, 0.25]], [[0, 0, 0]] * 2, [[1, 1, 1]] * 2])
+    torch.testing.assert_close(box_cover(boxes, (2, 3), 8), expected)
+    assert box_cover(boxes[:0], (2, 3), 8).shape == (0, 2, 3)
+
+
+BOXES = [
+    torch.tensor([[4.0, 0, 20, 12], [8, 8, 24, 16]]),
+    torch.zeros(0, 4),
+    torch.tensor([[3.0, 3, 4, 4.5]]),
+]
+
+
+def test_similarity_pool_by_a_plain_loop():
+    torch.manual_seed(0)
+    dense, targets = torch.randn(3, 5, 2, 3), torch.randn(3, 5)
+    expected, region = [], 0
+    for features, boxes in zip(dense, BOXES, strict=True):
+        for box in boxes.tolist():
+            total, weights = torch.zeros(5), 0
+            for row in range(2):
+                for column in range(3):
+                    token, target = features[:, row, column], targets[region]
+                    cosine = token @ target / token.norm() / target.norm()
+                    weight = covered_share(box, row, column) * math.exp(cosine / 0.3)
+                    total, weights = total + weight * token, weights + weight
+            expected.append(total / weights)
+            region += 1
+    pooled = similarity_pool(dense, BOXES, targets, 8, 0.3)
+    torch.testing.assert_close(pooled, torch.stack(expected))
+    with torch.autocast('cpu', torch.bfloat16):
+        assert similarity_pool(dense, BOXES, targets, 8, 0.3).equal(pooled)
+
+
+def test_the_weights_of_similarity_pool_have_no_gradient():
+    """A feature is then linear in its tokens: the gradient of a sum of channels is a weight."""
+    dense = torch.randn(3, 5, 2, 3, requires_grad=True)
+    targets = torch.randn(3, 5, requires_grad=True)
+    similarity_pool(dense, BOXES, targets, 8, 0.3)[0].sum().backward()
+    assert targets.grad is None
+    grad = dense.grad[0]
+    torch.testing.assert_close(grad, grad[:1].expand_as(grad))
+    assert grad[0].sum().item() == pytest.approx(1)
+
+
+def test_similarity_pool_of_a_box_outside_and_of_no_box():
+    dense = torch.randn(1, 5, 2, 3, requires_grad=True)
+    outside = similarity_pool(dense, [torch.tensor([[90.0, 0, 99, 9]])], torch.ones(1, 5), 8, 0.3)
+    torch.testing.assert_close(outside, dense.mean(dim=(2, 3)))
+    none = similarity_pool(dense, [torch.zeros(0, 4)], torch.zeros(0, 5), 8, 0.3)
+    assert none.shape == (0, 5)
+    none.sum().backward()
+    assert not dense.grad.any()

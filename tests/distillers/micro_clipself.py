@@ -15,6 +15,21 @@ CONTEXT = dict(
         options=dict(embed_dim=16, depth=1, num_heads=2),
     ),
 )
+INGREDIENTS = dict(
+    token=dict(dense_losses=[dict(type='TokenDistillLoss')]),
+    image=dict(dense_losses=[dict(type='ImageDistillLoss')]),
+    relational=dict(dense_losses=[dict(type='RelationalDistillLoss', queue_size=16)]),
+    centred=dict(distill_loss=dict(type='CentredCosineLoss', confidence=1.0)),
+    pooling=dict(pooling=dict(type='SimilarityPooling')),
+)
+"""Options of a CLIPSelf that add one part each."""
+ALL_INGREDIENTS = dict(
+    INGREDIENTS['centred'],
+    **INGREDIENTS['pooling'],
+    dense_losses=[
+        INGREDIENTS[name]['dense_losses'][0] for name in ('token', 'image', 'relational')
+    ],
+)
 
 
 def make_model(micro_clip, **options):
@@ -39,3 +54,17 @@ def make_batch(counts, seed=0):
         crops=torch.randn(sum(counts), 3, 32, 32, generator=generator),
     )
     return inputs, samples
+
+
+def raw_items(counts):
+    """Samples as the pipeline gives them, one with each number of regions, of 40 x 50 px."""
+    generator = torch.Generator().manual_seed(0)
+    items = []
+    for count in counts:
+        corners = torch.rand(count, 2, generator=generator) * 24
+        sample = RegionSample(metainfo=dict(ori_shape=(80, 100), scale=0.5))
+        sample.regions = InstanceData(boxes_px=torch.cat([corners, corners + 9], dim=1))
+        image = torch.randint(256, (3, 40, 50), generator=generator, dtype=torch.uint8)
+        crops = torch.randint(256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
+        items.append(dict(inputs=dict(image=image, crops=crops), data_samples=sample))
+    return items

@@ -17,7 +17,7 @@ from clipself_mm.distillers import CLIPSelf
 from clipself_mm.distillers.region_preprocessor import RegionPreprocessor
 from clipself_mm.losses import CosineDistillLoss
 from tests.clip.small_towers import images_of, small_tower
-from tests.distillers.micro_clipself import CONTEXT, CORRELATION
+from tests.distillers.micro_clipself import ALL_INGREDIENTS, CONTEXT, CORRELATION, raw_items
 from tests.waiting import NoWaiting
 
 
@@ -55,19 +55,6 @@ def windows_batch():
     return pseudo_collate(items)
 
 
-def raw_batch(counts):
-    generator = torch.Generator().manual_seed(0)
-    items = []
-    for count in counts:
-        corners = torch.rand(count, 2, generator=generator) * 24
-        sample = RegionSample(metainfo=dict(ori_shape=(80, 100), scale=0.5))
-        sample.regions = InstanceData(boxes_px=torch.cat([corners, corners + 9], dim=1))
-        image = torch.randint(256, (3, 40, 50), generator=generator, dtype=torch.uint8)
-        crops = torch.randint(256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
-        items.append(dict(inputs=dict(image=image, crops=crops), data_samples=sample))
-    return pseudo_collate(items)
-
-
 @pytest.mark.parametrize(
     ('tower', 'options'),
     [
@@ -76,6 +63,7 @@ def raw_batch(counts):
         (dict(activation_checkpointing=True), dict(teacher_dtype='bfloat16')),
         (dict(last_block='qq'), dict(dense_losses=[CORRELATION, CONTEXT])),
         (dict(last_block='values-2'), {}),
+        ({}, ALL_INGREDIENTS),
     ],
 )
 def test_a_training_step_does_not_synchronise(micro_clip, tower, options):
@@ -89,7 +77,7 @@ def test_a_training_step_does_not_synchronise(micro_clip, tower, options):
     for loss in model.dense_losses:
         if hasattr(loss, 'foundation'):
             loss.foundation.init_weights()
-    batch = raw_batch([3, 0, 2])
+    batch = pseudo_collate(raw_items([3, 0, 2]))
     with NoWaiting():
         losses = model(**model.data_preprocessor(batch, True), mode='loss')
         sum(losses.values()).backward()
@@ -104,7 +92,7 @@ def test_the_meta_device_has_no_values(wait):
         wait(torch.arange(3.0, device='meta'))
 
 
-@pytest.mark.parametrize('batch', [lambda: raw_batch([3, 2]), windows_batch])
+@pytest.mark.parametrize('batch', [lambda: pseudo_collate(raw_items([3, 2])), windows_batch])
 def test_a_step_runs_on_the_meta_device(micro_clip, batch):
     model = CLIPSelf(
         tower=dict(type='CLIPTower', model=micro_clip),
@@ -133,5 +121,5 @@ def test_a_step_with_any_kind_of_tower_does_not_synchronise(kind):
 
 def test_the_preprocessor_does_not_synchronise_in_validation():
     with NoWaiting():
-        RegionPreprocessor(pad_divisor=16)(raw_batch([2, 1]), False)
+        RegionPreprocessor(pad_divisor=16)(pseudo_collate(raw_items([2, 1])), False)
         RegionPreprocessor(pad_divisor=16)(windows_batch(), False)

@@ -88,7 +88,7 @@ CHECKPOINT_KINDS = (
     CheckpointKind(
         'CLIPSelf run',
         re.compile(r'student\.(visual\..+)'),
-        re.compile(r'(teacher|data_preprocessor)\..+'),
+        re.compile(r'(teacher|data_preprocessor|distill_loss|dense_losses)\..+'),
         'student',
     ),
     CheckpointKind(
