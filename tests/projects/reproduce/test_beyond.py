@@ -95,3 +95,21 @@ def test_missing_data_is_named_with_the_command_that_makes_it(data):
     assert commands[0].endswith(f'--out {data.parent / "shapes_ov_dev"}')
     for line in commands:
         assert (ROOT / line.split()[1]).is_file()
+
+
+def test_the_plot_has_the_means_of_the_table(tmp_path):
+    from projects.reproduce.beyond_plot import draw, points_of
+    from projects.reproduce.records import Record, write_records
+
+    titles = [
+        column.title for scenes in scenes_of(tmp_path, tmp_path) for column in scenes.columns()
+    ]
+    lines = [
+        Record('1', 'run', seed, 'setup', '', 'data', '2026-11-28', {'Shapes boxes': value})
+        for seed, value in (('0', 20.0), ('1', 22.0))
+    ]
+    write_records(tmp_path / 'table.csv', titles, lines)
+    points = points_of(tmp_path / 'table.csv')
+    assert points['Shapes boxes'] == {'patches': 21}
+    draw(points, tmp_path / 'plot.png')
+    assert (tmp_path / 'plot.png').stat().st_size > 5000
