@@ -119,7 +119,7 @@ class ObjectRegions(FrozenModel):
         patch = self.tower.patch_size
         rows, columns = -(-height // patch), -(-width // patch)
         shrink = min(1.0, self.grid / max(rows, columns))
-        size = [max(round(side * shrink), 1) for side in (rows, columns)]
+        size = max(round(rows * shrink), 1), max(round(columns * shrink), 1)
         maps = [
             F.adaptive_avg_pool2d(item, size)
             for item in (features[:, :rows, :columns], image[:, : rows * patch, : columns * patch])
