@@ -39,6 +39,7 @@ DISTILLED = (
     'clipself_',
     'declip_',
     'image-text_',
+    'object-regions_',
     'pseudo-labels_',
     'region-',
     'scd_',
@@ -46,10 +47,8 @@ DISTILLED = (
 )
 SEGMENTORS = [p for p in CONFIGS if p.name.startswith(('cat-seg_', 'zero-shot_'))]
 PANOPTIC = [p for p in CONFIGS if p.name.startswith(('mask2former_', 'panoptic-fusion_'))]
-DETECTORS = [
-    p for p in CONFIGS if not p.name.startswith(DISTILLED) and p not in SEGMENTORS + PANOPTIC
-]
-DISTILLATIONS = [p for p in CONFIGS if p.name.startswith(DISTILLED)]
+DISTILLATIONS = [p for p in CONFIGS if p.name.startswith(DISTILLED) or p.parent.name == 'beyond']
+DETECTORS = [p for p in CONFIGS if p not in DISTILLATIONS + SEGMENTORS + PANOPTIC]
 FVIT = [p for p in DETECTORS if p.parent.name in ('fvit', 'transfer')]
 
 
@@ -341,6 +340,7 @@ def test_tower_is_what_a_config_here_exports(path):
     assert (ROOT / 'configs/clipself' / f'{checkpoint.parts[1]}.py').is_file()
     method = next((name for name in ('declip', 'values3') if name in path.name), 'clipself')
     assert checkpoint.parts[1].startswith(f'{method}_')
+    assert ('_objects_' in path.name) == ('_objects_' in checkpoint.parts[1])
 
 
 @pytest.mark.parametrize('scope', ['mmengine', 'mmdet', 'mmseg'])

@@ -20,6 +20,9 @@ class UnlabelledImages(ImageRegions):
     A sample starts with `img_id` (the path in the folder or list), `img_path` and `rng_key`. It has
     no `boxes_xywh`: use `GridRegions` in `SampleRegions`.
 
+    With `test_mode=True` the metainfo says that there is no json (`ann_file` is None), so that
+    `ProposalJsonWriter` lists the images itself.
+
     Args:
         source: Folder or list file, relative to `data_root`. A folder is searched recursively and
             sorted by path. A list file has one path per line and keeps its order. Write a list with
@@ -40,6 +43,8 @@ class UnlabelledImages(ImageRegions):
     ) -> None:
         self.extensions = lower_extensions(extensions)
         super().__init__(ann_file=source, data_prefix=data_prefix, **kwargs)
+        if self.test_mode:
+            self._metainfo.update(ann_file=None)
 
     def load_data_list(self) -> list[dict]:
         """Search the folder or read the list.

@@ -4,9 +4,12 @@ import json
 
 import pytest
 import torch
+from mmengine.evaluator import Evaluator
 from mmengine.registry import METRICS
+from mmengine.structures import InstanceData
 
-from clipself_mm.datasets import ImageRegions
+from clipself_mm.datasets import ImageRegions, UnlabelledImages
+from tests.datasets.coco_files import photo
 
 
 @pytest.fixture
@@ -51,6 +54,45 @@ def test_best_proposals_above_the_threshold(ann_file, tmp_path):
     boxes = [data.get_data_info(index)['boxes_xywh'].tolist() for index in range(3)]
     assert boxes[0] == [[5.0, 5.0, 20.0, 10.0], [0.0, 0.0, 10.0, 20.0]]
     assert boxes[1] == []
+
+
+def test_images_of_a_folder_without_json(tmp_path):
+    """They are listed with the size they are shown at: the second lies on its side in the file."""
+    folder = tmp_path / 'photos'
+    (folder / 'b').mkdir(parents=True)
+    photo(30, 20).save(folder / 'a.png')
+    turned = photo(40, 20)
+    turned.getexif()[0x0112] = 6
+    turned.save(folder / 'b/c.jpg', exif=turned.getexif())
+    pipeline = [
+        dict(type='LoadRGB', exif='apply'),
+        dict(type='SampleRegions', regions=dict(type='GridRegions', max_split=1)),
+        dict(type='ResizeLongest', size=64),
+        dict(type='PackRegions'),
+    ]
+    found = UnlabelledImages(source=str(folder), test_mode=True, pipeline=pipeline)
+    out = tmp_path / 'objects.json'
+    writer = Evaluator([METRICS.build(dict(type='ProposalJsonWriter', out_file=str(out)))])
+    writer.dataset_meta = found.metainfo
+    samples = [found[index]['data_samples'] for index in range(2)]
+    for item in samples:
+        box = torch.tensor([[2.0, 3.0, 18.0, 19.0]])
+        item.pred_instances = InstanceData(bboxes=box, scores=torch.tensor([0.5]))
+    writer.process(samples)
+    assert writer.evaluate(2) == {'proposals/per_image': 1.0}
+    content = json.loads(out.read_text())
+    assert content['images'] == [
+        dict(id='a.png', file_name='a.png', height=20, width=30),
+        dict(id='b/c.jpg', file_name='b/c.jpg', height=40, width=20),
+    ]
+    regions = dict(type='ProposalRegions', min_size=0, fallback=False)
+    pipeline[:2] = [dict(type='LoadRGB'), dict(type='SampleRegions', regions=regions)]
+    trained = ImageRegions(ann_file=str(out), data_prefix=dict(img=str(folder)), pipeline=pipeline)
+    for index, sides in enumerate([(20, 30), (40, 20)]):
+        read = trained[index]['data_samples']
+        assert read.ori_shape == sides
+        boxes = read.regions.boxes_px / read.scale
+        assert boxes.tolist() == [pytest.approx([2, 3, 18, 19], abs=1e-4)]
 
 
 def test_missing_json(tmp_path):

@@ -1,4 +1,4 @@
-"""Writes the proposals of an RPN for CLIPSelf with region proposals."""
+"""Writes the proposals of an RPN, or object regions, for CLIPSelf with boxes as regions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..functional import annotation_file
 
 @METRICS.register_module()
 class ProposalJsonWriter(BaseMetric):
-    """Writes the proposals of an RPN as a COCO-style json (paper, section 4.2).
+    """Writes the proposals of an RPN, or object regions, as a COCO-style json (paper, section 4.2).
 
     An evaluator, so `tools/test.py` writes the file, with one process or several. The annotations
     have one category, a `score`, and boxes in source pixels. NMS and the number of candidates are
@@ -28,7 +28,8 @@ class ProposalJsonWriter(BaseMetric):
     Args:
         out_file: Output path (written atomically).
         ann_file: COCO instances json whose `images` are copied to the output; by default the
-            annotation file of the data set.
+            annotation file of the data set. Of a data set without one (`UnlabelledImages`) the
+            images are those of the test, with their paths as ids and file names, and their sizes.
         score_thr: Lowest score to keep.
         max_per_img: Proposals per image, those with the highest scores.
         backend_args: Arguments of mmengine's file backend for the json.
@@ -60,8 +61,10 @@ class ProposalJsonWriter(BaseMetric):
             _ = self.images
 
     @cached_property
-    def images(self) -> list[dict]:
-        """`images` of the json, read once."""
+    def images(self) -> list[dict] | None:
+        """`images` of the json, read once; None for a data set without json."""
+        if self.ann_file is None and (self.dataset_meta or {}).get('ann_file', '') is None:
+            return None
         path = annotation_file(self.ann_file, self.dataset_meta, type(self).__name__)
         return load_coco_json(path, ('images',), self.backend_args)['images']
 
@@ -70,30 +73,39 @@ class ProposalJsonWriter(BaseMetric):
 
         Args:
             data_batch: Unused.
-            data_samples: With `img_id` and `pred_instances` (`bboxes` xyxy, `scores`).
+            data_samples: With `img_id` and `pred_instances` (`bboxes` xyxy, `scores`); of a data
+                set without json also `ori_shape` (height, width).
         """
-        _ = self.images
+        listed = self.images is not None
         for sample in data_samples:
             predicted = sample['pred_instances']
             boxes = predicted['bboxes'].cpu().double().numpy().reshape(-1, 4)
             boxes[:, 2:] -= boxes[:, :2]
             scores = predicted['scores'].cpu().double().numpy()
             kept = self.selection.select(boxes, scores)
-            self.results.append((sample['img_id'], boxes[kept], scores[kept]))
+            size = None if listed else sample['ori_shape']
+            self.results.append((sample['img_id'], size, boxes[kept], scores[kept]))
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Write the file.
 
         Args:
-            results: Image id, boxes and scores of every image, of all processes.
+            results: Image id, size where no json has it, boxes and scores of every image, of all
+                processes.
 
         Returns:
             `per_image`: mean number of proposals per image.
         """
         proposals: dict[int | str, tuple[np.ndarray, np.ndarray]] = {
-            image_id: (boxes, scores) for image_id, boxes, scores in results
+            image_id: (boxes, scores) for image_id, _, boxes, scores in results
         }
-        content = proposal_content(self.images, proposals, self.selection)
+        images = self.images
+        if images is None:
+            images = [
+                dict(id=path, file_name=path, height=height, width=width)
+                for path, (height, width), *_ in results
+            ]
+        content = proposal_content(images, proposals, self.selection)
         save_json(content, self.out_file)
         count = len(content['annotations'])
         print_log(f'{count} proposals: {self.out_file}', logger='current')

@@ -1,4 +1,9 @@
-"""Patches, pooled with weights by the similarity of a token to the crop (`SimilarityPooling`)."""
+"""Patches, pooled with weights by the similarity of a token to the crop (`SimilarityPooling`).
+
+    python tools/train.py configs/shapes/beyond/similarity.py
+
+A row of ``tools/reproduce.py beyond-search --shapes``.
+"""
 
 _base_ = '../clipself_tiny_patches_shapes-ov.py'
 

@@ -1,0 +1,24 @@
+"""CLIPSelf of EVA-02 CLIP ViT-B/16 with object regions and patches on COCO: 44,358 steps.
+
+    tools/dist_test.sh configs/clipself/object-regions_eva02-b16_coco.py "" 8
+    python tools/train.py configs/clipself/clipself_eva02-b16_objects_1xb2-44k_coco.py --amp
+
+Of ten images, seven have up to 20 boxes of objects as regions and three the cells of a grid. No
+label is used: object-regions_eva02-b16_coco.py found the boxes. `ImageDistillLoss` keeps the image
+embedding, by two crops an image that the student encodes as images.
+
+Expected: not measured on COCO. Optimisation, schedule and `alpha` are those of patches.
+"""
+
+_base_ = './clipself_eva02-b16_patches_1xb2-44k_coco.py'
+
+model = dict(dense_losses=[dict(type='ImageDistillLoss', crops=2)])
+train_dataloader = dict(dataset=dict(ann_file='annotations/coco_objects.json'))
+_base_.train_dataloader.dataset.pipeline[1].regions = dict(
+    type='MixedRegions',
+    parts=[
+        dict(type='ProposalRegions', max_regions=20, crop_scale=1.5, fallback=False),
+        dict(type='GridRegions', max_split=6, max_regions=20),
+    ],
+    shares=[0.7, 0.3],
+)

@@ -1,0 +1,23 @@
+"""CLIPSelf of EVA-02 CLIP ViT-L/14-336 with object regions and patches on COCO: 44,358 steps.
+
+    tools/dist_test.sh configs/clipself/object-regions_eva02-b16_coco.py "" 8
+    python tools/train.py configs/clipself/clipself_eva02-l14-336_objects_1xb2-44k_coco.py --amp
+
+As clipself_eva02-b16_objects_1xb2-44k_coco.py, with the same boxes: they are found once, by EVA-02
+ViT-B/16, and serve every tower.
+
+Expected: not measured on COCO. Optimisation, schedule and `alpha` are those of patches.
+"""
+
+_base_ = './clipself_eva02-l14-336_patches_1xb2-44k_coco.py'
+
+model = dict(dense_losses=[dict(type='ImageDistillLoss', crops=2)])
+train_dataloader = dict(dataset=dict(ann_file='annotations/coco_objects.json'))
+_base_.train_dataloader.dataset.pipeline[1].regions = dict(
+    type='MixedRegions',
+    parts=[
+        dict(type='ProposalRegions', max_regions=20, crop_scale=1.5, fallback=False),
+        dict(type='GridRegions', max_split=6, max_regions=20),
+    ],
+    shares=[0.7, 0.3],
+)

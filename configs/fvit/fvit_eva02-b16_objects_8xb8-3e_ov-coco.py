@@ -1,0 +1,12 @@
+"""F-ViT on EVA-02 CLIP ViT-B/16 refined with object regions, on OV-COCO.
+
+    tools/dist_train.sh configs/fvit/fvit_eva02-b16_objects_8xb8-3e_ov-coco.py 8 --amp
+
+As fvit_eva02-b16_8xb8-3e_ov-coco.py, with the tower of
+configs/clipself/clipself_eva02-b16_objects_1xb2-44k_coco.py. Expected: not measured on COCO.
+"""
+
+_base_ = './fvit_eva02-b16_8xb8-3e_ov-coco.py'
+
+tower = 'work_dirs/clipself_eva02-b16_objects_1xb2-44k_coco/tower/open_clip_model.safetensors'
+model = dict(backbone=dict(tower=dict(checkpoint=tower)))

@@ -1,0 +1,12 @@
+"""F-ViT on OpenAI CLIP ViT-B/16 refined with object regions, on OV-COCO.
+
+    tools/dist_train.sh configs/fvit/fvit_openai-b16_objects_8xb8-3e_ov-coco.py 8 --amp
+
+As fvit_openai-b16_8xb8-3e_ov-coco.py, with the tower of
+configs/clipself/clipself_openai-b16_objects_1xb2-44k_coco.py. Expected: not measured on COCO.
+"""
+
+_base_ = './fvit_openai-b16_8xb8-3e_ov-coco.py'
+
+tower = 'work_dirs/clipself_openai-b16_objects_1xb2-44k_coco/tower/open_clip_model.safetensors'
+model = dict(backbone=dict(tower=dict(checkpoint=tower)))
