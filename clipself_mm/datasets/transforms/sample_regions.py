@@ -19,7 +19,8 @@ class SampleRegions:
     one of the sample's boxes: `ProposalRegions(fallback=False)`.
 
     Args:
-        regions: Config of `GridRegions` or `ProposalRegions` (registry TASK_UTILS).
+        regions: Config of `GridRegions`, `ProposalRegions` or `MixedRegions` (registry
+            TASK_UTILS).
     """
 
     def __init__(self, regions: dict) -> None:
