@@ -12,10 +12,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.config import config as config_module
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.runner import Runner
-from yapf.yapflib import reformatter
+from yapf.yapflib import reformatter, yapf_api
 
 from clipself_mm.hooks.durable_checkpoint_hook import DurableCheckpointHook, DurableLocalBackend
 from clipself_mm.io.atomic_write import PARTIAL
@@ -194,6 +195,10 @@ custom_imports = dict(imports=['clipself_mm', 'tests.tools.toy_task'])
 @pytest.fixture
 def ctrl_c(monkeypatch):
     """Sends SIGINT while mmengine formats a config, in a function of the given name."""
+    # Each text is formatted anew, not once a process as elsewhere in the tests.
+    format_code = yapf_api.FormatCode.__wrapped__
+    for module in (yapf_api, config_module):
+        monkeypatch.setattr(module, 'FormatCode', format_code, raising=False)
 
     def arm(name):
         def signalled(*args, **kwargs):
