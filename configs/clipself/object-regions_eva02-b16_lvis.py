@@ -4,7 +4,7 @@
     python tools/test.py configs/clipself/object-regions_eva02-b16_lvis.py  # on one GPU
 
 Writes lvis_v1_objects.json, as object-regions_eva02-b16_coco.py does for COCO. LVIS's images are
-COCO's: who has coco_objects.json converts it in a minute (docs/proposals.md). Not measured on LVIS,
+COCO's: who has coco_objects.json converts it (docs/proposals.md). Not measured on LVIS,
 nor on COCO.
 """
 
