@@ -29,8 +29,7 @@ def options_of(run):
 def test_every_option_is_a_key_of_its_config(name, data):
     added = {'train_cfg.val_begin', 'randomness.seed', 'test_evaluator.prefix'}
     for run in runs_of(name, data).values():
-        config = Config.fromfile(ROOT / run.experiment.config, import_custom_modules=False)
-        flat = config.to_dict()
+        flat = run.context.config(run.experiment.config).to_dict()
         for key in options_of(run).keys() - added:
             node = flat
             for part in key.split('.')[:-1]:
@@ -55,13 +54,13 @@ def test_the_search_sees_development_scenes_of_both_sets_only(data):
 def test_a_detector_has_the_last_block_of_its_tower(data):
     shapes, _ = scenes_of(ROOT, data)
     for recipe, ingredients in RECIPES.items():
+        config = Config.fromfile(ROOT / ingredients.config, import_custom_modules=False)
+        assert config.model.tower.get('last_block', 'value') == ingredients.last_block
         for place, run in (
             ('model.tower', shapes.evaluate(recipe, 'val')),
             ('model.backbone.tower', shapes.detect(recipe)),
         ):
             assert run.options[f'{place}.last_block'] == ingredients.last_block
-            config = Config.fromfile(ROOT / ingredients.config, import_custom_modules=False)
-            assert config.model.tower.get('last_block', 'value') == ingredients.last_block
 
 
 def test_object_regions_are_found_once_for_all_seeds_and_recipes(data):
