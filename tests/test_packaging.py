@@ -53,7 +53,7 @@ def checkout(tmp_path_factory):
 
 
 def build(checkout, kind):
-    """Build with the hook pip calls; returns what is in the wheel or sdist, path -> content."""
+    """Build with the hook pip calls; returns the file."""
     program = f'from setuptools import build_meta; print(build_meta.build_{kind}("dist"))'
     command = [sys.executable, '-c', program]
     done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
@@ -71,8 +71,13 @@ def files_below(folder, pattern):
 
 
 @pytest.fixture(scope='module')
-def wheel(checkout):
-    return contents(build(checkout, 'wheel'))
+def wheel_file(checkout):
+    return build(checkout, 'wheel')
+
+
+@pytest.fixture(scope='module')
+def wheel(wheel_file):
+    return contents(wheel_file)
 
 
 @pytest.fixture(scope='module')
@@ -123,10 +128,9 @@ def test_tools_of_a_wheel_find_the_projects_beside_them(wheel, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_of_a_wheel_detects_at_once(checkout, wheel, tmp_path):
+def test_the_command_of_a_wheel_detects_at_once(wheel_file, tmp_path):
     """Installed by pip; from an empty folder, without naming a config, weights or a checkout."""
-    (file,) = checkout.glob('dist/*-none-any.whl')
-    options = ['--no-deps', '--no-index', '--target', tmp_path / 'site', file]
+    options = ['--no-deps', '--no-index', '--target', tmp_path / 'site', wheel_file]
     pip = [sys.executable, '-m', 'pip', 'install', *options]
     subprocess.run(pip, check=True, capture_output=True)
     empty = tmp_path / 'empty'
@@ -181,11 +185,13 @@ def test_editable_signposts_lead_to_configs_and_tools(checkout, editable, tmp_pa
     signpost.write_bytes(editable[f'clipself_mm/.mim/{name}'])
     assert Config.fromfile(signpost).to_dict() == Config.fromfile(checkout / name).to_dict()
     (tmp_path / 'train.py').write_bytes(editable['clipself_mm/.mim/tools/train.py'])
-    (checkout / 'tools/train.py').write_text('print(__name__, __file__)')
-    done = subprocess.run(
-        [sys.executable, 'train.py'], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.stdout.split() == ['__main__', str(checkout / 'tools/train.py')]
+    train = checkout / 'tools/train.py'
+    kept = train.read_bytes()
+    train.write_text('print(__name__, __file__)')
+    command = [sys.executable, 'train.py']
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    train.write_bytes(kept)
+    assert done.stdout.split() == ['__main__', str(train)]
 
 
 def test_editable_record_lists_every_file_with_its_digest(editable):
