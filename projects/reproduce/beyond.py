@@ -1,12 +1,13 @@
 """Tables of recipes beyond CLIPSelf, on Shapes-OV and Emoji-OV: which ingredients help.
 
 Recipes are chosen by ``beyond-search``, on development scenes of both data sets. ``beyond`` looks
-at the validation scenes of Shapes-OV, and trains F-ViT on the towers.
+at the validation scenes of Shapes-OV, and trains F-ViT on the towers; ``beyond-long`` does so after
+four times the steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,24 +31,26 @@ class Ingredients(NamedTuple):
 
     Attributes:
         config: What distils the tower.
-        objects: Whether regions come from a json of object regions.
+        objects: Boxes per image in the json of object regions; 0 for a recipe without.
         last_block: Mode of the tower's last block.
+        shares: Of images with object regions and with cells; None for the config's.
     """
 
     config: str
-    objects: bool = False
+    objects: int = 0
     last_block: str = 'value'
+    shares: tuple[float, float] | None = None
 
 
 RECIPES = {
     'patches': Ingredients(PATCHES),
-    'objects': Ingredients(OBJECTS, objects=True),
+    'objects': Ingredients(OBJECTS, objects=10),
     'image': Ingredients(f'{MIXTURES}/image.py'),
-    'objects + image': Ingredients(f'{MIXTURES}/objects-image.py', objects=True),
+    'objects + image': Ingredients(f'{MIXTURES}/objects-image.py', objects=10),
     'correlation': Ingredients(f'{FOLDER}/clipself_tiny_scd_shapes-ov.py'),
     'values-3': Ingredients(f'{FOLDER}/clipself_tiny_values3_shapes-ov.py', last_block='values-3'),
     'objects + values-3': Ingredients(
-        f'{MIXTURES}/objects-values3.py', objects=True, last_block='values-3'
+        f'{MIXTURES}/objects-values3.py', objects=10, last_block='values-3'
     ),
     'relational': Ingredients(f'{MIXTURES}/relational.py'),
     'grids': Ingredients(f'{MIXTURES}/grids.py'),
@@ -56,10 +59,24 @@ RECIPES = {
     'similarity': Ingredients(f'{MIXTURES}/similarity.py'),
     'context': Ingredients(f'{MIXTURES}/context.py'),
     'confidence': Ingredients(f'{MIXTURES}/confidence.py'),
+    'objects + correlation': Ingredients(f'{MIXTURES}/objects-correlation.py', objects=10),
+    'objects + correlation + image': Ingredients(
+        f'{MIXTURES}/objects-correlation-image.py', objects=10
+    ),
+    'objects + relational': Ingredients(f'{MIXTURES}/objects-relational.py', objects=10),
+    'objects, 5 boxes': Ingredients(OBJECTS, objects=5),
+    'objects, 20 boxes': Ingredients(OBJECTS, objects=20),
+    'objects, half the images': Ingredients(OBJECTS, objects=10, shares=(0.5, 0.5)),
+    'objects, nine of ten images': Ingredients(OBJECTS, objects=10, shares=(0.9, 0.1)),
 }
-"""Name to recipe: patches, each ingredient alone, combinations."""
+"""Name to recipe: patches, ingredients alone, combinations. A row of a table is known by its number,
+so new ones come last.
+"""
 CHOSEN = ('patches', 'correlation', 'objects', 'objects + image')
 """Recipes of the table `beyond`."""
+LONG = ('patches', 'objects + image')
+"""Recipes of the table `beyond-long`."""
+LONG_EPOCHS = 56
 
 
 class Scenes(NamedTuple):
@@ -83,8 +100,8 @@ class Scenes(NamedTuple):
     vocabulary: str
     files: dict[str, Path]
 
-    def distil(self, recipe: str) -> Experiment:
-        """The training of a tower by a recipe."""
+    def distil(self, recipe: str, epochs: int | None = None) -> Experiment:
+        """The training of a tower by a recipe; epochs of None are those of the config."""
         ingredients = RECIPES[recipe]
         options = {
             'train_dataloader.dataset.data_root': f'{self.data}/',
@@ -96,10 +113,15 @@ class Scenes(NamedTuple):
         }
         needs = {}
         if ingredients.objects:
-            needs['objects'] = self.find_objects()
+            needs['objects'] = self.find_objects(ingredients.objects)
             options['train_dataloader.dataset.ann_file'] = '{objects}/object_regions.json'
+        if ingredients.shares is not None:
+            shares = 'train_dataloader.dataset.pipeline.1.regions.shares'
+            options[shares] = '[{},{}]'.format(*ingredients.shares)
+        if epochs is not None:
+            options |= {'train_cfg.max_epochs': f'{epochs}', 'param_scheduler.0.end': f'{epochs}'}
         return Experiment(
-            self._name('distil', recipe),
+            self._name('distil', recipe, epochs),
             ingredients.config,
             options,
             needs,
@@ -107,17 +129,21 @@ class Scenes(NamedTuple):
             trains=True,
         )
 
-    def find_objects(self) -> Experiment:
-        """Leaves ``object_regions.json``, boxes in the training scenes."""
+    def find_objects(self, boxes: int) -> Experiment:
+        """Leaves ``object_regions.json``, the best boxes of each training scene."""
         options = {
             'test_dataloader.dataset.data_root': f'{self.data}/',
             'test_evaluator.out_file': '{here}/object_regions.json',
             'model.tower.model': self.clip,
         }
+        name = f'{self.name}_objects'
+        if boxes != 10:
+            options['test_evaluator.max_per_img'] = f'{boxes}'
+            name += f'{boxes}'
         config = f'{FOLDER}/object-regions_tiny_shapes-ov.py'
-        return Experiment(f'{self.name}_objects', config, options, files=self.files, seeded=False)
+        return Experiment(name, config, options, files=self.files, seeded=False)
 
-    def evaluate(self, recipe: str | None, split: str) -> Experiment:
+    def evaluate(self, recipe: str | None, split: str, epochs: int | None = None) -> Experiment:
         """Region classification by a tower, on the split `dev` or `val`; None: the untrained."""
         folder = self.dev if split == 'dev' else self.data
         options = {
@@ -130,12 +156,12 @@ class Scenes(NamedTuple):
         needs = {}
         if recipe is not None:
             options['model.tower.last_block'] = RECIPES[recipe].last_block
-            needs['tower'] = self.distil(recipe)
-        name = self._name(f'evaluate_{split}', recipe or 'original')
+            needs['tower'] = self.distil(recipe, epochs)
+        name = self._name(f'evaluate_{split}', recipe or 'original', epochs)
         config = ShapesSuite.evaluation
         return Experiment(name, config, options, needs, self.files, seeded=recipe is not None)
 
-    def detect(self, recipe: str | None) -> Experiment:
+    def detect(self, recipe: str | None, epochs: int | None = None) -> Experiment:
         """F-ViT on a tower, validated after each epoch."""
         options = {
             'train_dataloader.dataset.data_root': f'{self.data}/',
@@ -147,9 +173,9 @@ class Scenes(NamedTuple):
         if recipe is not None:
             options['model.backbone.tower.model'] = 'local-dir:{tower}/tower'
             options['model.backbone.tower.last_block'] = RECIPES[recipe].last_block
-            needs['tower'] = self.distil(recipe)
+            needs['tower'] = self.distil(recipe, epochs)
         config = ShapesSuite.detectors['fvit'].config
-        name = self._name('detect', recipe or 'original')
+        name = self._name('detect', recipe or 'original', epochs)
         return Experiment(
             name, config, options, needs, self.files, trains=True, best_by='coco/novel_ap50'
         )
@@ -161,8 +187,9 @@ class Scenes(NamedTuple):
             for title, kind in KINDS.items()
         )
 
-    def _name(self, what: str, recipe: str) -> str:
-        return f'{self.name}_{what}_{recipe.replace(" ", "")}'
+    def _name(self, what: str, recipe: str, epochs: int | None) -> str:
+        name = f'{self.name}_{what}_{recipe.replace(" ", "").replace(",", "-")}'
+        return name if epochs is None else f'{name}_{epochs}epochs'
 
 
 def scenes_of(root: Path, data_root: Path) -> tuple[Scenes, Scenes]:
@@ -240,6 +267,21 @@ def search_table(root: Path, data_root: Path) -> Table:
 
 def beyond_table(root: Path, data_root: Path) -> Table:
     """The chosen recipes on the validation scenes of Shapes-OV, with F-ViT on their towers."""
+    return _validation_table('', (None, *CHOSEN), root, data_root)
+
+
+def long_table(root: Path, data_root: Path) -> Table:
+    """The same after four times the steps."""
+    return _validation_table('-long', LONG, root, data_root, LONG_EPOCHS)
+
+
+def _validation_table(
+    suffix: str,
+    recipes: Sequence[str | None],
+    root: Path,
+    data_root: Path,
+    epochs: int | None = None,
+) -> Table:
     shapes, _ = scenes_of(root, data_root)
     detection = tuple(
         Column(f'last AP50 {split}', f'last/coco/{split}_ap50', 100) for split in ('novel', 'base')
@@ -249,14 +291,14 @@ def beyond_table(root: Path, data_root: Path) -> Table:
         Row(
             str(number),
             (recipe or 'original',),
-            (shapes.evaluate(recipe, 'val'), shapes.detect(recipe)),
+            (shapes.evaluate(recipe, 'val', epochs), shapes.detect(recipe, epochs)),
             (None,) * len(columns),
         )
-        for number, recipe in enumerate([None, *CHOSEN])
+        for number, recipe in enumerate(recipes)
     ]
     return Table(
-        'beyond',
-        'recipes beyond CLIPSelf on Shapes-OV',
+        f'beyond{suffix}',
+        'recipes beyond CLIPSelf on Shapes-OV' + (f', {epochs} epochs' if epochs else ''),
         '',
         ('recipe',),
         columns,
@@ -268,5 +310,6 @@ def beyond_table(root: Path, data_root: Path) -> Table:
 BEYOND_TABLES: dict[str, Callable[[Path, Path], Table]] = {
     'beyond-search': search_table,
     'beyond': beyond_table,
+    'beyond-long': long_table,
 }
 """Name to what makes the table of a checkout and the folder of Shapes-OV."""

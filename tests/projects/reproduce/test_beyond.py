@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from projects.reproduce import BEYOND_TABLES, Reproduction, RunContext, missing_data
-from projects.reproduce.beyond import CHOSEN, RECIPES, scenes_of
+from projects.reproduce.beyond import CHOSEN, LONG, RECIPES, scenes_of
 from tests.commands import ROOT
 
 
@@ -61,6 +61,30 @@ def test_a_detector_has_the_last_block_of_its_tower(data):
             ('model.backbone.tower', shapes.detect(recipe)),
         ):
             assert run.options[f'{place}.last_block'] == ingredients.last_block
+
+
+def test_the_long_table_trains_four_times_as_long(data):
+    runs, usual = runs_of('beyond-long', data), runs_of('beyond', data)
+    distilled = {key: run for key, run in runs.items() if 'distil' in key}
+    assert len(distilled) == len(LONG)
+    assert not distilled.keys() & usual.keys()
+    for run in distilled.values():
+        config, options = run.context.config(run.experiment.config), options_of(run)
+        assert int(options['train_cfg.max_epochs']) == 4 * config.train_cfg.max_epochs
+        assert int(options['param_scheduler.0.end']) == 4 * config.param_scheduler[0].end
+    for recipe in LONG:
+        name = recipe.replace(' ', '')
+        (detector,) = [run for key, run in runs.items() if f'_detect_{name}_' in key]
+        assert detector.needs['tower'].id in distilled
+
+
+def test_shares_and_boxes_of_a_recipe_reach_its_training(data):
+    runs = runs_of('beyond-search', data)
+    half = options_of(runs['shapes_distil_objects-halftheimages_seed0'])
+    assert half['train_dataloader.dataset.pipeline.1.regions.shares'] == '[0.5,0.5]'
+    few = runs['shapes_distil_objects-5boxes_seed0']
+    assert options_of(few.needs['objects'])['test_evaluator.max_per_img'] == '5'
+    assert few.needs['objects'].folder != runs['shapes_objects'].folder
 
 
 def test_object_regions_are_found_once_for_all_seeds_and_recipes(data):
