@@ -69,7 +69,7 @@ RECIPES = {
     'objects, half the images': Ingredients(OBJECTS, objects=10, shares=(0.5, 0.5)),
     'objects, nine of ten images': Ingredients(OBJECTS, objects=10, shares=(0.9, 0.1)),
 }
-"""Name to recipe: patches, ingredients alone, combinations. A row of a table is known by its number,
+"""Name to recipe: patches, ingredients alone, combinations. Tables know a row by its number,
 so new ones come last.
 """
 CHOSEN = ('patches', 'correlation', 'objects', 'objects + image')
