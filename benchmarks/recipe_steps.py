@@ -4,8 +4,8 @@
         configs/shapes/clipself_tiny_objects_shapes-ov.py --rounds 20
 
 A step is loading a batch, forward, backward and update, as in training, without hooks. The
-configs take turns (A B C A B C ...), some steps each; a ratio is that of the medians. With one
-thread (OMP_NUM_THREADS=1) and a loader without workers, times are processor time.
+configs take turns (A B C A B C ...), some steps each; a ratio is the median over the rounds. With
+one thread (OMP_NUM_THREADS=1) and a loader without workers, times are processor time.
 """
 
 from __future__ import annotations
@@ -64,6 +64,22 @@ def step_seconds(configs: list[Config], rounds: int, steps: int) -> list[list[fl
     return seconds
 
 
+def table_rows(paths: list[Path], seconds: list[list[float]]) -> list[str]:
+    """Lines of the table: config, median in ms, median ratio and its deviation over the rounds.
+
+    Args:
+        paths: The configs.
+        seconds: Result of ``step_seconds``, of two rounds or more.
+    """
+    rows = []
+    for path, measured in zip(paths, seconds, strict=True):
+        ratios = [own / first for own, first in zip(measured, seconds[0], strict=True)]
+        ratio, deviation = statistics.median(ratios), statistics.stdev(ratios)
+        milliseconds = 1000 * statistics.median(measured)
+        rows.append(f'{path.stem},{milliseconds:.1f},{ratio:.2f},{deviation:.2f}')
+    return rows
+
+
 def main() -> None:
     """Print a row per config."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -75,10 +91,9 @@ def main() -> None:
     configs = [Config.fromfile(path) for path in args.configs]
     for config in configs:
         config.merge_from_dict(args.cfg_options)
-    medians = [statistics.median(item) for item in step_seconds(configs, args.rounds, args.steps)]
-    print('config,ms of a step,ratio')
-    for path, median in zip(args.configs, medians, strict=True):
-        print(f'{path.stem},{1000 * median:.1f},{median / medians[0]:.2f}')
+    print('config,ms of a step,ratio,deviation')
+    for line in table_rows(args.configs, step_seconds(configs, args.rounds, args.steps)):
+        print(line)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,5 @@
 from itertools import repeat
+from pathlib import Path
 
 from benchmarks import recipe_steps
 
@@ -17,6 +18,14 @@ def test_configs_take_turns_and_the_first_turn_warms_up(monkeypatch):
     seconds = recipe_steps.step_seconds(['a', 'b'], rounds=2, steps=2)
     assert turns == ['a', 'a', 'b', 'b'] * 3
     assert seconds == [[0.5, 0.5], [0.5, 0.5]]
+
+
+def test_ratios_are_those_of_a_round():
+    seconds = [[0.1, 0.2, 0.4], [0.1, 0.3, 0.8]]
+    assert recipe_steps.table_rows([Path('a/first.py'), Path('b.py')], seconds) == [
+        'first,200.0,1.00,0.00',
+        'b,300.0,1.50,0.50',
+    ]
 
 
 def test_a_step_loads_trains_and_updates(tmp_path):
