@@ -88,6 +88,8 @@ def main() -> None:
     parser.add_argument('--steps', type=int, default=5, help='of a turn')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
     args = parser.parse_args()
+    if args.rounds < 2:
+        parser.error(f'--rounds must be at least 2, got {args.rounds}')
     configs = [Config.fromfile(path) for path in args.configs]
     for config in configs:
         config.merge_from_dict(args.cfg_options)
