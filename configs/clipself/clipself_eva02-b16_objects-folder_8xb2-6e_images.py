@@ -10,17 +10,13 @@ folder: its option ``test_dataloader.dataset.source``, here
 Expected: not measured on COCO, nor on other images.
 """
 
-_base_ = './clipself_eva02-b16_patches-folder_8xb2-6e_images.py'
+_base_ = [
+    './clipself_eva02-b16_patches-folder_8xb2-6e_images.py',
+    '../_base_/datasets/object_regions.py',
+]
 
 pipeline = _base_.train_dataloader.dataset.pipeline
-pipeline[1].regions = dict(
-    type='MixedRegions',
-    parts=[
-        dict(type='ProposalRegions', max_regions=20, crop_scale=1.5, fallback=False),
-        dict(type='GridRegions', max_split=6, max_regions=20),
-    ],
-    shares=[0.7, 0.3],
-)
+pipeline[1].regions = _base_.object_regions
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,

@@ -9,15 +9,8 @@ ViT-B/16, and serve every tower.
 Expected: not measured on COCO. Optimisation, schedule and `alpha` are those of patches.
 """
 
-_base_ = './clipself_openai-b16_patches_1xb2-44k_coco.py'
+_base_ = ['./clipself_openai-b16_patches_1xb2-44k_coco.py', '../_base_/datasets/object_regions.py']
 
 model = dict(dense_losses=[dict(type='ImageDistillLoss', crops=2)])
 train_dataloader = dict(dataset=dict(ann_file='annotations/coco_objects.json'))
-_base_.train_dataloader.dataset.pipeline[1].regions = dict(
-    type='MixedRegions',
-    parts=[
-        dict(type='ProposalRegions', max_regions=20, crop_scale=1.5, fallback=False),
-        dict(type='GridRegions', max_split=6, max_regions=20),
-    ],
-    shares=[0.7, 0.3],
-)
+_base_.train_dataloader.dataset.pipeline[1].regions = _base_.object_regions
