@@ -19,8 +19,12 @@ from projects import reproduce
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    in_miniature = {**reproduce.SEGMENTATION_TABLES, **reproduce.BEYOND_TABLES}
     parser.add_argument(
-        'tables', nargs='+', choices=['all', *reproduce.TABLES, *reproduce.BEYOND_TABLES]
+        'tables',
+        nargs='+',
+        choices=['all', *reproduce.TABLES, *in_miniature],
+        help=f'all: {", ".join(reproduce.TABLES)}',
     )
     parser.add_argument('--shapes', action='store_true', help='in miniature, on a CPU')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0])
@@ -37,8 +41,12 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.jobs > 1 and not args.shapes:
         parser.error('--jobs shares the cores of a CPU: it needs --shapes')
-    if not args.shapes and (beyond := reproduce.BEYOND_TABLES.keys() & set(args.tables)):
-        parser.error(f'{", ".join(sorted(beyond))}: measured with --shapes only')
+    if not args.shapes and (found := in_miniature.keys() & set(args.tables)):
+        parser.error(f'{", ".join(sorted(found))}: measured with --shapes only')
+    if args.epochs is not None and (
+        found := reproduce.SEGMENTATION_TABLES.keys() & set(args.tables)
+    ):
+        parser.error(f'--epochs: {", ".join(sorted(found))} count iterations')
     if args.gpus is not None and args.shapes:
         parser.error('--gpus: the runs of --shapes are for a CPU')
     return args
@@ -61,12 +69,13 @@ def main() -> int:
         given = reproduce.read_given_proposals(args.proposals, data_root / suite_type.train_images)
     suite = suite_type(given)
     names = reproduce.TABLES if 'all' in args.tables else dict.fromkeys(args.tables)
+    makers = {**reproduce.TABLES, **reproduce.SEGMENTATION_TABLES}
     beyond = reproduce.BEYOND_TABLES.keys() & set(names)
     if beyond and (missing := reproduce.missing_data(data_root.resolve())):
         sys.exit('data sets are missing; make them by\n' + '\n'.join(missing))
     tables = [
-        reproduce.TABLES[name](suite)
-        if name in reproduce.TABLES
+        makers[name](suite)
+        if name in makers
         else reproduce.BEYOND_TABLES[name](places[0], data_root.resolve())
         for name in names
     ]

@@ -10,6 +10,7 @@ from .report import mean_and_spread, write_report
 from .reproduction import Reproduction
 from .run import OtherSetupError, Run
 from .run_context import RunContext
+from .segmentation import SEGMENTATION_TABLES
 from .shapes_suite import ShapesSuite, prepare_shapes
 from .suite import Suite
 from .table import Column, Row, Table
@@ -17,6 +18,7 @@ from .tables import TABLES
 
 __all__ = [
     'BEYOND_TABLES',
+    'SEGMENTATION_TABLES',
     'TABLES',
     'CocoSuite',
     'Column',

@@ -59,9 +59,9 @@ class CocoSuite(Suite):
 
     def proposals(self) -> Experiment:
         """Proposals by an RPN of its own."""
-        rpn_options = self._data_of('train', 'val') | {'train_cfg.val_begin': '1000000'}
+        rpn_options = self.data_of('train', 'val') | {'train_cfg.val_begin': '1000000'}
         rpn = Experiment('train_rpn', f'{RPN}.py', rpn_options, trains=True)
-        options = self._data_of('test') | {
+        options = self.data_of('test') | {
             'test_evaluator.0.output_dir': '{here}',
             'test_evaluator.1.out_file': '{here}/proposals.json',
         }

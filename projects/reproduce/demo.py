@@ -54,7 +54,7 @@ class DemoSuite(ShapesSuite):
     def evaluate_detector(self, tower: str | None) -> Experiment:
         """AP of the F-ViT on a tower."""
         trained = self.detect(tower)
-        options = self._data_of('test') | self._tower('model.backbone.tower', tower)
+        options = self.data_of('test') | self.tower_options('model.backbone.tower', tower)
         needs = {**trained.needs, 'detector': trained}
         name = f'evaluate_{trained.name}'
         return Experiment(name, trained.config, options, needs, checkpoint='detector')

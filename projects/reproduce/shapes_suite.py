@@ -83,7 +83,7 @@ class ShapesSuite(Suite):
 
     def proposals(self) -> Experiment:
         """Proposals by the RPN of the detector on the original tower."""
-        options = self._data_of('test') | {'test_evaluator.out_file': '{here}/proposals.json'}
+        options = self.data_of('test') | {'test_evaluator.out_file': '{here}/proposals.json'}
         needs = {'detector': self.detect(None)}
         config = f'{FOLDER}/rpn_tiny_shapes-ov.py'
         return Experiment('propose', config, options, needs, checkpoint='detector')

@@ -123,7 +123,7 @@ class Suite(ABC):
     def distil(self, tower: str) -> Experiment:
         """The training of a tower."""
         config, changes = self.distillations[tower]
-        options = self._data_of('train', 'val') | {'train_cfg.val_begin': '1000000'}
+        options = self.data_of('train', 'val') | {'train_cfg.val_begin': '1000000'}
         source: dict[str, Any] = {}
         if tower == 'proposals':
             options['train_dataloader.dataset.ann_file'] = self._proposals_file
@@ -154,7 +154,7 @@ class Suite(ABC):
 
     def pseudo_labels(self, tower: str) -> Experiment:
         """Leaves ``pairs.json``: the proposals, each with a noun of its image's captions."""
-        options = self._data_of('test') | {
+        options = self.data_of('test') | {
             'test_dataloader.dataset.ann_file': self._proposals_file,
             'test_evaluator.out_file': '{here}/pairs.json',
         }
@@ -166,7 +166,7 @@ class Suite(ABC):
     def evaluate(self, tower: str | None) -> Experiment:
         """Region classification by a tower; by the untrained one for None."""
         name = f'evaluate_panoptic_{tower or "original"}'
-        options = self._data_of('test') | self._tower('model.tower', tower)
+        options = self.data_of('test') | self.tower_options('model.tower', tower)
         needs = {} if tower is None else {'tower': self.distil(tower)}
         return Experiment(name, self.evaluation, options, needs, seeded=tower is not None)
 
@@ -175,8 +175,8 @@ class Suite(ABC):
         config, changes = self.detectors[detector]
         options = {
             **changes,
-            **self._data_of('train', 'val'),
-            **self._tower('model.backbone.tower', tower),
+            **self.data_of('train', 'val'),
+            **self.tower_options('model.backbone.tower', tower),
             'train_cfg.val_interval': '1',
         }
         return Experiment(
@@ -188,7 +188,8 @@ class Suite(ABC):
             best_by='coco/novel_ap50',
         )
 
-    def _tower(self, place: str, tower: str | None) -> dict[str, str]:
+    def tower_options(self, place: str, tower: str | None) -> dict[str, str]:
+        """Options that put a tower at a place of a config; the untrained one for None."""
         file = self.original if tower is None else self.tower_file.format(folder='{tower}')
         options = {f'{place}.{self.tower_key}': file}
         if tower is not None and tower in self.last_blocks:
@@ -210,5 +211,6 @@ class Suite(ABC):
         return bool(self.given and self.given.nouns and self.nouns[tower] is None)
 
     @staticmethod
-    def _data_of(*splits: str) -> dict[str, str]:
+    def data_of(*splits: str) -> dict[str, str]:
+        """Options that make the data sets of some splits read the run's data."""
         return {f'{split}_dataloader.dataset.data_root': '{data}/' for split in splits}

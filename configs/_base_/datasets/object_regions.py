@@ -1,4 +1,4 @@
-"""Regions of an image: boxes of objects found without labels in 70% of the images, or grid cells."""
+"""Regions of an image: objects found without labels in 70% of the images, else grid cells."""
 
 object_regions = dict(
     type='MixedRegions',

@@ -9,6 +9,7 @@ from mmengine.config import DictAction
 
 from clipself_mm.datasets import load_vocabulary
 from projects.reproduce import (
+    SEGMENTATION_TABLES,
     TABLES,
     CocoSuite,
     GivenProposals,
@@ -24,14 +25,16 @@ SPLITS = ('novel', 'base', 'all')
 
 
 def reproduction(suite, names=tuple(TABLES), seeds=(0,), given=None, **options):
-    tables = [TABLES[name](SUITES[suite](given)) for name in names]
+    makers = {**TABLES, **SEGMENTATION_TABLES}
+    tables = [makers[name](SUITES[suite](given)) for name in names]
     places = (ROOT, ROOT / 'work', ROOT / 'data')
     return Reproduction(tables, seeds, RunContext(*places, 'data', **options))
 
 
 @pytest.fixture(scope='module', params=SUITES)
 def runs(request):
-    return reproduction(request.param).queue.runs
+    in_miniature = SEGMENTATION_TABLES if request.param == 'shapes' else ()
+    return reproduction(request.param, [*TABLES, *in_miniature]).queue.runs
 
 
 def has(config, key):
@@ -95,6 +98,30 @@ def test_a_distilled_tower_is_where_it_is_used(runs):
             ]
             (tower,) = towers
             assert f'{run.needs["tower"].folder}/tower' in tower
+
+
+def test_segmentation_is_measured_after_the_last_step_of_each_tower():
+    runs = reproduction('shapes', ['5', '6']).queue.runs
+    for tower in ('patches', 'proposals'):
+        own = f'{tower}_seed0'
+        assert runs[f'zero-shot_{own}'].needs['tower'].id == own
+        assert runs[f'cat-seg_{own}'].experiment.checkpoint == 'training'
+        training = runs[f'cat-seg_{own}'].needs['training']
+        assert training.needs['tower'].id == own
+        assert '--resume' in training.command()
+        for score in ('clip', 'fused'):
+            run = runs[f'panoptic_{score}_{own}']
+            assert f'model.test_cfg.score={score}' in run.options()
+            steps = (
+                run.needs['generator']
+                .context.config(run.needs['generator'].experiment.config)
+                .train_cfg.max_iters
+            )
+            file = f'{run.needs["generator"].folder}/iter_{steps}.pth'
+            assert f'model.generator_checkpoint={file}' in run.options()
+    assert {run.needs['generator'].id for run in runs.values() if 'generator' in run.needs} == {
+        'mask-generator_seed0'
+    }
 
 
 @pytest.mark.parametrize('suite', SUITES)
