@@ -43,10 +43,9 @@ def parse_args() -> argparse.Namespace:
         parser.error('--jobs shares the cores of a CPU: it needs --shapes')
     if not args.shapes and (found := in_miniature.keys() & set(args.tables)):
         parser.error(f'{", ".join(sorted(found))}: measured with --shapes only')
-    if args.epochs is not None and (
-        found := reproduce.SEGMENTATION_TABLES.keys() & set(args.tables)
-    ):
-        parser.error(f'--epochs: {", ".join(sorted(found))} count iterations')
+    counted = reproduce.SEGMENTATION_TABLES.keys() & set(args.tables)
+    if args.epochs is not None and counted:
+        parser.error(f'--epochs: trainings of {", ".join(sorted(counted))} count iterations')
     if args.gpus is not None and args.shapes:
         parser.error('--gpus: the runs of --shapes are for a CPU')
     return args

@@ -74,6 +74,19 @@ def test_gpus_are_for_runs_on_real_data(reproduce, capsys):
     assert '--gpus' in capsys.readouterr().err.splitlines()[-1]  # behind the usage
 
 
+@pytest.mark.parametrize(
+    ('words', 'text'),
+    [
+        (('5', '6', '--gpus', 8), '5, 6: measured with --shapes only'),
+        (('6', '1a', '--shapes', '--epochs', 2), 'trainings of 6 count iterations'),
+    ],
+)
+def test_segmentation_is_in_miniature_and_at_full_length(reproduce, capsys, words, text):
+    with pytest.raises(SystemExit):
+        reproduce(*words)
+    assert text in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_jobs_are_for_one_machine_without_gpus(reproduce, capsys):
     with pytest.raises(SystemExit):
         reproduce('1a', '--jobs', 2)
