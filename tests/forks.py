@@ -1,7 +1,7 @@
 """Python scripts in processes of their own, without the seconds that torch and mm take to import.
 
-A server process imports what others wrote and forks for each script. Nothing of this package is in
-it, so that a script and its config bring all of ours themselves.
+A server process imports what others wrote and forks for each script. No module of this package is
+in it, so that a script and its config bring all of ours themselves; only their compiled code is.
 """
 
 import functools
@@ -13,10 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+from multiprocessing import forkserver
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).parents[1]
-PRELOADED = ['open_clip', 'mmdet.apis']
+PRELOADED = ['open_clip', 'mmdet.apis', 'mmdet.models', 'tests.compiled']
 SERVER = multiprocessing.get_context('forkserver')
 
 
@@ -27,7 +29,7 @@ class Fork:
         self.args = [str(word) for word in words]
         self.folder = tempfile.TemporaryDirectory()
         self.output = output or [Path(self.folder.name, name) for name in ('stdout', 'stderr')]
-        SERVER.set_forkserver_preload(PRELOADED)
+        start_server()
         self.process = SERVER.Process(target=run, args=(self.args, str(cwd), self.output, env))
         self.process.start()
 
@@ -66,6 +68,13 @@ class ForkedPopen(Fork):
 
     def terminate(self):
         self.process.terminate()
+
+
+@functools.cache
+def start_server():
+    SERVER.set_forkserver_preload(PRELOADED)
+    with mock.patch.dict(os.environ, PYTHONPATH=str(ROOT)):
+        forkserver.ensure_running()
 
 
 def run(words, cwd, output, env):
