@@ -14,6 +14,7 @@ from tests.commands import load_tool
 from tests.factories import write_micro_clip
 from tests.forks import format_each_config_once
 
+gc.disable()  # until all is imported
 format_each_config_once()
 
 
@@ -25,6 +26,7 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     """What is imported by now is no garbage: not to be looked through by mmengine's data sets."""
+    gc.enable()
     gc.freeze()
 
 
