@@ -114,3 +114,22 @@ def format_each_config_once():
         return texts[key]
 
     yapf_api.FormatCode = config.FormatCode = format_once  # onedl-mmengine takes it from yapf
+
+
+def read_each_prompt_once():
+    """Let open_clip turn a text into tokens once in this process.
+
+    Each detector that is built reads the 4,000 prompts of its vocabulary.
+    """
+    from open_clip import SimpleTokenizer
+
+    encode, tokens = SimpleTokenizer.encode, {}
+
+    @functools.wraps(encode)
+    def encode_once(self, text):
+        key = text, self.clean_fn, self.vocab_size
+        if key not in tokens:
+            tokens[key] = encode(self, text)
+        return [*tokens[key]]
+
+    SimpleTokenizer.encode = encode_once
