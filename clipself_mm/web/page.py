@@ -139,7 +139,7 @@ class Actions:
         return [sentence(answer.said), answer.figure, tabulate(answer.rows), file]
 
     def describe(self, session: Session, word: str, groups: int, size: int) -> list[Any]:
-        """Sentence, heat maps and clusters of dense features; the last ones stay after a wrong file."""
+        """Sentence, heat maps and clusters; a wrong file leaves the last ones as they are."""
         asked = session.image, word, int(groups), int(size)
         answer = self._described.get(asked) or answer_dense(self.models, session, *asked[1:])
         self._described = {} if answer.said.wrong else {asked: answer}
