@@ -12,9 +12,11 @@ from clipself_mm.datasets import load_vocabulary
 from clipself_mm.shapes.export import ShapesOV, export_shapes_ov
 from tests.commands import load_tool
 from tests.factories import write_micro_clip
-from tests.forks import format_each_config_once
+from tests.forks import format_each_config_once, read_each_prompt_once
 
+gc.disable()  # until all is imported
 format_each_config_once()
+read_each_prompt_once()
 
 
 def pytest_collection_modifyitems(items):
@@ -25,6 +27,7 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     """What is imported by now is no garbage: not to be looked through by mmengine's data sets."""
+    gc.enable()
     gc.freeze()
 
 

@@ -36,6 +36,7 @@ param_scheduler = [dict(type='WarmupCosineLR', warmup=4, end=18)]
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=3))
 log_processor = dict(by_epoch=False)
 """
+ONE_EPOCH = 'train_cfg.max_epochs=1'
 WORKERS = {
     'no-workers': ['train_dataloader.num_workers=0'],
     'two-workers': ['train_dataloader.num_workers=2'],
@@ -154,7 +155,7 @@ def test_two_processes_train_and_measure_as_one(shapes, micro_clip, words_given,
     for processes in (1, 2):
         work_dir = tmp_path / f'{processes}-processes'
         batch = f'train_dataloader.batch_size={4 // processes}'
-        overrides = options(shapes, micro_clip, *EPOCHS, words_given, batch)
+        overrides = options(shapes, micro_clip, *EPOCHS, words_given, batch, ONE_EPOCH)
         if processes == 1:
             call(train_command(work_dir, overrides, config=PATCHES), tmp_path)
         else:
@@ -168,7 +169,7 @@ def test_two_processes_train_and_measure_as_one(shapes, micro_clip, words_given,
         torch.testing.assert_close(runs[2][key], value, rtol=1e-3, atol=1e-5)
         moved += not value.equal(runs[1][key.replace('student.', 'teacher.')])
     assert moved > 0
-    checkpoint = tmp_path / '1-processes' / 'epoch_3.pth'
+    checkpoint = tmp_path / '1-processes' / 'epoch_1.pth'
     overrides = options(shapes, micro_clip, words_given)
     one = run_test(tmp_path / 'one', PATCHES, overrides, checkpoint)
     overrides = [item for item in overrides if not item.startswith(('train_', 'val_'))]
@@ -181,6 +182,6 @@ def test_mmdet_own_training_tool_runs_the_config_from_any_folder(shapes, micro_c
     import mmdet
 
     (tool,) = Path(mmdet.__file__).parent.glob('.mim/tools/train.py')
-    overrides = options(shapes, micro_clip, *EPOCHS, 'train_cfg.max_epochs=1')
+    overrides = options(shapes, micro_clip, *EPOCHS, ONE_EPOCH)
     call(train_command(tmp_path / 'run', overrides, config=PATCHES, tool=tool), tmp_path)
     assert (tmp_path / 'run' / 'tower' / 'open_clip_model.safetensors').is_file()

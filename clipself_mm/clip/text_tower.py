@@ -98,7 +98,7 @@ class TextTower(nn.Module):
             batch = prompts[start : start + batch_size]
             tokens = self.tokenizer(batch)
             cut += find_cut(self.tokenizer, batch, tokens)
-            encoded.append(F.normalize(self.encode_text(tokens.to(device)), dim=-1))
+            encoded.append(F.normalize(encode_short(self.text, tokens.to(device)), dim=-1))
         warn_of_cut(names, cut, tokens.shape[1])
         by_name = average_prompts(torch.cat(encoded).unflatten(0, (-1, len(templates))))
         table = average_names(by_name, [len(own) for own in of_class])

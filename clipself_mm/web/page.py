@@ -88,6 +88,7 @@ class Actions:
         self.models = models
         self.folder = folder
         self.samples = samples
+        self._described: dict[Any, Described] = {}
 
     def connect(
         self, session: gr.State, image: ImagePart, boxes: DetectionPart, dense: DensePart
@@ -138,8 +139,10 @@ class Actions:
         return [sentence(answer.said), answer.figure, tabulate(answer.rows), file]
 
     def describe(self, session: Session, word: str, groups: int, size: int) -> list[Any]:
-        """Sentence, heat maps and clusters of dense features."""
-        answer = answer_dense(self.models, session, word, int(groups), int(size))
+        """Sentence, heat maps and clusters; a wrong file leaves the last ones as they are."""
+        asked = session.image, word, int(groups), int(size)
+        answer = self._described.get(asked) or answer_dense(self.models, session, *asked[1:])
+        self._described = {} if answer.said.wrong else {asked: answer}
         return [sentence(answer.said), *self._heat_maps(answer), *self._clusters(answer)]
 
     def choose_upload(self, session: Session, path: str | None, *options: Any) -> list[Any]:
