@@ -37,6 +37,7 @@ default_hooks = dict(checkpoint=dict(by_epoch=False, interval=3))
 log_processor = dict(by_epoch=False)
 """
 ONE_EPOCH = 'train_cfg.max_epochs=1'
+TWO_EPOCHS = 'train_cfg.max_epochs=2'
 WORKERS = {
     'no-workers': ['train_dataloader.num_workers=0'],
     'two-workers': ['train_dataloader.num_workers=2'],
@@ -155,7 +156,7 @@ def test_two_processes_train_and_measure_as_one(shapes, micro_clip, words_given,
     for processes in (1, 2):
         work_dir = tmp_path / f'{processes}-processes'
         batch = f'train_dataloader.batch_size={4 // processes}'
-        overrides = options(shapes, micro_clip, *EPOCHS, words_given, batch, ONE_EPOCH)
+        overrides = options(shapes, micro_clip, *EPOCHS, words_given, batch, TWO_EPOCHS)
         if processes == 1:
             call(train_command(work_dir, overrides, config=PATCHES), tmp_path)
         else:
@@ -169,7 +170,7 @@ def test_two_processes_train_and_measure_as_one(shapes, micro_clip, words_given,
         torch.testing.assert_close(runs[2][key], value, rtol=1e-3, atol=1e-5)
         moved += not value.equal(runs[1][key.replace('student.', 'teacher.')])
     assert moved > 0
-    checkpoint = tmp_path / '1-processes' / 'epoch_1.pth'
+    checkpoint = tmp_path / '1-processes' / 'epoch_2.pth'
     overrides = options(shapes, micro_clip, words_given)
     one = run_test(tmp_path / 'one', PATCHES, overrides, checkpoint)
     overrides = [item for item in overrides if not item.startswith(('train_', 'val_'))]
