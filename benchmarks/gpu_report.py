@@ -27,7 +27,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu_rows import Bench, rows_of
+from benchmarks.gpu_bench import Bench
+from benchmarks.gpu_rows import rows_of
 from benchmarks.gpu_tables import markdown
 
 MINUTES = dict(full=6.0, quick=2.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import gpu_report, gpu_rows
+from benchmarks import gpu_bench, gpu_report
 from benchmarks.gpu_report import Report, Row
 from benchmarks.gpu_tables import markdown
 from tests.commands import ROOT, TORCH
@@ -25,7 +25,7 @@ def called_in_a_fork(command, limit):
 
 @pytest.mark.slow
 def test_the_report_runs_end_to_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu_rows, 'called', called_in_a_fork)
+    monkeypatch.setattr(gpu_bench, 'called', called_in_a_fork)
     words = ['gpu_report', '--device', 'cpu', '--micro', '--out', str(tmp_path)]
     monkeypatch.setattr(sys, 'argv', words)
     gpu_report.main()
