@@ -172,10 +172,11 @@ def test_cache_of_another_state_is_not_read(config, model, tuning, tmp_path):
     tuned.merge_from_dict({'model.test_cfg.rpn.max_per_img': 7})
     assert folder(tuned) != own
     weight = next(iter(model.rpn_head.parameters()))
+    kept = weight.detach().clone()
     with torch.no_grad():
         weight += 1
         changed = folder()
-        weight -= 1
+        weight.copy_(kept)
     assert changed != own
     image = tuning.cache.dataset.get_data_info(0)['img_path']
     stat = os.stat(image)
