@@ -9,6 +9,7 @@ from typing import Any
 
 from clipself_mm.io.atomic_write import atomic_write
 
+from .orderings import Cell, orderings_table
 from .records import Record, merge_records, read_records, write_records
 from .run import Run
 from .run_context import RunContext
@@ -93,6 +94,7 @@ def markdown(
         problems: Why a run is not done, by id.
     """
     lines, used, missing, others = [], [], [], 0
+    columns: dict[str, list[Cell]] = {column.title: [] for column in table.columns}
     in_paper = table.columns_in_paper
     for row in table.rows:
         today = {run.setup: run for run in _runs_of(row, seeds, context)}
@@ -104,6 +106,9 @@ def markdown(
         for column, published in zip(table.columns, row.paper, strict=True):
             values = [r.values[column.title] for r in own if column.title in r.values]
             cells.append(mean_and_spread(values))
+            if published is not None:
+                seeded = any(item.seeded for item in row.measured_by)
+                columns[column.title].append(Cell(row.number, published, values, seeded))
             if column in in_paper:
                 cells.append(NONE if published is None else f'{published:.1f}')
         numbers = sorted({str(sum(r.run == name for r in own)) for name in _names(row)})
@@ -116,6 +121,13 @@ def markdown(
     if table.remark:
         parts.append(table.remark)
     parts.append('\n'.join(_as_markdown([[*head, 'runs'], *lines])))
+    if orders := orderings_table(columns):
+        heads = ['order of rows in the paper', 'the same here', 'reversed here', 'neither']
+        parts.append(
+            'By the difference of two means; `neither` is within two standard deviations of the '
+            'difference of two seeds:'
+        )
+        parts.append('\n'.join(_as_markdown([heads, *orders])))
     if missing:
         parts.append('Missing:\n\n' + '\n'.join(f'- {item}' for item in missing))
     if others:

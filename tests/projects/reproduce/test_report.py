@@ -91,6 +91,19 @@ def test_table_with_two_seeds_by_hand(root):
     assert rows[2].startswith('2*,measure_tower,0,')
 
 
+def test_orders_of_the_paper_are_held_against_those_of_the_seeds(root):
+    table = table_of(('1', (original(),)), ('2', (measure(train()),)))
+    rows = (table.rows[0], table.rows[1]._replace(paper=(90.0, None)))
+    work = Reproduction([replace(table, rows=rows)], [0, 2], context_of(root), display=Lines())
+    assert work.execute(root / 'out')
+    lines = (root / 'out/table_x.md').read_text().splitlines()
+    assert lines[-3:] == [  # 7 more, with a deviation of 14
+        '| order of rows in the paper | the same here | reversed here | neither |',
+        '|---|---|---|---|',
+        '| top-1 | – | – | 1 < 2 |',
+    ]
+
+
 def test_a_table_that_is_not_the_papers_has_no_column_for_it(root):
     table = table_of(('1', (original(),)))
     rows = tuple(row._replace(paper=(None, None)) for row in table.rows)
