@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -118,8 +119,12 @@ class Bench:
 
 
 def machine(bench: Bench) -> dict:
-    """Card, driver, versions, and the rates of a large bf16 product and of a large copy."""
-    found = dict(python=platform.python_version(), torch=torch.__version__)
+    """Date, card, driver, versions, the rates of a large bf16 product and of a large copy."""
+    found = dict(
+        date=time.strftime('%Y-%m-%d'),
+        python=platform.python_version(),
+        torch=torch.__version__,
+    )
     if bench.device == 'cpu':
         size = 256 if bench.micro else 1024
         found |= {'bf16 TFLOP/s': matrix_rate(torch.bfloat16, size) / 1e12}
@@ -129,6 +134,7 @@ def machine(bench: Bench) -> dict:
         card=torch.cuda.get_device_name(),
         driver=driver_version(),
         cuda=torch.version.cuda,
+        cudnn=str(torch.backends.cudnn.version()),
     )
     left, right = torch.randn(2, 8192, 8192, device='cuda').bfloat16()
     product = seconds_of(lambda: left @ right, 'cuda', most=300)  # clocks rise first

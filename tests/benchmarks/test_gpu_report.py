@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import gpu_bench, gpu_report
 from benchmarks.gpu_report import Report, Row
+from benchmarks.gpu_rows import rows_of
 from benchmarks.gpu_tables import markdown
 from tests.commands import ROOT, TORCH
 from tests.forks import Fork
@@ -40,6 +41,7 @@ def test_the_report_runs_end_to_end(tmp_path, monkeypatch):
     assert set(errors) <= expected, errors
     assert rows['Self-check']['pytest -m gpu']['skipped'] == 12
     text = (tmp_path / 'report.md').read_text()
+    assert f'| rates | {rows["Machine"]["rates"]["date"]} |' in text
     step = rows['Distillation, B/16, micro, batch 2']
     assert step['bfloat16']['x reference'] == step['reference']['ms'] / step['bfloat16']['ms']
     assert len(step['bfloat16']['kernels']) == 10
@@ -130,6 +132,19 @@ def test_what_a_training_starts_has_as_many_cores_as_its_title_says():
     with gpu_bench.limited_cores(1):
         assert gpu_bench.called(count, 60) == ('1\n', 0)
     assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.parametrize('quick', [False, True])
+def test_rows_of_less_worth_come_last(quick):
+    rows = [row[:2] for row in rows_of(gpu_bench.Bench('cuda', False, quick, {}))]
+    assert len(set(rows)) == len(rows)
+    assert 'rates' in rows[0]
+    references = [number for number, row in enumerate(rows) if row[1] == 'reference']
+    for number in references:  # the others are held against it
+        assert all(title != rows[number][0] for title, _ in rows[:number])
+    compiled = [number for number, (_, name) in enumerate(rows) if 'compiled' in name]
+    assert len(compiled) == (1 if quick else 8)
+    assert all(number > references[-1] for number in compiled[not quick :])
 
 
 def test_aims_by_hand():
