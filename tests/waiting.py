@@ -24,10 +24,11 @@ def waits(func, args):
 
 
 class NoWaiting(TorchDispatchMode):
-    """Raises on operations that synchronise with the device."""
+    """Raises on operations that synchronise with the device, and on lists of floats as tensors."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if waits(func, args):
+        constant = func.overloadpacket.__name__ == CONSTANT
+        if waits(func, args) or (constant and args[0].ndim and args[0].is_floating_point()):
             raise AssertionError(f'{func} waits for the device')
         return func(*args, **(kwargs or {}))
 
