@@ -57,7 +57,7 @@ def self_check(bench: Bench) -> dict:
     bench.free()
     tests = 'tests/gpu/test_towers_on_cuda.py' if bench.quick or bench.micro else 'tests/gpu'
     text, _ = gpu_bench.called(
-        [sys.executable, '-m', 'pytest', '-m', 'gpu', '-q', '-s', tests], 120
+        [sys.executable, '-m', 'pytest', '-m', 'gpu', '-q', '-s', tests], 180
     )
     for line in text.splitlines():
         print('   ', line)
