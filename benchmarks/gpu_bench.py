@@ -7,7 +7,9 @@ import os
 import platform
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -22,7 +24,7 @@ TINY_CLIP = 'pkg:clipself_mm.shapes/tiny_clip'
 CROPS = round(mean_crops())
 """Crops of an image."""
 CORES = 4
-"""Workers of a data loader."""
+"""Processor cores of a training, and workers of its data loader."""
 Rows = Iterator[tuple[str, str, float, Callable[[], dict]]]
 """Title of the section, name, seconds on an H100 at most, function that gives the figures."""
 
@@ -101,8 +103,14 @@ class Bench:
         return found | {'peak GiB': peak_of(run)} if self.device == 'cuda' else found
 
     def profiled(self, found: dict, run: Callable[[], object]) -> dict:
-        """Figures of a step with its largest kernels and the share of the time without any."""
-        return found | profile_of(run, self.device, found['ms'], 1 if self.micro else 3)
+        """Figures of a step with its largest kernels and the share of the time without any.
+
+        A profiler that fails leaves the figures, with its error.
+        """
+        try:
+            return found | profile_of(run, self.device, found['ms'], 1 if self.micro else 3)
+        except RuntimeError as error:
+            return found | {'error': f'no profile: {str(error).strip().splitlines()[0][:300]}'}
 
     def product_rate(self) -> float:
         """FLOP/s of the bf16 product, as measured in the first row."""
@@ -111,8 +119,12 @@ class Bench:
 
 
 def machine(bench: Bench) -> dict:
-    """Card, driver, versions, and the rates of a large bf16 product and of a large copy."""
-    found = dict(python=platform.python_version(), torch=torch.__version__)
+    """Date, card, driver, versions, the rates of a large bf16 product and of a large copy."""
+    found = dict(
+        date=time.strftime('%Y-%m-%d'),
+        python=platform.python_version(),
+        torch=torch.__version__,
+    )
     if bench.device == 'cpu':
         size = 256 if bench.micro else 1024
         found |= {'bf16 TFLOP/s': matrix_rate(torch.bfloat16, size) / 1e12}
@@ -122,17 +134,29 @@ def machine(bench: Bench) -> dict:
         card=torch.cuda.get_device_name(),
         driver=driver_version(),
         cuda=torch.version.cuda,
+        cudnn=str(torch.backends.cudnn.version()),
     )
     left, right = torch.randn(2, 8192, 8192, device='cuda').bfloat16()
-    product = seconds_of(lambda: left @ right, 'cuda')
+    product = seconds_of(lambda: left @ right, 'cuda', most=300)  # clocks rise first
     source = torch.empty(2**30, dtype=torch.uint8, device='cuda')
     target = torch.empty_like(source)
-    copy = seconds_of(lambda: target.copy_(source), 'cuda')
+    copy = seconds_of(lambda: target.copy_(source), 'cuda', most=300)
     return found | {
         'memory GiB': total / GIB,
         'bf16 TFLOP/s': 2 * 8192**3 / product / 1e12,
         'copy GB/s': 2 * 2**30 / copy / 1e9,
     }
+
+
+@contextmanager
+def limited_cores(count: int) -> Iterator[None]:
+    """Inside the block this thread, and what it starts, run on that many processor cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def driver_version() -> str | None:

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from torchvision.io import decode_jpeg
 
 from benchmarks import gpu_bench, gpu_steps
 from benchmarks.distill_step import Step
-from benchmarks.gpu_bench import B16, CORES, CROPS, TINY, Bench, Rows
+from benchmarks.gpu_bench import B16, CORES, CROPS, TINY, Bench, Rows, limited_cores
 from benchmarks.gpu_distillation import distillation_rows, towers_of
 from benchmarks.gpu_steps import ROOT, seconds_of
 from benchmarks.reference_loader import ReferenceLoader
@@ -39,11 +39,19 @@ def training_rows(bench: Bench) -> Rows:
     """The reference with its loader, then tools/train.py."""
     title = f'Training, {(TINY if bench.micro else B16).title}, {CORES} processor cores'
     yield title, 'reference', 25, partial(reference_training, bench)
-    for backend in ('device',) if bench.quick or bench.micro else ('device', 'torch'):
-        yield title, backend, 45, partial(real_training, bench, backend)
+    ways = [('device', 8), ('torch', 8), ('device', 1)]
+    for backend, multiple in ways[: 1 if bench.quick or bench.micro else None]:
+        name = f'{backend}, crops in multiples of {multiple}'
+        yield title, name, 45, partial(real_training, bench, backend, multiple)
 
 
-def real_training(bench: Bench, backend: str) -> dict:
+def bare_step(bench: Bench) -> dict:
+    """Figures of the step without a loader, if they were measured."""
+    title, *_ = next(distillation_rows(bench, TINY if bench.micro else B16, 2))
+    return bench.rows.get(title, {}).get(bench.half, {})
+
+
+def real_training(bench: Bench, backend: str, multiple: int) -> dict:
     """Wall time of a step of tools/train.py on photos of COCO's size, with `--amp` on a card."""
     bench.free()
     steps = 4 if bench.micro else 50 if bench.quick else 100
@@ -54,6 +62,7 @@ def real_training(bench: Bench, backend: str) -> dict:
             bench, photos(Path(temporary, 'photos'), 2 * steps, size), backend
         )
         options |= {
+            'model.teacher_multiple': multiple,
             'train_cfg.max_epochs': 1,
             'default_hooks.logger.interval': steps // 4,
             'log_processor.window_size': steps // 4,
@@ -61,29 +70,34 @@ def real_training(bench: Bench, backend: str) -> dict:
         command = [sys.executable, str(ROOT / 'tools/train.py'), str(FOLDER)]
         command += ['--work-dir', str(work_dir), *(['--amp'] if bench.device == 'cuda' else [])]
         command += ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
-        text, code = gpu_bench.called(command, 90)
-        if code:
-            raise RuntimeError((text.strip().splitlines() or [''])[-1])
-        lines = next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()
-    logged = [entry for line in lines if 'time' in (entry := json.loads(line))]
-    later = logged[1:]
+        with limited_cores(CORES):
+            text, code = gpu_bench.called(command, 90)
+        logs = [path.read_text() for path in work_dir.glob('*/vis_data/scalars.json')]
+    lines = (json.loads(line) for log in logs for line in log.splitlines())
+    later = [entry for entry in lines if 'time' in entry][1:]
+    if code or not later:
+        raise RuntimeError((text.strip().splitlines() or [''])[-1])
     seconds, waiting = (sum(e[key] for e in later) / len(later) for key in ('time', 'data_time'))
     found = {'ms': 1e3 * seconds, 'images/s': 2 / seconds, 'ms of it for data': 1e3 * waiting}
-    bare = bench.rows.get(next(distillation_rows(bench, TINY if bench.micro else B16, 2))[0], {})
-    if 'ms' in bare.get(bench.half, {}):
-        found['over the bare step'] = found['ms'] / bare[bench.half]['ms'] - 1
+    if 'ms' in (bare := bare_step(bench)):
+        found['over the bare step'] = found['ms'] / bare['ms'] - 1
     return found
 
 
 def photos(folder: Path, count: int, size: tuple[int, int]) -> Path:
-    """Write photos of COCO's size; more names than pictures are links to them."""
+    """A folder of photos of COCO's size; more names than pictures are links to them."""
     folder.mkdir()
     for number in range(count):
-        path = folder / f'{number}.jpg'
-        if number < PHOTOS:
-            write_photo(path, *size, number)
-        else:
-            os.link(folder / f'{number % PHOTOS}.jpg', path)
+        os.link(Path(pictures(size).name, f'{number % PHOTOS}.jpg'), folder / f'{number}.jpg')
+    return folder
+
+
+@cache
+def pictures(size: tuple[int, int]) -> tempfile.TemporaryDirectory:
+    """The pictures behind the names, written once."""
+    folder = tempfile.TemporaryDirectory()
+    for number in range(PHOTOS):
+        write_photo(Path(folder.name, f'{number}.jpg'), *size, number)
     return folder
 
 
@@ -165,20 +179,28 @@ def reference_training(bench: Bench) -> dict:
                 step.run()
                 yield
 
-        seconds = gpu_steps.seconds_of_rest(trained(), skipped, bench.device)
+        with limited_cores(CORES):
+            seconds = gpu_steps.seconds_of_rest(trained(), skipped, bench.device)
     return {'ms': 1e3 * seconds, 'images/s': 2 / seconds}
 
 
 def loader_rows(bench: Bench) -> Rows:
-    """Images a second of the loaders, to be held against those of the bare step."""
-    title = f'Loaders, {CORES} workers, batches of 2'
+    """Images a second of the loaders beside what the bare step eats."""
+    title = f'Loaders, {CORES} workers on as many cores, batches of 2'
     for name in ('reference', 'pillow', 'torch', 'device'):
         yield title, name, 12, partial(loader_rate, bench, name)
     yield title, 'device, which decodes too', 12, partial(decoding_rate, bench)
 
 
+def beside_the_step(bench: Bench, rate: float) -> dict:
+    """Images a second, and how many times as many as the bare step eats."""
+    bare = bare_step(bench)
+    eaten = {'x the bare step': rate / bare['images/s']} if 'images/s' in bare else {}
+    return {'images/s': rate} | eaten
+
+
 def loader_rate(bench: Bench, name: str) -> dict:
-    """Images a second of one loader, wall time, and what of a batch is left to the device."""
+    """Images a second of one loader, and what of a batch is left to the device."""
     batches, skip = (2, 1) if bench.micro else (60, 10)
     with tempfile.TemporaryDirectory() as temporary:
         size = (64, 48) if bench.micro else PHOTO
@@ -193,8 +215,9 @@ def loader_rate(bench: Bench, name: str) -> dict:
             if bench.device == 'cpu':
                 config.train_dataloader.pop('pin_memory')
             loader = Runner.build_dataloader(config.train_dataloader, seed=0)
-        seconds = gpu_steps.seconds_of_rest(iter(loader), skip, 'cpu')
-        found = {'images/s': 2 / seconds}
+        with limited_cores(CORES):
+            seconds = gpu_steps.seconds_of_rest(iter(loader), skip, 'cpu')
+        found = beside_the_step(bench, 2 / seconds)
         if name != 'reference':
             preprocessor = MODELS.build(config.model.data_preprocessor).to(bench.device)
             data = next(iter(loader))
@@ -223,4 +246,4 @@ def decoding_rate(bench: Bench) -> dict:
             resize_windows(image, crops, what.crop_side, what.crop_side, centred=True)
             resize_windows(image, whole, height, width)
 
-    return {'images/s': len(files) / seconds_of(run, bench.device, most=10)}
+    return beside_the_step(bench, len(files) / seconds_of(run, bench.device, most=10))

@@ -4,9 +4,12 @@ import sys
 from collections import Counter
 
 from torch import Tensor, bool, uint8
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 WAITING = ('_local_scalar_dense', 'nonzero', 'masked_select', 'equal', 'unique', '_unique2')
+LEAVING = (Tensor.tolist, Tensor.cpu, Tensor.numpy)
+"""Methods that take values from the device, which on a processor are no operations."""
 CONSTANT = 'lift_fresh'
 """A tensor of Python numbers: made in a step, it is copied to the device, which waits."""
 PACKAGES = ('clipself_mm', 'mmdet', 'mmcv', 'mmengine')
@@ -21,20 +24,30 @@ def waits(func, args):
 
 
 class NoWaiting(TorchDispatchMode):
-    """Raises on operations that synchronise with the device."""
+    """Raises on operations that synchronise with the device, and on lists of floats as tensors."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if waits(func, args):
+        constant = func.overloadpacket.__name__ == CONSTANT
+        if waits(func, args) or (constant and args[0].ndim and args[0].is_floating_point()):
             raise AssertionError(f'{func} waits for the device')
         return func(*args, **(kwargs or {}))
 
 
 class Waits(TorchDispatchMode):
-    """Counts such operations, and constants, by package and function."""
+    """Counts such operations, constants and methods, by package and function."""
 
     def __init__(self):
         super().__init__()
         self.found = Counter()
+        self.methods = Methods(self.found)
+
+    def __enter__(self):
+        self.methods.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self.methods.__exit__(*error)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if waits(func, args) or func.overloadpacket.__name__ == CONSTANT:
@@ -44,6 +57,19 @@ class Waits(TorchDispatchMode):
     def of(self, package):
         """Functions of a package that wait, and how often."""
         return {name: count for (where, name), count in self.found.items() if where == package}
+
+
+class Methods(TorchFunctionMode):
+    """Counts what `LEAVING` lists."""
+
+    def __init__(self, found):
+        super().__init__()
+        self.found = found
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in LEAVING:
+            self.found[caller()] += 1
+        return func(*args, **(kwargs or {}))
 
 
 def caller():

@@ -328,9 +328,19 @@ class ViTTower(VisionTower):
         return tokens[:, self.prefix :].transpose(1, 2).unflatten(2, grid).contiguous()
 
 
+COMPILED_VARIANTS = 64
+"""Variants of a block's code that are compiled at most; torch runs any further one as it is."""
+
+
 @cache
 def compiled(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of a class through ``torch.compile``, once for all its objects."""
+    """A method of a class through ``torch.compile``, once for all its objects.
+
+    Torch keeps 8 variants of a function. Student and teacher in training and validation, with two
+    numbers of crops, are more.
+    """
+    dynamo = torch._dynamo.config
+    dynamo.cache_size_limit = max(dynamo.cache_size_limit, COMPILED_VARIANTS)
     return torch.compile(method)
 
 

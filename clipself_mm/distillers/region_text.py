@@ -26,7 +26,7 @@ class RegionText(RegionDistiller):
         data_preprocessor: Config of a ``RegionPreprocessor``.
         nouns: Arguments of ``noun_embeddings``; label i of the data is noun i.
         unlocked_blocks: How many of the student's last blocks train; None for all.
-        region_text_loss: Config of the loss between pooled features and nouns.
+        region_text_loss: Config of the loss between pooled features and nouns, which samples them.
         classifier: Arguments of ``RegionClassifier`` for validation; None to train only.
     """
 
@@ -60,9 +60,11 @@ class RegionText(RegionDistiller):
             data_samples: The regions of each image: ``boxes_px`` in pixels of ``images`` and
                 ``labels``.
         """
+        labels = torch.cat([sample.regions.labels for sample in data_samples])
+        # The host reads the labels: before the device has the student's forward pass to do.
+        sampled = self.region_text_loss.sample(labels, len(self.nouns.table))
         dense = self.student.encode_dense(inputs['images'])
         boxes_px = [sample.regions.boxes_px for sample in data_samples]
         pooled = roi_pool(dense, boxes_px, self.student.patch_size)
-        labels = torch.cat([sample.regions.labels for sample in data_samples])
-        loss = self.region_text_loss(pooled, labels, self.nouns.table, self.logit_scale)
+        loss = self.region_text_loss(pooled, labels, self.nouns.table, self.logit_scale, sampled)
         return {'loss_region_text': loss}

@@ -54,13 +54,14 @@ class ContextDistillLoss(BaseModule):
                 'ContextDistillLoss needs the queries of a last block with self-correlation: '
                 "set model.tower last_block='qq' or 'csa'"
             )
-        mean, std = (
-            batch.images.new_tensor(values).view(1, 3, 1, 1)
-            for values in (batch.teacher.mean, batch.teacher.std)
-        )
         with torch.no_grad():
             grid = tuple(batch.context.shape[-2:])
-            reference = self.foundation(batch.images * std + mean, grid)
+            # By channel: a tensor of the constants would be a copy for which the host waits.
+            channels = zip(
+                batch.images.unbind(1), batch.teacher.mean, batch.teacher.std, strict=True
+            )
+            pixels = torch.stack([channel * std + mean for channel, mean, std in channels], dim=1)
+            reference = self.foundation(pixels, grid)
         pairs = zip(batch.tokens(batch.context), batch.tokens(reference), strict=True)
         with torch.autocast(batch.images.device.type, enabled=False):
             losses = [correlation_distance(student, target) for student, target in pairs]

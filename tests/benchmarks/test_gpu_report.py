@@ -1,6 +1,7 @@
 """The report of a card, in tiny sizes on the processor: every row runs, is guarded, is written."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 from benchmarks import gpu_bench, gpu_report
 from benchmarks.gpu_report import Report, Row
+from benchmarks.gpu_rows import rows_of
 from benchmarks.gpu_tables import markdown
 from tests.commands import ROOT, TORCH
 from tests.forks import Fork
@@ -39,6 +41,7 @@ def test_the_report_runs_end_to_end(tmp_path, monkeypatch):
     assert set(errors) <= expected, errors
     assert rows['Self-check']['pytest -m gpu']['skipped'] == 12
     text = (tmp_path / 'report.md').read_text()
+    assert f'| rates | {rows["Machine"]["rates"]["date"]} |' in text
     step = rows['Distillation, B/16, micro, batch 2']
     assert step['bfloat16']['x reference'] == step['reference']['ms'] / step['bfloat16']['ms']
     assert len(step['bfloat16']['kernels']) == 10
@@ -47,8 +50,12 @@ def test_the_report_runs_end_to_end(tmp_path, monkeypatch):
         assert f'## {section}' in text
     assert 'not measured' not in text
     training = next(part for title, part in rows.items() if title.startswith('Training'))
-    over = training['device']['ms'] / step['bfloat16']['ms'] - 1
-    assert training['device']['over the bare step'] == pytest.approx(over)
+    trained = training['device, crops in multiples of 8']
+    over = trained['ms'] / step['bfloat16']['ms'] - 1
+    assert trained['over the bare step'] == pytest.approx(over)
+    loaders = next(part for title, part in rows.items() if title.startswith('Loaders'))
+    eaten = loaders['pillow']['images/s'] / step['bfloat16']['images/s']
+    assert loaders['pillow']['x the bare step'] == pytest.approx(eaten)
 
 
 def failing():
@@ -90,7 +97,54 @@ def test_a_killed_report_goes_on(tmp_path):
     assert second.rows['A']['done']['ms'] == 1.0
     assert second.rows['A']['killer'] == dict(error=gpu_report.UNFINISHED)
     assert second.rows['A']['next']['ms'] == 7.0
-    assert second.started == first.started
+
+
+def test_a_report_that_goes_on_counts_the_time_of_its_rows(tmp_path, monkeypatch):
+    """Not the time between: rows that did not fit are measured when there are more minutes."""
+    now = 1000.0
+    monkeypatch.setattr(gpu_report.time, 'time', lambda: now)
+    first = Report(tmp_path, seconds=60)
+    now += 50
+    first.run(Row('A', 'long', 20, lambda: dict(ms=1.0)))
+    assert 'left out' in first.rows['A']['long']
+    now += 3600
+    assert Report(tmp_path, seconds=60, resume=True).left == 10
+    second = Report(tmp_path, seconds=90, resume=True)
+    second.run(Row('A', 'long', 20, lambda: dict(ms=1.0)))
+    assert second.rows['A']['long']['ms'] == 1.0
+
+
+def test_figures_outlive_a_profiler_that_fails(monkeypatch):
+    def broken(*_):
+        raise RuntimeError('CUPTI_ERROR_INSUFFICIENT_PRIVILEGES\nmore')
+
+    monkeypatch.setattr(gpu_bench, 'profile_of', broken)
+    bench = gpu_bench.Bench('cpu', micro=True, quick=False, rows={})
+    found = bench.profiled(dict(ms=2.0), lambda: None)
+    assert found == dict(ms=2.0, error='no profile: CUPTI_ERROR_INSUFFICIENT_PRIVILEGES')
+    assert '| float16 | 2 |' in markdown(dict(seconds=1.0, rows={'A': {'float16': found}}))
+
+
+@pytest.mark.skipif(not hasattr(os, 'sched_getaffinity'), reason='only Linux limits cores')
+def test_what_a_training_starts_has_as_many_cores_as_its_title_says():
+    before = os.sched_getaffinity(0)
+    count = [sys.executable, '-c', 'import os; print(len(os.sched_getaffinity(0)))']
+    with gpu_bench.limited_cores(1):
+        assert gpu_bench.called(count, 60) == ('1\n', 0)
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.parametrize('quick', [False, True])
+def test_rows_of_less_worth_come_last(quick):
+    rows = [row[:2] for row in rows_of(gpu_bench.Bench('cuda', False, quick, {}))]
+    assert len(set(rows)) == len(rows)
+    assert 'rates' in rows[0]
+    references = [number for number, row in enumerate(rows) if row[1] == 'reference']
+    for number in references:  # the others are held against it
+        assert all(title != rows[number][0] for title, _ in rows[:number])
+    compiled = [number for number, (_, name) in enumerate(rows) if 'compiled' in name]
+    assert len(compiled) == (1 if quick else 8)
+    assert all(number > references[-1] for number in compiled[not quick :])
 
 
 def test_aims_by_hand():

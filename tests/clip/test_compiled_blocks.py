@@ -59,6 +59,21 @@ def test_compiled_value_branches_are_the_branches(graphs):
     assert graphs.frame_count == 2  # a block in full, a value branch
 
 
+@pytest.mark.skipif(TORCH < (2, 5), reason='this torch compiles each block for itself')
+def test_no_variant_of_a_block_is_left_uncompiled(graphs, monkeypatch):
+    """Torch silently runs a function as it is once it has compiled a number of variants of it.
+
+    Its number is 8; a training of ours has 6, and the validation before its first step 6 more.
+    """
+    monkeypatch.setattr(torch._dynamo.config, 'cache_size_limit', 1)
+    tower = small_tower('eva02')
+    tower.compile_blocks = True
+    with torch.no_grad():
+        tower.encode_image(images_of(tower, 4, 4))
+    assert graphs.frame_count == 2  # all but the last block, and the last
+    assert torch._dynamo.config.cache_size_limit >= 4 * (6 + 6)
+
+
 def test_other_towers_have_no_blocks_to_compile():
     with pytest.raises(NotImplementedError, match='blocks to compile'):
         build_tower('RN50', compile_blocks=True)

@@ -1,7 +1,8 @@
 """What of this package waits for the device in a detector's step: mmdet's own parts do so often.
 
 Sampling and suppression have results whose size depends on values. Nothing of ours waits in a
-training step, and in a prediction once an image, for the number of boxes above the threshold.
+training step, and in a prediction twice an image: for the number of boxes above the threshold,
+and for the names of the labels when all else is done.
 """
 
 import pytest
@@ -32,11 +33,18 @@ def test_a_training_step_waits_in_mmdet_only(model):
     assert waits.of('mmdet')  # the check sees what waits
 
 
-def test_a_prediction_waits_once_an_image(model):
+def test_a_prediction_waits_twice_an_image(model):
     model.eval()
     with Waits() as waits, torch.no_grad():
         model.predict(images(), samples())
-    assert waits.of('clipself_mm') == {'topk_multiclass_nms': 2}
+    assert waits.of('clipself_mm') == {'topk_multiclass_nms': 2, '_predict_rois': 2}
+
+
+@pytest.mark.parametrize('leave', [torch.Tensor.tolist, torch.Tensor.cpu, torch.Tensor.numpy])
+def test_what_leaves_the_device_is_seen(leave):
+    with Waits() as waits:
+        leave(torch.zeros(2))
+    assert sum(waits.found.values()) == 1
 
 
 def test_constants_are_seen():

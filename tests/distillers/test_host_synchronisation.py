@@ -1,9 +1,10 @@
 """A step never asks the device for a value: on a GPU the host would wait for all it has queued.
 
-What waits is seen without one: reading a scalar (`item`, `float`, `bool`) and everything whose size
-depends on values (`nonzero`, masks as indices) are operations. What leaves the device unseen
-(`tolist`, `cpu`) fails on the meta device, which has no values to give. mmengine's own part of a
-step, which sums the losses and updates the weights, is not looked at.
+What waits is seen without one: reading a scalar (`item`, `float`, `bool`), everything whose size
+depends on values (`nonzero`, masks as indices) and a list of floats as a tensor are operations.
+What leaves the device unseen (`tolist`, `cpu`) fails on the meta device, which has no values to
+give. mmengine's own part of a step, which sums the losses and updates the weights, is not looked
+at.
 """
 
 import pytest
@@ -31,6 +32,7 @@ from tests.waiting import NoWaiting
         lambda x: (x > 0).nonzero(),
         lambda x: x.masked_select(x > 0),
         lambda x: x.unique(),
+        lambda x: x * x.new_tensor([1.0, 2.0, 3.0]),
     ],
 )
 def test_the_check_detects_synchronisation(wait):
@@ -112,6 +114,8 @@ def test_a_step_with_any_kind_of_tower_does_not_synchronise(kind):
     student.unlock_blocks()
     images, crops = images_of(student, 5, 3, count=2), images_of(teacher, 4, 4, count=3)
     boxes_px = [torch.tensor([[0.0, 0, 20, 30], [5, 5, 40, 40]]), torch.tensor([[0.0, 0, 9, 9]])]
+    for tower, pixels in ((student, images), (teacher, crops)):
+        tower.encode_dense(pixels)  # fills the tables of positions
     with NoWaiting():
         with torch.no_grad():
             target = teacher.encode_image(crops)
@@ -120,6 +124,7 @@ def test_a_step_with_any_kind_of_tower_does_not_synchronise(kind):
 
 
 def test_the_preprocessor_does_not_synchronise_in_validation():
-    with NoWaiting():
-        RegionPreprocessor(pad_divisor=16)(pseudo_collate(raw_items([2, 1])), False)
-        RegionPreprocessor(pad_divisor=16)(windows_batch(), False)
+    preprocessor = RegionPreprocessor(pad_divisor=16)
+    for batch in (pseudo_collate(raw_items([2, 1])), windows_batch()):
+        with NoWaiting():
+            preprocessor(batch, False)

@@ -51,6 +51,21 @@ def make_pairs(counts, seed=0):
     return inputs, samples
 
 
+def test_the_host_reads_the_labels_before_the_student_runs(micro_clip, nouns, monkeypatch):
+    """A device has little to do then; it has the whole forward pass where the loss is computed."""
+    model, order = make_model(micro_clip, nouns), []
+    for name, owner in (('sample', model.region_text_loss), ('encode_dense', model.student)):
+        method = getattr(owner, name)
+
+        def noted(*args, name=name, method=method):
+            order.append(name)
+            return method(*args)
+
+        monkeypatch.setattr(owner, name, noted)
+    model(*make_pairs([3, 2]), mode='loss')
+    assert order == ['sample', 'encode_dense']
+
+
 def test_loss_by_a_plain_loop(micro_clip, nouns):
     model = make_model(micro_clip, nouns)
     inputs, samples = make_pairs([3, 2])

@@ -83,11 +83,26 @@ def test_a_compiled_step_has_the_same_loss():
     assert losses[1] == pytest.approx(losses[0], rel=1e-2)
 
 
-def test_a_step_does_not_synchronise():
+def windows_batch():
+    """The batch whose crops and images the device cuts."""
+    data = batch(64, 32, crops=4, images=2)
+    corners = [(0, 0, 50, 40), (3, 4, 20, 9), (7, 7, 8, 8), (10, 20, 50, 40)]
+    data['inputs'] = dict(
+        image=[torch.zeros(3, 40, 50, dtype=torch.uint8)] * 2,
+        image_window=[torch.from_numpy(window_rows(corners[:1], 64))] * 2,
+        crop_windows=[torch.from_numpy(window_rows(corners, 32))] * 2,
+    )
+    for sample in data['data_samples']:
+        sample.set_metainfo(dict(img_shape=(51, 64), crop_size=32))
+    return data
+
+
+@pytest.mark.parametrize('windows', [False, True])
+def test_a_step_does_not_synchronise(windows):
     """Torch itself raises where the host would wait for the device."""
     model = build(TINY, 64).cuda()
     model.data_preprocessor._non_blocking = True
-    data = pin_memory(batch(64, 32, crops=4, images=2))
+    data = pin_memory(windows_batch() if windows else batch(64, 32, crops=4, images=2))
     for mode in ('default', 'error'):  # the first step fills caches
         torch.cuda.set_sync_debug_mode(mode)
         try:
