@@ -85,10 +85,20 @@ class ObjectRegions(FrozenModel):
             The samples; ``bboxes`` (xyxy in source pixels, shape (P_i, 4)) and ``scores`` in
             (0, 1], shape (P_i), best first.
         """
-        images = inputs['images']
+        sides_px = [
+            [max(round(side * sample.scale), 1) for side in sample.ori_shape]
+            for sample in data_samples
+        ]
+        images = torch.stack(
+            [
+                _complete_cells(image, *sides, self.tower.patch_size)
+                for image, sides in zip(inputs['images'], sides_px, strict=True)
+            ]
+        )
         dense = self.tower.encode_dense(images).float()
-        for image, features, sample in zip(images, dense, data_samples, strict=True):
-            sides = [max(round(side * sample.scale), 1) for side in sample.ori_shape]
+        for image, features, sides, sample in zip(
+            images, dense, sides_px, data_samples, strict=True
+        ):
             boxes_px, persistence = self.segments(image, features, *sides)
             scores = self.scores(image[:, : sides[0], : sides[1]], boxes_px, persistence)
             order = scores.argsort(descending=True, stable=True)
@@ -107,7 +117,7 @@ class ObjectRegions(FrozenModel):
         """Boxes of the most persistent segments of an image.
 
         Args:
-            image: Normalised and padded, shape (3, H, W).
+            image: Normalised and padded, its last cells complete, shape (3, H, W).
             features: Its dense map, shape (D, h, w).
             height: Height of the image without padding, in pixels.
             width: Its width.
@@ -134,8 +144,9 @@ class ObjectRegions(FrozenModel):
             if self.min_cells <= len(segment.cells) <= largest
         ]
         boxes, persistence = segment_boxes(kept, size[1])
-        cell = np.array([width / size[1], height / size[0]] * 2)
-        boxes_px = torch.from_numpy(boxes * cell).float()
+        cell = np.array([columns * patch / size[1], rows * patch / size[0]] * 2)
+        limits = [width, height, width, height]
+        boxes_px = torch.from_numpy(np.minimum(boxes * cell, limits)).float()
         values = torch.from_numpy(persistence).float()
         chosen = nms(boxes_px, values, self.iou_threshold)[: self.candidates]
         return boxes_px[chosen].to(image.device), values[chosen].to(image.device)
@@ -167,6 +178,26 @@ class ObjectRegions(FrozenModel):
         side = self.tower.image_size
         windows = torch.from_numpy(window_rows(corners, side)).to(image.device)
         return preprocessor.normalise(resize_windows(pixels, windows, side, side, centred=True))
+
+
+def _complete_cells(image: Tensor, height: int, width: int, patch: int) -> Tensor:
+    """Continue an image to the end of its last cells by its edge pixels; further padding stays.
+
+    Cells that are partly padding would be unlike all others: a strip along the edge.
+
+    Args:
+        image: Padded to the right and below, shape (3, H, W).
+        height: Height of the image without padding, in pixels.
+        width: Its width.
+        patch: Side of a cell in pixels.
+    """
+    rows, columns = (
+        torch.arange(-(-side // patch) * patch, device=image.device).clamp_max(side - 1)
+        for side in (height, width)
+    )
+    image = image.clone()
+    image[:, : len(rows), : len(columns)] = image[:, rows][:, :, columns]
+    return image
 
 
 def _to_unit_scale(features: Tensor) -> Tensor:

@@ -162,3 +162,13 @@ def test_box_cover_worked_by_hand():
     cover = box_cover(torch.tensor([[4.0, 0, 20, 8], [100, 100, 120, 120]]), (2, 3), 8)
     assert cover[0].tolist() == [[0.5, 1, 0.5], [0, 0, 0]]
     assert not cover[1].any()
+
+
+def test_a_last_row_of_cells_that_is_partly_padding_is_no_object(finder):
+    image = np.full((100, 128, 3), 200, np.uint8)  # 12.5 rows of cells
+    image[72:96, 40:72] = 200, 0, 0
+    boxes = found_in(finder, image, scale=1.0).bboxes
+    expected = torch.tensor([40.0, 72, 72, 96])
+    assert (boxes - expected).abs().amax(dim=1).min() < 0.01
+    assert boxes[:10, 1].max() < 95
+    assert boxes[:, 3].max() == 100
