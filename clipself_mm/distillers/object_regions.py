@@ -61,6 +61,11 @@ class ObjectRegions(FrozenModel):
                 'expected grid >= 2, candidates and min_cells >= 1 and 0 < max_area <= 1, got '
                 f'{grid}, {candidates}, {min_cells} and {max_area}'
             )
+        if not 0 < iou_threshold <= 1 or crop_scale <= 0:
+            raise ValueError(
+                'expected 0 < iou_threshold <= 1 and crop_scale > 0, got '
+                f'{iou_threshold} and {crop_scale}'
+            )
         self.tower = build_tower_for(self.data_preprocessor, tower)
         self.tower.freeze()
         self.grid = grid
@@ -85,6 +90,7 @@ class ObjectRegions(FrozenModel):
             The samples; ``bboxes`` (xyxy in source pixels, shape (P_i, 4)) and ``scores`` in
             (0, 1], shape (P_i), best first.
         """
+        self.tower.check_sides(inputs['images'])
         sides_px = [
             [max(round(side * sample.scale), 1) for side in sample.ori_shape]
             for sample in data_samples

@@ -212,7 +212,23 @@ def test_without_shares_an_image_has_the_regions_of_all_parts():
     assert boxes.tolist() == crops.tolist() == [[10, 10, 30, 30], [0, 0, 200, 100]]
 
 
-@pytest.mark.parametrize('arguments', [([], None), ([CELLS], [1, 1]), ([CELLS, CELLS], [1, 0])])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ([], None),
+        ([CELLS], [1, 1]),
+        ([CELLS, CELLS], [1, 0]),
+        ([CELLS, CELLS], [1, float('nan')]),
+        ([CELLS, CELLS], ['a', 'b']),
+        ([CELLS, CELLS], 0.7),
+    ],
+)
 def test_shares_are_one_positive_number_a_part(arguments):
     with pytest.raises(ValueError, match='expected'):
         MixedRegions(*arguments)
+
+
+@pytest.mark.parametrize('sampler', [GridRegions, ProposalRegions])
+def test_a_crop_has_a_size(sampler):
+    with pytest.raises(ValueError, match=r'crop_scale.*-1\.5'):
+        sampler(crop_scale=-1.5)
