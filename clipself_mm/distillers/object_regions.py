@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -97,7 +99,7 @@ class ObjectRegions(FrozenModel):
         ]
         images = torch.stack(
             [
-                _complete_cells(image, *sides, self.tower.patch_size)
+                _complete_cells(image, sides, self.tower.patch_size)
                 for image, sides in zip(inputs['images'], sides_px, strict=True)
             ]
         )
@@ -186,20 +188,19 @@ class ObjectRegions(FrozenModel):
         return preprocessor.normalise(resize_windows(pixels, windows, side, side, centred=True))
 
 
-def _complete_cells(image: Tensor, height: int, width: int, patch: int) -> Tensor:
+def _complete_cells(image: Tensor, sides: Sequence[int], patch: int) -> Tensor:
     """Continue an image to the end of its last cells by its edge pixels; further padding stays.
 
     Cells that are partly padding would be unlike all others: a strip along the edge.
 
     Args:
         image: Padded to the right and below, shape (3, H, W).
-        height: Height of the image without padding, in pixels.
-        width: Its width.
+        sides: Height and width of the image without padding, in pixels.
         patch: Side of a cell in pixels.
     """
     rows, columns = (
         torch.arange(-(-side // patch) * patch, device=image.device).clamp_max(side - 1)
-        for side in (height, width)
+        for side in sides
     )
     image = image.clone()
     image[:, : len(rows), : len(columns)] = image[:, rows][:, :, columns]
