@@ -115,8 +115,8 @@ class ProposalJsonWriter(BaseMetric):
         untested = sum(image['id'] not in proposals for image in images)
         if untested or not count:
             print_log(
-                f'{self.out_file}: {untested} of its {len(images)} images were not tested; the others '
-                f'have {count} proposals',
+                f'{self.out_file}: {untested} of its {len(images)} images were not tested; '
+                f'the others have {count} proposals',
                 logger='current',
                 level=logging.WARNING,
             )
