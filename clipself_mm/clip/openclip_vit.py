@@ -35,6 +35,10 @@ class OpenCLIPViT(ViTTower):
                 'expected a ViT that pools by its class token or the mean of its patches, got '
                 f'attn_pool {type(visual.attn_pool).__name__}, pool_type {visual.pool_type!r}'
             )
+        if len(set(visual.image_size)) > 1:  # positions are resized from a square
+            raise NotImplementedError(
+                f'expected a ViT of square images, got image_size {visual.image_size}'
+            )
         for block in visual.transformer.resblocks:
             if type(block) is not ResidualAttentionBlock:
                 raise NotImplementedError(

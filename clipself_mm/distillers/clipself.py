@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import ModuleList
 from mmengine.registry import MODELS, TASK_UTILS
 from torch import Tensor
@@ -100,6 +102,7 @@ class CLIPSelf(RegionDistiller):
         self.teacher_dtype = teacher_dtype
         self.teacher_batch = teacher_batch
         self.teacher_multiple = teacher_multiple
+        self._warned = False
 
     def loss(
         self, inputs: dict[str, Tensor], data_samples: list[RegionSample]
@@ -164,9 +167,22 @@ class CLIPSelf(RegionDistiller):
         """The teacher's embeddings (R, D) of crops (R, 3, S, S); R may be 0."""
         if not len(crops):
             return crops.new_zeros(0, self.teacher.dim)
+        self._check_size(crops)
         with self._teacher_precision(crops.device):
             parts = crops.split(self.teacher_batch or len(crops))
             return torch.cat([self._encode_padded(part) for part in parts])
+
+    def _check_size(self, crops: Tensor) -> None:
+        """Warn once if crops have not the size that the teacher was trained with."""
+        (height, width), side = crops.shape[-2:], self.teacher.image_size
+        if (height, width) != (side, side) and not self._warned:
+            self._warned = True
+            print_log(
+                f'crops of {width} x {height} px for a teacher that was trained with images of '
+                f'{side} px: set size={side} in CropRegions unless this is wanted',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def _encode_padded(self, crops: Tensor) -> Tensor:
         missing = -len(crops) % self.teacher_multiple

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -61,6 +63,11 @@ class ObjectRegions(FrozenModel):
                 'expected grid >= 2, candidates and min_cells >= 1 and 0 < max_area <= 1, got '
                 f'{grid}, {candidates}, {min_cells} and {max_area}'
             )
+        if not 0 < iou_threshold <= 1 or crop_scale <= 0:
+            raise ValueError(
+                'expected 0 < iou_threshold <= 1 and crop_scale > 0, got '
+                f'{iou_threshold} and {crop_scale}'
+            )
         self.tower = build_tower_for(self.data_preprocessor, tower)
         self.tower.freeze()
         self.grid = grid
@@ -85,10 +92,21 @@ class ObjectRegions(FrozenModel):
             The samples; ``bboxes`` (xyxy in source pixels, shape (P_i, 4)) and ``scores`` in
             (0, 1], shape (P_i), best first.
         """
-        images = inputs['images']
+        self.tower.check_sides(inputs['images'])
+        sides_px = [
+            [max(round(side * sample.scale), 1) for side in sample.ori_shape]
+            for sample in data_samples
+        ]
+        images = torch.stack(
+            [
+                _complete_cells(image, sides, self.tower.patch_size)
+                for image, sides in zip(inputs['images'], sides_px, strict=True)
+            ]
+        )
         dense = self.tower.encode_dense(images).float()
-        for image, features, sample in zip(images, dense, data_samples, strict=True):
-            sides = [max(round(side * sample.scale), 1) for side in sample.ori_shape]
+        for image, features, sides, sample in zip(
+            images, dense, sides_px, data_samples, strict=True
+        ):
             boxes_px, persistence = self.segments(image, features, *sides)
             scores = self.scores(image[:, : sides[0], : sides[1]], boxes_px, persistence)
             order = scores.argsort(descending=True, stable=True)
@@ -107,7 +125,7 @@ class ObjectRegions(FrozenModel):
         """Boxes of the most persistent segments of an image.
 
         Args:
-            image: Normalised and padded, shape (3, H, W).
+            image: Normalised and padded, its last cells complete, shape (3, H, W).
             features: Its dense map, shape (D, h, w).
             height: Height of the image without padding, in pixels.
             width: Its width.
@@ -134,8 +152,9 @@ class ObjectRegions(FrozenModel):
             if self.min_cells <= len(segment.cells) <= largest
         ]
         boxes, persistence = segment_boxes(kept, size[1])
-        cell = np.array([width / size[1], height / size[0]] * 2)
-        boxes_px = torch.from_numpy(boxes * cell).float()
+        cell = np.array([columns * patch / size[1], rows * patch / size[0]] * 2)
+        limits = [width, height, width, height]
+        boxes_px = torch.from_numpy(np.minimum(boxes * cell, limits)).float()
         values = torch.from_numpy(persistence).float()
         chosen = nms(boxes_px, values, self.iou_threshold)[: self.candidates]
         return boxes_px[chosen].to(image.device), values[chosen].to(image.device)
@@ -167,6 +186,25 @@ class ObjectRegions(FrozenModel):
         side = self.tower.image_size
         windows = torch.from_numpy(window_rows(corners, side)).to(image.device)
         return preprocessor.normalise(resize_windows(pixels, windows, side, side, centred=True))
+
+
+def _complete_cells(image: Tensor, sides: Sequence[int], patch: int) -> Tensor:
+    """Continue an image to the end of its last cells by its edge pixels; further padding stays.
+
+    Cells that are partly padding would be unlike all others: a strip along the edge.
+
+    Args:
+        image: Padded to the right and below, shape (3, H, W).
+        sides: Height and width of the image without padding, in pixels.
+        patch: Side of a cell in pixels.
+    """
+    rows, columns = (
+        torch.arange(-(-side // patch) * patch, device=image.device).clamp_max(side - 1)
+        for side in sides
+    )
+    image = image.clone()
+    image[:, : len(rows), : len(columns)] = image[:, rows][:, :, columns]
+    return image
 
 
 def _to_unit_scale(features: Tensor) -> Tensor:

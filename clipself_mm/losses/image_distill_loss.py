@@ -31,8 +31,8 @@ class ImageDistillLoss(nn.Module):
 
     def __init__(self, crops: int = 1, loss_weight: float = 1.0) -> None:
         super().__init__()
-        if crops < 1:
-            raise ValueError(f'crops must be at least 1, got {crops}')
+        if not isinstance(crops, int) or crops < 1:
+            raise ValueError(f'crops must be a whole number of at least 1, got {crops}')
         self.crops = crops
         self.loss_weight = loss_weight
 

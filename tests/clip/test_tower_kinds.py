@@ -276,6 +276,8 @@ def test_unsupported_methods_raise():
         ('siglip', dict(global_pool='avgmax'), "timm.*'avgmax'"),
         ('patch16', dict(qk_norm=True, block_type='custom'), 'CustomResidualAttentionBlock'),
         ('patch16', dict(attentional_pool=True), 'AttentionalPooler'),
+        # 8 x 2 positions, as many as a square of 4 x 4 has
+        ('patch16', dict(image_size=(128, 32)), r'square.*\(128, 32\)'),
     ],
 )
 def test_unsupported_parts_raise(kind, changes, message):

@@ -1,11 +1,15 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine import Config
 from mmengine.registry import TASK_UTILS
 
 from clipself_mm.datasets import GridRegions, MixedRegions, ProposalRegions
 from clipself_mm.datasets.regions import enlarge_boxes, grid_boxes, grid_choices
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
 def generator(seed=0):
@@ -212,7 +216,30 @@ def test_without_shares_an_image_has_the_regions_of_all_parts():
     assert boxes.tolist() == crops.tolist() == [[10, 10, 30, 30], [0, 0, 200, 100]]
 
 
-@pytest.mark.parametrize('arguments', [([], None), ([CELLS], [1, 1]), ([CELLS, CELLS], [1, 0])])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ([], None),
+        ([CELLS], [1, 1]),
+        ([CELLS, CELLS], [1, 0]),
+        ([CELLS, CELLS], [1, float('nan')]),
+        ([CELLS, CELLS], ['a', 'b']),
+        ([CELLS, CELLS], 0.7),
+    ],
+)
 def test_shares_are_one_positive_number_a_part(arguments):
     with pytest.raises(ValueError, match='expected'):
         MixedRegions(*arguments)
+
+
+@pytest.mark.parametrize('sampler', [GridRegions, ProposalRegions])
+def test_a_crop_has_a_size(sampler):
+    with pytest.raises(ValueError, match=r'crop_scale.*-1\.5'):
+        sampler(crop_scale=-1.5)
+
+
+def test_objects_of_large_photos_are_regions():
+    config = Config.fromfile(CONFIGS / '_base_/datasets/object_regions.py')
+    photo = dict(ori_shape=(3000, 4000), boxes_xywh=np.array([[100.0, 100, 1500, 1200]]))
+    boxes, _ = TASK_UTILS.build(config.object_regions.parts[0])(photo, generator())
+    assert boxes.tolist() == [[100, 100, 1600, 1300]]

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import logging
 import weakref
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from clipself_mm.clip import text_embeddings
 from clipself_mm.distillers import CLIPSelf, RegionRecognizer
 from tests.distillers.micro_clipself import make_batch, make_model
+from tests.logs import logged
 
 
 def test_loss_is_the_mean_over_all_regions_by_a_plain_loop(micro_clip):
@@ -42,6 +44,19 @@ def test_a_teacher_given_few_crops_at_once_gives_the_same_targets(micro_clip, mo
     model.teacher.encode_image = lambda crops: calls.append(len(crops)) or encode(crops)
     torch.testing.assert_close(model.targets(inputs['crops'], samples), whole)
     assert calls == {1: [1, 1, 1, 1], 3: [3, 1], 4: [4], 9: [4]}[most]
+
+
+def test_crops_of_another_size_than_the_teachers_are_warned_about_once(micro_clip):
+    model = make_model(micro_clip)
+    inputs, samples = make_batch([2])
+    with logged(logging.WARNING) as lines:
+        model.targets(inputs['crops'], samples)
+        assert not lines
+        for _ in range(2):
+            model.targets(torch.zeros(2, 3, 48, 48), samples)
+    (line,) = lines
+    assert '48 x 48' in line
+    assert 'size=32' in line
 
 
 def test_a_teacher_in_bfloat16_keeps_its_weights_and_leaves_the_student_alone(micro_clip):

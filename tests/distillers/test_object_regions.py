@@ -145,9 +145,18 @@ def test_a_plain_image_has_no_box_or_some_but_no_error(finder):
     assert torch.isfinite(found.scores).all()
 
 
-@pytest.mark.parametrize('wrong', [dict(grid=1), dict(candidates=0), dict(max_area=0.0)])
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        dict(grid=1),
+        dict(candidates=0),
+        dict(max_area=0.0),
+        dict(iou_threshold=0.0),
+        dict(crop_scale=-1.5),
+    ],
+)
 def test_numbers_out_of_range_are_an_error(wrong):
-    with pytest.raises(ValueError, match='expected grid >= 2'):
+    with pytest.raises(ValueError, match=r'expected .*>'):
         MODELS.build(
             dict(
                 type='ObjectRegions',
@@ -162,3 +171,20 @@ def test_box_cover_worked_by_hand():
     cover = box_cover(torch.tensor([[4.0, 0, 20, 8], [100, 100, 120, 120]]), (2, 3), 8)
     assert cover[0].tolist() == [[0.5, 1, 0.5], [0, 0, 0]]
     assert not cover[1].any()
+
+
+def test_a_last_row_of_cells_that_is_partly_padding_is_no_object(finder):
+    image = np.full((100, 128, 3), 200, np.uint8)  # 12.5 rows of cells
+    image[72:96, 40:72] = 200, 0, 0
+    boxes = found_in(finder, image, scale=1.0).bboxes
+    expected = torch.tensor([40.0, 72, 72, 96])
+    assert (boxes - expected).abs().amax(dim=1).min() < 0.01
+    assert boxes[:10, 1].max() < 95
+    assert boxes[:, 3].max() == 100
+
+
+def test_sides_that_are_no_multiples_of_the_patch_size_are_an_error(finder):
+    images = torch.zeros(1, 3, 100, 100)
+    sample = RegionSample(metainfo=dict(ori_shape=(100, 100), scale=1.0))
+    with pytest.raises(ValueError, match=r'100 x 100.*patch size 8'):
+        finder.predict(dict(images=images), [sample])

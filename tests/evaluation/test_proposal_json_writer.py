@@ -1,6 +1,7 @@
 """Proposals on disk: the best ones of each image, readable by CLIPSelf's proposal data set."""
 
 import json
+import logging
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from mmengine.structures import InstanceData
 
 from clipself_mm.datasets import ImageRegions, UnlabelledImages
 from tests.datasets.coco_files import photo
+from tests.logs import logged
 
 
 @pytest.fixture
@@ -54,6 +56,19 @@ def test_best_proposals_above_the_threshold(ann_file, tmp_path):
     boxes = [data.get_data_info(index)['boxes_xywh'].tolist() for index in range(3)]
     assert boxes[0] == [[5.0, 5.0, 20.0, 10.0], [0.0, 0.0, 10.0, 20.0]]
     assert boxes[1] == []
+
+
+@pytest.mark.parametrize(
+    ('tested', 'said'), [([3, 5, 8], []), ([5], ['2 of its 3 images were not tested'])]
+)
+def test_images_that_were_not_tested_are_counted(ann_file, tmp_path, tested, said):
+    metric = METRICS.build(
+        dict(type='ProposalJsonWriter', ann_file=str(ann_file), out_file=str(tmp_path / 'out.json'))
+    )
+    metric.process({}, [sample(number, [[0.0, 0.0, 9.0, 9.0]], [0.5]) for number in tested])
+    with logged(logging.WARNING) as lines:
+        metric.evaluate(len(tested))
+    assert [text in line for text, line in zip(said, lines, strict=True)] == len(said) * [True]
 
 
 def test_images_of_a_folder_without_json(tmp_path):

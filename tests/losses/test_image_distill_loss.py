@@ -43,6 +43,7 @@ def test_a_batch_without_regions_gives_zero_gradients():
     assert not batch.dense.grad.any()
 
 
-def test_no_crops_are_refused():
-    with pytest.raises(ValueError, match=r'crops.*\b0\b'):
-        ImageDistillLoss(crops=0)
+@pytest.mark.parametrize('crops', [0, 1.5])
+def test_crops_are_a_whole_number(crops):
+    with pytest.raises(ValueError, match=f'crops.*{crops}'):
+        ImageDistillLoss(crops=crops)

@@ -75,6 +75,8 @@ class GridRegions:
                 'max_split, max_regions and grids are at least 1, not '
                 f'{max_split}, {max_regions} and {grids}'
             )
+        if crop_scale <= 0:
+            raise ValueError(f'crop_scale is above 0, not {crop_scale}')
         self.choices = grid_choices(max_split)
         self.max_regions = max_regions
         self.crop_scale = crop_scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,7 +29,7 @@ class MixedRegions:
     def __init__(self, parts: Sequence[dict], shares: Sequence[float] | None = None) -> None:
         if not parts:
             raise ValueError('parts: expected at least one region sampler, got none')
-        if shares is not None and (len(parts) != len(shares) or min(shares) <= 0):
+        if shares is not None and not _are_shares(shares, len(parts)):
             raise ValueError(
                 f'shares: expected one positive number for each of {len(parts)} parts, got {shares}'
             )
@@ -60,3 +61,11 @@ class MixedRegions:
             if len(boxes_src):
                 break
         return boxes_src, crop_boxes_src
+
+
+def _are_shares(shares: object, count: int) -> bool:
+    return (
+        isinstance(shares, Sequence)
+        and len(shares) == count
+        and all(isinstance(share, (int, float)) and 0 < share < math.inf for share in shares)
+    )

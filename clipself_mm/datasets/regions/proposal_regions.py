@@ -133,6 +133,8 @@ class ProposalRegions:
             raise ValueError(f'expected 0 <= min_size <= max_size, got {min_size} and {max_size}')
         if max_regions < 1:
             raise ValueError(f'max_regions is at least 1, not {max_regions}')
+        if crop_scale <= 0:
+            raise ValueError(f'crop_scale is above 0, not {crop_scale}')
         if not 0 <= jitter < 0.5:
             raise ValueError(f'jitter is in [0, 0.5), not {jitter}')
         self.min_size = min_size

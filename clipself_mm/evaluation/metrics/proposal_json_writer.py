@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -89,6 +90,8 @@ class ProposalJsonWriter(BaseMetric):
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Write the file.
 
+        Warns about images that were not tested: training would take them for images without boxes.
+
         Args:
             results: Image id, size where no json has it, boxes and scores of every image, of all
                 processes.
@@ -109,4 +112,12 @@ class ProposalJsonWriter(BaseMetric):
         save_json(content, self.out_file)
         count = len(content['annotations'])
         print_log(f'{count} proposals: {self.out_file}', logger='current')
+        untested = sum(image['id'] not in proposals for image in images)
+        if untested or not count:
+            print_log(
+                f'{self.out_file}: {untested} of its {len(images)} images were not tested; '
+                f'the others have {count} proposals',
+                logger='current',
+                level=logging.WARNING,
+            )
         return {'per_image': count / max(len(results), 1)}

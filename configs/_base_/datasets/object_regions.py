@@ -3,7 +3,8 @@
 object_regions = dict(
     type='MixedRegions',
     parts=[
-        dict(type='ProposalRegions', max_regions=20, crop_scale=1.5, fallback=False),
+        # The search limits segments by their share of the image; in large photos they are large.
+        dict(type='ProposalRegions', max_size=None, max_regions=20, crop_scale=1.5, fallback=False),
         dict(type='GridRegions', max_split=6, max_regions=20),
     ],
     shares=[0.7, 0.3],
