@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ class ObjectRegions(FrozenModel):
        surroundings (``segment_tree.py``).
     3. Boxes of the most persistent segments are cropped. The teacher's embedding of an object
        differs from the mean of all crops of the image, that of a piece of the background does not.
-    4. The score is the mean of a box's ranks in persistence and in this difference.
+    4. The score is the weighted mean of a box's ranks in persistence and in this difference.
 
     A box needs no vocabulary, and no network but the tower that is distilled.
 
@@ -44,6 +45,8 @@ class ObjectRegions(FrozenModel):
         max_area: Largest area of a segment, as a share of the image.
         iou_threshold: Of the suppression among candidates, the more persistent first.
         crop_scale: Size of the crop relative to the box.
+        cue_weights: Of tokens and colours in the graph.
+        score_weights: Of persistence and difference in the score.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class ObjectRegions(FrozenModel):
         max_area: float = 0.4,
         iou_threshold: float = 0.8,
         crop_scale: float = 1.5,
+        cue_weights: Sequence[float] = (1, 1),
+        score_weights: Sequence[float] = (1, 1),
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
         if grid < 2 or candidates < 1 or min_cells < 1 or not 0 < max_area <= 1:
@@ -68,6 +73,9 @@ class ObjectRegions(FrozenModel):
                 'expected 0 < iou_threshold <= 1 and crop_scale > 0, got '
                 f'{iou_threshold} and {crop_scale}'
             )
+        for name, weights in (('cue_weights', cue_weights), ('score_weights', score_weights)):
+            if len(weights) != 2 or min(weights) < 0 or not 0 < sum(weights) < math.inf:
+                raise ValueError(f'{name}: expected two numbers >= 0, not both 0, got {weights}')
         self.tower = build_tower_for(self.data_preprocessor, tower)
         self.tower.freeze()
         self.grid = grid
@@ -76,6 +84,8 @@ class ObjectRegions(FrozenModel):
         self.max_area = max_area
         self.iou_threshold = iou_threshold
         self.crop_scale = crop_scale
+        self.cue_weights = tuple(cue_weights)
+        self.score_weights = tuple(score_weights)
         self.freeze()
 
     @torch.no_grad()
@@ -144,7 +154,8 @@ class ObjectRegions(FrozenModel):
         ]
         tokens, colours = (item.flatten(1).T for item in maps)
         tokens = tokens - tokens.mean(dim=0)
-        joined = torch.cat([_to_unit_scale(tokens), _to_unit_scale(colours)], dim=1)
+        cues = zip((tokens, colours), self.cue_weights, strict=True)
+        joined = torch.cat([_to_unit_scale(cue) * weight for cue, weight in cues], dim=1)
         largest = self.max_area * size[0] * size[1]
         kept = [
             segment
@@ -160,7 +171,7 @@ class ObjectRegions(FrozenModel):
         return boxes_px[chosen].to(image.device), values[chosen].to(image.device)
 
     def scores(self, image: Tensor, boxes_px: Tensor, persistence: Tensor) -> Tensor:
-        """Mean rank of boxes in persistence and in how their crops differ from the others.
+        """Weighted mean rank of boxes in persistence and in how their crops differ from the others.
 
         Args:
             image: Normalised, without padding, shape (3, H, W).
@@ -174,7 +185,9 @@ class ObjectRegions(FrozenModel):
             return persistence
         embeddings = F.normalize(self.tower.encode_image(self.crops(image, boxes_px)), dim=-1)
         common = embeddings @ F.normalize(embeddings.mean(dim=0), dim=-1)
-        return (_ranks(persistence) + _ranks(-common)) / (2 * len(persistence))
+        persistent, different = self.score_weights
+        ranks = persistent * _ranks(persistence) + different * _ranks(-common)
+        return ranks / (sum(self.score_weights) * len(persistence))
 
     def crops(self, image: Tensor, boxes_px: Tensor) -> Tensor:
         """Crops of enlarged boxes at the tower's size, normalised, shape (C, 3, S, S)."""

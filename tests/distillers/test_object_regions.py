@@ -66,15 +66,20 @@ def test_what_is_unlike_its_surroundings_is_most_persistent():
     assert sorted(best) == [[0, 0, 8, 6], [2, 1, 6, 4]]
 
 
-@pytest.fixture(scope='module')
-def finder():
+def make_finder(**arguments):
     return MODELS.build(
         dict(
             type='ObjectRegions',
             tower=dict(type='CLIPTower', model='pkg:clipself_mm.shapes/tiny_clip'),
             data_preprocessor=dict(type='RegionPreprocessor', image_size=128),
+            **arguments,
         )
     )
+
+
+@pytest.fixture(scope='module')
+def finder():
+    return make_finder()
 
 
 def found_in(finder, image, scale=0.5):
@@ -153,18 +158,40 @@ def test_a_plain_image_has_no_box_or_some_but_no_error(finder):
         dict(max_area=0.0),
         dict(iou_threshold=0.0),
         dict(crop_scale=-1.5),
+        dict(cue_weights=(0, 0)),
+        dict(score_weights=(1, -1)),
+        dict(score_weights=(1, 1, 1)),
     ],
 )
 def test_numbers_out_of_range_are_an_error(wrong):
     with pytest.raises(ValueError, match=r'expected .*>'):
-        MODELS.build(
-            dict(
-                type='ObjectRegions',
-                tower=dict(type='CLIPTower', model='pkg:clipself_mm.shapes/tiny_clip'),
-                data_preprocessor=dict(type='RegionPreprocessor', image_size=128),
-                **wrong,
-            )
-        )
+        make_finder(**wrong)
+
+
+@pytest.mark.parametrize(('cue_weights', 'used'), [((1, 0), 'tokens'), ((0, 1), 'colours')])
+def test_a_cue_of_weight_zero_is_not_used(cue_weights, used):
+    finder, generator = make_finder(cue_weights=cue_weights), torch.Generator().manual_seed(0)
+    image, other = torch.randn(2, 3, 64, 64, generator=generator)
+    features, changed = torch.randn(2, 16, 8, 8, generator=generator)
+    boxes, persistence = finder.segments(image, features, 64, 64)
+    assert len(boxes) > 2
+    same = (other, features) if used == 'tokens' else (image, changed)
+    for found, expected in zip(finder.segments(*same, 64, 64), (boxes, persistence), strict=True):
+        assert torch.equal(found, expected)
+    differing = (image, changed) if used == 'tokens' else (other, features)
+    assert not torch.equal(finder.segments(*differing, 64, 64)[1][:3], persistence[:3])
+
+
+def test_scores_by_one_of_both():
+    image = torch.randn(3, 128, 128, generator=torch.Generator().manual_seed(0))
+    boxes = torch.tensor([[0.0, 0, 40, 40], [30, 30, 60, 90], [64, 64, 128, 128], [5, 80, 50, 120]])
+    persistence = torch.tensor([0.4, 0.1, 0.3, 0.2])
+    alone, both = make_finder(score_weights=(2, 0)), make_finder()
+    assert alone.scores(image, boxes, persistence).tolist() == [1, 0.25, 0.75, 0.5]
+    different = make_finder(score_weights=(0, 1)).scores(image, boxes, persistence)
+    assert sorted(different.tolist()) == [0.25, 0.5, 0.75, 1]
+    mean = (alone.scores(image, boxes, persistence) + different) / 2
+    torch.testing.assert_close(both.scores(image, boxes, persistence), mean)
 
 
 def test_box_cover_worked_by_hand():
