@@ -19,7 +19,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import LOOPS
 from mmengine.runner import TestLoop
 from mmengine.structures import InstanceData
-from torch.utils.data import DataLoader
 
 from clipself_mm.datasets.sharded.order import share
 from clipself_mm.io.journal import SETTINGS_NAME, Journal, weights_digest
@@ -52,7 +51,7 @@ class ResumableTestLoop(TestLoop):
             to it; or the folder cannot be written.
     """
 
-    dataloader: DataLoader
+    dataloader: Any  # torch's types know neither size nor sampler
 
     def run(self) -> dict:
         """Launch the test."""

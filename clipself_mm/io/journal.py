@@ -12,7 +12,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -122,12 +122,16 @@ class Journal:
                             ) from error
 
     def remove(self) -> None:
-        """Delete the journal, its settings last: lines without settings would be of any run."""
+        """Delete the journal, its settings last: lines without settings would be of any run.
+
+        A folder with other files stays.
+        """
         for path in self._parts():
             path.unlink()
         for name in (SETTINGS_NAME, LOCK_NAME):
             (self.folder / name).unlink()
-        self.folder.rmdir()
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob('part-*.jsonl'))
