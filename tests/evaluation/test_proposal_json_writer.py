@@ -122,10 +122,10 @@ def test_missing_json(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('out', 'said'), [('made', 'made is a folder'), ('file.txt/a/b.json', r'file\.txt is no folder')]
+    ('out', 'said'), [('made', 'made is a folder'), ('a.txt/b/c.json', r'a\.txt is no folder')]
 )
 def test_a_file_that_cannot_be_written_is_an_error_at_the_start(tmp_path, out, said):
     (tmp_path / 'made').mkdir()
-    (tmp_path / 'file.txt').touch()
+    (tmp_path / 'a.txt').touch()
     with pytest.raises(OSError, match=rf'ProposalJsonWriter\.out_file: .*{said}'):
         METRICS.build(dict(type='ProposalJsonWriter', out_file=str(tmp_path / out)))
