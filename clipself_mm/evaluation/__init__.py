@@ -14,6 +14,7 @@ from .metrics import (
     RegionClassificationMetric,
     RegionTextJsonWriter,
 )
+from .resumable_test_loop import ResumableTestLoop
 
 __all__ = [
     'OpenVocabCocoMetric',
@@ -22,6 +23,7 @@ __all__ = [
     'ProposalJsonWriter',
     'RegionClassificationMetric',
     'RegionTextJsonWriter',
+    'ResumableTestLoop',
     'mean_over_classes',
     'mean_where_annotated',
     'rank_of_truth',

@@ -60,6 +60,26 @@ def atomic_write(
         _sync_folder(target.parent)
 
 
+def check_output(path: str | Path, name: str) -> None:
+    """Check, before hours of work, that a file can be written after them.
+
+    Args:
+        path: Output file; its folder need not exist.
+        name: The option that gives it, for errors.
+
+    Raises:
+        OSError: It is a folder, or its folder cannot be written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f'{name}: {path} is a folder, expected an output file')
+    folder = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
+    if not folder.is_dir():
+        raise NotADirectoryError(f'{name}: {path} cannot be written, {folder} is no folder')
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f'{name}: {path} cannot be written, {folder} is read-only')
+
+
 def save_json(content: dict, path: str | Path) -> None:
     """Write a compact JSON file atomically; its folder is created."""
     with atomic_write(path) as part:

@@ -26,6 +26,7 @@ from clipself_mm.detection import ImageDetections, OpenVocabDetector
 from clipself_mm.detection.image_detections import of_sample
 from clipself_mm.detection.open_vocab_detector import DetectorVocabulary
 from clipself_mm.detection.open_vocab_inferencer import prepare
+from clipself_mm.io.journal import weights_digest
 
 from .journal import BrokenImage, Journal, LabelledImage, Records
 from .sources import ImageSource
@@ -142,16 +143,12 @@ def _check_model_threshold(detector: OpenVocabDetector, least: float) -> None:
 
 def _model_digests(detector: OpenVocabDetector) -> dict[str, str]:
     """SHA-256 of the weights, and of the config of the model and of its input: 64 bits, as hex."""
-    weights = hashlib.sha256()
-    for name, value in sorted(detector.model.state_dict().items()):
-        value = value.detach().cpu().contiguous()
-        weights.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
-        weights.update(value.reshape(-1).view(torch.uint8).numpy())
     config = detector.inferencer.cfg
     read = dict(model=config.model, pipeline=config.test_dataloader.dataset.pipeline)
     text = json.dumps(read, sort_keys=True, default=repr)
     return dict(
-        weights=weights.hexdigest()[:16], config=hashlib.sha256(text.encode()).hexdigest()[:16]
+        weights=weights_digest(detector.model.state_dict()),
+        config=hashlib.sha256(text.encode()).hexdigest()[:16],
     )
 
 

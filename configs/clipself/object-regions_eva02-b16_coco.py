@@ -45,5 +45,5 @@ test_evaluator = dict(
     out_file='data/coco/annotations/coco_objects.json',
     max_per_img=20,
 )
-test_cfg = dict(type='TestLoop')
+test_cfg = dict(type='ResumableTestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=4)

@@ -32,5 +32,6 @@ test_evaluator = [
         max_per_img=20,
     ),
 ]
+test_cfg = dict(type='ResumableTestLoop')
 val_dataloader = test_dataloader
 val_evaluator = test_evaluator

@@ -37,5 +37,5 @@ test_evaluator = dict(
     out_file='data/shapes_ov/annotations/object_regions.json',
     max_per_img=10,
 )
-test_cfg = dict(type='TestLoop')
+test_cfg = dict(type='ResumableTestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=4)

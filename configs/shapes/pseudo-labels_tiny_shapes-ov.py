@@ -44,5 +44,5 @@ test_evaluator = dict(
     type='RegionTextJsonWriter',
     out_file='data/shapes_ov/annotations/rpn_pseudo_73.json',
 )
-test_cfg = dict(type='TestLoop')
+test_cfg = dict(type='ResumableTestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=4)

@@ -40,7 +40,7 @@ test_evaluator = dict(
     score_thr=0.3,
     max_per_img=20,
 )
-test_cfg = dict(type='TestLoop')
+test_cfg = dict(type='ResumableTestLoop')
 val_dataloader = test_dataloader
 val_evaluator = test_evaluator
 val_cfg = dict(type='ValLoop')

@@ -119,3 +119,13 @@ def test_missing_json(tmp_path):
                 out_file=str(tmp_path / 'out.json'),
             )
         )
+
+
+@pytest.mark.parametrize(
+    ('out', 'said'), [('made', 'made is a folder'), ('a.txt/b/c.json', r'a\.txt is no folder')]
+)
+def test_a_file_that_cannot_be_written_is_an_error_at_the_start(tmp_path, out, said):
+    (tmp_path / 'made').mkdir()
+    (tmp_path / 'a.txt').touch()
+    with pytest.raises(OSError, match=rf'ProposalJsonWriter\.out_file: .*{said}'):
+        METRICS.build(dict(type='ProposalJsonWriter', out_file=str(tmp_path / out)))

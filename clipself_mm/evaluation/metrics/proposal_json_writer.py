@@ -13,7 +13,7 @@ from mmengine.registry import METRICS
 
 from clipself_mm.datasets.annotations.coco_json import load_coco_json
 from clipself_mm.datasets.proposals.conversion import ProposalSelection, proposal_content
-from clipself_mm.io.atomic_write import save_json
+from clipself_mm.io.atomic_write import check_output, save_json
 
 from ..functional import annotation_file
 
@@ -38,6 +38,7 @@ class ProposalJsonWriter(BaseMetric):
 
     Raises:
         FileNotFoundError: `ann_file` does not exist.
+        OSError: `out_file` is a folder, or its folder cannot be written.
         ValueError: `ann_file` is broken, or `score_thr` or `max_per_img` is out of range.
     """
 
@@ -54,6 +55,7 @@ class ProposalJsonWriter(BaseMetric):
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
+        check_output(out_file, f'{type(self).__name__}.out_file')
         self.ann_file = ann_file
         self.backend_args = backend_args
         self.out_file = out_file

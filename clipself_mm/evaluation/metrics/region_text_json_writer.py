@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from clipself_mm.datasets.annotations.coco_json import load_coco_json
-from clipself_mm.io.atomic_write import save_json
+from clipself_mm.io.atomic_write import check_output, save_json
 
 from ..functional import annotation_file
 
@@ -32,6 +32,9 @@ class RegionTextJsonWriter(BaseMetric):
         max_per_img: Pairs per image, those with the highest cosines; None keeps all.
         backend_args: Arguments of mmengine's file backend for the json.
         **kwargs: As in mmengine's `BaseMetric`.
+
+    Raises:
+        OSError: `out_file` is a folder, or its folder cannot be written.
     """
 
     default_prefix = 'region_text'
@@ -47,6 +50,7 @@ class RegionTextJsonWriter(BaseMetric):
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
+        check_output(out_file, f'{type(self).__name__}.out_file')
         self.ann_file = ann_file
         self.backend_args = backend_args
         self.out_file = out_file
