@@ -71,6 +71,9 @@ RECIPES = {
     'objects + grids': Ingredients(f'{MIXTURES}/objects-grids.py', objects=10),
     'objects + grids + image': Ingredients(f'{MIXTURES}/objects-grids-image.py', objects=10),
     'objects moved': Ingredients(f'{MIXTURES}/moved.py', objects=10),
+    'objects + image, nine of ten images': Ingredients(
+        f'{MIXTURES}/objects-image.py', objects=10, shares=(0.9, 0.1)
+    ),
 }
 """Name to recipe: patches, ingredients alone, combinations. Tables know a row by its number,
 so new ones come last.
