@@ -78,7 +78,13 @@ RECIPES = {
 """Name to recipe: patches, ingredients alone, combinations. Tables know a row by its number,
 so new ones come last.
 """
-CHOSEN = ('patches', 'correlation', 'objects', 'objects + image')
+CHOSEN = (
+    'patches',
+    'correlation',
+    'objects',
+    'objects + image',
+    'objects + image, nine of ten images',
+)
 """Recipes of the table `beyond`."""
 LONG = ('patches', 'objects + image')
 """Recipes of the table `beyond-long`."""
