@@ -74,6 +74,9 @@ RECIPES = {
     'objects + image, nine of ten images': Ingredients(
         f'{MIXTURES}/objects-image.py', objects=10, shares=(0.9, 0.1)
     ),
+    'objects + image, eight of ten images': Ingredients(
+        f'{MIXTURES}/objects-image.py', objects=10, shares=(0.8, 0.2)
+    ),
 }
 """Name to recipe: patches, ingredients alone, combinations. Tables know a row by its number,
 so new ones come last.
