@@ -86,6 +86,7 @@ CHOSEN = (
     'correlation',
     'objects',
     'objects + image',
+    'objects + image, eight of ten images',
     'objects + image, nine of ten images',
 )
 """Recipes of the table `beyond`."""
