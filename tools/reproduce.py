@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -36,6 +37,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--proposals', type=Path, help='json of proposals to take in place of an own RPN'
     )
+    parser.add_argument(
+        '--teacher-cache',
+        type=Path,
+        help='folder on a local disk: a crop is encoded once for all runs (extra [cache])',
+    )
     parser.add_argument('--out', type=Path, default=Path('docs/results'), help='of the tables')
     parser.add_argument('--dry-run', action='store_true', help='print the commands only')
     args = parser.parse_args()
@@ -48,6 +54,8 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--epochs: trainings of {", ".join(sorted(counted))} count iterations')
     if args.gpus is not None and args.shapes:
         parser.error('--gpus: the runs of --shapes are for a CPU')
+    if args.teacher_cache is not None and find_spec('lmdb') is None:
+        parser.error('--teacher-cache needs lmdb: pip install "clipself_mm[cache]"')
     return args
 
 
@@ -57,11 +65,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     data_root = args.data_root or Path('data', 'shapes_ov' if args.shapes else 'coco')
     places = Path(__file__).resolve().parents[1], args.work_dir.resolve(), data_root.resolve()
+    cache = args.teacher_cache and args.teacher_cache.resolve()
     if args.shapes:
         data = reproduce.prepare_shapes(data_root, write=not args.dry_run)
-        context = reproduce.RunContext(*places, data, args.epochs)
+        context = reproduce.RunContext(*places, data, args.epochs, teacher_cache=cache)
     else:
-        context = reproduce.RunContext(*places, 'COCO', args.epochs, args.gpus or 8, amp=True)
+        gpus = args.gpus or 8
+        context = reproduce.RunContext(*places, 'COCO', args.epochs, gpus, True, cache)
     suite_type = reproduce.ShapesSuite if args.shapes else reproduce.CocoSuite
     given = None
     if args.proposals is not None:

@@ -8,11 +8,15 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from mmengine.registry import MODELS
+
+import clipself_mm.losses  # noqa: F401  (registers them)
 from clipself_mm.io.atomic_write import atomic_write
 
 from .experiment import Experiment
@@ -135,7 +139,34 @@ class Run:
         if self.experiment.trains:
             options |= {key: str(value) for key, value in self._length.items()}
             options['randomness.seed'] = str(self.seed)
+            options |= self._cache_options(options)
         return [f'{key}={value}' for key, value in options.items()]
+
+    def _cache_options(self, options: Mapping[str, str]) -> dict[str, str]:
+        """Options that give a distillation the teacher cache.
+
+        They are not part of ``setup``: a cached embedding is the same but for its last bits. Each
+        tower and kind of crop has a folder of its own. A loss that needs all crops has no cache.
+        """
+        config = self.context.config(self.experiment.config)
+        if self.context.teacher_cache is None or config.model.type != 'CLIPSelf':
+            return {}
+        losses = [MODELS.get(loss['type']) for loss in config.model.get('dense_losses', ())]
+        if any(getattr(loss, 'needs_crops', False) for loss in losses):
+            return {}
+        steps = config.train_dataloader.dataset.pipeline
+        ((place, crop),) = [item for item in enumerate(steps) if item[1]['type'] == 'CropRegions']
+        prefix = 'model.tower.'
+        changes = {key: value for key, value in options.items() if key.startswith(prefix)}
+        tower = dict(config.model.tower) | {key[len(prefix) :]: changes[key] for key in changes}
+        text = json.dumps([tower, crop], sort_keys=True)
+        folder = str(self.context.teacher_cache / hashlib.sha256(text.encode()).hexdigest()[:12])
+        step = f'train_dataloader.dataset.pipeline.{place}'
+        return {
+            f'{step}.type': 'CropUncachedRegions',
+            f'{step}.folder': folder,
+            'model.teacher_cache.folder': folder,
+        }
 
     def command(self, checkpoint: str | None = None) -> list[str]:
         """The command line.

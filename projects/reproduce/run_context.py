@@ -21,6 +21,8 @@ class RunContext:
         epochs: Trainings are cut to this many epochs; None leaves them their own number.
         gpus: Processes of a run, one a GPU. None starts the tools plainly, in one process.
         amp: Whether trainings are in mixed precision.
+        teacher_cache: Folder in which all distillations keep the teacher's embeddings of crops (see
+            docs/teacher-cache.md), so that a crop is encoded once for all runs; None for no cache.
     """
 
     root: Path
@@ -30,6 +32,7 @@ class RunContext:
     epochs: int | None = None
     gpus: int | None = None
     amp: bool = False
+    teacher_cache: Path | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers.

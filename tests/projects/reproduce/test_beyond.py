@@ -16,9 +16,10 @@ def data(tmp_path):
     return tmp_path / 'shapes_ov'
 
 
-def runs_of(name, data, seeds=(0,)):
+def runs_of(name, data, seeds=(0,), **options):
     table = BEYOND_TABLES[name](ROOT, data)
-    return Reproduction([table], seeds, RunContext(ROOT, data / 'work', data, 'data')).queue.runs
+    context = RunContext(ROOT, data / 'work', data, 'data', **options)
+    return Reproduction([table], seeds, context).queue.runs
 
 
 def options_of(run):
@@ -49,6 +50,19 @@ def test_the_search_sees_development_scenes_of_both_sets_only(data):
     for name, folder in tested.items():
         own = 'shapes_ov_dev' if name.startswith('shapes_') else 'emoji_ov_dev'
         assert folder.endswith(f'/{own}/')
+
+
+def test_each_set_has_its_teacher_cache_and_image_embeddings_have_none(data):
+    runs = runs_of('beyond-search', data, teacher_cache=data / 'cache')
+    folders = {
+        run.experiment.name: options_of(run).get('model.teacher_cache.folder')
+        for run in runs.values()
+        if 'distil' in run.id
+    }
+    assert folders['shapes_distil_patches'] == folders['shapes_distil_objects'] is not None
+    assert folders['emoji_distil_patches'] == folders['emoji_distil_objects'] is not None
+    assert folders['shapes_distil_patches'] != folders['emoji_distil_patches']
+    assert folders['shapes_distil_objects+image'] is None
 
 
 def test_a_detector_has_the_last_block_of_its_tower(data):

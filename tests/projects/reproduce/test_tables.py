@@ -3,9 +3,11 @@
 import copy
 import json
 import re
+from pathlib import Path
 
 import pytest
 from mmengine.config import DictAction
+from mmengine.registry import TRANSFORMS
 
 from clipself_mm.datasets import load_vocabulary
 from projects.reproduce import (
@@ -98,6 +100,31 @@ def test_a_distilled_tower_is_where_it_is_used(runs):
             ]
             (tower,) = towers
             assert f'{run.needs["tower"].folder}/tower' in tower
+
+
+def test_distillations_share_a_teacher_cache_and_stay_the_same_runs(tmp_path):
+    """Setups agree, so runs with and without it go together in a table."""
+    plain = reproduction('shapes').queue.runs
+    runs = reproduction('shapes', teacher_cache=tmp_path).queue.runs
+    assert {run.id: run.setup for run in runs.values()} == {
+        run.id: run.setup for run in plain.values()
+    }
+    cached = {}
+    for run in runs.values():
+        added = set(run.options()) - set(plain[run.id].options())
+        if added:
+            cached[run.experiment.name] = dict(option.split('=') for option in added)
+    assert not {'region-text', 'image-text', 'detect_fvit_original'} & set(cached)
+    towers = ('patches', 'proposals', 'max-split-10', 'blocks-1', 'size-192', 'scd')
+    (options,) = {tuple(sorted(cached[tower].items())) for tower in towers}
+    options = dict(options)
+    run = plain['patches_seed0']
+    config = copy.deepcopy(run.context.config(run.experiment.config))
+    config.merge_from_dict(options)
+    crop = config.train_dataloader.dataset.pipeline[2]
+    assert TRANSFORMS.build(crop).crop.size == 64
+    assert crop.folder == config.model.teacher_cache.folder
+    assert Path(crop.folder).parent == tmp_path
 
 
 def test_segmentation_is_measured_after_the_last_step_of_each_tower():
