@@ -3,7 +3,7 @@
     tools/dist_test.sh configs/clipself/object-regions_eva02-b16_coco.py "" 8
     python tools/train.py configs/clipself/clipself_eva02-b16_objects_1xb2-44k_coco.py --amp
 
-Of ten images, seven have up to 20 boxes of objects as regions and three the cells of a grid. No
+Of ten images, eight have up to 20 boxes of objects as regions and two the cells of a grid. No
 label is used: object-regions_eva02-b16_coco.py found the boxes. `ImageDistillLoss` keeps the image
 embedding, by two crops an image that the student encodes as images.
 

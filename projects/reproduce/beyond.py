@@ -90,7 +90,7 @@ CHOSEN = (
     'objects + image, nine of ten images',
 )
 """Recipes of the table `beyond`."""
-LONG = ('patches', 'objects + image')
+LONG = ('patches', 'objects + image, eight of ten images')
 """Recipes of the table `beyond-long`."""
 LONG_EPOCHS = 56
 

@@ -1,4 +1,4 @@
-"""Regions of an image: objects found without labels in 70% of the images, else grid cells."""
+"""Regions of an image: objects found without labels in 80% of the images, else grid cells."""
 
 object_regions = dict(
     type='MixedRegions',
@@ -7,5 +7,5 @@ object_regions = dict(
         dict(type='ProposalRegions', max_size=None, max_regions=20, crop_scale=1.5, fallback=False),
         dict(type='GridRegions', max_split=6, max_regions=20),
     ],
-    shares=[0.7, 0.3],
+    shares=[0.8, 0.2],
 )

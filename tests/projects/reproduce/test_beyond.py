@@ -1,5 +1,8 @@
 """Tables beyond CLIPSelf: recipes on two data sets, chosen without the validation scenes."""
 
+import copy
+import json
+
 import pytest
 from mmengine.config import Config
 
@@ -87,7 +90,7 @@ def test_the_long_table_trains_four_times_as_long(data):
         assert int(options['train_cfg.max_epochs']) == 4 * config.train_cfg.max_epochs
         assert int(options['param_scheduler.0.end']) == 4 * config.param_scheduler[0].end
     for recipe in LONG:
-        name = recipe.replace(' ', '')
+        name = recipe.replace(' ', '').replace(',', '-')
         (detector,) = [run for key, run in runs.items() if f'_detect_{name}_' in key]
         assert detector.needs['tower'].id in distilled
 
@@ -99,6 +102,15 @@ def test_shares_and_boxes_of_a_recipe_reach_its_training(data):
     few = runs['shapes_distil_objects-5boxes_seed0']
     assert options_of(few.needs['objects'])['test_evaluator.max_per_img'] == '5'
     assert few.needs['objects'].folder != runs['shapes_objects'].folder
+
+
+def test_the_recipe_of_the_page_is_the_one_that_was_measured(data):
+    run = runs_of('beyond', data)['shapes_distil_objects+image-eightoftenimages_seed0']
+    measured = copy.deepcopy(run.context.config(run.experiment.config))
+    shares = options_of(run)['train_dataloader.dataset.pipeline.1.regions.shares']
+    measured.train_dataloader.dataset.pipeline[1].regions.shares = json.loads(shares)
+    own = Config.fromfile(ROOT / 'configs/shapes/beyond/objects-image-8of10.py')
+    assert own.to_dict() == measured.to_dict()
 
 
 def test_object_regions_are_found_once_for_all_seeds_and_recipes(data):
