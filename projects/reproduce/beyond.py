@@ -1,8 +1,9 @@
 """Tables of recipes beyond CLIPSelf, on Shapes-OV and Emoji-OV: which ingredients help.
 
-Recipes are chosen by ``beyond-search``, on development scenes of both data sets. ``beyond`` looks
-at the validation scenes of Shapes-OV, and trains F-ViT on the towers; ``beyond-long`` does so after
-four times the steps.
+``beyond-search`` compares recipes on development scenes of both data sets. ``beyond`` looks at the
+validation scenes of Shapes-OV, and trains F-ViT on the towers; ``beyond-long`` does so after four
+times the steps. ``beyond-test`` measures the towers and detectors of ``beyond`` on further scenes,
+on which nothing was chosen.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ class Scenes(NamedTuple):
         title: Its name in a table.
         data: Folder with training and validation scenes, as an option (see ``Experiment``).
         dev: Folder whose validation scenes are the development split, likewise.
+        test: Folder whose validation scenes are the test split, likewise; None for no such split.
         clip: Model of the tower, likewise.
         vocabulary: Classes, things and stuff, likewise.
         files: ``Experiment.files``: what is known by its content.
@@ -112,6 +114,7 @@ class Scenes(NamedTuple):
     title: str
     data: str
     dev: str
+    test: str | None
     clip: str
     vocabulary: str
     files: dict[str, Path]
@@ -160,8 +163,8 @@ class Scenes(NamedTuple):
         return Experiment(name, config, options, files=self.files, seeded=False)
 
     def evaluate(self, recipe: str | None, split: str, epochs: int | None = None) -> Experiment:
-        """Region classification by a tower, on the split `dev` or `val`; None: the untrained."""
-        folder = self.dev if split == 'dev' else self.data
+        """Region classification by a tower, on `dev`, `val` or `test`; None: the untrained."""
+        folder = {'dev': self.dev, 'val': self.data, 'test': self.test}[split]
         options = {
             'test_dataloader.dataset.data_root': f'{folder}/',
             'test_dataloader.dataset.vocabulary': self.vocabulary,
@@ -196,6 +199,22 @@ class Scenes(NamedTuple):
             name, config, options, needs, self.files, trains=True, best_by='coco/novel_ap50'
         )
 
+    def test_detector(self, recipe: str | None) -> Experiment:
+        """F-ViT after its last epoch, on the test split."""
+        needs = {'detector': self.detect(recipe)}
+        tower = self.clip
+        if recipe is not None:
+            needs['tower'], tower = self.distil(recipe), 'local-dir:{tower}/tower'
+        options = {
+            'test_dataloader.dataset.data_root': f'{self.test}/',
+            'model.backbone.tower.model': tower,
+        }
+        if recipe is not None:
+            options['model.backbone.tower.last_block'] = RECIPES[recipe].last_block
+        name = self._name('test', recipe or 'original', None)
+        config = ShapesSuite.detectors['fvit'].config
+        return Experiment(name, config, options, needs, self.files, checkpoint='detector')
+
     def columns(self) -> tuple[Column, ...]:
         """Top-1 of all kinds of regions."""
         return tuple(
@@ -225,6 +244,7 @@ def scenes_of(root: Path, data_root: Path) -> tuple[Scenes, Scenes]:
         'Shapes',
         '{data}',
         '{data}/../shapes_ov_dev',
+        '{data}/../shapes_ov_test',
         ShapesSuite.original,
         'shapes_ov_panoptic',
         {},
@@ -234,6 +254,7 @@ def scenes_of(root: Path, data_root: Path) -> tuple[Scenes, Scenes]:
         'Emoji',
         '{data}/../emoji_ov',
         '{data}/../emoji_ov_dev',
+        None,
         'local-dir:{data}/../emoji_clip',
         '{vocabulary}',
         files,
@@ -246,6 +267,7 @@ def missing_data(data_root: Path) -> list[str]:
     beside = data_root.parent
     commands = {
         'shapes_ov_dev': 'python tools/make_shapes_ov.py --seed 1 --train 8 --out',
+        'shapes_ov_test': 'python tools/make_shapes_ov.py --seed 2 --train 8 --out',
         'emoji_ov': 'python tools/make_emoji_ov.py --out',
         'emoji_ov_dev': 'python tools/make_emoji_ov.py --seed 1 --train 8 --out',
         'emoji_clip': 'python tools/train_tiny_clip.py --data emoji --out',
@@ -283,49 +305,57 @@ def search_table(root: Path, data_root: Path) -> Table:
 
 def beyond_table(root: Path, data_root: Path) -> Table:
     """The chosen recipes on the validation scenes of Shapes-OV, with F-ViT on their towers."""
-    return _validation_table('', (None, *CHOSEN), root, data_root)
+    shapes, _ = scenes_of(root, data_root)
+    rows = [(shapes.evaluate(recipe, 'val'), shapes.detect(recipe)) for recipe in (None, *CHOSEN)]
+    return _with_detectors('beyond', '', (None, *CHOSEN), rows, shapes, 'last/')
 
 
 def long_table(root: Path, data_root: Path) -> Table:
     """The same after four times the steps."""
-    return _validation_table('-long', LONG, root, data_root, LONG_EPOCHS)
-
-
-def _validation_table(
-    suffix: str,
-    recipes: Sequence[str | None],
-    root: Path,
-    data_root: Path,
-    epochs: int | None = None,
-) -> Table:
     shapes, _ = scenes_of(root, data_root)
-    detection = tuple(
-        Column(f'last AP50 {split}', f'last/coco/{split}_ap50', 100) for split in ('novel', 'base')
-    )
-    columns = (*shapes.columns(), *detection)
     rows = [
-        Row(
-            str(number),
-            (recipe or 'original',),
-            (shapes.evaluate(recipe, 'val', epochs), shapes.detect(recipe, epochs)),
-            (None,) * len(columns),
-        )
-        for number, recipe in enumerate(recipes)
+        (shapes.evaluate(recipe, 'val', LONG_EPOCHS), shapes.detect(recipe, LONG_EPOCHS))
+        for recipe in LONG
     ]
-    return Table(
-        f'beyond{suffix}',
-        'recipes beyond CLIPSelf on Shapes-OV' + (f', {epochs} epochs' if epochs else ''),
-        '',
-        ('recipe',),
-        columns,
-        tuple(rows),
-        'Chosen by table `beyond-search`.',
+    title = f', {LONG_EPOCHS} epochs'
+    return _with_detectors('beyond-long', title, LONG, rows, shapes, 'last/')
+
+
+def held_out_table(root: Path, data_root: Path) -> Table:
+    """Towers and detectors of ``beyond`` on scenes of Shapes-OV on which nothing was chosen."""
+    shapes, _ = scenes_of(root, data_root)
+    rows = [
+        (shapes.evaluate(recipe, 'test'), shapes.test_detector(recipe))
+        for recipe in (None, *CHOSEN)
+    ]
+    return _with_detectors('beyond-test', ', test scenes', (None, *CHOSEN), rows, shapes)
+
+
+def _with_detectors(
+    name: str,
+    title: str,
+    recipes: Sequence[str | None],
+    measured_by: Sequence[tuple[Experiment, ...]],
+    scenes: Scenes,
+    which: str = '',
+) -> Table:
+    detection = tuple(
+        Column(f'last AP50 {split}', f'{which}coco/{split}_ap50', 100)
+        for split in ('novel', 'base')
     )
+    columns = (*scenes.columns(), *detection)
+    rows = [
+        Row(str(number), (recipe or 'original',), experiments, (None,) * len(columns))
+        for number, (recipe, experiments) in enumerate(zip(recipes, measured_by, strict=True))
+    ]
+    heading = f'recipes beyond CLIPSelf on Shapes-OV{title}'
+    return Table(name, heading, '', ('recipe',), columns, tuple(rows), 'See docs/beyond.md.')
 
 
 BEYOND_TABLES: dict[str, Callable[[Path, Path], Table]] = {
     'beyond-search': search_table,
     'beyond': beyond_table,
+    'beyond-test': held_out_table,
     'beyond-long': long_table,
 }
 """Name to what makes the table of a checkout and the folder of Shapes-OV."""

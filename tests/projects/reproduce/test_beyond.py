@@ -68,6 +68,22 @@ def test_each_set_has_its_teacher_cache_and_image_embeddings_have_none(data):
     assert folders['shapes_distil_objects+image'] is None
 
 
+def test_the_test_scenes_are_seen_by_towers_and_detectors_of_the_validation(data):
+    validated, runs = runs_of('beyond', data), runs_of('beyond-test', data)
+    tested = [run for run in runs.values() if not run.experiment.trains and run.id[7:] != 'objects']
+    assert len(tested) == 2 * (len(CHOSEN) + 1)
+    for run in tested:
+        folder = options_of(run)['test_dataloader.dataset.data_root']
+        assert folder.endswith('/shapes_ov_test/')
+        assert {need.setup for need in run.needs.values()} <= {
+            other.setup for other in validated.values()
+        }
+    detected = [run for run in tested if run.experiment.checkpoint]
+    assert [run.needs['detector'].experiment.best_by for run in detected] == (
+        ['coco/novel_ap50'] * (len(CHOSEN) + 1)
+    )
+
+
 def test_a_detector_has_the_last_block_of_its_tower(data):
     shapes, _ = scenes_of(ROOT, data)
     for recipe, ingredients in RECIPES.items():
@@ -137,6 +153,7 @@ def test_setups_do_not_depend_on_places_but_on_the_clip(data, tmp_path_factory):
 def test_missing_data_is_named_with_the_command_that_makes_it(data):
     commands = missing_data(data)
     assert [line.split()[1] for line in commands] == [
+        'tools/make_shapes_ov.py',
         'tools/make_shapes_ov.py',
         'tools/make_emoji_ov.py',
         'tools/make_emoji_ov.py',
