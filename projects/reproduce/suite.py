@@ -39,6 +39,7 @@ def ablations(
             f'size-{n}': {
                 'model.data_preprocessor.image_size': str(n),
                 f'{pipeline}.3.size': str(n),
+                'val_dataloader.dataset.pipeline.4.size': str(n),
             }
             for n in sizes
         },

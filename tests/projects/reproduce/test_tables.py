@@ -73,6 +73,28 @@ def test_every_config_exists_and_every_option_is_a_key_of_it(runs):
         assert unknown == [], run.id
 
 
+def test_a_training_has_one_image_size(runs):
+    """Its validation data too: training starts with a batch of them."""
+    sized = set()
+    for run in runs.values():
+        config = run.context.config(run.experiment.config)
+        if not run.experiment.trains or 'image_size' not in config.model.get(
+            'data_preprocessor', {}
+        ):
+            continue
+        config = copy.deepcopy(config)
+        options = dict(option.split('=', 1) for option in run.options())
+        config.merge_from_dict(
+            {key: int(value) for key, value in options.items() if key.endswith('size')}
+        )
+        size = config.model.data_preprocessor.image_size
+        for loader in (config.train_dataloader, config.get('val_dataloader')):
+            steps = loader.dataset.pipeline if loader else ()
+            assert {step.size for step in steps if step.type == 'ResizeLongest'} <= {size}, run.id
+        sized.add(size)
+    assert len(sized) >= 3
+
+
 def test_every_folder_of_the_data_is_given(runs):
     """Nothing is read beside --data-root, --work-dir and the checkpoints."""
     for run in runs.values():
