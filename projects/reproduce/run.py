@@ -306,8 +306,10 @@ class Run:
         pointer = self.folder / POINTER
         if not pointer.is_file():
             return
-        (epoch,) = re.findall(r'epoch_(\d+)\.pth', pointer.read_text())
-        done = int(epoch)
+        found = re.search(r'epoch_(\d+)\.pth', pointer.read_text())
+        if found is None:
+            return  # a signal ended it amid an epoch, all earlier ones are validated
+        done = int(found[1])
         cut_off = sorted(set(range(1, done + 1)) - self._validations().keys())
         if not cut_off:
             return

@@ -154,6 +154,17 @@ def test_a_resumed_training_repeats_the_validation_that_a_kill_has_cut_off(
         assert (run.folder / 'last_checkpoint').read_text().endswith(pointer)
 
 
+def test_a_training_that_a_signal_ended_amid_an_epoch_goes_on_there(root):
+    run = Run.of(validated(), 0, context_of(root))
+    write_validations(run, 'a', '{"coco/ap": 0.1, "step": 1}\n')
+    for name in ('epoch_1.pth', 'interrupted.pth'):
+        (run.folder / name).touch()
+    pointer = run.folder / 'last_checkpoint'
+    pointer.write_text(str(run.folder / 'interrupted.pth'))
+    run.begin()
+    assert pointer.read_text().endswith('interrupted.pth')
+
+
 def test_the_text_of_a_command_names_a_checkpoint_that_is_not_there_yet(root):
     test = Experiment(
         'test', 'configs/test.py', dict(number='1'), dict(d=train('d')), checkpoint='d'
