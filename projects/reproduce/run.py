@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -230,8 +229,6 @@ class Run:
         """Make the folder and say in it what is run here."""
         self.folder.mkdir(parents=True, exist_ok=True)
         _write(self.folder / SETUP, self._setup_record())
-        if self.experiment.best_by is not None:
-            self._go_back_to_validated()
 
     def finish(self, seconds: float, since: float) -> dict[str, Any]:
         """Mark the run as done.
@@ -297,27 +294,6 @@ class Run:
                 if self.experiment.best_by in entry:
                     found[entry.pop('step')] = entry
         return found
-
-    def _go_back_to_validated(self) -> None:
-        """Let a resumed training repeat the epoch whose validation was cut off.
-
-        mmengine goes on with the next epoch.
-        """
-        pointer = self.folder / POINTER
-        if not pointer.is_file():
-            return
-        found = re.search(r'epoch_(\d+)\.pth', pointer.read_text())
-        if found is None:
-            return  # a signal ended it amid an epoch, all earlier ones are validated
-        done = int(found[1])
-        cut_off = sorted(set(range(1, done + 1)) - self._validations().keys())
-        if not cut_off:
-            return
-        before = self.folder / f'epoch_{cut_off[0] - 1}.pth'
-        if before.is_file():
-            pointer.write_text(str(before))
-        else:
-            pointer.unlink()
 
     def _setup_record(self) -> dict[str, Any]:
         epochs = self.context.epochs

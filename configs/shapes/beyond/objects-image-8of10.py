@@ -1,4 +1,4 @@
-"""The recipe of docs/beyond.md: object regions in eight of ten images, and the image embedding kept.
+"""The recipe of docs/beyond.md: object regions in eight of ten images, the image embedding kept.
 
     python tools/test.py configs/shapes/object-regions_tiny_shapes-ov.py
     python tools/train.py configs/shapes/beyond/objects-image-8of10.py

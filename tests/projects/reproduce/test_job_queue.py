@@ -276,19 +276,6 @@ def test_a_killed_driver_goes_on_from_the_last_checkpoint(root):
     assert queue.results['measure_tower_seed0']['metrics']['m/top1'] == 4
 
 
-def test_an_epoch_is_made_again_whose_validation_was_killed(root):
-    """It has a checkpoint and no number; mmengine alone would go on with the next one."""
-    detector = validated(0.1, 0.5, 0.4, waits=str(root / 'wait'))
-    process = start_and_wait(root, detector, 'detector_seed0')
-    process.terminate()
-    process.join()
-    (root / 'wait').unlink()
-    queue = queue_of(context_of(root), detector)
-    assert queue.execute()
-    assert (root / 'work/detector_seed0/epoch_2.pth').read_text() == '2 1'
-    assert queue.results['detector_seed0']['metrics']['best/epoch'] == 2
-
-
 def test_a_run_that_outlives_its_driver_is_not_made_twice(root):
     process = start_and_wait(root)
     process.kill()

@@ -129,42 +129,6 @@ def test_of_equal_epochs_the_first_is_best_as_the_checkpoint_hook_keeps_it(root)
     assert run.finish(1, 0)['metrics']['best/epoch'] == 1
 
 
-@pytest.mark.parametrize(
-    ('validations', 'kept', 'pointer'),
-    [
-        ([1, 2], [1, 2], 'epoch_2.pth'),
-        ([1], [1, 2], 'epoch_1.pth'),  # the second validation was cut off
-        ([2], [1, 2], None),  # the first
-        ([1], [2], None),  # the checkpoint before it is gone
-    ],
-)
-def test_a_resumed_training_repeats_the_validation_that_a_kill_has_cut_off(
-    root, validations, kept, pointer
-):
-    run = Run.of(validated(), 0, context_of(root))
-    lines = [f'{{"coco/ap": 0.1, "step": {epoch}}}\n' for epoch in validations]
-    write_validations(run, 'a', *lines)
-    for epoch in kept:
-        (run.folder / f'epoch_{epoch}.pth').touch()
-    (run.folder / 'last_checkpoint').write_text('/elsewhere/epoch_2.pth')
-    run.begin()
-    if pointer is None:
-        assert not (run.folder / 'last_checkpoint').exists()
-    else:
-        assert (run.folder / 'last_checkpoint').read_text().endswith(pointer)
-
-
-def test_a_training_that_a_signal_ended_amid_an_epoch_goes_on_there(root):
-    run = Run.of(validated(), 0, context_of(root))
-    write_validations(run, 'a', '{"coco/ap": 0.1, "step": 1}\n')
-    for name in ('epoch_1.pth', 'interrupted.pth'):
-        (run.folder / name).touch()
-    pointer = run.folder / 'last_checkpoint'
-    pointer.write_text(str(run.folder / 'interrupted.pth'))
-    run.begin()
-    assert pointer.read_text().endswith('interrupted.pth')
-
-
 def test_the_text_of_a_command_names_a_checkpoint_that_is_not_there_yet(root):
     test = Experiment(
         'test', 'configs/test.py', dict(number='1'), dict(d=train('d')), checkpoint='d'

@@ -95,6 +95,15 @@ def test_a_training_has_one_image_size(runs):
     assert len(sized) >= 3
 
 
+def test_a_resumed_training_repeats_the_validation_that_a_kill_cut_off(runs):
+    """Each epoch needs its validation; mmengine alone would go on with the next one."""
+    validated = [run for run in runs.values() if run.experiment.best_by is not None]
+    assert validated
+    for run in validated:
+        hooks = run.context.config(run.experiment.config).default_hooks
+        assert hooks['resume'] == {'type': 'ResumeHook'}, run.id
+
+
 def test_every_folder_of_the_data_is_given(runs):
     """Nothing is read beside --data-root, --work-dir and the checkpoints."""
     for run in runs.values():
