@@ -70,8 +70,9 @@ def main() -> int:
         data = reproduce.prepare_shapes(data_root, write=not args.dry_run)
         context = reproduce.RunContext(*places, data, args.epochs, teacher_cache=cache)
     else:
-        gpus = args.gpus or 8
-        context = reproduce.RunContext(*places, 'COCO', args.epochs, gpus, True, cache)
+        context = reproduce.RunContext(
+            *places, 'COCO', args.epochs, args.gpus or 8, amp=True, teacher_cache=cache
+        )
     suite_type = reproduce.ShapesSuite if args.shapes else reproduce.CocoSuite
     given = None
     if args.proposals is not None:
