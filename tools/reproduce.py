@@ -43,6 +43,11 @@ def parse_args() -> argparse.Namespace:
         help='folder on a local disk: a crop is encoded once for all runs (extra [cache])',
     )
     parser.add_argument('--out', type=Path, default=Path('docs/results'), help='of the tables')
+    parser.add_argument(
+        '--skip-recorded',
+        action='store_true',
+        help='do not measure again what the tables in --out hold, of another machine say',
+    )
     parser.add_argument('--dry-run', action='store_true', help='print the commands only')
     args = parser.parse_args()
     if args.jobs > 1 and not args.shapes:
@@ -89,10 +94,12 @@ def main() -> int:
         else reproduce.BEYOND_TABLES[name](places[0], data_root.resolve())
         for name in names
     ]
-    work = reproduce.Reproduction(tables, args.seeds, context, args.jobs)
+    out = args.out.resolve()
+    recorded = out if args.skip_recorded else None
+    work = reproduce.Reproduction(tables, args.seeds, context, args.jobs, recorded=recorded)
     if args.dry_run:
         print('\n'.join(work.commands()))
-    return 0 if args.dry_run or work.execute(args.out.resolve()) else 1
+    return 0 if args.dry_run or work.execute(out) else 1
 
 
 if __name__ == '__main__':

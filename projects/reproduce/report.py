@@ -64,10 +64,7 @@ def records_of(
                     f'{table.name}, got {sorted(result["metrics"])}'
                 )
             record = Record(
-                row=row.number,
-                run=run.experiment.name,
-                seed='' if run.seed is None else str(run.seed),
-                setup=run.setup,
+                *record_key(row, run),
                 epochs=str(context.epochs) if run.is_cut else '',
                 data=context.data,
                 date=result['date'],
@@ -178,6 +175,16 @@ def earlier_records(table: Table, out: Path) -> list[Record]:
     return read_records(_csv_of(table, out), table.titles)
 
 
+def record_key(row: Row, run: Run) -> tuple[str, str, str, str]:
+    """The ``Record.key`` of what a run measures for a row."""
+    return row.number, run.experiment.name, _seed(run), run.setup
+
+
+def _seed(run: Run) -> str:
+    """A run's seed as a record has it."""
+    return '' if run.seed is None else str(run.seed)
+
+
 def _csv_of(table: Table, out: Path) -> Path:
     return out / f'table_{table.name}.csv'
 
@@ -202,7 +209,7 @@ def _missing(
     absent = {
         run.id: 'failed' if run.id in problems else 'not measured'
         for run in _runs_of(row, seeds, context)
-        if (run.experiment.name, '' if run.seed is None else str(run.seed)) not in there
+        if (run.experiment.name, _seed(run)) not in there
     }
     label = ', '.join(row.labels)
     return [f'row {row.number} ({label}): {key} {state}' for key, state in absent.items()]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .display import Display
 from .job_queue import JobQueue
-from .report import earlier_records, write_report
+from .report import earlier_records, record_key, write_report
 from .run import Run
 from .run_context import RunContext
 from .table import Table
@@ -22,6 +22,11 @@ class Reproduction:
         context: Where and how.
         jobs: Runs at a time.
         display: Shows each run that starts, goes on or ends, and the tables' files at the end.
+        recorded: Folder of tables; what they hold, as measured with the same setup and seed, is not
+            measured again. None measures everything that the work folder does not hold.
+
+    Raises:
+        ValueError: A csv file in ``recorded`` is broken or another table's.
     """
 
     def __init__(
@@ -31,17 +36,24 @@ class Reproduction:
         context: RunContext,
         jobs: int = 1,
         display: Display | None = None,
+        recorded: Path | None = None,
     ) -> None:
         self.tables = tables
         self.seeds = list(dict.fromkeys(seeds))
         self.context = context
         self.display = display or Display()
+        known = {
+            (table.name, *record.key)
+            for table in (tables if recorded else ())
+            for record in earlier_records(table, recorded)
+        }
         runs = [
-            Run.of(experiment, seed, context)
+            run
             for seed in self.seeds
             for table in tables
             for row in table.rows
-            for experiment in row.measured_by
+            for run in (Run.of(experiment, seed, context) for experiment in row.measured_by)
+            if (table.name, *record_key(row, run)) not in known
         ]
         self.queue = JobQueue(runs, jobs, self.display)
 

@@ -125,6 +125,29 @@ def test_seeds_of_another_machine_are_kept_and_counted(root, tmp_path):
     assert 'Missing' not in text
 
 
+def test_what_another_machine_has_recorded_is_not_measured_again(root, tmp_path):
+    table = table_of(('1', (original(),)), ('2', (measure(train()),)))
+    out = root / 'out'
+    for number, (seeds, recorded) in enumerate([([0], None), ([0, 2], out)]):
+        context = context_of(root, work_dir=tmp_path / str(number))
+        work = Reproduction([table], seeds, context, display=Lines(), recorded=recorded)
+        assert work.execute(out)
+    of_both = ['original', 'tower_seed0', 'measure_tower_seed0']
+    assert calls_of(root) == [*of_both, 'tower_seed2', 'measure_tower_seed2']
+    text = (out / 'table_x.md').read_text()
+    assert '| 2 | row 2 | 14.0 ± 14.1 | 70.0 | 14.0 ± 14.1 | 2 |' in text
+    assert 'Missing' not in text
+
+
+def test_a_record_of_another_setup_or_table_spares_no_run(root, tmp_path):
+    table, out = table_of(('1', (measure(train()),))), root / 'out'
+    assert Reproduction([table], [0], context_of(root), display=Lines()).execute(out)
+    for other, options in ((table, {'epochs': 2}), (replace(table, name='y'), {})):
+        context = context_of(root, work_dir=tmp_path / 'other', **options)
+        runs = Reproduction([other], [0], context, recorded=out).queue.runs
+        assert list(runs) == ['tower_seed0', 'measure_tower_seed0']
+
+
 def test_a_row_of_two_measurements_takes_its_columns_from_both(root):
     context = context_of(root)
     table = table_of(('1', (measure(train()), original())))
