@@ -85,8 +85,7 @@ def main() -> int:
     suite = suite_type(given)
     names = reproduce.TABLES if 'all' in args.tables else dict.fromkeys(args.tables)
     makers = {**reproduce.TABLES, **reproduce.SEGMENTATION_TABLES}
-    beyond = reproduce.BEYOND_TABLES.keys() & set(names)
-    if beyond and (missing := reproduce.missing_data(data_root.resolve())):
+    if missing := reproduce.missing_data(data_root.resolve(), names):
         sys.exit('data sets are missing; make them by\n' + '\n'.join(missing))
     tables = [
         makers[name](suite)

@@ -8,7 +8,7 @@ on which nothing was chosen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -262,20 +262,28 @@ def scenes_of(root: Path, data_root: Path) -> tuple[Scenes, Scenes]:
     return shapes, emoji
 
 
-def missing_data(data_root: Path) -> list[str]:
-    """Commands that make the folders which the tables need and which are not there."""
-    beside = data_root.parent
-    commands = {
-        'shapes_ov_dev': 'python tools/make_shapes_ov.py --seed 1 --train 8 --out',
-        'shapes_ov_test': 'python tools/make_shapes_ov.py --seed 2 --train 8 --out',
-        'emoji_ov': 'python tools/make_emoji_ov.py --out',
-        'emoji_ov_dev': 'python tools/make_emoji_ov.py --seed 1 --train 8 --out',
-        'emoji_clip': 'python tools/train_tiny_clip.py --data emoji --out',
+def missing_data(data_root: Path, tables: Iterable[str]) -> list[str]:
+    """Commands that make the folders which some tables need and which are not there.
+
+    Args:
+        data_root: Folder of Shapes-OV; the others lie beside it.
+        tables: Names of tables; those of other modules need no further folder.
+    """
+    shapes, emoji = 'tools/make_shapes_ov.py', 'tools/make_emoji_ov.py'
+    makers = {
+        'beyond-search': {
+            'shapes_ov_dev': f'{shapes} --seed 1 --train 8',
+            'emoji_ov': emoji,
+            'emoji_ov_dev': f'{emoji} --seed 1 --train 8',
+            'emoji_clip': 'tools/train_tiny_clip.py --data emoji',
+        },
+        'beyond-test': {'shapes_ov_test': f'{shapes} --seed 2 --train 8'},
     }
     return [
-        f'{command} {beside / name}'
-        for name, command in commands.items()
-        if not (beside / name).is_dir()
+        f'python {command} --out {data_root.parent / folder}'
+        for table in tables
+        for folder, command in makers.get(table, {}).items()
+        if not (data_root.parent / folder).is_dir()
     ]
 
 
