@@ -1,5 +1,6 @@
 """Hooks: checkpoints, batch norms, weight ensemble, checks before training."""
 
+from .delayed_runtime_info_hook import DelayedRuntimeInfoHook
 from .durable_checkpoint_hook import DurableCheckpointHook
 from .finite_loss_hook import FiniteLossHook
 from .interrupt_hook import InterruptHook
@@ -11,6 +12,7 @@ from .weight_ensemble_hook import WeightEnsembleHook, blend_state
 from .work_dir_lock_hook import WorkDirLockHook
 
 __all__ = [
+    'DelayedRuntimeInfoHook',
     'DurableCheckpointHook',
     'FiniteLossHook',
     'InterruptHook',

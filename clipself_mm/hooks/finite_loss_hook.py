@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import Tensor
 
-from .processes import max_over_processes
+from .host_copy import HostCopy
+from .processes import DelayedMax
 
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Ends training in the step that has a loss of NaN or inf, before a checkpoint is written.
+    """Ends training after a step that has a loss of NaN or inf.
 
-    All processes end in the same step. Values without 'loss' in their name are ignored, as mmengine
-    does in its sum. Gradients that overflow in mixed precision are no failure: the loss is finite
-    there, and the gradient scaler skips the update.
+    All processes end together: in that step, or on a CUDA device in the next one, since the host
+    does not wait for losses there. A checkpoint of that step is good or not written, for
+    `DurableCheckpointHook` checks the weights. Values without 'loss' in their name are ignored, as
+    mmengine does in its sum. Gradients that overflow in mixed precision are no failure: the loss is
+    finite there, and the gradient scaler skips the update.
 
-    mmengine's `RuntimeInfoHook` reads every loss from the device in each step; its values are
-    checked, so that one process has no further synchronisation. Several processes reduce one
-    integer in each step.
+    Several processes reduce one integer in each step.
     """
 
-    # After RuntimeInfoHook, before every hook that logs or saves.
+    # Before every hook that logs or saves.
     priority = 'HIGH'
+
+    def __init__(self) -> None:
+        self._bad = DelayedMax()
 
     def after_train_iter(
         self,
@@ -34,21 +41,48 @@ class FiniteLossHook(Hook):
         data_batch: dict | tuple | list | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Check the losses of a step.
+        """Check the losses of a step, or of the one before.
 
         Raises:
             FloatingPointError: A loss is not finite, in this or another process.
         """
-        scalars = runner.message_hub.log_scalars
-        values = {key: scalars[f'train/{key}'].current() for key in outputs or () if 'loss' in key}
-        bad = {key: value for key, value in values.items() if not math.isfinite(value)}
-        if not max_over_processes(bool(bad)):
-            return
-        listed = ', '.join(f'{key} is {value}' for key, value in bad.items())
-        last = runner.message_hub.runtime_info.get('last_ckpt')
-        raise FloatingPointError(
-            f'step {runner.iter + 1} of epoch {runner.epoch + 1}: '
-            f'{listed or "a loss of another process is not finite"}; the last good checkpoint is '
-            f'{last or "the one training started from"}. Lower the learning rate, clip gradients '
-            '(optim_wrapper.clip_grad) or check the data'
-        )
+        losses = {
+            key: value.detach() if isinstance(value, Tensor) else value
+            for key, value in (outputs or {}).items()
+            if 'loss' in key
+        }
+        step = f'step {runner.iter + 1} of epoch {runner.epoch + 1}'
+        self._check(runner, self._bad.exchange(_has_bad(losses), (step, losses)))
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Check the last step of an epoch."""
+        self._check(runner, self._bad.rest())
+
+    def before_val(self, runner: Runner) -> None:
+        """Check the last step before a validation amid an epoch."""
+        self._check(runner, self._bad.rest())
+
+    @staticmethod
+    def _check(runner: Runner, known: list[tuple[int, Any]]) -> None:
+        for bad, (step, losses) in known:
+            if not bad:
+                continue
+            values = {key: float(value) for key, value in losses.items()}
+            listed = ', '.join(f'{k} is {v}' for k, v in values.items() if not math.isfinite(v))
+            last = runner.message_hub.runtime_info.get('last_ckpt')
+            raise FloatingPointError(
+                f'{step}: {listed or "a loss of another process is not finite"}; the last good '
+                f'checkpoint is {last or "the one training started from"}. Lower the learning '
+                'rate, clip gradients (optim_wrapper.clip_grad) or check the data'
+            )
+
+
+def _has_bad(losses: dict[str, Any]) -> bool | Tensor:
+    """Whether a loss is not finite; a tensor where some are on a device that works on."""
+    queued, bad = [], False
+    for value in losses.values():
+        if isinstance(value, Tensor) and HostCopy.is_worthwhile(value):
+            queued.append(~value.isfinite().all())
+        else:
+            bad |= not math.isfinite(float(value))
+    return torch.stack(queued).any() | bad if queued else bad

@@ -20,7 +20,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from .durable_checkpoint_hook import DurableCheckpointHook
-from .processes import max_over_processes
+from .processes import DelayedMax
 
 #: What schedulers send before a time limit or a preemption.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -38,7 +38,8 @@ class InterruptHook(Hook):
     resumed run skips the batches of the epoch that are trained; the next checkpoint replaces
     `interrupted.pth`.
 
-    A validation runs to its end first. Several processes reduce one integer in each step.
+    A validation runs to its end first. Several processes reduce one integer in each step, which
+    they read in the next one on CUDA devices.
     """
 
     # After the hooks that step the schedule and write checkpoints.
@@ -46,6 +47,7 @@ class InterruptHook(Hook):
 
     def __init__(self) -> None:
         self._received = 0
+        self._largest = DelayedMax()
         self._done = 0  # batches of this epoch that an earlier run trained
         self._dataloader: DataLoader | None = None
 
@@ -94,7 +96,8 @@ class InterruptHook(Hook):
         Raises:
             SystemExit: With 128 plus the number of the signal.
         """
-        received = max_over_processes(self._received)
+        known = self._largest.exchange(self._received)
+        received = max((number for number, _ in known), default=0)
         if not received or not _has_updated(runner.optim_wrapper):
             return
         meta = {'epoch': runner.epoch, 'iter': runner.iter + 1}

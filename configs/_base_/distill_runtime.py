@@ -3,6 +3,7 @@
 custom_imports = dict(imports=['clipself_mm'], allow_failed_imports=False)
 default_scope = 'mmengine'
 default_hooks = dict(
+    runtime_info=dict(type='DelayedRuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

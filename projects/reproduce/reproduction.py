@@ -44,8 +44,8 @@ class Reproduction:
         self.display = display or Display()
         known = {
             (table.name, *record.key)
-            for table in (tables if recorded else ())
-            for record in earlier_records(table, recorded)
+            for table in tables
+            for record in (earlier_records(table, recorded) if recorded else ())
         }
         runs = [
             run

@@ -38,6 +38,7 @@ HASHED_KEYS = (
 HASHED_VAL_KEYS = ('val_dataloader', 'val_evaluator')
 """Those of a training that is measured by its validations."""
 UNHASHED_HOOKS = {
+    'runtime_info',
     'timer',
     'logger',
     'param_scheduler',

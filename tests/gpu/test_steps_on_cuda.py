@@ -2,9 +2,11 @@
 
 import copy
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import MODELS
 from torch.utils.data._utils.pin_memory import pin_memory
@@ -13,6 +15,7 @@ from benchmarks.counting import SHAPES
 from benchmarks.gpu_steps import batch
 from benchmarks.planner import GIB, GPUS, RECIPES, UTILISATION, Job, memory_bytes, plan
 from clipself_mm.datasets.transforms.resize_backends import window_rows
+from clipself_mm.hooks import DelayedRuntimeInfoHook, FiniteLossHook, InterruptHook
 from clipself_mm.models import resize_windows
 from tests.commands import (
     EPOCHS,
@@ -110,6 +113,29 @@ def test_a_step_does_not_synchronise(windows):
             sum(losses.values()).backward()
         finally:
             torch.cuda.set_sync_debug_mode('default')
+
+
+def test_hooks_of_a_step_do_not_synchronise():
+    hub = MessageHub.get_instance('hooks of a step')
+    runner = SimpleNamespace(
+        message_hub=hub, iter=0, epoch=0, hooks=[], train_dataloader=range(9), optim_wrapper=None
+    )
+    hooks = [DelayedRuntimeInfoHook(), FiniteLossHook(), InterruptHook()]
+    outputs = [dict(loss=torch.full((), float(step), device='cuda')) for step in range(4)]
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        for step, losses in enumerate(outputs):
+            for hook in hooks:
+                hook.after_train_iter(runner, step, None, losses)
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    assert hub.get_scalar('train/loss').data[0].tolist() == [0.0, 1.0, 2.0]
+    hooks[0].after_train_epoch(runner)
+    assert hub.get_scalar('train/loss').current() == 3.0
+    hooks[1].after_train_iter(runner, 4, None, dict(loss=torch.full((), torch.inf, device='cuda')))
+    with pytest.raises(FloatingPointError, match='loss is inf'):
+        hooks[1].after_train_iter(runner, 5, None, outputs[0])
 
 
 @pytest.mark.parametrize('precision', [False, True])

@@ -1,4 +1,7 @@
-"""Child of test_finite_loss_hook.py: two gloo processes; in the second step, one has a NaN."""
+"""Child of test_finite_loss_hook.py: two gloo processes; in the second step, one has a NaN.
+
+As on a CUDA device with `delayed` as third word, else `at once`.
+"""
 
 import os
 import sys
@@ -15,6 +18,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import clipself_mm  # noqa: F401  registers the hook
+from clipself_mm.hooks.host_copy import HostCopy
 from clipself_mm.launch import prepare_processes
 
 
@@ -30,10 +34,10 @@ class Mean(BaseModel):
 
 @DATASETS.register_module()
 class Numbers(torch.utils.data.Dataset):
-    """Eight numbers; the third of the second process is NaN."""
+    """Twelve numbers; the third of the second process is NaN."""
 
     def __len__(self):
-        return 8
+        return 12
 
     def __getitem__(self, index):
         return {'inputs': torch.tensor([float('nan') if index == 5 else 1.0])}
@@ -62,7 +66,7 @@ def main(folder):
     try:
         runner.train()
     except FloatingPointError as error:
-        (folder / f'{get_rank()}.txt').write_text(str(error))
+        (folder / f'{get_rank()}.txt').write_text(f'{runner.iter + 1} | {error}')
     barrier()
 
 
@@ -72,6 +76,8 @@ def process(rank, folder):
 
 
 if __name__ == '__main__':
+    if sys.argv[3] == 'delayed':
+        HostCopy.is_worthwhile = staticmethod(lambda values: True)
     os.environ.update(WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=sys.argv[2])
     torch.multiprocessing.start_processes(
         process, (Path(sys.argv[1]),), nprocs=2, start_method='fork'

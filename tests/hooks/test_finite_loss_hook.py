@@ -10,7 +10,8 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
-from clipself_mm.hooks import FiniteLossHook, finite_loss_hook
+from clipself_mm.hooks import FiniteLossHook, processes
+from clipself_mm.hooks.host_copy import HostCopy
 from tests.commands import call, free_port
 from tests.tools.toy_task import CONFIG
 
@@ -50,31 +51,56 @@ def test_an_update_to_inf_is_not_saved(train, tmp_path):
     assert saved(tmp_path) == []
 
 
-def step(losses):
+def runner_of(iteration=6):
     hub = MessageHub.get_instance(f'hub {uuid.uuid4().hex}')
-    for key, value in losses.items():
-        hub.update_scalar(f'train/{key}', value)
-    runner = SimpleNamespace(message_hub=hub, iter=6, epoch=1)
-    FiniteLossHook().after_train_iter(runner, 0, outputs=losses)
+    return SimpleNamespace(message_hub=hub, iter=iteration, epoch=1)
 
 
-def test_the_losses_that_are_not_finite_are_named():
-    nan = float('nan')
-    step({'loss': 1.0, 'loss_cls': 1.0, 'acc': nan})
-    with pytest.raises(FloatingPointError, match='step 7 of epoch 2: loss is nan, loss_box is nan'):
-        step({'loss': nan, 'loss_cls': 1.0, 'loss_box': nan})
+NAN = float('nan')
+GOOD = {'loss': 1.0, 'loss_cls': 1.0, 'acc': NAN}
+BAD = {'loss': NAN, 'loss_cls': 1.0, 'loss_box': NAN}
+MESSAGE = 'step 7 of epoch 2: loss is nan, loss_box is nan'
+
+
+@pytest.mark.parametrize('kind', [float, torch.tensor])
+def test_the_losses_that_are_not_finite_are_named(kind):
+    hook = FiniteLossHook()
+    hook.after_train_iter(runner_of(5), 0, outputs={k: kind(v) for k, v in GOOD.items()})
+    with pytest.raises(FloatingPointError, match=MESSAGE):
+        hook.after_train_iter(runner_of(6), 0, outputs={k: kind(v) for k, v in BAD.items()})
+
+
+@pytest.mark.parametrize('looks', ['after_train_iter', 'after_train_epoch', 'before_val'])
+def test_a_device_is_asked_when_the_next_step_is_queued(monkeypatch, looks):
+    """Some losses may be on the processor all the same."""
+    monkeypatch.setattr(HostCopy, 'is_worthwhile', staticmethod(lambda values: values.ndim == 0))
+    hook, good, bad = (
+        FiniteLossHook(),
+        {k: torch.tensor(v) for k, v in GOOD.items()} | {'loss_line': torch.ones(1)},
+        {k: torch.tensor(v) for k, v in BAD.items()} | {'loss_line': 1.0},
+    )
+    hook.after_train_iter(runner_of(5), 0, outputs=good)
+    hook.after_train_iter(runner_of(6), 0, outputs=bad)
+    arguments = [0, None, good] if looks == 'after_train_iter' else []
+    with pytest.raises(FloatingPointError, match=MESSAGE):
+        getattr(hook, looks)(runner_of(7), *arguments)
 
 
 def test_a_loss_of_another_process_ends_this_one(monkeypatch):
-    monkeypatch.setattr(finite_loss_hook, 'max_over_processes', lambda mine: 1)
-    with pytest.raises(FloatingPointError, match='a loss of another process'):
-        step({'loss': 1.0})
+    monkeypatch.setattr(processes, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(processes, 'get_comm_device', lambda: torch.device('cpu'))
+    monkeypatch.setattr(processes, 'all_reduce', lambda number, op: number.fill_(1))
+    with pytest.raises(FloatingPointError, match=r'step 7 .* a loss of another process'):
+        FiniteLossHook().after_train_iter(runner_of(), 0, outputs={'loss': 1.0})
 
 
 @pytest.mark.slow
-def test_two_processes_end_in_the_step_in_which_one_has_a_nan(tmp_path):
+@pytest.mark.parametrize('when', ['at once', 'delayed'])
+def test_two_processes_end_together_where_one_has_a_nan(tmp_path, when):
     child = Path(__file__).with_name('finite_loss_processes.py')
-    call([sys.executable, child, tmp_path, free_port()], tmp_path)
+    call([sys.executable, child, tmp_path, free_port(), when], tmp_path)
     said = [(tmp_path / f'{rank}.txt').read_text() for rank in (0, 1)]
-    assert said[0].startswith('step 2 of epoch 1: a loss of another process')
-    assert said[1].startswith('step 2 of epoch 1: loss is nan, loss_line is nan')
+    steps, messages = zip(*(text.split(' | ') for text in said), strict=True)
+    assert steps == (('2', '2') if when == 'at once' else ('3', '3'))
+    assert messages[0].startswith('step 2 of epoch 1: a loss of another process')
+    assert messages[1].startswith('step 2 of epoch 1: loss is nan, loss_line is nan')

@@ -13,7 +13,8 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch.utils.data import DataLoader
 
-from clipself_mm.hooks import InterruptHook
+from clipself_mm.hooks import InterruptHook, processes
+from clipself_mm.hooks.host_copy import HostCopy
 from clipself_mm.hooks.interrupt_hook import _init_worker, remaining_batches
 from tests.commands import call
 
@@ -65,6 +66,21 @@ def test_a_half_accumulated_gradient_is_not_left_behind():
     wrapper.update_params(weight * 2)
     hook.after_train_iter(runner, 0)
     wrapper.update_params(weight * 2)
+    with pytest.raises(StopIteration):  # it looks for the checkpoint hook
+        hook.after_train_iter(runner, 1)
+
+
+def test_processes_on_devices_end_together_a_step_later(monkeypatch):
+    """The other process has the signal; its number is read when the next step is queued."""
+    monkeypatch.setattr(HostCopy, 'is_worthwhile', staticmethod(lambda values: True))
+    monkeypatch.setattr(processes, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(processes, 'get_comm_device', lambda: torch.device('cpu'))
+    monkeypatch.setattr(
+        processes, 'all_reduce', lambda number, op: number.clamp_(min=signal.SIGTERM)
+    )
+    hook = InterruptHook()
+    runner = SimpleNamespace(optim_wrapper=None, epoch=0, iter=0, train_loop=None, hooks=[])
+    hook.after_train_iter(runner, 0)
     with pytest.raises(StopIteration):  # it looks for the checkpoint hook
         hook.after_train_iter(runner, 1)
 
