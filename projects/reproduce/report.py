@@ -142,6 +142,7 @@ def write_report(
     results: Mapping[str, dict[str, Any]],
     problems: Mapping[str, str],
     out: Path,
+    keeps_recorded: bool = False,
 ) -> Path:
     """Add what is measured to ``table_NAME.csv`` and write ``table_NAME.md`` of all its lines.
 
@@ -152,13 +153,18 @@ def write_report(
         results: What runs that are done have left, by id.
         problems: Why a run is not done, by id.
         out: Folder of both files.
+        keeps_recorded: Whether a line that is there stays, of a run that was made once more.
 
     Returns:
         The markdown file.
     """
     path = _csv_of(table, out)
-    records = records_of(table, seeds, context, results)
-    records = merge_records(earlier_records(table, out), records)
+    measured = records_of(table, seeds, context, results)
+    earlier = earlier_records(table, out)
+    if keeps_recorded:
+        there = {record.key for record in earlier}
+        measured = [record for record in measured if record.key not in there]
+    records = merge_records(earlier, measured)
     write_records(path, table.titles, records)
     text = markdown(table, records, seeds, context, problems)
     with atomic_write(path.with_suffix('.md')) as part:

@@ -23,7 +23,8 @@ class Reproduction:
         jobs: Runs at a time.
         display: Shows each run that starts, goes on or ends, and the tables' files at the end.
         recorded: Folder of tables; what they hold, as measured with the same setup and seed, is not
-            measured again. None measures everything that the work folder does not hold.
+            measured again, and stays where a run is made for others that need it. None measures
+            everything that the work folder does not hold.
 
     Raises:
         ValueError: A csv file in ``recorded`` is broken or another table's.
@@ -42,6 +43,7 @@ class Reproduction:
         self.seeds = list(dict.fromkeys(seeds))
         self.context = context
         self.display = display or Display()
+        self.recorded = recorded
         known = {
             (table.name, *record.key)
             for table in tables
@@ -79,8 +81,9 @@ class Reproduction:
 
         def write(tables: Sequence[Table]) -> list[Path]:
             results, problems = self.queue.results, self.queue.problems
+            keeps = self.recorded is not None
             return [
-                write_report(table, self.seeds, self.context, results, problems, out)
+                write_report(table, self.seeds, self.context, results, problems, out, keeps)
                 for table in tables
             ]
 

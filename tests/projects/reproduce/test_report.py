@@ -1,5 +1,6 @@
 """From measurements to csv and markdown, by hand."""
 
+import datetime
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from tests.projects.reproduce.stub_checkout import (
     original,
     table_of,
     train,
+    validated,
     write_checkout,
 )
 
@@ -137,6 +139,27 @@ def test_what_another_machine_has_recorded_is_not_measured_again(root, tmp_path)
     text = (out / 'table_x.md').read_text()
     assert '| 2 | row 2 | 14.0 ± 14.1 | 70.0 | 14.0 ± 14.1 | 2 |' in text
     assert 'Missing' not in text
+
+
+def test_a_recorded_line_stays_when_its_run_is_made_for_another(root, tmp_path):
+    """A detector is measured by its validations and needed by what tests it."""
+    detector = validated(0.1, 0.3, 0.2)
+    columns = (COLUMNS[0], COLUMNS[1]._replace(metric='last/coco/ap'))
+    first = replace(table_of(('1', (detector,))), columns=columns)
+    out = root / 'out'
+    assert Reproduction([first], [0], context_of(root), display=Lines()).execute(out)
+    today = datetime.date.today().isoformat()
+    before = (out / 'table_x.csv').read_text().replace(today, '2020-02-02')
+    (out / 'table_x.csv').write_text(before)
+    tested = measure(detector, name='tested')
+    table = replace(table_of(('1', (detector,)), ('2', (tested,))), columns=columns)
+    context = context_of(root, work_dir=tmp_path / 'other')
+    work = Reproduction([table], [0], context, display=Lines(), recorded=out)
+    assert list(work.queue.runs) == ['detector_seed0', 'tested_seed0']
+    assert work.execute(out)
+    after = (out / 'table_x.csv').read_text()
+    assert after.startswith(before)
+    assert after.count('\n') == before.count('\n') + 1
 
 
 def test_a_record_of_another_setup_or_table_spares_no_run(root, tmp_path):
