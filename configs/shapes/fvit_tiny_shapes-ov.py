@@ -6,8 +6,9 @@
 A distilled tower takes the original's place with ``--cfg-options
 model.backbone.tower.model=local-dir:WORK_DIR/tower``.
 
-Expected AP50 novel / base / all after the last epoch: original 0.2 / 38.1 / 29.3, the demo's tower
-of proposals 40.2 / 86.9 / 76.2 (measured here, mean over 3 seeds; docs/reproduce.md).
+Expected AP50 novel / base / all after the last epoch: original 0.3 / 37.5 / 28.9, towers of patches
+15.9 / 74.6 / 61.1, of the RPN's proposals 38.1 / 88.6 / 76.9 (measured here, mean over 3 seeds of
+the whole chain; docs/reproduce.md).
 """
 
 _base_ = [
