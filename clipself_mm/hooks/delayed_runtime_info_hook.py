@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.utils import apply_to
 from torch import Tensor
 
 from .host_copy import HostCopy
@@ -17,8 +18,9 @@ class DelayedRuntimeInfoHook(RuntimeInfoHook):
 
     mmengine reads them at once: the host waits until the device has finished the step, and the
     device then waits until the host has queued the next. All losses are read before anything is
-    logged, validated or saved, so logs and checkpoints are the same. A hook that reads the message
-    hub in other steps finds the losses of the step before.
+    logged, validated or saved, so logs and checkpoints are the same. In other steps the message hub
+    has the losses of the step before, and none in the first; a hook that needs a step's own reads
+    them from `outputs`.
     """
 
     def __init__(self) -> None:
@@ -32,7 +34,7 @@ class DelayedRuntimeInfoHook(RuntimeInfoHook):
         data_batch: dict | tuple | list | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Record the losses of the step before, and this step's where the logger reads them."""
+        """Record the losses of the step before, and this step's where they are looked at."""
         self._record(runner)
         outputs = outputs or {}
         delayed = {
@@ -45,31 +47,17 @@ class DelayedRuntimeInfoHook(RuntimeInfoHook):
         if delayed:
             values = [value.detach().double().reshape(()) for value in delayed.values()]
             self._pending = list(delayed), HostCopy(torch.stack(values))
-        if self._logs(runner, batch_idx):
+        if step_is_awaited(runner, batch_idx):
             self._record(runner)
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Record what is left."""
-        self._record(runner)
-
-    def before_val(self, runner: Runner) -> None:
-        """Record what is left, also amid an epoch."""
-        self._record(runner)
-        super().before_val(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Record what is left, and put it into the checkpoint."""
         if self._pending is not None:
             self._record(runner)
-            checkpoint['message_hub'] = runner.message_hub.state_dict()
-
-    def _logs(self, runner: Runner, batch_idx: int) -> bool:
-        """Whether a `LoggerHook` may read the message hub in this step."""
-        return self.end_of_epoch(runner.train_dataloader, batch_idx) or any(
-            self.every_n_inner_iters(batch_idx, hook.interval)
-            for hook in runner.hooks
-            if isinstance(hook, LoggerHook)
-        )
+            state = runner.message_hub.state_dict()
+            checkpoint['message_hub'] = apply_to(
+                state, lambda item: hasattr(item, 'cpu'), lambda item: item.cpu()
+            )
 
     def _record(self, runner: Runner) -> None:
         if self._pending is None:
@@ -77,3 +65,22 @@ class DelayedRuntimeInfoHook(RuntimeInfoHook):
         (keys, copy), self._pending = self._pending, None
         for key, value in zip(keys, copy.read(), strict=True):
             runner.message_hub.update_scalar(f'train/{key}', value)
+
+
+def step_is_awaited(runner: Runner, batch_idx: int) -> bool:
+    """Whether the host waits for the device in a step.
+
+    It does where mmengine's own `RuntimeInfoHook` reads the losses; otherwise before a line of the
+    log, a validation and the end.
+    """
+    if not any(isinstance(hook, DelayedRuntimeInfoHook) for hook in runner.hooks):
+        return True
+    loop, done = runner.train_loop, runner.iter + 1
+    if isinstance(loop, IterBasedTrainLoop) and (
+        done % loop.val_interval == 0 or done == loop.max_iters
+    ):
+        return True
+    loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
+    return (batch_idx + 1) == len(runner.train_dataloader) or any(
+        hook.every_n_inner_iters(batch_idx, hook.interval) for hook in loggers
+    )

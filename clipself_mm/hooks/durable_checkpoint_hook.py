@@ -23,11 +23,11 @@ from mmengine.fileio import (
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import nn
 
 from clipself_mm.io.atomic_write import atomic_write, remove_partial_files
 from clipself_mm.launch import keyboard_interrupts
 
+from .finite_loss_hook import FiniteLossHook
 from .near_names import nearest_in_words
 
 #: Name of the backend in `backend_args`.
@@ -88,9 +88,9 @@ class DurableCheckpointHook(CheckpointHook):
         """Write the checkpoint, then `last_checkpoint`, then delete outdated checkpoints.
 
         Raises:
-            FloatingPointError: A parameter is not finite; the previous checkpoint stays.
+            FloatingPointError: A loss or parameter is not finite; the previous checkpoint stays.
         """
-        check_finite_parameters(runner.model)
+        check_losses_and_parameters(runner)
         outdated = []
         if isinstance(self.file_backend, _DeferredDeletes):
             outdated += self.file_backend.names
@@ -112,7 +112,7 @@ class DurableCheckpointHook(CheckpointHook):
         """
         regular = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(meta['iter']))
         if self.by_epoch or self.last_ckpt != str(regular):
-            check_finite_parameters(runner.model)
+            check_losses_and_parameters(runner)
             self._write(runner, INTERRUPTED, meta, [])
 
     def _write(self, runner: Runner, file_name: str, meta: dict, outdated: list[str]) -> None:
@@ -208,12 +208,18 @@ def counts_nothing(value: object, rule: str | None) -> bool:
     return math.isnan(value) or (value == -1 and rule != 'less')
 
 
-def check_finite_parameters(model: nn.Module) -> None:
-    """Check that no parameter of a model has NaN or inf; one read from the device.
+def check_losses_and_parameters(runner: Runner) -> None:
+    """Check that no loss and no parameter has NaN or inf, in all processes.
 
     A last step may end with a finite loss and a bad update.
+
+    Raises:
+        FloatingPointError: One has.
     """
-    parameters = [item for item in model.named_parameters() if item[1].is_floating_point()]
+    for hook in runner.hooks:
+        if isinstance(hook, FiniteLossHook):
+            hook.check(runner)
+    parameters = [item for item in runner.model.named_parameters() if item[1].is_floating_point()]
     finite = [parameter.detach().isfinite().all() for _, parameter in parameters]
     if not finite or bool(torch.stack(finite).all()):
         return

@@ -11,19 +11,19 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
+from .delayed_runtime_info_hook import step_is_awaited
 from .host_copy import HostCopy
 from .processes import DelayedMax
 
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Ends training after a step that has a loss of NaN or inf.
+    """Ends training in the step that has a loss of NaN or inf, before a checkpoint is written.
 
-    All processes end together: in that step, or on a CUDA device in the next one, since the host
-    does not wait for losses there. A checkpoint of that step is good or not written, for
-    `DurableCheckpointHook` checks the weights. Values without 'loss' in their name are ignored, as
-    mmengine does in its sum. Gradients that overflow in mixed precision are no failure: the loss is
-    finite there, and the gradient scaler skips the update.
+    All processes end in the same step. Beside a `DelayedRuntimeInfoHook`, on a CUDA device, it is
+    the next one, for the host does not wait for the losses of every step there. Values without
+    'loss' in their name are ignored, as mmengine does in its sum. Gradients that overflow in mixed
+    precision are no failure: the loss is finite there, and the gradient scaler skips the update.
 
     Several processes reduce one integer in each step.
     """
@@ -47,19 +47,21 @@ class FiniteLossHook(Hook):
             FloatingPointError: A loss is not finite, in this or another process.
         """
         losses = {
-            key: value.detach() if isinstance(value, Tensor) else value
+            key: value.detach().clone() if isinstance(value, Tensor) else value
             for key, value in (outputs or {}).items()
             if 'loss' in key
         }
         step = f'step {runner.iter + 1} of epoch {runner.epoch + 1}'
         self._check(runner, self._bad.exchange(_has_bad(losses), (step, losses)))
+        if step_is_awaited(runner, batch_idx):
+            self.check(runner)
 
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Check the last step of an epoch."""
-        self._check(runner, self._bad.rest())
+    def check(self, runner: Runner) -> None:
+        """Check the losses that are not read yet; in all processes or in none.
 
-    def before_val(self, runner: Runner) -> None:
-        """Check the last step before a validation amid an epoch."""
+        Raises:
+            FloatingPointError: A loss is not finite, in this or another process.
+        """
         self._check(runner, self._bad.rest())
 
     @staticmethod

@@ -19,6 +19,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from .delayed_runtime_info_hook import step_is_awaited
 from .durable_checkpoint_hook import DurableCheckpointHook
 from .processes import DelayedMax
 
@@ -38,8 +39,8 @@ class InterruptHook(Hook):
     resumed run skips the batches of the epoch that are trained; the next checkpoint replaces
     `interrupted.pth`.
 
-    A validation runs to its end first. Several processes reduce one integer in each step, which
-    they read in the next one on CUDA devices.
+    A validation runs to its end first. Several processes reduce one integer in each step; beside a
+    `DelayedRuntimeInfoHook`, on CUDA devices, they read it in the next one.
     """
 
     # After the hooks that step the schedule and write checkpoints.
@@ -97,6 +98,8 @@ class InterruptHook(Hook):
             SystemExit: With 128 plus the number of the signal.
         """
         known = self._largest.exchange(self._received)
+        if step_is_awaited(runner, batch_idx):
+            known += self._largest.rest()
         received = max((number for number, _ in known), default=0)
         if not received or not _has_updated(runner.optim_wrapper):
             return

@@ -117,10 +117,16 @@ def test_a_step_does_not_synchronise(windows):
 
 def test_hooks_of_a_step_do_not_synchronise():
     hub = MessageHub.get_instance('hooks of a step')
-    runner = SimpleNamespace(
-        message_hub=hub, iter=0, epoch=0, hooks=[], train_dataloader=range(9), optim_wrapper=None
-    )
     hooks = [DelayedRuntimeInfoHook(), FiniteLossHook(), InterruptHook()]
+    runner = SimpleNamespace(
+        message_hub=hub,
+        iter=0,
+        epoch=0,
+        hooks=hooks,
+        train_loop=None,
+        train_dataloader=range(9),
+        optim_wrapper=None,
+    )
     outputs = [dict(loss=torch.full((), float(step), device='cuda')) for step in range(4)]
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode('error')
@@ -131,9 +137,10 @@ def test_hooks_of_a_step_do_not_synchronise():
     finally:
         torch.cuda.set_sync_debug_mode('default')
     assert hub.get_scalar('train/loss').data[0].tolist() == [0.0, 1.0, 2.0]
-    hooks[0].after_train_epoch(runner)
-    assert hub.get_scalar('train/loss').current() == 3.0
-    hooks[1].after_train_iter(runner, 4, None, dict(loss=torch.full((), torch.inf, device='cuda')))
+    bad = dict(loss=torch.full((), torch.inf, device='cuda'))
+    hooks[1].after_train_iter(runner, 4, None, bad)
+    hooks[0].after_train_iter(runner, 8, None, bad)  # the last of an epoch
+    assert hub.get_scalar('train/loss').data[0].tolist() == [0.0, 1.0, 2.0, 3.0, torch.inf]
     with pytest.raises(FloatingPointError, match='loss is inf'):
         hooks[1].after_train_iter(runner, 5, None, outputs[0])
 

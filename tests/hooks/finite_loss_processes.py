@@ -56,7 +56,7 @@ def main(folder):
             ),
             train_cfg=dict(by_epoch=True, max_epochs=2),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
-            default_hooks=dict(checkpoint=None),
+            default_hooks=dict(checkpoint=None, runtime_info=dict(type='DelayedRuntimeInfoHook')),
             custom_hooks=[dict(type='FiniteLossHook')],
             env_cfg=dict(dist_cfg=dict(backend='gloo')),
         )

@@ -5,12 +5,16 @@ import uuid
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
+from mmengine.hooks import LoggerHook
 from mmengine.logging import MessageHub
+from mmengine.runner import IterBasedTrainLoop
 
-from clipself_mm.hooks import FiniteLossHook, processes
+from clipself_mm.hooks import DelayedRuntimeInfoHook, FiniteLossHook, processes
+from clipself_mm.hooks.durable_checkpoint_hook import check_losses_and_parameters
 from clipself_mm.hooks.host_copy import HostCopy
 from tests.commands import call, free_port
 from tests.tools.toy_task import CONFIG
@@ -51,9 +55,17 @@ def test_an_update_to_inf_is_not_saved(train, tmp_path):
     assert saved(tmp_path) == []
 
 
-def runner_of(iteration=6):
+def runner_of(iteration=6, hooks=()):
     hub = MessageHub.get_instance(f'hub {uuid.uuid4().hex}')
-    return SimpleNamespace(message_hub=hub, iter=iteration, epoch=1)
+    return SimpleNamespace(
+        message_hub=hub,
+        iter=iteration,
+        epoch=1,
+        hooks=hooks,
+        train_loop=None,
+        train_dataloader=range(99),
+        model=torch.nn.Identity(),
+    )
 
 
 NAN = float('nan')
@@ -70,20 +82,49 @@ def test_the_losses_that_are_not_finite_are_named(kind):
         hook.after_train_iter(runner_of(6), 0, outputs={k: kind(v) for k, v in BAD.items()})
 
 
-@pytest.mark.parametrize('looks', ['after_train_iter', 'after_train_epoch', 'before_val'])
-def test_a_device_is_asked_when_the_next_step_is_queued(monkeypatch, looks):
-    """Some losses may be on the processor all the same."""
+@pytest.fixture
+def delayed(monkeypatch):
+    """Has the hooks believe that zero-dimensional values are on a CUDA device."""
     monkeypatch.setattr(HostCopy, 'is_worthwhile', staticmethod(lambda values: values.ndim == 0))
-    hook, good, bad = (
-        FiniteLossHook(),
-        {k: torch.tensor(v) for k, v in GOOD.items()} | {'loss_line': torch.ones(1)},
-        {k: torch.tensor(v) for k, v in BAD.items()} | {'loss_line': 1.0},
-    )
-    hook.after_train_iter(runner_of(5), 0, outputs=good)
-    hook.after_train_iter(runner_of(6), 0, outputs=bad)
-    arguments = [0, None, good] if looks == 'after_train_iter' else []
+
+
+def on_device(losses, **others):
+    return {key: torch.tensor(value) for key, value in losses.items()} | others
+
+
+@pytest.mark.parametrize(
+    'look',
+    [
+        lambda hooks: hooks[1].after_train_iter(runner_of(7, hooks), 0, outputs=on_device(GOOD)),
+        lambda hooks: check_losses_and_parameters(runner_of(6, hooks)),  # before a checkpoint
+    ],
+)
+def test_a_device_is_asked_when_the_next_step_is_queued(delayed, look):
+    """Some losses may be on the processor all the same."""
+    hook = FiniteLossHook()
+    hooks = [DelayedRuntimeInfoHook(), hook]
+    good = on_device(GOOD, loss_line=torch.ones(1))
+    hook.after_train_iter(runner_of(5, hooks), 0, outputs=good)
+    hook.after_train_iter(runner_of(6, hooks), 0, outputs=on_device(BAD, loss_line=1.0))
     with pytest.raises(FloatingPointError, match=MESSAGE):
-        getattr(hook, looks)(runner_of(7), *arguments)
+        look(hooks)
+
+
+@pytest.mark.parametrize(
+    ('batch', 'loop', 'hooks'),
+    [
+        (98, None, [DelayedRuntimeInfoHook()]),  # the last of its epoch
+        (6, IterBasedTrainLoop(Mock(), Mock(), max_iters=7), [DelayedRuntimeInfoHook()]),
+        (6, IterBasedTrainLoop(Mock(), Mock(), 9, val_interval=7), [DelayedRuntimeInfoHook()]),
+        (6, None, [DelayedRuntimeInfoHook(), LoggerHook(interval=7)]),
+        (6, None, []),  # mmengine has read the losses
+    ],
+)
+def test_a_device_is_asked_at_once_where_the_host_waits_anyhow(delayed, batch, loop, hooks):
+    hook, runner = FiniteLossHook(), runner_of(6, hooks)
+    runner.train_loop = loop
+    with pytest.raises(FloatingPointError, match=MESSAGE):
+        hook.after_train_iter(runner, batch, outputs=on_device(BAD))
 
 
 def test_a_loss_of_another_process_ends_this_one(monkeypatch):

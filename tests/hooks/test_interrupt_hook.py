@@ -13,7 +13,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch.utils.data import DataLoader
 
-from clipself_mm.hooks import InterruptHook, processes
+from clipself_mm.hooks import DelayedRuntimeInfoHook, InterruptHook, processes
 from clipself_mm.hooks.host_copy import HostCopy
 from clipself_mm.hooks.interrupt_hook import _init_worker, remaining_batches
 from tests.commands import call
@@ -79,10 +79,20 @@ def test_processes_on_devices_end_together_a_step_later(monkeypatch):
         processes, 'all_reduce', lambda number, op: number.clamp_(min=signal.SIGTERM)
     )
     hook = InterruptHook()
-    runner = SimpleNamespace(optim_wrapper=None, epoch=0, iter=0, train_loop=None, hooks=[])
+    runner = SimpleNamespace(
+        optim_wrapper=None,
+        epoch=0,
+        iter=0,
+        train_loop=None,
+        train_dataloader=range(9),
+        hooks=[DelayedRuntimeInfoHook()],
+    )
     hook.after_train_iter(runner, 0)
     with pytest.raises(StopIteration):  # it looks for the checkpoint hook
         hook.after_train_iter(runner, 1)
+    last = InterruptHook()
+    with pytest.raises(StopIteration):  # a validation may follow
+        last.after_train_iter(runner, 8)
 
 
 def test_workers_outlive_the_signals_of_a_scheduler_and_end_with_their_process():
