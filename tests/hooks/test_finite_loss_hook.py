@@ -5,7 +5,7 @@ import uuid
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 import torch
@@ -114,8 +114,8 @@ def test_a_device_is_asked_when_the_next_step_is_queued(delayed, look):
     ('batch', 'loop', 'hooks'),
     [
         (98, None, [DelayedRuntimeInfoHook()]),  # the last of its epoch
-        (6, IterBasedTrainLoop(Mock(), Mock(), max_iters=7), [DelayedRuntimeInfoHook()]),
-        (6, IterBasedTrainLoop(Mock(), Mock(), 9, val_interval=7), [DelayedRuntimeInfoHook()]),
+        (6, IterBasedTrainLoop(Mock(), MagicMock(), max_iters=7), [DelayedRuntimeInfoHook()]),
+        (6, IterBasedTrainLoop(Mock(), MagicMock(), 9, val_interval=7), [DelayedRuntimeInfoHook()]),
         (6, None, [DelayedRuntimeInfoHook(), LoggerHook(interval=7)]),
         (6, None, []),  # mmengine has read the losses
     ],
