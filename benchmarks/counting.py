@@ -250,18 +250,32 @@ def block_activation_bytes(
     shape: ViTShape,
     value_path: bool = False,
     materialised: bool = False,
-    itemsize: int = 4,
+    half: bool = False,
 ) -> int:
     """Bytes that autograd keeps of a block's forward, for one image.
+
+    In mixed precision that is more than half of float32's: norms keep float32, and each linear
+    layer its own half copy of what a norm gives it.
 
     Args:
         tokens: With the prefix, L.
         shape: Of the tower.
         value_path: Whether the block is reduced to its value path.
         materialised: Whether attention keeps its weights, heads x L x L.
-        itemsize: Bytes of a number.
+        half: Whether it runs under autocast in fp16 or bf16.
+
+    Raises:
+        ValueError: The weights of attention are counted in float32 only.
     """
     width, hidden = shape.width, shape.hidden
+    if half:
+        if materialised:
+            raise ValueError('materialised attention is not counted in mixed precision')
+        widths, hiddens = (
+            (10 if value_path else 16, 6) if shape.eva02 else (7 if value_path else 10, 2)
+        )
+        in_float32 = (8 if shape.eva02 else 4) + (0 if value_path else shape.heads)
+        return (2 * (widths * width + hiddens * hidden) + 4 * in_float32) * tokens
     if shape.eva02:
         numbers = (6 if value_path else 9) * width + 5 * hidden + 8
     else:
@@ -269,7 +283,7 @@ def block_activation_bytes(
         numbers = ((5 if value_path else 8) + packed) * width + 2 * hidden + 4
     if not value_path:
         numbers += shape.heads * (tokens if materialised else 1)
-    return numbers * tokens * itemsize
+    return 4 * numbers * tokens
 
 
 def dense_activation_bytes(
@@ -278,7 +292,7 @@ def dense_activation_bytes(
     unlocked: int | None = None,
     materialised: bool = False,
     checkpointing: bool = False,
-    itemsize: int = 4,
+    half: bool = False,
 ) -> int:
     """Bytes that autograd keeps at most while dense features are trained, for one image.
 
@@ -290,16 +304,17 @@ def dense_activation_bytes(
         unlocked: Blocks that train; None for all.
         materialised: See ``block_activation_bytes``.
         checkpointing: Whether blocks are run once more in the backward.
-        itemsize: Bytes of a number.
+        half: See ``block_activation_bytes``.
     """
     unlocked = shape.depth if unlocked is None else unlocked
     if not unlocked:
         return 0
-    head = (shape.width + shape.dim + 4) * tokens * itemsize  # norm and normalisation
-    one = block_activation_bytes(tokens, shape, False, materialised, itemsize)
-    if checkpointing:
-        return head + unlocked * shape.width * tokens * itemsize + one
-    last = block_activation_bytes(tokens, shape, True, materialised, itemsize)
+    # Norm and normalisation; the norm keeps float32.
+    head = (4 * shape.width + (2 if half else 4) * (shape.dim + 4)) * tokens
+    one = block_activation_bytes(tokens, shape, False, materialised, half)
+    if checkpointing:  # EVA-02 adds in float32, CLIP's norms give back the dtype that they got
+        return head + unlocked * shape.width * tokens * (2 if half and not shape.eva02 else 4) + one
+    last = block_activation_bytes(tokens, shape, True, materialised, half)
     return head + (unlocked - 1) * one + last
 
 
@@ -333,7 +348,7 @@ def distillation_bytes(
     materialised: bool = False,
     checkpointing: bool = False,
     teacher_itemsize: int = 4,
-    itemsize: int = 4,
+    half: bool = False,
 ) -> StepBytes:
     """What one process of CLIPSelf holds, weights and moments in fp32.
 
@@ -345,7 +360,7 @@ def distillation_bytes(
         materialised: Whether attention keeps its weights.
         checkpointing: Whether blocks are run once more in the backward.
         teacher_itemsize: Bytes of a weight of the teacher.
-        itemsize: Bytes of a number kept for the backward (2 in mixed precision, roughly).
+        half: See ``block_activation_bytes``.
     """
     trained = 4 * trained_parameters(shape, unlocked)
     tokens = shape.tokens(student_side)
@@ -354,7 +369,7 @@ def distillation_bytes(
         gradients=trained,
         optimizer=2 * trained,
         activations=images
-        * dense_activation_bytes(tokens, shape, unlocked, materialised, checkpointing, itemsize),
+        * dense_activation_bytes(tokens, shape, unlocked, materialised, checkpointing, half),
     )
 
 

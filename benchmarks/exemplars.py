@@ -150,7 +150,7 @@ class RegionScores:
                 for name, row in zip(names, self.text(names), strict=True)
             ]
         )
-        predicted = (self.features @ table.T).argmax(1).numpy()
+        predicted = (self.features @ table.T).argmax(1).cpu().numpy()
         right = np.array(
             [(predicted[self.labels == k] == k).mean() for k in range(len(THING_CLASSES))]
         )
@@ -176,10 +176,11 @@ def _crop(exemplar: Exemplar) -> np.ndarray:
 @torch.no_grad()
 def embed_images(tower: VisionTower, exemplars: Exemplars) -> dict[str, Tensor]:
     """Means of the tower's image embeddings of crops."""
-    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (tower.mean, tower.std))
+    device = next(tower.parameters()).device
+    mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (tower.mean, tower.std))
     found = {}
     for name, own in exemplars.items():
-        crops = torch.from_numpy(fit_square([_crop(e) for e in own], tower.image_size))
+        crops = torch.from_numpy(fit_square([_crop(e) for e in own], tower.image_size)).to(device)
         found[name] = mean_direction(tower.encode_image((crops / 255 - mean) / std))
     return found
 

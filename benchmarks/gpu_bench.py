@@ -65,6 +65,11 @@ TINY = Distillation(
 )
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says in its first line; its type if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
 class Bench:
     """Device, sizes and what rows share.
 
@@ -109,8 +114,8 @@ class Bench:
         """
         try:
             return found | profile_of(run, self.device, found['ms'], 1 if self.micro else 3)
-        except RuntimeError as error:
-            return found | {'error': f'no profile: {str(error).strip().splitlines()[0][:300]}'}
+        except (AssertionError, AttributeError, RuntimeError) as error:
+            return found | {'error': f'no profile: {first_line(error)}'}
 
     def product_rate(self) -> float:
         """FLOP/s of the bf16 product, as measured in the first row."""
@@ -175,8 +180,9 @@ def called(command: list[str], limit: float) -> tuple[str, int | None]:
         command: The interpreter, then its words.
         limit: Seconds after which it is ended; the exit code is None then.
     """
-    env = {**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'}
-    with tempfile.TemporaryFile('w+') as output:
+    path = f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'
+    env = {**os.environ, 'PYTHONPATH': path, 'PYTHONUNBUFFERED': '1'}  # so an ended one has spoken
+    with tempfile.TemporaryFile('w+', errors='replace') as output:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
         try:
             code = process.wait(limit)

@@ -14,6 +14,7 @@ own loader. ``--device cpu --micro`` runs all of it in tiny sizes, to test the s
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import json
 import logging
@@ -27,12 +28,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu_bench import Bench
+from benchmarks.gpu_bench import Bench, first_line
 from benchmarks.gpu_rows import rows_of
 from benchmarks.gpu_tables import markdown
 
 MINUTES = dict(full=6.0, quick=2.0)
 UNFINISHED = 'the process ended in this row'
+GRACE = 20.0
+"""Seconds a row that is broken off has to end."""
 
 
 class Report:
@@ -115,7 +118,8 @@ def guarded(run: Callable[[], dict], limit: float) -> dict:
 
     Args:
         run: Gives the figures of a row.
-        limit: Seconds after which it is broken off.
+        limit: Seconds after which it is broken off. A call that does not come back to Python, of a
+            kernel say, ends the process ``GRACE`` seconds later; ``--resume`` goes on after it.
     """
 
     def end(*_: object) -> None:
@@ -123,13 +127,14 @@ def guarded(run: Callable[[], dict], limit: float) -> dict:
 
     before = signal.signal(signal.SIGALRM, end)
     signal.alarm(max(1, int(limit)))
+    faulthandler.dump_traceback_later(limit + GRACE, exit=True)
     start = time.time()
     try:
         return run() | {'took': time.time() - start}
     except Exception as error:
-        lines = str(error).strip().splitlines() or ['']
-        return dict(error=f'{type(error).__name__}: {lines[0][:300]}')
+        return dict(error=f'{type(error).__name__}: {first_line(error)}')
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
 
@@ -186,4 +191,5 @@ def main() -> None:
 
 if __name__ == '__main__':
     logging.disable(logging.INFO)
+    gc.freeze()  # the packages' objects: each row collects its own only
     main()

@@ -12,8 +12,10 @@ from benchmarks.gpu_detection import OV_COCO, OV_LVIS, detector_training_rows, p
 from benchmarks.gpu_distillation import distillation_rows, wrapped_rows
 from benchmarks.gpu_training import loader_rows, training_rows
 
-LATE = ('compiled', 'all else in float32', 'torch, crops', 'multiples of 1')
-"""Parts of the names of rows that are worth less than those of all sections, or take long."""
+LATE = ('compiled', 'DDP', 'FSDP', 'all else in float32', 'torch, crops', 'multiples of 1')
+"""Parts of the names of rows that are worth less than those of all sections, or take long.
+
+For DDP and FSDP: or may hang, in what connects processes."""
 
 
 def rows_of(bench: Bench) -> Rows:

@@ -63,6 +63,7 @@ GPUS = {
         450e9,
         'NVIDIA H100 datasheet, SXM; half of the sparse rate',
     ),
+    'H200': GPU(989.5e12, 67e12, 141 * 10**9, 450e9, 'NVIDIA H200 datasheet, SXM; as H100'),
 }
 GPUS_A_MACHINE = 8
 NETWORK = 25e9
@@ -156,7 +157,7 @@ def memory_bytes(job: Job) -> float:
     """Bytes a GPU holds at its peak.
 
     Weights, gradients and moments are fp32. In mixed precision there is a half copy of the weights
-    of one tower, kept from forward to backward, and kept activations have half the size.
+    of one tower, kept from forward to backward.
     """
     shape, itemsize = job.shape, 2 if job.half else 4
     held = distillation_bytes(
@@ -165,7 +166,7 @@ def memory_bytes(job: Job) -> float:
         job.batch,
         job.unlocked,
         checkpointing=job.checkpointing,
-        itemsize=itemsize,
+        half=job.half,
     )
     state = held.weights + held.gradients + held.optimizer
     half_copy = 2 * tower_parameters(shape) if job.half else 0

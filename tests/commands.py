@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from tests.forks import Fork
+from tests.forks import PYTHON_PATH, Fork
 
 ROOT = Path(__file__).parents[1]
 PATCHES = ROOT / 'configs/shapes/clipself_tiny_patches_shapes-ov.py'
@@ -42,7 +42,7 @@ def call(command, cwd, timeout=600):
     if is_script(command):
         done = Fork(command[1:], cwd).wait(timeout)
     else:
-        env = {'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, 'PYTHONPATH': str(ROOT)}
+        env = {'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, 'PYTHONPATH': PYTHON_PATH}
         done = subprocess.run(
             [str(part) for part in command],
             cwd=cwd,

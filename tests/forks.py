@@ -18,6 +18,7 @@ from pathlib import Path
 from unittest import mock
 
 ROOT = Path(__file__).parents[1]
+PYTHON_PATH = os.pathsep.join(filter(None, (str(ROOT), os.environ.get('PYTHONPATH'))))
 PRELOADED = ['open_clip', 'mmdet.apis', 'mmdet.models', 'tests.compiled']
 SERVER = multiprocessing.get_context('forkserver')
 
@@ -73,7 +74,7 @@ class ForkedPopen(Fork):
 @functools.cache
 def start_server():
     SERVER.set_forkserver_preload(PRELOADED)
-    with mock.patch.dict(os.environ, PYTHONPATH=str(ROOT)):
+    with mock.patch.dict(os.environ, PYTHONPATH=PYTHON_PATH):
         forkserver.ensure_running()
 
 
@@ -83,7 +84,7 @@ def run(words, cwd, output, env):
     for descriptor, path in enumerate(output, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     os.chdir(cwd)
-    os.environ.update(env, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
+    os.environ.update(env, OMP_NUM_THREADS='1', PYTHONPATH=PYTHON_PATH)
     multiprocessing.set_start_method(None, force=True)  # the default, not that of this process
     import torch
 

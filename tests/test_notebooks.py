@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import PYTHON_PATH
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = [
     pytest.param(path, id=path.stem) for path in sorted((ROOT / 'docs/notebooks').glob('*.ipynb'))
@@ -43,7 +45,7 @@ def test_notebook_runs(path, tmp_path):
     startup.parent.mkdir(parents=True)
     startup.write_text(QUICK)
     command = [sys.executable, '-m', 'pytest', '-q', '--nbmake', '-p', 'no:cacheprovider', path]
-    env = {**os.environ, 'IPYTHONDIR': str(tmp_path), 'PYTHONPATH': str(ROOT)}
+    env = {**os.environ, 'IPYTHONDIR': str(tmp_path), 'PYTHONPATH': PYTHON_PATH}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-5000:]
     assert '1 passed' in done.stdout

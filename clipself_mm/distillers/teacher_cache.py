@@ -85,7 +85,8 @@ class TeacherCache:
         # Indices from the host: indexing with a mask on a GPU would synchronise.
         for mask, rows in ((found, cached), (~found, [new])):
             if rows:
-                targets[mask.nonzero().squeeze(1).to(new.device)] = torch.cat(rows)
+                places = mask.nonzero().squeeze(1).to(new.device, non_blocking=True)
+                targets[places] = torch.cat(rows)
         return targets
 
     def _cached(

@@ -19,7 +19,7 @@ class HostCopy:
 
     def __init__(self, values: Tensor) -> None:
         self._values = values.detach().to('cpu', non_blocking=values.is_cuda)
-        self._copied = torch.cuda.Event() if values.is_cuda else None
+        self._copied = torch.cuda.Event(blocking=True) if values.is_cuda else None
         if self._copied is not None:
             self._copied.record()
 

@@ -1,5 +1,6 @@
 """The counts against answers worked by hand, torch's own counter and open_clip's modules."""
 
+from contextlib import contextmanager
 from unittest import mock
 
 import pytest
@@ -126,14 +127,30 @@ def test_parameters_are_those_of_open_clips_modules(name):
     assert (tower.width, tower.dim) == (shape.width, shape.dim)
 
 
+@contextmanager
+def mixed_precision():
+    """As on CUDA, where norms are in float32."""
+    norm = F.layer_norm
+
+    def in_float32(tokens, shape, weight=None, bias=None, eps=1e-5):
+        with torch.autocast('cpu', enabled=False):
+            return norm(tokens.float(), shape, weight, bias, eps)
+
+    with torch.autocast('cpu', torch.bfloat16), mock.patch.object(F, 'layer_norm', in_float32):
+        yield
+
+
 def kept_bytes(run, weights):
-    """Bytes of all tensors that autograd keeps, each storage once, ``weights`` left out."""
+    """Bytes of all tensors that autograd keeps, each storage once, ``weights`` left out.
+
+    The half copies of weights, which have no tokens, are left out too.
+    """
     own = {item.untyped_storage().data_ptr() for item in weights}
     kept = {}
 
     def keep(tensor):
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in own and {400, 401} & set(tensor.shape):
             kept[storage.data_ptr()] = (storage.nbytes(), tensor)
         return tensor
 
@@ -157,6 +174,40 @@ def test_what_autograd_keeps_of_a_block(kind, materialised):
     assert whole == pytest.approx(block_activation_bytes(401, shape, False, materialised), rel=0.02)
     value = kept_bytes(lambda: tower.run_value_path(tower.blocks[2], tokens), weights)
     assert value == pytest.approx(block_activation_bytes(401, shape, True), rel=0.02)
+
+
+@pytest.mark.parametrize('kind', sorted(SMALL))
+def test_what_autograd_keeps_of_a_block_in_mixed_precision(kind):
+    tower, shape = small_tower(kind).train(), SMALL[kind]
+    tower.unlock_blocks()
+    tokens, _, positions = tower.embed(images_of(tower, 20, 20, count=1))
+    tokens = tokens.detach().requires_grad_()
+    weights = [*tower.parameters(), *([] if positions is None else [positions])]
+    with mixed_precision():
+        whole = kept_bytes(lambda: tower.run_block(tower.blocks[0], tokens, positions), weights)
+        value = kept_bytes(lambda: tower.run_value_path(tower.blocks[2], tokens), weights)
+    assert whole == pytest.approx(block_activation_bytes(401, shape, half=True), rel=0.001)
+    assert value == pytest.approx(block_activation_bytes(401, shape, True, half=True), rel=0.001)
+    with pytest.raises(ValueError, match='mixed precision'):
+        block_activation_bytes(401, shape, materialised=True, half=True)
+
+
+@pytest.mark.parametrize('unlocked', [1, 3])
+@pytest.mark.parametrize('checkpointing', [False, True])
+@pytest.mark.parametrize('kind', sorted(SMALL))
+def test_what_autograd_keeps_in_mixed_precision(kind, checkpointing, unlocked):
+    """With checkpointing the one block that is run again comes on top of what the forward kept."""
+    tower, shape = small_tower(kind).train(), SMALL[kind]
+    tower.unlock_blocks(unlocked)
+    tower.activation_checkpointing = checkpointing
+    images = images_of(tower, 20, 20, count=1)
+    _, _, positions = tower.embed(images)
+    weights = [*tower.parameters(), *([] if positions is None else [positions])]
+    with mixed_precision():
+        found = kept_bytes(lambda: tower.encode_dense(images), weights)
+    found += block_activation_bytes(401, shape, half=True) if checkpointing else 0
+    planned = dense_activation_bytes(401, shape, unlocked, False, checkpointing, half=True)
+    assert found == pytest.approx(planned, rel=0.02)
 
 
 @pytest.mark.parametrize('unlocked', [1, 3])

@@ -82,6 +82,28 @@ def test_a_row_that_takes_too_long_is_broken_off():
     assert gpu_report.guarded(endless, limit=1) == {'error': 'TimeoutError: it took more than 1 s'}
 
 
+def test_a_row_that_hangs_outside_python_ends_the_process_and_the_report_goes_on(tmp_path):
+    script = tmp_path / 'hang.py'
+    script.write_text(
+        'import signal, sys, time\n'
+        'from pathlib import Path\n'
+        'from benchmarks import gpu_report\n'
+        'def hang():\n'
+        '    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})\n'
+        '    time.sleep(120)\n'
+        'gpu_report.GRACE = 0.5\n'
+        "gpu_report.Report(Path(sys.argv[1]), 60).run(gpu_report.Row('A', 'hung', -14.5, hang))\n"
+    )
+    done = Fork([script, tmp_path], ROOT).wait(60)
+    assert done.returncode == 1
+    assert 'Timeout' in done.stderr
+    report = Report(tmp_path, seconds=60, resume=True)
+    for name in ('hung', 'next'):
+        report.run(Row('A', name, 1, lambda: dict(ms=7.0)))
+    assert report.rows['A']['hung'] == dict(error=gpu_report.UNFINISHED)
+    assert report.rows['A']['next']['ms'] == 7.0
+
+
 def test_a_killed_report_goes_on(tmp_path):
     first = Report(tmp_path, seconds=60)
     first.run(Row('A', 'done', 1, lambda: dict(ms=1.0)))
@@ -114,14 +136,24 @@ def test_a_report_that_goes_on_counts_the_time_of_its_rows(tmp_path, monkeypatch
     assert second.rows['A']['long']['ms'] == 1.0
 
 
-def test_figures_outlive_a_profiler_that_fails(monkeypatch):
+@pytest.mark.parametrize(
+    ('error', 'said'),
+    [
+        (
+            RuntimeError('CUPTI_ERROR_INSUFFICIENT_PRIVILEGES\nmore'),
+            'CUPTI_ERROR_INSUFFICIENT_PRIVILEGES',
+        ),
+        (AssertionError(), 'AssertionError'),
+    ],
+)
+def test_figures_outlive_a_profiler_that_fails(error, said, monkeypatch):
     def broken(*_):
-        raise RuntimeError('CUPTI_ERROR_INSUFFICIENT_PRIVILEGES\nmore')
+        raise error
 
     monkeypatch.setattr(gpu_bench, 'profile_of', broken)
     bench = gpu_bench.Bench('cpu', micro=True, quick=False, rows={})
     found = bench.profiled(dict(ms=2.0), lambda: None)
-    assert found == dict(ms=2.0, error='no profile: CUPTI_ERROR_INSUFFICIENT_PRIVILEGES')
+    assert found == dict(ms=2.0, error=f'no profile: {said}')
     assert '| float16 | 2 |' in markdown(dict(seconds=1.0, rows={'A': {'float16': found}}))
 
 

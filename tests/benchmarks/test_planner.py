@@ -57,7 +57,7 @@ def test_time_by_hand():
 
 
 def test_memory_by_hand():
-    kept = distillation_bytes(SHAPE, 32, 2, itemsize=4).activations
+    kept = distillation_bytes(SHAPE, 32, 2).activations
     full = Job(SHAPE, 32, 32, 3.0, batch=2, half=False)
     pixels = 4 * 3 * 2 * 32 * 32 * (1 + 3)
     teacher = 6 * 5 * (6 * 8 + 3 * 16) * 4

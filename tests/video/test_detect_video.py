@@ -4,7 +4,6 @@ import io
 import json
 import sys
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +13,11 @@ from clipself_mm import OpenVocabDetector
 from clipself_mm.detection import ImageDetections
 from clipself_mm.video import ObjectTracks, VideoFrames, VideoReadError, VideoWriter, detect_video
 from clipself_mm.video import tracks as tracks_module
+
+pytest.importorskip('av')
+
+import av
+
 from tests.video.moving_shapes import SIDE, moving_shapes, write_video
 
 LAST = 9  # frames of the short video
