@@ -33,12 +33,14 @@ class RegionSample(BaseDataElement):
         del self._regions
 
     def pin_memory(self) -> RegionSample:
-        """The sample with pinned region tensors, as torch's `DataLoader(pin_memory=True)` asks."""
+        """The sample with pinned tensors of regions and of cached targets.
+
+        It is what torch's `DataLoader(pin_memory=True)` asks.
+        """
         pinned = self.new()
-        regions = self.regions.new()
-        for key, value in self.regions.items():
-            regions[key] = value.pin_memory() if isinstance(value, Tensor) else value
-        pinned.regions = regions
+        pinned.regions = _pinned(self.regions)
+        if 'cached_targets' in self:
+            pinned.cached_targets = _pinned(self.cached_targets)
         return pinned
 
     @property
@@ -57,6 +59,13 @@ class RegionSample(BaseDataElement):
     @pred_regions.deleter
     def pred_regions(self) -> None:
         del self._pred_regions
+
+
+def _pinned(element: BaseDataElement) -> BaseDataElement:
+    copied = element.new()
+    for key, value in element.items():
+        copied.set_data({key: value.pin_memory() if isinstance(value, Tensor) else value})
+    return copied
 
 
 class ImageReadError(RuntimeError):

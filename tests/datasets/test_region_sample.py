@@ -3,7 +3,7 @@ import pickle
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.structures import InstanceData
+from mmengine.structures import BaseDataElement, InstanceData
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from clipself_mm.datasets import ImageReadError, RegionSample
@@ -22,18 +22,23 @@ def test_regions_and_predictions_travel_together():
     assert 'pred_regions' not in copied
 
 
-def test_a_batch_is_pinned_with_its_boxes(monkeypatch):
+def test_a_batch_is_pinned_with_its_boxes_and_cached_targets(monkeypatch):
     pinned = []
     monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda t, *_: pinned.append(t) or t.clone())
     sample = RegionSample(metainfo=dict(img_id=4))
     sample.regions = InstanceData(boxes_px=torch.rand(2, 4))
+    sample.cached_targets = BaseDataElement(metainfo=dict(folder='f'), embeddings=torch.rand(2, 8))
     image = torch.zeros(3, 4, 5, dtype=torch.uint8)
     batch = pseudo_collate([dict(inputs=dict(image=image), data_samples=sample)])
     found = pin_memory(batch)
-    assert {id(tensor) for tensor in pinned} == {id(image), id(sample.regions.boxes_px)}
+    assert {id(tensor) for tensor in pinned} == {
+        *(id(image), id(sample.regions.boxes_px), id(sample.cached_targets.embeddings))
+    }
     (copied,) = found['data_samples']
     assert copied.img_id == 4
     assert torch.equal(copied.regions.boxes_px, sample.regions.boxes_px)
+    assert copied.cached_targets.folder == 'f'
+    assert torch.equal(copied.cached_targets.embeddings, sample.cached_targets.embeddings)
 
 
 def test_only_instance_data():
