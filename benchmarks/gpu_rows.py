@@ -13,9 +13,7 @@ from benchmarks.gpu_distillation import distillation_rows, wrapped_rows
 from benchmarks.gpu_training import loader_rows, training_rows
 
 LATE = ('compiled', 'DDP', 'FSDP', 'all else in float32', 'torch, crops', 'multiples of 1')
-"""Parts of the names of rows that are worth less than those of all sections, or take long.
-
-For DDP and FSDP: or may hang, in what connects processes."""
+"""Parts of the names of rows that come last: worth less, long, or with NCCL, which may hang."""
 
 
 def rows_of(bench: Bench) -> Rows:
