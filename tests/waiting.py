@@ -33,6 +33,16 @@ class NoWaiting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+class NoBlockingCopy(TorchDispatchMode):
+    """Raises on copies from the processor to another device that wait, by default they do."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket.__name__ == '_to_copy' and not kwargs.get('non_blocking'):
+            assert result.device == args[0].device or args[0].device.type != 'cpu', 'it waits'
+        return result
+
+
 class Waits(TorchDispatchMode):
     """Counts such operations, constants and methods, by package and function."""
 

@@ -17,6 +17,7 @@ from clipself_mm.distillers import CLIPSelf
 from clipself_mm.distillers.teacher_cache import tower_digest
 from tests.commands import ROOT, call_on_two
 from tests.datasets.coco_files import photo, training_pipeline
+from tests.waiting import NoBlockingCopy
 
 lmdb = pytest.importorskip('lmdb', reason='the extra cache is not installed')
 
@@ -137,6 +138,26 @@ def test_cached_and_new_targets_stand_in_the_order_of_the_regions(micro_clip, ba
     torch.testing.assert_close(
         model.targets(data['inputs']['crops'], data['data_samples']), wanted, rtol=1e-5, atol=1e-6
     )
+
+
+def test_cached_targets_are_put_in_order_without_a_wait(micro_clip, batches, tmp_path):
+    """On the meta device, which stands for a GPU."""
+    model = make_model(micro_clip, tmp_path)
+    for _ in range(2):
+        data = model.data_preprocessor(next(batches(tmp_path)))
+        wanted = model.targets(data['inputs']['crops'], data['data_samples'])
+    crops = data['inputs']['crops'].to('meta')
+    samples = [sample.to('meta') for sample in data['data_samples']]
+
+    def encode(crops):
+        assert not len(crops)
+        return crops.new_empty(0, wanted.shape[1])
+
+    with NoBlockingCopy():
+        found = model.teacher_cache.targets(model.teacher, encode, crops, samples)
+        with pytest.raises(AssertionError, match='it waits'):
+            torch.zeros(2).to('meta')
+    assert (found.shape, found.device.type) == (wanted.shape, 'meta')
 
 
 def test_an_embedding_hardly_depends_on_its_batch(micro_clip, batches):
