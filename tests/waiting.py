@@ -34,11 +34,11 @@ class NoWaiting(TorchDispatchMode):
 
 
 class NoBlockingCopy(TorchDispatchMode):
-    """Raises on copies from the processor to another device that wait, by default they do."""
+    """Raises on copies from the processor to another device that are not `non_blocking`."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
-        if func.overloadpacket.__name__ == '_to_copy' and not kwargs.get('non_blocking'):
+        if func.overloadpacket.__name__ == '_to_copy' and not (kwargs or {}).get('non_blocking'):
             assert result.device == args[0].device or args[0].device.type != 'cpu', 'it waits'
         return result
 

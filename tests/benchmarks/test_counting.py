@@ -143,14 +143,17 @@ def mixed_precision():
 def kept_bytes(run, weights):
     """Bytes of all tensors that autograd keeps, each storage once, ``weights`` left out.
 
-    The half copies of weights, which have no tokens, are left out too.
+    Their half copies under autocast, which have the shape of one or of its packed thirds, are left
+    out too.
     """
+    shapes = {part.T.shape for item in weights if item.ndim == 2 for part in (item, item[::3])}
     own = {item.untyped_storage().data_ptr() for item in weights}
     kept = {}
 
     def keep(tensor):
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own and {400, 401} & set(tensor.shape):
+        copied = tensor.dtype == torch.bfloat16 and tensor.shape in shapes
+        if storage.data_ptr() not in own and not copied:
             kept[storage.data_ptr()] = (storage.nbytes(), tensor)
         return tensor
 

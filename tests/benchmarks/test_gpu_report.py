@@ -91,7 +91,7 @@ def test_a_row_that_hangs_outside_python_ends_the_process_and_the_report_goes_on
         'def hang():\n'
         '    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})\n'
         '    time.sleep(120)\n'
-        'gpu_report.GRACE = 0.5\n'
+        'gpu_report.GRACE = 0.5\n'  # and a limit of 2 x -14.5 + 30 s
         "gpu_report.Report(Path(sys.argv[1]), 60).run(gpu_report.Row('A', 'hung', -14.5, hang))\n"
     )
     done = Fork([script, tmp_path], ROOT).wait(60)
